@@ -1,0 +1,1 @@
+"""From raw rows to a packaged champion, and the light half that answers from it."""

@@ -1,0 +1,66 @@
+"""The command line: one verb, one function. Heavy libraries are imported by the verb that needs them, so help is quick."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import PipelineError
+
+# Read by OpenMP when scikit-learn is imported: idle threads sleep instead of spinning against the workers.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Raw rows to a packaged champion.")
+ConfigPath = Annotated[Path, typer.Argument(help="The YAML file that declares the data and the training.")]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as train.seed=3.")]
+DEFAULT = Path("configs/flights.yaml")
+
+
+@app.command()
+def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noqa: B006 -- reason: typer reads the default
+    """Clean the data, compare the candidates, package the best as the champion."""
+    from pipeline.config import load
+
+    config = load(path, overrides)
+    from rich.console import Console
+
+    from pipeline import console
+    from pipeline.train import run
+
+    out = Console()
+    outcome = run(config, out)
+    if outcome.bundle is None:
+        out.print("\nNothing was packaged. Train without split.test=none to open the holdout and promote.")
+        return
+    out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:")
+    model = "" if config.name == "flights" else f" MODEL={config.name}"
+    console.next_steps(out, {f"make serve{model}": "answer predictions over HTTP", "make mlflow": "look at this run and the ones before it"})
+
+
+@app.command()
+def config(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config instead.")] = False,
+) -> None:
+    """Check a config and print it as it will be used, with every default."""
+    from pipeline.config import Config, load
+
+    shown = Config.model_json_schema() if schema else load(path, overrides).model_dump(mode="json")
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run a verb. What a person can mend ends with one message and its exit code, not with a traceback."""
+    try:
+        app(prog_name="python -m pipeline")
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Raw rows to valid rows, and to rejected rows with their reason. The rules are the contract's; pandera applies them all."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.schema import Column, Contract
+
+TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
+
+
+class Breach(NamedTuple):
+    """One rule of one column that some rows break; `values` are what was found there."""
+
+    column: str
+    rule: str
+    action: str
+    values: "pd.Series[Any]"
+
+
+class Cleaned(NamedTuple):
+    """Valid typed rows, rejected raw rows with a `reason`, and every breach."""
+
+    frame: pd.DataFrame
+    rejected: pd.DataFrame
+    breaches: list[Breach]
+
+
+def clean(raw: pd.DataFrame, contract: Contract) -> Cleaned:
+    """Apply every rule to every declared column that `raw` has to bring. Raises DataError where one is absent."""
+    declared = {name: column for name, column in contract.columns.items() if not column.derived_from}
+    if missing := [name for name in declared if name not in raw]:
+        raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
+    raw = raw.reset_index(drop=True)
+    typed = pd.DataFrame({name: as_kind(raw[name], column.kind) for name, column in declared.items()})
+    breaches = [*type_breaches(raw, typed, declared), *rule_breaches(raw, typed, declared)]
+    reasons: dict[int, list[str]] = {}
+    for breach in breaches:
+        if breach.action == "nullify":
+            typed.loc[breach.values.index, breach.column] = pd.NA if typed[breach.column].dtype == object else np.nan
+        else:
+            for row, value in breach.values.items():
+                reasons.setdefault(int(str(row)), []).append(f"{breach.column}: {breach.rule}: {value}")
+    rows = sorted(reasons)
+    rejected = raw.loc[rows].assign(reason=["; ".join(reasons[row]) for row in rows])
+    return Cleaned(typed.drop(index=rows).reset_index(drop=True), rejected, breaches)
+
+
+def enforce(cleaned: Cleaned, limit: float) -> None:
+    """Raise DataError where the share of rejected rows is above `limit`: such data is not what was promised."""
+    total = len(cleaned.frame) + len(cleaned.rejected)
+    if total == 0:
+        raise DataError("the data has no rows")
+    if len(cleaned.rejected) > limit * total:
+        worst = max((b for b in cleaned.breaches if b.action == "reject"), key=lambda breach: len(breach.values))
+        examples = ", ".join(f"{value!r} (row {row})" for row, value in worst.values.head(5).items())
+        raise DataError(
+            f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
+            f"({int(limit * total)} rows). Most broke {worst.column}: {worst.rule} ({len(worst.values)} rows), such as "
+            f"{examples}. Mend the data, the rule in the config, or raise the limit"
+        )
+    if cleaned.frame.empty:
+        raise DataError("no row is left: every one was rejected")
+
+
+def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
+    """Values in the type that their kind is kept in; what cannot be one becomes missing."""
+    if kind == "category":
+        if pd.api.types.is_float_dtype(values):  # whole numbers beside missing ones: 7.0 was 7
+            values = values.astype("Int64")
+        return values.astype("string").astype(object).where(values.notna() & (values.astype("string") != ""), None)
+    if kind == "datetime":
+        times = pd.to_datetime(values, errors="coerce", format=None if pd.api.types.is_datetime64_dtype(values) else "ISO8601")
+        return times if times.dt.tz is None else pd.Series(pd.NaT, index=values.index)
+    if kind == "boolean":
+        words = values.astype("string").str.strip().str.lower()
+        return words.map({**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}).astype(float)
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
+
+
+def type_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[Breach]:
+    for name, column in declared.items():
+        wrong = typed[name].isna() & raw[name].notna() & (raw[name].astype("string") != "")
+        if wrong.any():
+            yield Breach(name, "type", column.breach.get("type", "reject"), raw.loc[wrong, name])
+
+
+def rule_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[Breach]:
+    """What pandera finds, all of it at once, as one breach per column and rule."""
+    schema = pa.DataFrameSchema({name: pa.Column(nullable=True, checks=checks(c)) for name, c in declared.items()})
+    try:
+        schema.validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        found = errors.failure_cases
+        for (name, rule), cases in found.groupby(["column", "check"], sort=False):
+            action = declared[name].breach.get(rule, "reject")
+            rows = pd.Index(cases["index"].astype(int))
+            unparsed = typed.loc[rows, name].isna() & raw.loc[rows, name].notna()  # already told as a breach of type
+            if not unparsed.all():
+                yield Breach(name, rule, action, raw.loc[rows[~unparsed], name])
+
+
+def checks(column: Column) -> list[pa.Check]:
+    low, high = column.limits
+    rules = {
+        "range": pa.Check.in_range(low, high, error="range") if column.kind in ("number", "integer") else None,
+        "values": pa.Check.isin(list(column.values), error="values") if column.values else None,
+        "pattern": pa.Check.str_matches(f"(?:{column.pattern})$", error="pattern") if column.pattern else None,
+        "missing": None if column.nullable else pa.Check(lambda values: values.notna(), ignore_na=False, error="missing"),
+    }
+    return [check for check in rules.values() if check is not None]
+
+
+def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:
+    """Clean rows to columns, all that are declared and not derived, in the arrays that a request travels in."""
+    types = {"category": object, "datetime": "datetime64[s]"}
+    return {
+        name: frame[name].fillna("").to_numpy(object) if column.kind == "category"
+        else frame[name].to_numpy(types.get(column.kind, np.float64))
+        for name, column in contract.columns.items()
+        if not column.derived_from
+    }

@@ -1,0 +1,58 @@
+"""What a person sees while a command works: a line per step with its time, and the tables at the end."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.evaluate import Interval
+from pipeline.search import Standing
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def step(console: Console, title: str) -> Iterator[Say]:
+    """One step of the work. What the body says last stands behind the title when it is done.
+
+    On a terminal what it says on the way is shown live; elsewhere each step is one plain line.
+    """
+    heard: list[str] = []
+    started = time.perf_counter()
+    with console.status(title) as status:
+
+        def say(text: str) -> None:
+            heard.append(text)
+            status.update(f"{title}: {text}")
+
+        yield say
+    result = f": {heard[-1]}" if heard else ""
+    console.print(f"{time.perf_counter() - started:6.1f} s  {title}{result}", highlight=False, soft_wrap=True)
+
+
+def leaderboard(standings: list[Standing], baseline: Mapping[str, float]) -> Table:
+    table = Table(title="Mean over the folds, on rows that no fit has seen", title_justify="left", box=None, pad_edge=False)
+    for heading in ("candidate", "ROC AUC", "avg. precision", "log loss", "ECE"):
+        table.add_column(heading, justify="left" if heading == "candidate" else "right")
+    metrics = ("roc_auc", "average_precision", "log_loss", "ece")
+    for standing in standings:
+        table.add_row(standing.name, *(f"{standing.mean(metric):.4f}" for metric in metrics))
+    table.add_row("(base rate)", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
+    return table
+
+
+def holdout(figures: Mapping[str, Interval], name: str) -> Table:
+    table = Table(title=f"Holdout, {name}, opened once", title_justify="left", box=None, pad_edge=False)
+    for heading in ("metric", "value", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "metric" else "right")
+    for metric, figure in figures.items():
+        table.add_row(metric, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}")
+    return table
+
+
+def next_steps(console: Console, lines: Mapping[str, Any]) -> None:
+    for command, meaning in lines.items():
+        console.print(f"  {command:<28} {meaning}", highlight=False, markup=False)

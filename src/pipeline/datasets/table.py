@@ -1,0 +1,40 @@
+"""Any CSV or Parquet file, from its config alone: the columns are the features."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pipeline.datasets import Loaded
+from pipeline.errors import DataError
+from pipeline.schema import Column, Columns
+
+
+def derive(columns: Columns) -> dict[str, NDArray[Any]]:
+    return dict(columns)
+
+
+def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
+    """The rows of one file under the declared names. Raises DataError where it cannot be read or lacks a column."""
+    import pandas as pd
+
+    if path is None:
+        raise DataError("data.path: is missing; a table is read from the CSV or Parquet file that it names")
+    if not path.is_file():
+        raise DataError(f"data.path: {path.absolute()}: no such file")
+    names = {column.source or name: name for name, column in columns.items() if not column.derived_from}
+    text = {header: "string" for header, name in names.items() if columns[name].kind == "category"}
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            frame = pd.read_csv(path, dtype=text)  # as text from the start: 01 is not 1
+    except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
+        raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
+    if missing := [header for header in names if header not in frame]:
+        raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(map(str, frame.columns))}")
+    return Loaded(
+        frame[list(names)].rename(columns=names), {}, {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    )

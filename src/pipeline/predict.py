@@ -1,0 +1,123 @@
+"""A bundle that answers: hashes checked, golden rows scored again, then request columns in and probabilities out.
+
+Light, and the only module that imports onnxruntime: the server, the batch scorer and the exporter's own check go through here.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from pipeline import datasets, store
+from pipeline.errors import BundleError, ConfigError
+from pipeline.schema import Columns, Contract, Tensors, as_array, tensors
+
+TOLERANCE = 1e-5  # the same float32 sums on another processor differ by less; another model or feature by far more
+
+
+class Session:
+    """The model in onnxruntime, on one thread: two matrices in, one probability per row out."""
+
+    def __init__(self, model: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._inputs = [entry.name for entry in self._session.get_inputs()]
+
+    def __call__(self, data: Tensors) -> NDArray[np.float64]:
+        fed = {name: getattr(data, name) for name in self._inputs}
+        return np.asarray(self._session.run(["probabilities"], fed)[0][:, 1], dtype=np.float64)
+
+
+class Golden(NamedTuple):
+    """Request rows with the answers that the model gave when it was made."""
+
+    columns: dict[str, NDArray[Any]]
+    probabilities: NDArray[np.float64]
+    rows: list[dict[str, Any]]
+
+
+class Predictor:
+    """A proven bundle. Build it with `load`."""
+
+    def __init__(self, folder: Path) -> None:
+        manifest = (folder / "bundle.json").read_bytes()
+        self.facts: dict[str, Any] = json.loads(manifest)
+        self.record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
+        self.version = store.digest(manifest)
+        self.contract = Contract.model_validate(self.facts["contract"])
+        self.threshold: float = self.facts["threshold"]
+        self.golden = read_golden((folder / "golden.json").read_bytes(), self.contract)
+        reference = json.loads((folder / "reference.json").read_bytes())
+        self._seen = {
+            name: frozenset(about["values"])
+            for name, about in reference["columns"].items()
+            if name in self.contract.request and "values" in about
+        }
+        self._derive: Callable[[Columns], Columns] = datasets.find(self.contract.dataset).derive
+        self._session = Session((folder / "model.onnx").read_bytes())
+
+    def predict(self, columns: Columns) -> NDArray[np.float64]:
+        """Probability of the positive class for each row of request columns."""
+        return self._session(tensors(self._derive(columns), self.contract))
+
+    def unseen(self, columns: Columns) -> dict[str, int]:
+        """How many values of each category no training row had. Such a row is answered: the model knows "other"."""
+        counts = {
+            name: sum(value not in seen for value in columns[name] if value != "") for name, seen in self._seen.items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
+
+def load(place: Path) -> Predictor:
+    """The predictor of a bundle, or of a store's champion. Raises BundleError where it does not prove itself."""
+    folder = store.resolve(place)
+    if wrong := store.damage(folder):
+        raise BundleError(f"{folder}: {wrong}. The bundle is not what training wrote: run `make train` or restore it")
+    try:
+        predictor = Predictor(folder)
+    except (OSError, ValueError, KeyError, ConfigError) as error:
+        raise BundleError(f"{folder}: cannot be read as a bundle: {error}") from error
+    if folder.name != predictor.version and store.DIGEST.fullmatch(folder.name):
+        raise BundleError(f"{folder}: holds the bundle {predictor.version}, not the one that its name says")
+    prove(predictor, folder)
+    return predictor
+
+
+def prove(predictor: Predictor, folder: Path) -> None:
+    """Score the golden rows again. Raises BundleError where an answer is not the one that the trained model gave."""
+    module = f"src/pipeline/datasets/{predictor.contract.dataset}.py"
+    edited = datasets.module_hash(predictor.contract.dataset) != predictor.record["dataset_module"]
+    hint = f"{module} has changed since this bundle was made: undo that, or run `make train`" if edited else (
+        "onnxruntime or numpy may have changed: install the locked versions, or run `make train`"
+    )
+    try:
+        answers = predictor.predict(predictor.golden.columns)
+    except Exception as error:  # whatever an edited `derive` raises
+        raise BundleError(f"{folder}: its golden rows cannot be scored ({type(error).__name__}: {error}). {hint}") from error
+    off = np.abs(answers - predictor.golden.probabilities)
+    if not (off <= TOLERANCE).all():
+        wrong = int(np.count_nonzero(~(off <= TOLERANCE)))
+        raise BundleError(
+            f"{folder}: {wrong} of {len(off)} golden rows get another answer than the trained model gave "
+            f"(off by up to {np.nanmax(off):.3g}, allowed {TOLERANCE:g}). {hint}"
+        )
+
+
+def read_golden(content: bytes, contract: Contract) -> Golden:
+    stored = json.loads(content)
+    columns = {name: as_array(stored["columns"][name], column.kind) for name, column in contract.request.items()}
+    return Golden(columns, np.array(stored["probabilities"]), rows(stored["columns"]))
+
+
+def rows(columns: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Columns of plain values to one dict per row, as a caller would send it: what is missing is left out."""
+    return [
+        {name: value for name, value in zip(columns, row, strict=True) if value is not None}
+        for row in zip(*columns.values(), strict=True)
+    ]

@@ -1,0 +1,243 @@
+"""The row contract: what columns there are, and how a request becomes the two tensors of the model.
+
+Light: it knows numpy and pydantic, and nothing of training, YAML or any dataset. Between functions rows travel as
+*columns*, a dict from name to one array: text for a category ('' is missing), float64 for numbers, integers and booleans
+(NaN is missing), datetime64[s] for a local date and time.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
+
+Columns = Mapping[str, NDArray[Any]]
+Rule = Literal["type", "range", "values", "pattern"]
+Action = Literal["reject", "nullify"]
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+LOCAL_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?$"
+
+
+class Frozen(BaseModel):
+    """A value that was checked once and is then trusted: no unknown key, no change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class Tensors(NamedTuple):
+    """The model's two inputs: text [rows, categories] and float32 numbers [rows, numbers]."""
+
+    strings: NDArray[np.object_]
+    numbers: NDArray[np.float32]
+
+    def take(self, rows: NDArray[Any]) -> "Tensors":
+        return Tensors(self.strings[rows], self.numbers[rows])
+
+
+class Column(Frozen):
+    """One column: what it is, what it may hold, when it is known, and what happens to a value that breaks a rule."""
+
+    kind: Literal["category", "number", "integer", "boolean", "datetime"]
+    known: Literal["before", "after"] = Field(description="Before or after the moment of prediction.")
+    meaning: str = Field(min_length=3)
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    values: dict[str, str] | None = Field(None, description="The allowed values, each with its name.")
+    pattern: str | None = Field(None, description="A regular expression that the whole value must match.")
+    nullable: bool = False
+    breach: dict[Rule, Action] = Field({}, description="For each rule, what a breach does; reject where nothing is said.")
+    derived_from: list[str] = Field([], description="The columns that `derive` makes this one of.")
+    source: str | None = Field(None, description="The name in the data file, where it is another one.")
+    example: str | float | bool | None = None
+
+    @model_validator(mode="after")
+    def rules_fit_the_kind(self) -> Self:
+        numeric = self.kind in ("number", "integer")
+        if (self.minimum is not None or self.maximum is not None) and not numeric:
+            raise ValueError(f"minimum and maximum are for numbers, not for a {self.kind}")
+        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is not below maximum {self.maximum:g}")
+        if (self.values or self.pattern) and self.kind != "category":
+            raise ValueError(f"values and pattern are for a category, not for a {self.kind}")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from None
+        if "nullify" in self.breach.values() and not self.nullable:
+            raise ValueError("a breach can be nullified only where nullable is true")
+        return self
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest value allowed; without a declared bound, what float32 can hold."""
+        low = -FLOAT32_MAX if self.minimum is None else self.minimum
+        return low, FLOAT32_MAX if self.maximum is None else self.maximum
+
+
+class Contract(Frozen):
+    """What a model is asked, from what, and for what: the part of a config that travels with the model."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    question: str
+    task: Literal["classification"]
+    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    columns: dict[str, Column]
+    features: list[str] = Field(min_length=1)
+    target: str
+
+    @field_validator("columns")
+    @classmethod
+    def names_can_be_fields(cls, columns: dict[str, Column]) -> dict[str, Column]:
+        if wrong := [name for name in columns if not re.fullmatch(r"[a-zA-Z]\w*", name)]:
+            raise ValueError(
+                f"column names are letters, digits and underscores, and {wrong[0]!r} is not: "
+                f"rename it and say `source: {wrong[0]}`"
+            )
+        for name, column in columns.items():
+            if unknown := [origin for origin in column.derived_from if origin not in columns]:
+                raise ValueError(f"{name} is derived from {unknown[0]}, which is not a declared column")
+            if late := [o for o in column.derived_from if column.known == "before" and columns[o].known == "after"]:
+                raise ValueError(f"{name} is said to be known before, but is derived from {late[0]}, known only after")
+        return columns
+
+    @field_validator("features")
+    @classmethod
+    def features_are_known_before(cls, features: list[str], info: ValidationInfo) -> list[str]:
+        columns: dict[str, Column] = info.data.get("columns") or {}
+        if not columns:  # their own error is reported already
+            return features
+        if twice := {name for name in features if features.count(name) > 1}:
+            raise ValueError(f"listed twice: {', '.join(sorted(twice))}")
+        for name in features:
+            if name not in columns:
+                raise ValueError(f"{name} is not a declared column")
+            if columns[name].known == "after":
+                raise ValueError(f"{name} is known only after the moment of prediction: it cannot be a feature")
+            if columns[name].kind == "datetime":
+                raise ValueError(f"{name} is a date and time: derive a category or a number from it")
+        return features
+
+    @field_validator("target")
+    @classmethod
+    def target_is_a_known_outcome(cls, target: str, info: ValidationInfo) -> str:
+        columns: dict[str, Column] = info.data.get("columns") or {}
+        if columns and target not in columns:
+            raise ValueError(f"{target} is not a declared column")
+        if columns and (columns[target].known, columns[target].kind) != ("after", "boolean"):
+            raise ValueError(f"the target {target} has to be a boolean that is known after the moment of prediction")
+        return target
+
+    @cached_property
+    def strings(self) -> list[str]:
+        """Category features, in the order of the first tensor."""
+        return [name for name in self.features if self.columns[name].kind == "category"]
+
+    @cached_property
+    def numbers(self) -> list[str]:
+        """All other features, in the order of the second tensor."""
+        return [name for name in self.features if self.columns[name].kind != "category"]
+
+    @cached_property
+    def request(self) -> dict[str, Column]:
+        """The columns that a caller sends: the features as they are, and what the derived ones are made of."""
+        needed = {origin for name in self.features for origin in self.columns[name].derived_from or [name]}
+        return {name: column for name, column in self.columns.items() if name in needed}
+
+
+def to_columns(rows: Sequence[Mapping[str, Any]], contract: Contract) -> dict[str, NDArray[Any]]:
+    """Validated rows to request columns; a field that a row lacks is missing."""
+    return {
+        name: as_array([row.get(name) for row in rows], column.kind) for name, column in contract.request.items()
+    }
+
+
+def as_array(values: Sequence[Any], kind: str) -> NDArray[Any]:
+    """Values of one column, None where missing, to the array that its kind travels in."""
+    if kind == "category":
+        return np.array(["" if value is None else value for value in values], dtype=object)
+    if kind == "datetime":
+        return np.array(values, dtype="datetime64[s]")
+    return np.array(values, dtype=np.float64)
+
+
+def tensors(columns: Columns, contract: Contract) -> Tensors:
+    """Features to the model's inputs. Numbers are rounded to float32 here, for training and serving alike."""
+    rows = len(columns[contract.features[0]])
+    strings = np.empty((rows, len(contract.strings)), dtype=object)
+    numbers = np.empty((rows, len(contract.numbers)), dtype=np.float32)
+    for position, name in enumerate(contract.strings):
+        strings[:, position] = columns[name]
+    for position, name in enumerate(contract.numbers):
+        numbers[:, position] = columns[name]
+    return Tensors(strings, numbers)
+
+
+def request_model(contract: Contract) -> type[BaseModel]:
+    """The strict model of one request row: required fields first, unknown fields refused."""
+    ordered = sorted(contract.request.items(), key=lambda item: item[1].nullable)
+    return create_model(
+        "Row",
+        __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=()),
+        **{name: (_field_type(column), _field(column)) for name, column in ordered},
+    )
+
+
+def _field(column: Column) -> Any:
+    text = column.meaning if column.unit is None else f"{column.meaning} [{column.unit}]"
+    examples = None if column.example is None else [column.example]
+    return Field(None if column.nullable else ..., description=text, examples=examples)
+
+
+def _field_type(column: Column) -> Any:
+    bounds = Field(ge=column.minimum, le=column.maximum, allow_inf_nan=False)
+    pattern = None if column.pattern is None else f"^(?:{column.pattern})$"
+    kinds: dict[str, Any] = {
+        "category": Annotated[str, Field(min_length=1, max_length=100, pattern=pattern)],
+        "number": Annotated[float, bounds, AfterValidator(_fits_float32)],
+        "integer": Annotated[int, BeforeValidator(_integral), bounds],
+        "boolean": bool,
+        "datetime": Annotated[str, Field(pattern=LOCAL_TIME), AfterValidator(_exists)],
+    }
+    kind = Literal[tuple(column.values)] if column.values else kinds[column.kind]
+    return Annotated[kind | None, BeforeValidator(_nan_is_missing)] if column.nullable else kind
+
+
+def _nan_is_missing(value: Any) -> Any:
+    return None if isinstance(value, float) and value != value else value
+
+
+def _integral(value: Any) -> Any:
+    """18.0 is an integer to JSON Schema, and so it is here; 18.5 and true are not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _fits_float32(value: float) -> float:
+    if abs(value) > FLOAT32_MAX:
+        raise ValueError(f"Input should be between -{FLOAT32_MAX:.4g} and {FLOAT32_MAX:.4g}")
+    return value
+
+
+def _exists(value: str) -> str:
+    """The pattern lets 2013-02-30 through; the calendar does not."""
+    try:
+        np.datetime64(value, "s")
+    except ValueError:
+        raise ValueError("Input should be a date and time that exists") from None
+    return value

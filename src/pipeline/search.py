@@ -1,0 +1,62 @@
+"""Which candidate is best? Each is fitted on every fold and judged on the rows that follow it in time."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from pipeline import evaluate, model
+from pipeline.config import Boosting, Config, Linear
+from pipeline.schema import Tensors
+from pipeline.split import Fold
+
+
+class Standing(NamedTuple):
+    """A candidate with its figures on each fold, in the order of the folds."""
+
+    name: str
+    settings: Linear | Boosting
+    folds: list[dict[str, float]]
+
+    def mean(self, metric: str) -> float:
+        return float(np.mean([figures[metric] for figures in self.folds]))
+
+
+def compare(
+    config: Config, data: Tensors, target: NDArray[Any], folds: list[Fold], said: Callable[[str], None]
+) -> list[Standing]:
+    """The candidates by mean log loss over the folds, lowest first. `said` is told of each fit as it ends."""
+    candidates = config.candidates.named()
+    jobs = [(name, settings, fold) for name, settings in candidates.items() for fold in folds]
+    figures = _run(config, [delayed(judge)(settings, data, target, fold, config) for _, settings, fold in jobs])
+    by_name: dict[str, list[dict[str, float]]] = {name: [] for name in candidates}
+    for (name, _, fold), result in zip(jobs, figures, strict=True):
+        by_name[name].append(result)
+        said(f"{name} on {fold.name}: log loss {result['log_loss']:.4f}")
+    standings = [Standing(name, settings, by_name[name]) for name, settings in candidates.items()]
+    return sorted(standings, key=lambda standing: standing.mean("log_loss"))
+
+
+def baseline(target: NDArray[Any], folds: list[Fold], threshold: float) -> dict[str, float]:
+    """The mean figures of an answer that knows nothing but how often it was yes before."""
+    judged = [
+        evaluate.metrics(target[fold.valid], np.full(len(fold.valid), target[fold.train].mean()), threshold) for fold in folds
+    ]
+    return {metric: float(np.mean([figures[metric] for figures in judged])) for metric in judged[0]}
+
+
+def judge(settings: Linear | Boosting, data: Tensors, target: NDArray[Any], fold: Fold, config: Config) -> dict[str, float]:
+    """One fit on a fold's training rows, judged on its validation rows."""
+    fitted = model.fit(
+        settings, data.take(fold.train), target[fold.train], rare=config.train.rare, seed=config.train.seed
+    )
+    judged = model.probabilities(fitted, data.take(fold.valid))
+    return evaluate.metrics(target[fold.valid], judged, config.costs.threshold)
+
+
+def _run(config: Config, tasks: list[Any]) -> Iterator[dict[str, float]]:
+    """All fan-out is joblib's: with one worker in this process, with more in processes of one thread each."""
+    results: Iterator[dict[str, float]] = Parallel(n_jobs=config.train.workers, return_as="generator")(tasks)
+    return results

@@ -1,0 +1,137 @@
+"""Bundles on disk: `models/NAME/<digest>/`, complete before they get that name, and one pointer to the champion.
+
+Light: files and nothing else. `SHA256SUMS` lies in each bundle in the format of `sha256sum`, and the digest that names a bundle
+is the SHA-256 of its `bundle.json`, which holds the hashes of all that decides predictions.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import BundleError
+
+SUMS = "SHA256SUMS"
+POINTER = "champion"
+UNFINISHED = ".unfinished-"
+DIGEST = re.compile(r"[0-9a-f]{16}")
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest(manifest: bytes) -> str:
+    """A bundle's name: the first 16 digits of the SHA-256 of its `bundle.json`."""
+    return sha256(manifest)[:16]
+
+
+def write(store: Path, files: Mapping[str, bytes]) -> Path:
+    """The folder of a new bundle with these files. One that is there already, whole, is left as it is."""
+    store.mkdir(parents=True, exist_ok=True)
+    final = store / digest(files["bundle.json"])
+    sums = "".join(f"{sha256(content)}  {name}\n" for name, content in sorted(files.items()))
+    with locked(store):
+        clear_unfinished(store)
+        if final.exists() and not damage(final):
+            return final
+        temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
+        for name, content in {**files, SUMS: sums.encode()}.items():
+            save(temporary / name, content)
+        temporary.chmod(0o755)
+        flush(temporary)
+        if final.exists():  # damaged: aside it goes, and is cleared with the unfinished ones
+            final.rename(store / f"{UNFINISHED}{temporary.name[-8:]}-damaged")
+        temporary.rename(final)
+        flush(store)
+        clear_unfinished(store)
+    return final
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a bundle's files, or None where each is there and as it was written."""
+    try:
+        listed = (folder / SUMS).read_text(encoding="ascii").splitlines()
+        sums = dict(reversed(line.split("  ", 1)) for line in listed)
+    except FileNotFoundError:
+        return f"{SUMS} is missing"
+    except (OSError, ValueError):
+        return f"{SUMS} has been changed"
+    if "bundle.json" not in sums:
+        return f"{SUMS} has been changed: it does not list bundle.json"
+    for name, expected in sorted(sums.items()):
+        if Path(name).name != name:
+            return f"{SUMS} has been changed: {name} is no file of a bundle"
+        try:
+            content = (folder / name).read_bytes()
+        except OSError:
+            return f"{name} is missing"
+        if sha256(content) != expected:
+            return f"{name} has been changed (its SHA-256 is not the one in {SUMS})"
+    return None
+
+
+def champion(store: Path) -> Path | None:
+    """The folder that the pointer names, or None where there is no pointer. Raises BundleError where it points nowhere."""
+    try:
+        name = (store / POINTER).read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    if not DIGEST.fullmatch(name) or not (store / name).is_dir():
+        raise BundleError(f"{store / POINTER}: names {name[:40]!r}, which is no bundle beside it. Run `make train`")
+    return store / name
+
+
+def promote(store: Path, name: str) -> None:
+    """Point to another bundle, in one step: whoever reads meanwhile sees the old champion or the new one."""
+    handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=store)
+    os.close(handle)
+    save(Path(temporary), f"{name}\n".encode())
+    Path(temporary).chmod(0o644)
+    os.replace(temporary, store / POINTER)
+    flush(store)
+
+
+def resolve(place: Path) -> Path:
+    """The bundle meant by a path that is a bundle itself or a store with a champion."""
+    if (place / "bundle.json").exists():
+        return place
+    found = champion(place)
+    if found is None:
+        raise BundleError(f"{place}: no model here yet. Run `make train` first, or set MODEL_DIR to a bundle or a store")
+    return found
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[None]:
+    """One writer at a time; the lock goes with the process, however it ends."""
+    with (store / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def clear_unfinished(store: Path) -> None:
+    """Remove what a killed writer left. To be called under the lock: nobody is writing then."""
+    for left in store.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def save(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush(folder: Path) -> None:
+    """Have the folder's own entries on disk, so that a rename survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
