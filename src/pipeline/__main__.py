@@ -1,4 +1,6 @@
-"""The command line: one verb, one function. Heavy libraries are imported by the verb that needs them, so help is quick."""
+"""The command line: one verb, one function. Heavy libraries are imported by the verb that needs them, so help is
+quick.
+"""
 
 import json
 import os
@@ -13,9 +15,13 @@ from pipeline.errors import PipelineError
 # Read by OpenMP when scikit-learn is imported: idle threads sleep instead of spinning against the workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Raw rows to a packaged champion.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Raw rows to a packaged champion."
+)
 ConfigPath = Annotated[Path, typer.Argument(help="The YAML file that declares the data and the training.")]
-Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as train.seed=3.")]
+Overrides = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as train.seed=3.")
+]
 DEFAULT = Path("configs/flights.yaml")
 
 
@@ -37,7 +43,13 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
         return
     out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:")
     model = "" if config.name == "flights" else f" MODEL={config.name}"
-    console.next_steps(out, {f"make serve{model}": "answer predictions over HTTP", "make mlflow": "look at this run and the ones before it"})
+    console.next_steps(
+        out,
+        {
+            f"make serve{model}": "answer predictions over HTTP",
+            "make mlflow": "look at this run and the ones before it",
+        },
+    )
 
 
 @app.command()
@@ -51,6 +63,26 @@ def config(
 
     shown = Config.model_json_schema() if schema else load(path, overrides).model_dump(mode="json")
     print(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def mlflow(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    port: Annotated[int, typer.Option(help="The port of the local MLflow server.")] = 5000,
+) -> None:
+    """Show the recorded runs in MLflow, started here unless MLFLOW_TRACKING_URI names a server."""
+    from pipeline.config import load
+
+    config = load(path, overrides)
+    from pipeline import registry
+
+    uri = registry.store_uri(config.paths.tracking)
+    print(f"The runs of {config.name}: {registry.page(config.name, uri, port)}", flush=True)
+    if not uri.startswith("http"):
+        os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes that nothing here uses
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+        os.execv(sys.executable, [*command, "--backend-store-uri", uri])  # noqa: S606 -- reason: no shell is meant
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Raw rows to valid rows, and to rejected rows with their reason. The rules are the contract's; pandera applies them all."""
+"""Raw rows to valid rows, and to rejected rows with their reason. The rules are the contract's; pandera applies them
+all.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -75,7 +77,9 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
             values = values.astype("Int64")
         return values.astype("string").astype(object).where(values.notna() & (values.astype("string") != ""), None)
     if kind == "datetime":
-        times = pd.to_datetime(values, errors="coerce", format=None if pd.api.types.is_datetime64_dtype(values) else "ISO8601")
+        times = pd.to_datetime(
+            values, errors="coerce", format=None if pd.api.types.is_datetime64_dtype(values) else "ISO8601"
+        )
         return times if times.dt.tz is None else pd.Series(pd.NaT, index=values.index)
     if kind == "boolean":
         words = values.astype("string").str.strip().str.lower()
@@ -86,9 +90,10 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
 
 def type_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[Breach]:
     for name, column in declared.items():
-        wrong = typed[name].isna() & raw[name].notna() & (raw[name].astype("string") != "")
-        if wrong.any():
-            yield Breach(name, "type", column.breach.get("type", "reject"), raw.loc[wrong, name])
+        lost = raw.loc[typed[name].isna() & raw[name].notna(), name]
+        lost = lost[lost.astype("string") != ""]  # an empty cell is missing, and no breach of type
+        if len(lost):
+            yield Breach(name, "type", column.breach.get("type", "reject"), lost)
 
 
 def rule_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[Breach]:
@@ -112,17 +117,20 @@ def checks(column: Column) -> list[pa.Check]:
         "range": pa.Check.in_range(low, high, error="range") if column.kind in ("number", "integer") else None,
         "values": pa.Check.isin(list(column.values), error="values") if column.values else None,
         "pattern": pa.Check.str_matches(f"(?:{column.pattern})$", error="pattern") if column.pattern else None,
-        "missing": None if column.nullable else pa.Check(lambda values: values.notna(), ignore_na=False, error="missing"),
+        "missing": None
+        if column.nullable
+        else pa.Check(lambda values: values.notna(), ignore_na=False, error="missing"),
     }
     return [check for check in rules.values() if check is not None]
 
 
 def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:
     """Clean rows to columns, all that are declared and not derived, in the arrays that a request travels in."""
-    types = {"category": object, "datetime": "datetime64[s]"}
-    return {
-        name: frame[name].fillna("").to_numpy(object) if column.kind == "category"
-        else frame[name].to_numpy(types.get(column.kind, np.float64))
-        for name, column in contract.columns.items()
-        if not column.derived_from
-    }
+    kinds = {name: column.kind for name, column in contract.columns.items() if not column.derived_from}
+    return {name: _array(frame[name], kind) for name, kind in kinds.items()}
+
+
+def _array(values: "pd.Series[Any]", kind: str) -> NDArray[Any]:
+    if kind == "category":
+        return np.asarray(values.fillna(""), dtype=object)
+    return np.asarray(values, dtype="datetime64[s]" if kind == "datetime" else np.float64)

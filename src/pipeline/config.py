@@ -21,7 +21,7 @@ UNITS = {"day": "days", "days": "days", "week": "weeks", "weeks": "weeks", "mont
 class Duration(NamedTuple):
     """A span of calendar time, such as 2 months."""
 
-    count: int
+    amount: int
     unit: str
 
 
@@ -33,7 +33,8 @@ def _duration(text: Any) -> Any:
 
 
 Span = Annotated[
-    Duration, BeforeValidator(_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+ (day|week|month)s?$")])
+    Duration,
+    BeforeValidator(_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+ (day|week|month)s?$")]),
 ]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Opened = Annotated[
@@ -140,8 +141,10 @@ class Config(Contract):
     @classmethod
     def time_is_a_datetime(cls, split: TimeSplit | RowSplit, info: ValidationInfo) -> TimeSplit | RowSplit:
         columns: dict[str, Column] = info.data.get("columns") or {}
-        if isinstance(split, TimeSplit) and columns and getattr(columns.get(split.time), "kind", None) != "datetime":
-            raise ValueError(f"time: {split.time} is not a declared datetime column")
+        if isinstance(split, TimeSplit) and columns:
+            column = columns.get(split.time)
+            if column is None or column.kind != "datetime" or column.nullable:
+                raise ValueError(f"time: {split.time} is not a declared datetime column that is never missing")
         return split
 
     @property

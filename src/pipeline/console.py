@@ -34,9 +34,9 @@ def step(console: Console, title: str) -> Iterator[Say]:
 
 
 def leaderboard(standings: list[Standing], baseline: Mapping[str, float]) -> Table:
-    table = Table(title="Mean over the folds, on rows that no fit has seen", title_justify="left", box=None, pad_edge=False)
-    for heading in ("candidate", "ROC AUC", "avg. precision", "log loss", "ECE"):
-        table.add_column(heading, justify="left" if heading == "candidate" else "right")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("mean of the folds", "ROC AUC", "avg. precision", "log loss", "ECE"):
+        table.add_column(heading, justify="left" if heading == "mean of the folds" else "right")
     metrics = ("roc_auc", "average_precision", "log_loss", "ece")
     for standing in standings:
         table.add_row(standing.name, *(f"{standing.mean(metric):.4f}" for metric in metrics))
@@ -44,10 +44,10 @@ def leaderboard(standings: list[Standing], baseline: Mapping[str, float]) -> Tab
     return table
 
 
-def holdout(figures: Mapping[str, Interval], name: str) -> Table:
-    table = Table(title=f"Holdout, {name}, opened once", title_justify="left", box=None, pad_edge=False)
-    for heading in ("metric", "value", "95 % interval"):
-        table.add_column(heading, justify="left" if heading == "metric" else "right")
+def holdout(figures: Mapping[str, Interval]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("holdout", "value", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "holdout" else "right")
     for metric, figure in figures.items():
         table.add_row(metric, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}")
     return table

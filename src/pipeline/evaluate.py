@@ -1,7 +1,7 @@
 """How good are these probabilities? Metrics with intervals, and the curves behind the pictures.
 
-One row is no independent observation: a storm delays a whole day. So intervals come from a bootstrap that draws whole blocks
-(days, or rows where rows are all there is).
+One row is no independent observation: a storm delays a whole day. So intervals come from a bootstrap that draws whole
+blocks (days, or rows where rows are all there is).
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ class Interval(NamedTuple):
 class Ranked(NamedTuple):
     """Rows in order of falling probability, with what every resample needs, worked out once.
 
-    `ends` are the last rows of each run of equal probabilities, `bins` tenths of the rows, `flagged` the number of rows at or
-    above the threshold.
+    `ends` are the last rows of each run of equal probabilities, `bins` tenths of the rows, `flagged` the number of
+    rows at or above the threshold.
     """
 
     order: NDArray[np.int64]
@@ -57,8 +57,8 @@ def metrics(outcome: NDArray[Any], probability: NDArray[Any], threshold: float) 
 def weighted(ranked: Ranked, weight: Floats) -> dict[str, float]:
     """The figures with row n, in ranked order, counted `weight[n]` times. Undefined ones (no positive row) are NaN.
 
-    ROC AUC by the trapezoid, ties counted half; average precision as the sum of precision over steps of recall; expected
-    calibration error over ten bins of equal size.
+    ROC AUC by the trapezoid, ties counted half; average precision as the sum of precision over steps of recall;
+    expected calibration error over ten bins of equal size.
     """
     true, false = np.cumsum(weight * ranked.outcome), np.cumsum(weight * (1 - ranked.outcome))
     positives, negatives, total = true[-1], false[-1], true[-1] + false[-1]
@@ -82,7 +82,13 @@ def weighted(ranked: Ranked, weight: Floats) -> dict[str, float]:
 
 
 def with_intervals(
-    outcome: NDArray[Any], probability: NDArray[Any], blocks: NDArray[np.int64], *, threshold: float, resamples: int, seed: int
+    outcome: NDArray[Any],
+    probability: NDArray[Any],
+    blocks: NDArray[np.int64],
+    *,
+    threshold: float,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Interval]:
     """Each figure with the 2.5th and 97.5th percentile of the same figure over resampled blocks."""
     ranked = rank(outcome, probability, threshold)
@@ -110,4 +116,6 @@ def calibration(outcome: NDArray[Any], probability: NDArray[Any]) -> tuple[Float
 
 def rounded(figures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
     """For files: six digits are more than any of these figures is good for."""
-    return {name: {part: round(number, 6) for part, number in value._asdict().items()} for name, value in figures.items()}
+    return {
+        name: {part: round(number, 6) for part, number in value._asdict().items()} for name, value in figures.items()
+    }

@@ -1,7 +1,8 @@
 """The candidates: kinds of scikit-learn pipeline, each built so that its ONNX export is exact.
 
 What breaks the export, silently or loudly, is kept out here: boosting gets ordinal codes as numbers and never native
-categories, no scaler stands before trees, rare values are left out of the encoder's list instead of being grouped by it.
+categories, no scaler stands before trees, rare values are left out of the encoder's list instead of being grouped by
+it.
 """
 
 from typing import Any
@@ -17,17 +18,21 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from pipeline.config import Boosting, Linear
+from pipeline.config import Boosting, Linear, Train
 from pipeline.schema import Tensors
 
 
-def fit(settings: Linear | Boosting, data: Tensors, target: NDArray[Any], *, rare: int, seed: int, threads: int = 1) -> Pipeline:
+def fit(
+    settings: Linear | Boosting, data: Tensors, target: NDArray[Any], train: Train, *, threads: int = 1
+) -> Pipeline:
     """One candidate on these rows. With a given seed the model is the same whatever the number of threads.
 
     BLAS gets one thread always: its sums, and so the coefficients, depend on how many it has. OpenMP's do not.
     """
-    known = [frequent(data.strings[:, n], rare) for n in range(data.strings.shape[1])]
-    pipeline = linear(settings, known, data) if isinstance(settings, Linear) else boosting(settings, known, data, seed)
+    known = [frequent(data.strings[:, n], train.rare) for n in range(data.strings.shape[1])]
+    pipeline = (
+        linear(settings, known, data) if isinstance(settings, Linear) else boosting(settings, known, data, train.seed)
+    )
     with threadpool_limits(1, user_api="blas"), threadpool_limits(threads, user_api="openmp"):
         return pipeline.fit(as_frame(data), target)
 
@@ -50,8 +55,12 @@ def frequent(values: NDArray[Any], rare: int) -> list[str]:
 
 
 def linear(settings: Linear, known: list[list[str]], data: Tensors) -> Pipeline:
-    encode = [(f"category_{n}", OneHotEncoder(categories=[v], handle_unknown="ignore"), [n]) for n, v in enumerate(known)]
-    scale = Pipeline([("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())])
+    encode = [
+        (f"category_{n}", OneHotEncoder(categories=[v], handle_unknown="ignore"), [n]) for n, v in enumerate(known)
+    ]
+    scale = Pipeline(
+        [("impute", SimpleImputer(strategy="median", keep_empty_features=True)), ("scale", StandardScaler())]
+    )
     prepare = ColumnTransformer([*encode, ("numbers", scale, numbers(data))], sparse_threshold=0)
     return Pipeline([("prepare", prepare), ("model", LogisticRegression(C=settings.C, max_iter=settings.max_iter))])
 

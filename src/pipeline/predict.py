@@ -1,6 +1,7 @@
 """A bundle that answers: hashes checked, golden rows scored again, then request columns in and probabilities out.
 
-Light, and the only module that imports onnxruntime: the server, the batch scorer and the exporter's own check go through here.
+Light, and the only module that imports onnxruntime: the server, the batch scorer and the exporter's own check go
+through here.
 """
 
 import json
@@ -93,13 +94,17 @@ def prove(predictor: Predictor, folder: Path) -> None:
     """Score the golden rows again. Raises BundleError where an answer is not the one that the trained model gave."""
     module = f"src/pipeline/datasets/{predictor.contract.dataset}.py"
     edited = datasets.module_hash(predictor.contract.dataset) != predictor.record["dataset_module"]
-    hint = f"{module} has changed since this bundle was made: undo that, or run `make train`" if edited else (
-        "onnxruntime or numpy may have changed: install the locked versions, or run `make train`"
+    hint = (
+        f"{module} has changed since this bundle was made: undo that, or run `make train`"
+        if edited
+        else ("onnxruntime or numpy may have changed: install the locked versions, or run `make train`")
     )
     try:
         answers = predictor.predict(predictor.golden.columns)
     except Exception as error:  # whatever an edited `derive` raises
-        raise BundleError(f"{folder}: its golden rows cannot be scored ({type(error).__name__}: {error}). {hint}") from error
+        raise BundleError(
+            f"{folder}: its golden rows cannot be scored ({type(error).__name__}: {error}). {hint}"
+        ) from error
     off = np.abs(answers - predictor.golden.probabilities)
     if not (off <= TOLERANCE).all():
         wrong = int(np.count_nonzero(~(off <= TOLERANCE)))

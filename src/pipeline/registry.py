@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+# Read when mlflow is imported: nothing is sent home, and its log keeps to what goes wrong.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-import mlflow  # noqa: E402 -- reason: the line above has to come first
-from mlflow.exceptions import MlflowException  # noqa: E402 -- reason: as above
+import mlflow
+from mlflow.exceptions import MlflowException
 
-from pipeline.errors import ConfigError  # noqa: E402 -- reason: as above
+from pipeline.errors import ConfigError
 
 
 @contextmanager
@@ -20,27 +22,52 @@ def run(experiment: str, tracking: str) -> Iterator[str]:
 
     Raises ConfigError where the tracking store cannot be reached.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking
-    try:
-        mlflow.set_tracking_uri(uri)
+    uri = store_uri(tracking)
+    with reachable(uri):
         if mlflow.get_experiment_by_name(experiment) is None:
             mlflow.create_experiment(experiment, artifact_location=_artifacts_beside(uri))
         mlflow.set_experiment(experiment)
-    except MlflowException as error:
-        raise ConfigError(f"MLflow's store {uri} cannot be used: {error.message}") from error
     with mlflow.start_run() as started:
         yield started.info.run_id
 
 
-def log(params: Mapping[str, Any], metrics: Mapping[str, float], folders: Mapping[str, Path]) -> None:
+def log(params: Mapping[str, Any], metrics: Mapping[str, float], folders: Mapping[str, Path | None]) -> None:
     """Into the open run: parameters, metrics, and each folder with its files under the given name."""
     mlflow.log_params(dict(params))
     mlflow.log_metrics(dict(metrics))
     for name, folder in folders.items():
-        mlflow.log_artifacts(str(folder), name)
+        if folder is not None:
+            mlflow.log_artifacts(str(folder), name)
+
+
+def store_uri(tracking: str) -> str:
+    """Where runs are recorded: MLflow's own variable comes before the config."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or tracking
+
+
+def page(experiment: str, uri: str, port: int) -> str:
+    """The address of an experiment's runs in MLflow's classical view; its default view is for language models.
+
+    Raises ConfigError where nothing is recorded yet.
+    """
+    with reachable(uri):
+        known = mlflow.get_experiment_by_name(experiment)
+    if known is None:
+        raise ConfigError(f"MLflow's store {uri} has no run of {experiment} yet. Run `make train` first")
+    host = uri.rstrip("/") if uri.startswith("http") else f"http://127.0.0.1:{port}"
+    return f"{host}/#/experiments/{known.experiment_id}/runs?workflowType=machine_learning"
+
+
+@contextmanager
+def reachable(uri: str) -> Iterator[None]:
+    try:
+        mlflow.set_tracking_uri(uri)
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise ConfigError(f"MLflow's store {uri} cannot be used: {error}") from error
 
 
 def _artifacts_beside(uri: str) -> str | None:
-    """For a local SQLite file the folder `mlruns` beside it, wherever the command is run; a server has its own place."""
+    """For a local SQLite file the folder `mlruns` beside it; a server has its own place."""
     file = uri.removeprefix("sqlite:///")
     return None if file == uri else (Path(file).absolute().parent / "mlruns").as_uri()

@@ -16,11 +16,11 @@ INK, ACCENT, QUIET = "#1f2933", "#0f766e", "#b8c2cc"
 Array = NDArray[Any]
 
 
-def draw(folder: Path, outcome: Array, probability: Array, threshold: float, standings: list[Standing], names: list[str]) -> None:
+def draw(folder: Path, outcome: Array, probability: Array, threshold: float, standings: list[Standing]) -> None:
     """One PNG per picture in `folder`, and `summary.png` with the three that tell most."""
     ranked = evaluate.rank(outcome, probability, threshold)
     pictures: dict[str, Callable[[Axes], None]] = {
-        "folds": lambda axes: folds(axes, standings, names),
+        "folds": lambda axes: folds(axes, standings),
         "roc": lambda axes: roc(axes, ranked),
         "calibration": lambda axes: calibration(axes, outcome, probability),
         "precision_recall": lambda axes: precision_recall(axes, ranked, threshold),
@@ -41,12 +41,14 @@ def save(path: Path, pictures: list[Callable[[Axes], None]]) -> None:
     figure.savefig(path, dpi=130, metadata={"Software": None})
 
 
-def folds(axes: Axes, standings: list[Standing], names: list[str]) -> None:
+def folds(axes: Axes, standings: list[Standing]) -> None:
     """AUC of every candidate on every fold, one line each; the winner in colour."""
+    names = list(standings[0].folds)
     for place, standing in enumerate(standings):
-        figures = [fold["roc_auc"] for fold in standing.folds]
-        axes.plot(names, figures, marker="o", color=QUIET if place else ACCENT, label=f"{standing.name} {np.mean(figures):.3f}")
-    axes.set(title="Each fold judged on the time after it", ylabel="ROC AUC")
+        figures = [standing.folds[name]["roc_auc"] for name in names]
+        colour = QUIET if place else ACCENT
+        axes.plot(figures, marker="o", color=colour, label=f"{standing.name}, mean {standing.mean('roc_auc'):.3f}")
+    axes.set(title="Each fold judged on rows it has not seen", ylabel="ROC AUC")
     axes.set_xticks(range(len(names)), [name.replace(" to ", "\nto ") for name in names])
     axes.margins(x=0.15, y=0.2)
     axes.legend(frameon=False, fontsize=8)
@@ -65,7 +67,9 @@ def calibration(axes: Axes, outcome: Array, probability: Array) -> None:
     top = 1.05 * max(expected.max(), observed.max())
     axes.plot([0, top], [0, top], color=QUIET, linestyle="--", linewidth=1)
     axes.plot(expected, observed, marker="o", color=ACCENT)
-    axes.set(title="Holdout: what was said and what happened", xlabel="mean probability, by tenth", ylabel="observed share")
+    axes.set(
+        title="Holdout: what was said and what happened", xlabel="mean probability, by tenth", ylabel="observed share"
+    )
 
 
 def precision_recall(axes: Axes, ranked: evaluate.Ranked, threshold: float) -> None:

@@ -1,8 +1,8 @@
 """The row contract: what columns there are, and how a request becomes the two tensors of the model.
 
 Light: it knows numpy and pydantic, and nothing of training, YAML or any dataset. Between functions rows travel as
-*columns*, a dict from name to one array: text for a category ('' is missing), float64 for numbers, integers and booleans
-(NaN is missing), datetime64[s] for a local date and time.
+*columns*, a dict from name to one array: text for a category ('' is missing), float64 for numbers, integers and
+booleans (NaN is missing), datetime64[s] for a local date and time.
 """
 
 import re
@@ -18,7 +18,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
     ValidationInfo,
     create_model,
     field_validator,
@@ -49,6 +48,17 @@ class Tensors(NamedTuple):
         return Tensors(self.strings[rows], self.numbers[rows])
 
 
+class Examples(NamedTuple):
+    """Rows in the three shapes they take: request columns, the model's inputs, and what came of them."""
+
+    request: Columns
+    data: Tensors
+    target: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[Any]) -> "Examples":
+        return Examples({n: v[rows] for n, v in self.request.items()}, self.data.take(rows), self.target[rows])
+
+
 class Column(Frozen):
     """One column: what it is, what it may hold, when it is known, and what happens to a value that breaks a rule."""
 
@@ -61,10 +71,12 @@ class Column(Frozen):
     values: dict[str, str] | None = Field(None, description="The allowed values, each with its name.")
     pattern: str | None = Field(None, description="A regular expression that the whole value must match.")
     nullable: bool = False
-    breach: dict[Rule, Action] = Field({}, description="For each rule, what a breach does; reject where nothing is said.")
+    breach: dict[Rule, Action] = Field(
+        {}, description="For each rule, what a breach does; reject where nothing is said."
+    )
     derived_from: list[str] = Field([], description="The columns that `derive` makes this one of.")
     source: str | None = Field(None, description="The name in the data file, where it is another one.")
-    example: str | float | bool | None = None
+    example: str | int | float | bool | None = None
 
     @model_validator(mode="after")
     def rules_fit_the_kind(self) -> Self:
@@ -163,9 +175,7 @@ class Contract(Frozen):
 
 def to_columns(rows: Sequence[Mapping[str, Any]], contract: Contract) -> dict[str, NDArray[Any]]:
     """Validated rows to request columns; a field that a row lacks is missing."""
-    return {
-        name: as_array([row.get(name) for row in rows], column.kind) for name, column in contract.request.items()
-    }
+    return {name: as_array([row.get(name) for row in rows], column.kind) for name, column in contract.request.items()}
 
 
 def as_array(values: Sequence[Any], kind: str) -> NDArray[Any]:
@@ -192,11 +202,10 @@ def tensors(columns: Columns, contract: Contract) -> Tensors:
 def request_model(contract: Contract) -> type[BaseModel]:
     """The strict model of one request row: required fields first, unknown fields refused."""
     ordered = sorted(contract.request.items(), key=lambda item: item[1].nullable)
-    return create_model(
-        "Row",
-        __config__=ConfigDict(extra="forbid", strict=True, protected_namespaces=()),
-        **{name: (_field_type(column), _field(column)) for name, column in ordered},
-    )
+    fields: dict[str, Any] = {name: (_field_type(column), _field(column)) for name, column in ordered}
+    config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    model: type[BaseModel] = create_model("Row", __config__=config, **fields)
+    return model
 
 
 def _field(column: Column) -> Any:

@@ -14,14 +14,14 @@ from pipeline.split import Fold
 
 
 class Standing(NamedTuple):
-    """A candidate with its figures on each fold, in the order of the folds."""
+    """A candidate with its figures on each fold, by the fold's name."""
 
     name: str
     settings: Linear | Boosting
-    folds: list[dict[str, float]]
+    folds: dict[str, dict[str, float]]
 
     def mean(self, metric: str) -> float:
-        return float(np.mean([figures[metric] for figures in self.folds]))
+        return float(np.mean([figures[metric] for figures in self.folds.values()]))
 
 
 def compare(
@@ -31,9 +31,9 @@ def compare(
     candidates = config.candidates.named()
     jobs = [(name, settings, fold) for name, settings in candidates.items() for fold in folds]
     figures = _run(config, [delayed(judge)(settings, data, target, fold, config) for _, settings, fold in jobs])
-    by_name: dict[str, list[dict[str, float]]] = {name: [] for name in candidates}
+    by_name: dict[str, dict[str, dict[str, float]]] = {name: {} for name in candidates}
     for (name, _, fold), result in zip(jobs, figures, strict=True):
-        by_name[name].append(result)
+        by_name[name][fold.name] = result
         said(f"{name} on {fold.name}: log loss {result['log_loss']:.4f}")
     standings = [Standing(name, settings, by_name[name]) for name, settings in candidates.items()]
     return sorted(standings, key=lambda standing: standing.mean("log_loss"))
@@ -42,16 +42,17 @@ def compare(
 def baseline(target: NDArray[Any], folds: list[Fold], threshold: float) -> dict[str, float]:
     """The mean figures of an answer that knows nothing but how often it was yes before."""
     judged = [
-        evaluate.metrics(target[fold.valid], np.full(len(fold.valid), target[fold.train].mean()), threshold) for fold in folds
+        evaluate.metrics(target[fold.valid], np.full(len(fold.valid), target[fold.train].mean()), threshold)
+        for fold in folds
     ]
     return {metric: float(np.mean([figures[metric] for figures in judged])) for metric in judged[0]}
 
 
-def judge(settings: Linear | Boosting, data: Tensors, target: NDArray[Any], fold: Fold, config: Config) -> dict[str, float]:
+def judge(
+    settings: Linear | Boosting, data: Tensors, target: NDArray[Any], fold: Fold, config: Config
+) -> dict[str, float]:
     """One fit on a fold's training rows, judged on its validation rows."""
-    fitted = model.fit(
-        settings, data.take(fold.train), target[fold.train], rare=config.train.rare, seed=config.train.seed
-    )
+    fitted = model.fit(settings, data.take(fold.train), target[fold.train], config.train)
     judged = model.probabilities(fitted, data.take(fold.valid))
     return evaluate.metrics(target[fold.valid], judged, config.costs.threshold)
 

@@ -6,104 +6,110 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.config import Config, RowSplit, TimeSplit
+from pipeline.config import Config, Duration, RowSplit, TimeSplit
 from pipeline.errors import DataError
-from pipeline.schema import Columns, Contract
+from pipeline.schema import Columns
 
 Rows = NDArray[np.int64]
 
 
 class Fold(NamedTuple):
+    """Row numbers to train on and to judge on; in time the name is the window that judges."""
+
     name: str
     train: Rows
     valid: Rows
 
 
 class Split(NamedTuple):
-    """Row numbers of the folds, of everything before the holdout, and of the holdout; `blocks` are the bootstrap's units."""
+    """The folds, the rows before the holdout, and the holdout."""
 
     folds: list[Fold]
     search: Rows
     holdout: Rows
-    blocks: NDArray[np.int64]
     holdout_name: str
 
 
-def split(columns: Columns, config: Config) -> Split:
+def keys(columns: Columns, config: Config) -> NDArray[Any]:
+    """What decides where a row belongs: its time or, without one, a stable hash of what a caller would send for it."""
+    if isinstance(config.split, TimeSplit):
+        return columns[config.split.time]
+    frame = pd.DataFrame({name: columns[name] for name in config.request})
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+def blocks(key: NDArray[Any]) -> NDArray[np.int64]:
+    """What is drawn whole when rows are sampled or resampled: the row's day or, without time, the row itself."""
+    if np.issubdtype(key.dtype, np.datetime64):
+        return key.astype("datetime64[D]").astype(np.int64)
+    return np.arange(len(key), dtype=np.int64)
+
+
+def split(key: NDArray[Any], plan: TimeSplit | RowSplit) -> Split:
     """Raises DataError where a part would be empty."""
-    parts = by_time(columns[config.split.time], config.split) if isinstance(config.split, TimeSplit) else by_row(
-        row_hash(columns, config.contract), config.split
-    )
+    parts = by_time(key, plan) if isinstance(plan, TimeSplit) else by_row(key, plan)
     for fold in parts.folds:
         if not len(fold.train) or not len(fold.valid):
-            raise DataError(f"split: fold {fold.name} has no rows to {'judge' if len(fold.train) else 'train'} on. Use fewer or shorter folds")
+            lacking = "judge" if len(fold.train) else "train"
+            raise DataError(f"split: fold {fold.name} has no rows to {lacking} on. Use fewer or shorter folds")
     if not len(parts.holdout):
         raise DataError("split: the holdout has no rows. Make it longer")
     return parts
 
 
 def by_time(times: NDArray[Any], plan: TimeSplit) -> Split:
-    """Forward chaining back from the end of the last day: holdout, then one validation window per fold before it."""
-    days = times.astype("datetime64[D]")
-    end = pd.Timestamp(days.max()) + pd.Timedelta(days=1)
-    holdout_start = end - offset(plan.holdout)
-    edges = [holdout_start]
+    """Forward chaining back from the end of the last day: the holdout, and one window per fold before it."""
+    first = pd.Timestamp(times.min())
+    end = pd.Timestamp(times.max()).floor("D") + pd.Timedelta(days=1)
+    edges = [end - offset(plan.holdout)]
     for _ in range(plan.folds):
-        edges.append(edges[-1] - offset(plan.fold_length))
-    edges.reverse()
-    first = pd.Timestamp(days.min())
-    folds = [
-        Fold(window(start, stop), np.flatnonzero(times < start.to_datetime64()), between(times, start, stop))
-        for start, stop in zip(edges, edges[1:], strict=False)
-    ]
+        edges.insert(0, edges[0] - offset(plan.fold_length))
     if edges[0] <= first:
-        raise DataError(f"split: {plan.folds} folds reach back to {edges[0]:%Y-%m-%d}, before the data begins ({first:%Y-%m-%d})")
-    search = np.flatnonzero(times < holdout_start.to_datetime64())
-    return Split(folds, search, between(times, holdout_start, end), days.astype(np.int64), window(holdout_start, end))
+        raise DataError(
+            f"split: {plan.folds} folds reach back to {edges[0]:%Y-%m-%d}, and the data begins on {first:%Y-%m-%d}. "
+            "Use fewer or shorter folds"
+        )
+    at = [np.datetime64(edge) for edge in edges]
+    folds = [
+        Fold(
+            window(edges[n], edges[n + 1]),
+            np.flatnonzero(times < at[n]),
+            np.flatnonzero((times >= at[n]) & (times < at[n + 1])),
+        )
+        for n in range(plan.folds)
+    ]
+    return Split(folds, np.flatnonzero(times < at[-1]), np.flatnonzero(times >= at[-1]), window(edges[-1], end))
 
 
 def by_row(hashes: NDArray[np.uint64], plan: RowSplit) -> Split:
     """A row's hash, as a share between 0 and 1, decides its part: new rows move no old one."""
     share = hashes.astype(np.float64) / 2.0**64
-    kept = share < 1 - plan.holdout
-    part = np.floor(share / (1 - plan.holdout) * plan.folds).astype(int)
+    searched = share < 1 - plan.holdout
+    part = np.floor(share / (1 - plan.holdout) * plan.folds)
     folds = [
-        Fold(f"part {n + 1} of {plan.folds}", np.flatnonzero(kept & (part != n)), np.flatnonzero(kept & (part == n)))
+        Fold(
+            f"part {n + 1} of {plan.folds}",
+            np.flatnonzero(searched & (part != n)),
+            np.flatnonzero(searched & (part == n)),
+        )
         for n in range(plan.folds)
     ]
-    rows = np.arange(len(share), dtype=np.int64)
-    return Split(folds, rows[kept], rows[~kept], rows, f"{plan.holdout:.0%} of the rows")
+    return Split(folds, np.flatnonzero(searched), np.flatnonzero(~searched), f"{plan.holdout:.0%} of the rows")
 
 
-def row_hash(columns: Columns, contract: Contract) -> NDArray[np.uint64]:
-    """A stable hash of what a caller would send for the row; its label is no part of it."""
-    frame = pd.DataFrame({name: columns[name] for name in contract.request})
-    return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(), dtype=np.uint64)
-
-
-def offset(span: Any) -> pd.DateOffset:
-    return pd.DateOffset(**{span.unit: span.count})
-
-
-def between(times: NDArray[Any], start: pd.Timestamp, stop: pd.Timestamp) -> Rows:
-    return np.flatnonzero((times >= start.to_datetime64()) & (times < stop.to_datetime64()))
+def offset(span: Duration) -> pd.DateOffset:
+    unit: Any = {span.unit: span.amount}
+    return pd.DateOffset(**unit)
 
 
 def window(start: pd.Timestamp, stop: pd.Timestamp) -> str:
     return f"{start:%d %b %Y} to {stop - pd.Timedelta(days=1):%d %b %Y}"
 
 
-def units(columns: Columns, config: Config) -> NDArray[np.int64]:
-    """What is drawn whole when rows are sampled or resampled: each row's day or, without time, the row itself."""
-    if isinstance(config.split, TimeSplit):
-        return columns[config.split.time].astype("datetime64[D]").astype(np.int64)
-    return np.arange(len(columns[config.target]), dtype=np.int64)
-
-
-def sample(blocks: NDArray[np.int64], share: float, seed: int) -> Rows:
-    """Rows of a random share of the blocks, whole blocks at a time. The first and the last stay: the windows follow them."""
+def sample(unit: NDArray[np.int64], share: float, seed: int) -> Rows:
+    """Rows of a random share of the blocks, each whole. The first and the last stay: the windows follow from them."""
     if share == 1:
-        return np.arange(len(blocks))
-    drawn = np.unique(blocks)
+        return np.arange(len(unit))
+    drawn = np.unique(unit)
     middle = np.random.default_rng(seed).permutation(drawn[1:-1])[: round(share * len(drawn))]
-    return np.flatnonzero(np.isin(blocks, [drawn[0], *middle, drawn[-1]]))
+    return np.flatnonzero(np.isin(unit, [drawn[0], *middle, drawn[-1]]))

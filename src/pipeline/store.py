@@ -1,7 +1,7 @@
 """Bundles on disk: `models/NAME/<digest>/`, complete before they get that name, and one pointer to the champion.
 
-Light: files and nothing else. `SHA256SUMS` lies in each bundle in the format of `sha256sum`, and the digest that names a bundle
-is the SHA-256 of its `bundle.json`, which holds the hashes of all that decides predictions.
+Light: files and nothing else. `SHA256SUMS` lies in each bundle in the format of `sha256sum`, and the digest that
+names a bundle is the SHA-256 of its `bundle.json`, which holds the hashes of all that decides predictions.
 """
 
 import fcntl
@@ -57,7 +57,7 @@ def damage(folder: Path) -> str | None:
     """What is wrong with a bundle's files, or None where each is there and as it was written."""
     try:
         listed = (folder / SUMS).read_text(encoding="ascii").splitlines()
-        sums = dict(reversed(line.split("  ", 1)) for line in listed)
+        sums = {name: expected for expected, name in (line.split("  ", 1) for line in listed)}
     except FileNotFoundError:
         return f"{SUMS} is missing"
     except (OSError, ValueError):
@@ -77,7 +77,9 @@ def damage(folder: Path) -> str | None:
 
 
 def champion(store: Path) -> Path | None:
-    """The folder that the pointer names, or None where there is no pointer. Raises BundleError where it points nowhere."""
+    """The folder that the pointer names, or None where there is no pointer. Raises BundleError where it points
+    nowhere.
+    """
     try:
         name = (store / POINTER).read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
@@ -93,7 +95,7 @@ def promote(store: Path, name: str) -> None:
     os.close(handle)
     save(Path(temporary), f"{name}\n".encode())
     Path(temporary).chmod(0o644)
-    os.replace(temporary, store / POINTER)
+    Path(temporary).replace(store / POINTER)
     flush(store)
 
 
@@ -103,7 +105,9 @@ def resolve(place: Path) -> Path:
         return place
     found = champion(place)
     if found is None:
-        raise BundleError(f"{place}: no model here yet. Run `make train` first, or set MODEL_DIR to a bundle or a store")
+        raise BundleError(
+            f"{place}: no model here yet. Run `make train` first, or set MODEL_DIR to a bundle or a store"
+        )
     return found
 
 

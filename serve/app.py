@@ -1,0 +1,140 @@
+"""`create_app(settings)`: a proven bundle behind HTTP. The request model, and so /docs, is made from the bundle's
+contract.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
+
+from pipeline import predict, schema
+from serve.errors import RESPONSES, handle, request_id
+from serve.metrics import CONTENT_TYPE_LATEST, Metrics
+from serve.settings import Settings
+
+MAX_ROWS = 10_000
+QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
+
+
+class Judgement(BaseModel):
+    probability: float = Field(description="Of the positive outcome, between 0 and 1.", examples=[0.31])
+    label: int = Field(description="1 where the probability is at or above the threshold, else 0.", examples=[1])
+
+
+class Source(BaseModel):
+    threshold: float = Field(description="From this probability on the label is 1.")
+    model: str
+    version: str = Field(description="The digest of the bundle that answered.")
+    request_id: str = Field(description="The caller's `x-request-id`, or a new one.")
+
+
+class Answer(Source, Judgement):
+    """One prediction, and what made it."""
+
+
+class Answers(Source):
+    """Predictions in the order of the rows."""
+
+    predictions: list[Judgement]
+
+
+class Live(BaseModel):
+    live: bool = True
+
+
+class Ready(BaseModel):
+    ready: bool = True
+    model: str
+    version: str
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Raises BundleError where there is no bundle, or one that does not prove itself."""
+    predictor = predict.load(settings.model_dir)
+    contract, golden = predictor.contract, predictor.golden
+    metrics = Metrics(contract.name, predictor.version)
+    row_model: Any = schema.request_model(contract)
+    examples = golden.rows[:3]
+
+    class Rows(BaseModel):
+        rows: Annotated[list[row_model], Field(min_length=1, max_length=MAX_ROWS)]
+        model_config = {"extra": "forbid"}
+
+    app = FastAPI(
+        title=contract.name,
+        summary=contract.question,
+        version=predictor.version,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=QUIET,
+    )
+    app.state.predictor = predictor
+    handle(app)
+
+    def judge(rows: list[Any]) -> list[dict[str, Any]]:
+        columns = schema.to_columns([vars(row) for row in rows], contract)
+        probabilities = predictor.predict(columns)
+        metrics.answered(len(rows), predictor.unseen(columns))
+        return [{"probability": round(p, 7), "label": int(p >= predictor.threshold)} for p in probabilities.tolist()]
+
+    def source(request: Request, response: Response) -> dict[str, Any]:
+        name = response.headers["x-request-id"] = request_id(request)
+        return {
+            "threshold": predictor.threshold,
+            "model": contract.name,
+            "version": predictor.version,
+            "request_id": name,
+        }
+
+    one = {f"row {n + 1}": {"value": row} for n, row in enumerate(examples)}
+    many = {"rows": {"value": {"rows": examples}}}
+
+    @app.post("/predict", responses=RESPONSES, summary=contract.question)
+    async def predict_one(
+        row: Annotated[row_model, Body(openapi_examples=one)], request: Request, response: Response
+    ) -> Answer:
+        return Answer(**judge([row])[0], **source(request, response))
+
+    @app.post("/predict/batch", responses=RESPONSES, summary=f"The same for up to {MAX_ROWS:,} rows")
+    async def predict_batch(
+        body: Annotated[Rows, Body(openapi_examples=many)], request: Request, response: Response
+    ) -> Answers:
+        return Answers(predictions=[Judgement(**each) for each in judge(body.rows)], **source(request, response))
+
+    @app.get("/livez", summary="The process answers")
+    async def livez() -> Live:
+        return Live()
+
+    @app.get("/readyz", summary="A proven model is loaded")
+    async def readyz() -> Ready:
+        return Ready(model=contract.name, version=predictor.version)
+
+    @app.get("/model", summary="What the model is, how good it is, where it comes from")
+    async def model() -> dict[str, Any]:
+        return {"name": contract.name, "version": predictor.version, **predictor.facts, "record": predictor.record}
+
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus() -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    serve_docs(app)
+    return app
+
+
+def serve_docs(app: FastAPI) -> None:
+    """Swagger UI at /docs from this server's own files: FastAPI's default page loads them from another host."""
+    app.mount("/docs/files", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-files")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=f"{app.title}: API",
+            swagger_js_url="docs/files/swagger-ui-bundle.js",
+            swagger_css_url="docs/files/swagger-ui.css",
+            swagger_favicon_url="docs/files/favicon-32x32.png",
+            swagger_ui_parameters={"tryItOutEnabled": True},
+        )
