@@ -40,14 +40,16 @@ def clean(raw: pd.DataFrame, contract: Contract) -> Cleaned:
         raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
     raw = raw.reset_index(drop=True)
     typed = pd.DataFrame({name: as_kind(raw[name], column.kind) for name, column in declared.items()})
-    breaches = [*type_breaches(raw, typed, declared), *rule_breaches(raw, typed, declared)]
+    untyped = list(type_breaches(raw, typed, declared))
+    breaches = [*untyped, *rule_breaches(raw, typed, declared, untyped)]
     reasons: dict[int, list[str]] = {}
     for breach in breaches:
         if breach.action == "nullify":
             typed.loc[breach.values.index, breach.column] = pd.NA if typed[breach.column].dtype == object else np.nan
         else:
             for row, value in breach.values.items():
-                reasons.setdefault(int(str(row)), []).append(f"{breach.column}: {breach.rule}: {value}")
+                found = "" if breach.rule == "missing" else f": {value}"
+                reasons.setdefault(int(str(row)), []).append(f"{breach.column}: {breach.rule}{found}")
     rows = sorted(reasons)
     rejected = raw.loc[rows].assign(reason=["; ".join(reasons[row]) for row in rows])
     return Cleaned(typed.drop(index=rows).reset_index(drop=True), rejected, breaches)
@@ -96,19 +98,19 @@ def type_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Co
             yield Breach(name, "type", column.breach.get("type", "reject"), lost)
 
 
-def rule_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[Breach]:
-    """What pandera finds, all of it at once, as one breach per column and rule."""
+def rule_breaches(
+    raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column], untyped: list[Breach]
+) -> Iterator[Breach]:
+    """What pandera finds, all of it at once, as one breach per column and rule. `untyped` is told already."""
+    told = {breach.column: breach.values.index for breach in untyped}
     schema = pa.DataFrameSchema({name: pa.Column(nullable=True, checks=checks(c)) for name, c in declared.items()})
     try:
         schema.validate(typed, lazy=True)
     except pa.errors.SchemaErrors as errors:
-        found = errors.failure_cases
-        for (name, rule), cases in found.groupby(["column", "check"], sort=False):
-            action = declared[name].breach.get(rule, "reject")
-            rows = pd.Index(cases["index"].astype(int))
-            unparsed = typed.loc[rows, name].isna() & raw.loc[rows, name].notna()  # already told as a breach of type
-            if not unparsed.all():
-                yield Breach(name, rule, action, raw.loc[rows[~unparsed], name])
+        for (name, rule), cases in errors.failure_cases.groupby(["column", "check"], sort=False):
+            rows = pd.Index(cases["index"].astype(int)).difference(told.get(name, pd.Index([])))
+            if len(rows):
+                yield Breach(name, rule, declared[name].breach.get(rule, "reject"), raw.loc[rows, name])
 
 
 def checks(column: Column) -> list[pa.Check]:

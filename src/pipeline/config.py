@@ -6,10 +6,10 @@ The only place that parses settings. Nothing here knows a dataset or a library t
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import ConfigError
@@ -92,12 +92,11 @@ class Candidates(Frozen):
     linear: Linear | None = None
     boosting: Boosting | None = None
 
-    @field_validator("boosting")
-    @classmethod
-    def at_least_one(cls, boosting: Boosting | None, info: ValidationInfo) -> Boosting | None:
-        if boosting is None and info.data.get("linear") is None:
-            raise ValueError("name at least one candidate: linear or boosting")
-        return boosting
+    @model_validator(mode="after")
+    def at_least_one(self) -> Self:
+        if not self.named():
+            raise ValueError(f"name at least one candidate: {', '.join(type(self).model_fields)}")
+        return self
 
     def named(self) -> dict[str, Linear | Boosting]:
         return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
@@ -248,14 +247,22 @@ def _advice(fault: ErrorDetails, loc: Key) -> str:
     if fault["type"] == "missing":
         return "is missing"
     if fault["type"] == "extra_forbidden":
-        known = _keys_at(loc[:-1])
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
-        return f"is not a key here. {f'Did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}"
+        here = list(_properties(loc[:-1]))
+        anywhere = here + [f"{section}.{key}" for section in _properties(()) for key in _properties((section,))]
+        near = _nearest(str(loc[-1]), here) or _nearest(str(loc[-1]), anywhere)
+        return f"is not a key here. {f'Did you mean {near}? ' if near else ''}Known: {', '.join(here)}"
     text = fault["msg"].removeprefix("Value error, ")
     return text if isinstance(fault["input"], dict) else f"{text}; found {fault['input']!r}"
 
 
-def _keys_at(loc: Key) -> list[str]:
+def _nearest(name: str, keys: Sequence[str]) -> str | None:
+    """The key whose last part is most like the name."""
+    last_parts = {key.rpartition(".")[2].lower(): key for key in reversed(keys)}
+    near = difflib.get_close_matches(name.lower(), last_parts, n=1, cutoff=0.5)
+    return last_parts[near[0]] if near else None
+
+
+def _properties(loc: Key) -> dict[str, Any]:
     """The keys that may stand at `loc`, read from the JSON schema."""
     schema = Config.model_json_schema()
     node = schema
@@ -267,4 +274,5 @@ def _keys_at(loc: Key) -> list[str]:
         node = next((choice for choice in node.get("anyOf", []) if "$ref" in choice), node)
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return list(node.get("properties", {}))
+    properties: dict[str, Any] = node.get("properties", {})
+    return properties

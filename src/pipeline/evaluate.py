@@ -114,8 +114,9 @@ def calibration(outcome: NDArray[Any], probability: NDArray[Any]) -> tuple[Float
     return expected[::-1], (np.bincount(ranked.bins, ranked.outcome, minlength=BINS) / size)[::-1]
 
 
-def rounded(figures: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
-    """For files: six digits are more than any of these figures is good for."""
+def rounded(figures: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
+    """For files: six digits, more than any of these figures is good for, and None for what does not exist."""
     return {
-        name: {part: round(number, 6) for part, number in value._asdict().items()} for name, value in figures.items()
+        name: {end: round(number, 6) if np.isfinite(number) else None for end, number in value._asdict().items()}
+        for name, value in figures.items()
     }

@@ -20,6 +20,7 @@ SUMS = "SHA256SUMS"
 POINTER = "champion"
 UNFINISHED = ".unfinished-"
 DIGEST = re.compile(r"[0-9a-f]{16}")
+LISTED = re.compile(r"([0-9a-f]{64}  [!-~]+\n)+")
 
 
 def sha256(content: bytes) -> str:
@@ -56,12 +57,14 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
 def damage(folder: Path) -> str | None:
     """What is wrong with a bundle's files, or None where each is there and as it was written."""
     try:
-        listed = (folder / SUMS).read_text(encoding="ascii").splitlines()
-        sums = {name: expected for expected, name in (line.split("  ", 1) for line in listed)}
+        listed = (folder / SUMS).read_bytes().decode("ascii")
     except FileNotFoundError:
         return f"{SUMS} is missing"
     except (OSError, ValueError):
         return f"{SUMS} has been changed"
+    if not LISTED.fullmatch(listed):
+        return f"{SUMS} has been changed"
+    sums = {line[66:]: line[:64] for line in listed.splitlines()}
     if "bundle.json" not in sums:
         return f"{SUMS} has been changed: it does not list bundle.json"
     for name, expected in sorted(sums.items()):

@@ -1,0 +1,122 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.clean import as_kind, clean, enforce, frame_to_columns
+from pipeline.config import Config
+from pipeline.errors import DataError
+from pipeline.schema import Contract
+
+
+@pytest.fixture
+def contract(tiny_config: Config) -> Contract:
+    return tiny_config.contract
+
+
+def frame(**changes: list[object]) -> pd.DataFrame:
+    """Three valid rows, with some columns replaced."""
+    rows: dict[str, list[object]] = {
+        "colour": ["red", "blue", "red"],
+        "shape": ["round", "square", "round"],
+        "size": [1.0, 2.0, None],
+        "legs": [4, 2, 0],
+        "when": ["2013-01-01T10:00", "2013-01-02T11:00", "2013-01-03T12:00"],
+        "later": [0.1, 0.2, 0.3],
+        "good": [True, False, True],
+    }
+    return pd.DataFrame({**rows, **changes})
+
+
+def test_a_frame_without_a_single_bad_row_goes_through_whole(contract: Contract) -> None:
+    cleaned = clean(frame(), contract)
+    assert (len(cleaned.frame), len(cleaned.rejected), cleaned.breaches) == (3, 0, [])
+    enforce(cleaned, limit=0)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "rule"),
+    [
+        ("legs", [4, 9, 0], "range"),
+        ("legs", [4, 2.5, 0], "type"),
+        ("legs", ["4", "two", "0"], "type"),
+        ("shape", ["round", "oval", "round"], "values"),
+        ("size", [1.0, float("inf"), 2.0], "range"),
+        ("when", ["2013-01-01T10:00", "someday", "2013-01-03T12:00"], "type"),
+        ("good", [True, "perhaps", False], "type"),
+    ],
+)
+def test_a_row_that_breaks_a_rule_is_rejected_with_that_reason(
+    contract: Contract, column: str, values: list[object], rule: str
+) -> None:
+    cleaned = clean(frame(**{column: values}), contract)
+    assert len(cleaned.frame) == 2
+    assert cleaned.rejected["reason"].tolist() == [f"{column}: {rule}: {values[1]}"]
+
+
+@pytest.mark.parametrize(("column", "values"), [("legs", [4, None, 0]), ("colour", ["red", "", "red"])])
+def test_a_value_that_has_to_be_there_and_is_not_rejects_its_row(
+    contract: Contract, column: str, values: list[object]
+) -> None:
+    assert clean(frame(**{column: values}), contract).rejected["reason"].tolist() == [f"{column}: missing"]
+
+
+def test_a_pattern_has_to_match_the_whole_value(contract: Contract) -> None:
+    coded = contract.columns["colour"].model_copy(update={"pattern": "[a-z]{3,4}"})
+    changed = contract.model_copy(update={"columns": {**contract.columns, "colour": coded}})
+    cleaned = clean(frame(colour=["red", "blueish", "a red"]), changed)
+    assert cleaned.rejected["reason"].tolist() == ["colour: pattern: blueish", "colour: pattern: a red"]
+
+
+def test_all_breaches_of_a_row_are_found_at_once(contract: Contract) -> None:
+    cleaned = clean(frame(legs=[4, 9, 0], shape=["round", "oval", "round"], good=[True, "?", False]), contract)
+    assert cleaned.rejected["reason"].tolist() == ["good: type: ?; shape: values: oval; legs: range: 9"]
+
+
+def test_a_rule_that_nullifies_keeps_the_row_and_loses_the_value(contract: Contract) -> None:
+    lenient = contract.columns["size"].model_copy(update={"breach": {"range": "nullify", "type": "nullify"}})
+    changed = contract.model_copy(update={"columns": {**contract.columns, "size": lenient}})
+    cleaned = clean(frame(size=["1.5", "1048", "storm"]), changed)
+    assert np.isnan(cleaned.frame["size"].tolist()[1:]).all()
+    assert [(b.rule, b.action, len(b.values)) for b in cleaned.breaches] == [("type", "nullify", 1), ("range", "nullify", 1)]
+    assert len(cleaned.rejected) == 0
+
+
+def test_too_many_rejected_rows_stop_the_run_and_name_rule_count_limit_and_examples(contract: Contract) -> None:
+    many = pd.concat([frame(legs=[4, 9, 10])] * 4, ignore_index=True)
+    cleaned = clean(many, contract)
+    enforce(cleaned, limit=0.7)
+    with pytest.raises(DataError, match=r"8 of 12 rows .* 0.1 allows \(1 rows\). Most broke legs: range \(8 rows\)") as stop:
+        enforce(cleaned, limit=0.1)
+    assert str(stop.value).count("(row ") == 5
+
+
+def test_data_without_a_row_or_with_none_left_is_an_error(contract: Contract) -> None:
+    with pytest.raises(DataError, match="has no rows"):
+        enforce(clean(frame().iloc[:0], contract), 0.5)
+    with pytest.raises(DataError, match="no row is left"):
+        enforce(clean(frame(legs=[9, 9, 9]), contract), limit=1)
+
+
+def test_data_that_lacks_a_declared_column_is_an_error_that_lists_what_there_is(contract: Contract) -> None:
+    with pytest.raises(DataError, match="has no column 'legs'. Found: colour, shape, size"):
+        clean(frame().drop(columns="legs"), contract)
+
+
+def test_whole_numbers_that_name_a_category_keep_their_name() -> None:
+    assert as_kind(pd.Series([7, 8]), "category").tolist() == ["7", "8"]
+    assert as_kind(pd.Series([7.0, None]), "category").tolist() == ["7", None]
+
+
+def test_words_for_yes_and_no_are_understood() -> None:
+    assert as_kind(pd.Series(["Yes", "no", "TRUE", "0"]), "boolean").tolist() == [1, 0, 1, 0]
+
+
+def test_times_with_an_offset_are_not_local_times() -> None:
+    assert as_kind(pd.Series(["2013-01-01T10:00Z"]), "datetime").isna().all()
+
+
+def test_a_clean_frame_becomes_the_arrays_that_a_request_travels_in(contract: Contract) -> None:
+    columns = frame_to_columns(clean(frame(), contract).frame, contract)
+    assert columns["colour"].tolist() == ["red", "blue", "red"]
+    assert columns["when"].dtype == "datetime64[s]"
+    assert columns["good"].tolist() == [1, 0, 1]

@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from pipeline.config import Config, Duration, TimeSplit, load
+from pipeline.errors import ConfigError
+
+
+def test_the_default_config_resolves_to_forward_chaining_with_a_threshold_of_one_quarter() -> None:
+    config = load(ROOT / "configs" / "flights.yaml")
+    assert isinstance(config.split, TimeSplit)
+    assert config.split.holdout == Duration(2, "months")
+    assert config.costs.threshold == 0.25
+
+
+def test_a_config_takes_what_it_does_not_say_from_the_one_it_extends() -> None:
+    flights, smoke = (load(ROOT / "configs" / name) for name in ("flights.yaml", "smoke.yaml"))
+    assert smoke.name == "smoke"
+    assert smoke.columns == flights.columns
+    assert smoke.candidates.boosting is not None
+    assert flights.candidates.boosting is not None
+    assert smoke.candidates.boosting.max_leaf_nodes == flights.candidates.boosting.max_leaf_nodes
+
+
+def test_an_override_reaches_the_key_it_names(tiny: Path) -> None:
+    assert load(tiny, ["train.seed=3", "split.test=none"]).train.seed == 3
+
+
+def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        tiny_config.name = "other"  # type: ignore[misc]  # because this is what the test is about
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train: {sed: 3}", r"tiny.yaml:20: train.sed: is not a key here. Did you mean seed\? Known: seed, workers"),
+        ("seeed: 3", r"tiny.yaml:20: seeed: is not a key here. Did you mean train.seed\?"),
+        ("train: {seed: x}", r"tiny.yaml:20: train.seed: Input should be a valid integer; found 'x'"),
+        ("train: {seed: -1}", r"train.seed: Input should be greater than or equal to 0; found -1"),
+        ("data: {max_rejected: 2}", r"data.max_rejected: Input should be less than 1; found 2"),
+    ],
+)
+def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: Path, line: str, said: str) -> None:
+    tiny.write_text(tiny.read_text().rstrip() + f"\n{line}\n")
+    with pytest.raises(ConfigError, match=said):
+        load(tiny)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("features=[later]", "later is known only after the moment of prediction: it cannot be a feature"),
+        ("features=[colours]", "colours is not a declared column"),
+        ("features=[size, size]", "listed twice: size"),
+        ("features=[when]", "when is a date and time: derive a category or a number from it"),
+        ("target=size", "target size has to be a boolean that is known after"),
+        ("target=nothing", "nothing is not a declared column"),
+        ("columns.size.minimum=11", "minimum 11 is not below maximum 10"),
+        ("columns.colour.minimum=0", "minimum and maximum are for numbers, not for a category"),
+        ("columns.size.pattern=a", "values and pattern are for a category, not for a number"),
+        ("columns.colour.pattern='('", "is not a regular expression"),
+        ("columns.legs.breach.range=nullify", "can be nullified only where nullable is true"),
+        ("columns.hour.derived_from=[where]", "hour is derived from where, which is not a declared column"),
+        ("columns.hour.derived_from=[later]", "hour is said to be known before, but is derived from later"),
+        ("columns.mean radius={kind: number, known: before, meaning: Radius}", "rename it and say `source: mean radius`"),
+        ("split.time=size", "size is not a declared datetime column"),
+        ("split.holdout=2 monts", "should be a number and a unit, such as 2 months, 3 weeks or 14 days"),
+        ("split.foldlength=2 days", "Did you mean fold_length?"),
+        ("split.by=moon", "does not match any of the expected tags: 'time', 'row'"),
+        ("candidates={}", "name at least one candidate"),
+        ("candidates.linear.c=3", "Did you mean C?"),
+        ("costs.miss=null", "costs.miss: Input should be a valid number; found None"),
+        ("train.seed", "should be a key, = and a value, such as --set train.seed=3"),
+        ("train.seed=[", "is not a value"),
+        ("name.first=3", "name holds a value, not further keys"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_with_its_reason(tiny: Path, override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tiny, [override])
+    assert said in str(refused.value)
+
+
+def test_every_fault_is_told_at_once(tiny: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tiny, ["train.seed=x", "costs.miss=0", "split.folds=0"])
+    assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "is not valid YAML"),
+        ("day: 2013-13-01", "is not valid YAML"),
+        ("- a", "should hold keys and values"),
+        ("name: a\nname: b", "broken.yaml:2: name stands twice; it is also on line 1"),
+        ("extends: [a]", "broken.yaml:1: extends: should be the name of a config file"),
+        ("extends: broken.yaml", "extends itself"),
+        ("extends: gone.yaml", "gone.yaml: no such config file. Found beside it: .*broken.yaml"),
+        ("{}", "name: is missing"),
+    ],
+)
+def test_a_file_that_is_no_config_is_told_so(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load(tmp_path / "broken.yaml")
+
+
+def test_a_file_that_is_not_text_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "picture.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read as a text file"):
+        load(tmp_path / "picture.yaml")
+
+
+def test_the_json_schema_of_a_config_describes_every_section() -> None:
+    assert set(json.loads(json.dumps(Config.model_json_schema()))["properties"]) == set(Config.model_fields)

@@ -1,0 +1,78 @@
+"""What converts is checked row by row, and what scikit-learn's converter gets wrong in silence is refused."""
+
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from pipeline.config import Boosting, Linear, Train
+from pipeline.errors import RefusedError
+from pipeline.export import refuse_inexact, to_onnx, with_float32_thresholds
+from pipeline.model import as_frame, fit, probabilities
+from pipeline.predict import Session
+from pipeline.schema import Tensors
+from test_model import examples
+
+
+def check(fitted: Pipeline, data: Tensors) -> float:
+    return refuse_inexact(fitted, Session(to_onnx(fitted, data, "test")), data, seed=0)
+
+
+@pytest.mark.parametrize("settings", [Linear(), Boosting(min_samples_leaf=5)])
+def test_our_candidates_export_exactly(settings: Linear | Boosting) -> None:
+    data, target = examples(2000)
+    assert check(fit(settings, data, target, Train(rare=1)), data) <= 1e-5
+
+
+@pytest.mark.parametrize("settings", [Linear(), Boosting(min_samples_leaf=5)])
+def test_data_without_categories_exports_with_one_input(settings: Linear | Boosting) -> None:
+    data, target = examples(500)
+    numbers = Tensors(np.empty((500, 0), dtype=object), data.numbers)
+    assert check(fit(settings, numbers, target, Train(rare=1)), numbers) <= 1e-5
+
+
+def test_boosting_with_native_categories_converts_and_is_refused() -> None:
+    data, target = examples(2000)
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    prepare = ColumnTransformer([("category", codes, [0]), ("numbers", "passthrough", [1, 2])])
+    model = HistGradientBoostingClassifier(categorical_features=[0], random_state=0)
+    with pytest.raises(RefusedError, match="not exact"):
+        check(make_pipeline(prepare, model).fit(as_frame(data), target), data)
+
+
+def test_a_tree_fed_with_missing_values_converts_and_is_refused() -> None:
+    data, target = examples(2000)
+    tree = make_pipeline(ColumnTransformer([("numbers", "passthrough", [1, 2])]), DecisionTreeClassifier(random_state=0))
+    with pytest.raises(RefusedError, match="not exact"):
+        check(tree.fit(as_frame(data), target), data)
+
+
+def test_a_scaler_before_trees_converts_and_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    lattice = rng.integers(0, 2000, (20_000, 3)).astype(np.float32) / 10
+    data = Tensors(np.empty((20_000, 0), dtype=object), lattice)
+    target = rng.random(20_000) < lattice[:, 0] / 200
+    scaled = make_pipeline(SimpleImputer(), StandardScaler(), HistGradientBoostingClassifier(max_iter=200, max_leaf_nodes=63))
+    with pytest.raises(RefusedError, match="not exact"):
+        check(make_pipeline(ColumnTransformer([("n", scaled[:2], [0, 1, 2])]), scaled[2]).fit(as_frame(data), target), data)
+
+
+def test_lowered_thresholds_are_float32_and_change_no_answer() -> None:
+    data, target = examples(2000)
+    fitted = fit(Boosting(min_samples_leaf=5), data, target, Train(rare=1))
+    lowered = with_float32_thresholds(fitted)
+    for iteration in lowered[-1]._predictors:
+        for tree in iteration:
+            thresholds = tree.nodes["num_threshold"]
+            assert (thresholds == thresholds.astype(np.float32)).all()
+    assert (probabilities(lowered, data) == probabilities(fitted, data)).all()
+
+
+def test_two_exports_of_one_model_have_the_same_bytes() -> None:
+    data, target = examples(500)
+    fitted = fit(Boosting(min_samples_leaf=5), data, target, Train(rare=1))
+    assert to_onnx(fitted, data, "test") == to_onnx(fitted, data, "test")

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from pipeline.config import Boosting, Linear, Train
+from pipeline.model import fit, frequent, probabilities
+from pipeline.schema import Tensors
+
+TRAIN = Train(rare=1)
+
+
+def examples(rows: int = 400, seed: int = 0) -> tuple[Tensors, np.ndarray]:
+    """Red is likelier than blue, large likelier than small; the second number says nothing and is often missing."""
+    rng = np.random.default_rng(seed)
+    colour = rng.choice(["red", "blue"], rows).astype(object)
+    size = rng.random(rows).astype(np.float32)
+    noise = np.where(rng.random(rows) < 0.3, np.nan, rng.random(rows)).astype(np.float32)
+    target = rng.random(rows) < 0.1 + 0.4 * (colour == "red") + 0.4 * size
+    return Tensors(colour[:, None], np.column_stack([size, noise])), target
+
+
+@pytest.mark.parametrize("settings", [Linear(), Boosting(min_samples_leaf=5)])
+def test_a_candidate_learns_what_matters(settings: Linear | Boosting) -> None:
+    data, target = examples()
+    fitted = fit(settings, data, target, TRAIN)
+    asked = Tensors(np.array([["red"], ["blue"]], dtype=object), np.array([[0.9, 0.5], [0.1, 0.5]], dtype=np.float32))
+    likely, unlikely = probabilities(fitted, asked)
+    assert likely > 0.6 > 0.4 > unlikely
+
+
+@pytest.mark.parametrize("settings", [Linear(), Boosting(min_samples_leaf=5, max_features=0.5)])
+def test_the_same_seed_gives_the_same_model_whatever_the_number_of_threads(settings: Linear | Boosting) -> None:
+    data, target = examples()
+    one, two = (fit(settings, data, target, TRAIN, threads=threads) for threads in (1, 2))
+    assert (probabilities(one, data) == probabilities(two, data)).all()
+
+
+def test_boosting_overfits_ten_rows() -> None:
+    data, target = examples(rows=10)
+    settings = Boosting(min_samples_leaf=1, l2_regularization=0, learning_rate=0.5, max_features=1.0)
+    fitted = fit(settings, data, target, TRAIN)
+    assert ((probabilities(fitted, data) > 0.5) == target).all()
+
+
+@pytest.mark.parametrize("settings", [Linear(), Boosting(min_samples_leaf=5)])
+def test_unknown_and_missing_values_are_answered(settings: Linear | Boosting) -> None:
+    data, target = examples()
+    fitted = fit(settings, data, target, TRAIN)
+    odd = Tensors(np.array([["green"], [""]], dtype=object), np.full((2, 2), np.nan, dtype=np.float32))
+    answers = probabilities(fitted, odd)
+    assert np.isfinite(answers).all()
+    assert answers[0] == answers[1]
+
+
+def test_a_column_that_is_never_there_in_training_is_no_obstacle() -> None:
+    data, target = examples()
+    empty = Tensors(data.strings, np.column_stack([data.numbers, np.full(400, np.nan, dtype=np.float32)]))
+    assert np.isfinite(probabilities(fit(Linear(), empty, target, TRAIN), empty)).all()
+
+
+def test_rare_values_are_left_to_the_unknown() -> None:
+    values = np.array(["a"] * 3 + ["b"] * 2 + ["c"] + [""] * 9, dtype=object)
+    assert frequent(values, rare=2) == ["a", "b"]
+    assert frequent(values, rare=10) == ["a"]
+    assert frequent(np.array(["", ""], dtype=object), rare=1) == []

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from pipeline.config import Config
+from pipeline.schema import Contract, as_array, request_model, tensors, to_columns
+
+ROW = {"colour": "red", "shape": "round", "legs": 4, "when": "2013-07-01T17:30", "size": 2.5}
+
+
+@pytest.fixture
+def row_model(tiny_config: Config) -> type[BaseModel]:
+    return request_model(tiny_config.contract)
+
+
+def test_a_request_asks_for_what_features_are_made_of_and_for_nothing_else(tiny_config: Config) -> None:
+    assert list(tiny_config.request) == ["colour", "shape", "size", "legs", "when"]
+
+
+def test_a_valid_row_is_accepted_and_its_optional_field_may_be_left_out(row_model: type[BaseModel]) -> None:
+    without = {name: value for name, value in ROW.items() if name != "size"}
+    assert row_model.model_validate(without).model_dump()["size"] is None
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_null_and_nan_are_a_missing_value(row_model: type[BaseModel], missing: float | None) -> None:
+    assert row_model.model_validate({**ROW, "size": missing}).model_dump()["size"] is None
+
+
+def test_an_integral_float_is_an_integer(row_model: type[BaseModel]) -> None:
+    assert row_model.model_validate({**ROW, "legs": 4.0}).model_dump()["legs"] == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("legs", 4.5),
+        ("legs", "4"),
+        ("legs", True),
+        ("legs", 9),
+        ("legs", None),
+        ("size", True),
+        ("size", "2.5"),
+        ("size", 10.01),
+        ("size", float("inf")),
+        ("shape", "oval"),
+        ("colour", ""),
+        ("colour", 3),
+        ("colour", "r" * 101),
+        ("when", "2013-07-01"),
+        ("when", "2013-02-30T10:00"),
+        ("when", "2013-07-01T17:30Z"),
+        ("when", "1372699800"),
+        ("when", 1372699800),
+        ("wen", "2013-07-01T17:30"),
+        ("later", 3.0),
+    ],
+)
+def test_what_breaks_the_contract_is_refused_at_its_field(
+    row_model: type[BaseModel], field: str, value: object
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        row_model.model_validate({**ROW, field: value})
+    assert [fault["loc"] for fault in refused.value.errors()] == [(field,)]
+
+
+def test_a_number_without_bounds_still_has_to_fit_float32(tiny_config: Config) -> None:
+    free = tiny_config.columns["size"].model_copy(update={"minimum": None, "maximum": None})
+    model = request_model(tiny_config.contract.model_copy(update={"columns": {**tiny_config.columns, "size": free}}))
+    with pytest.raises(ValidationError, match="between"):
+        model.model_validate({**ROW, "size": 1e39})
+
+
+def test_the_published_schema_carries_meaning_unit_bounds_and_choices(row_model: type[BaseModel]) -> None:
+    published = row_model.model_json_schema()["properties"]
+    assert published["size"]["description"] == "Size of it [cm]"
+    assert published["size"]["anyOf"][0] == {"maximum": 10.0, "minimum": 0.0, "type": "number"}
+    assert published["shape"]["enum"] == ["round", "square"]
+
+
+def test_a_pattern_has_to_match_the_whole_value(tiny_config: Config) -> None:
+    coded = tiny_config.columns["colour"].model_copy(update={"pattern": "[a-z]{3}"})
+    model = request_model(tiny_config.contract.model_copy(update={"columns": {**tiny_config.columns, "colour": coded}}))
+    model.model_validate({**ROW, "colour": "red"})
+    with pytest.raises(ValidationError):
+        model.model_validate({**ROW, "colour": "redd"})
+
+
+def test_rows_become_arrays_in_which_missing_is_empty_text_nan_or_not_a_time() -> None:
+    assert as_array(["a", None], "category").tolist() == ["a", ""]
+    assert np.isnan(as_array([1, None], "integer")[1])
+    assert np.isnat(as_array(["2013-07-01T17:30", None], "datetime")[1])
+
+
+def test_tensors_hold_the_features_in_their_declared_order(tiny_config: Config) -> None:
+    contract = Contract.model_validate(tiny_config.contract.model_dump())
+    columns = {**to_columns([ROW], contract), "hour": np.array([17])}
+    strings, numbers = tensors(columns, contract)
+    assert strings.tolist() == [["red", "round"]]
+    assert numbers.tolist() == [[2.5, 4.0, 17.0]]
+    assert numbers.dtype == np.float32

@@ -1,0 +1,81 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pipeline.config import Config, Duration, RowSplit, TimeSplit
+from pipeline.errors import DataError
+from pipeline.split import blocks, by_row, keys, sample, split
+
+YEAR = np.arange("2013-01-01T05:00", "2014-01-01T05:00", 12, dtype="datetime64[h]").astype("datetime64[s]")
+
+
+def plan(**changes: object) -> TimeSplit:
+    months = Duration(2, "months")
+    values = {"by": "time", "time": "when", "holdout": months, "folds": 3, "fold_length": months, "test": "once"}
+    return TimeSplit.model_construct(**{**values, **changes})
+
+
+def test_a_year_resolves_to_three_chained_folds_and_a_holdout_of_november_and_december() -> None:
+    parts = split(YEAR, plan())
+    months = YEAR.astype("datetime64[M]").astype(int) % 12 + 1
+    assert [(months[f.train].max(), sorted(set(months[f.valid]))) for f in parts.folds] == [
+        (4, [5, 6]),
+        (6, [7, 8]),
+        (8, [9, 10]),
+    ]
+    assert sorted(set(months[parts.holdout])) == [11, 12]
+    assert months[parts.search].max() == 10
+    assert parts.holdout_name == "01 Nov 2013 to 31 Dec 2013"
+
+
+def test_no_fold_trains_on_a_day_that_it_or_an_earlier_one_judges() -> None:
+    parts = split(YEAR, plan())
+    for fold in parts.folds:
+        assert YEAR[fold.train].max() < YEAR[fold.valid].min()
+    for earlier, later in pairwise(parts.folds):
+        assert YEAR[earlier.valid].max() < YEAR[later.valid].min()
+
+
+def test_folds_that_reach_back_before_the_data_are_refused() -> None:
+    with pytest.raises(DataError, match=r"6 folds reach back to 2012-11-01, and the data begins on 2013-01-01"):
+        split(YEAR, plan(folds=6))
+
+
+def test_a_window_without_rows_is_refused() -> None:
+    holed = YEAR[(YEAR < np.datetime64("2013-07-01")) | (YEAR > np.datetime64("2013-09-01"))]
+    with pytest.raises(DataError, match="fold 01 Jul 2013 to 31 Aug 2013 has no rows to judge on"):
+        split(holed, plan())
+
+
+def test_a_row_stays_in_its_part_when_others_come() -> None:
+    hashes = np.random.default_rng(0).integers(0, 2**63, 1000, dtype=np.uint64) * np.uint64(2)
+    rows = RowSplit(by="row", holdout=0.25, folds=4)
+    few, many = by_row(hashes[:500], rows), by_row(hashes, rows)
+    assert set(few.holdout) == {n for n in many.holdout if n < 500}
+    assert len(many.holdout) == pytest.approx(250, abs=50)
+    assert sorted(np.concatenate([fold.valid for fold in many.folds])) == sorted(many.search)
+    for fold in many.folds:
+        assert not set(fold.train) & set(fold.valid)
+
+
+def test_too_few_rows_for_a_holdout_are_refused() -> None:
+    half = np.array([1, 2**62, 2**63], dtype=np.uint64)
+    with pytest.raises(DataError, match="the holdout has no rows"):
+        split(half, RowSplit(by="row", holdout=0.1, folds=2))
+
+
+def test_the_label_has_no_say_in_where_a_row_belongs(tiny_config: Config) -> None:
+    columns = {name: np.array(["a", "b"], dtype=object) for name in tiny_config.request}
+    changed = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.5)})
+    assert (keys({**columns, "good": [0, 1]}, changed) == keys({**columns, "good": [1, 0]}, changed)).all()
+
+
+def test_a_sample_takes_whole_days_and_keeps_the_first_and_the_last() -> None:
+    days = blocks(YEAR)
+    drawn = sample(days, 0.1, seed=0)
+    kept = set(days[drawn])
+    assert len(kept) == pytest.approx(37, abs=3)
+    assert {days[0], days[-1]} <= kept
+    assert np.isin(days, list(kept)).sum() == len(drawn)
+    assert (sample(days, 1, seed=0) == np.arange(len(days))).all()

@@ -1,0 +1,124 @@
+"""Bundles on disk: whole or not there, and one pointer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import store
+from pipeline.errors import BundleError
+
+FILES = {"bundle.json": b"{}", "model.onnx": b"model"}
+
+
+def test_a_bundle_is_named_by_the_hash_of_its_manifest(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    assert folder.name == store.sha256(b"{}")[:16]
+    assert store.damage(folder) is None
+    assert {file.name for file in folder.iterdir()} == {"bundle.json", "model.onnx", "SHA256SUMS"}
+
+
+def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
+
+
+def test_the_same_bundle_again_is_left_as_it_is(tmp_path: Path) -> None:
+    first = store.write(tmp_path, {**FILES, "record.json": b"first"})
+    second = store.write(tmp_path, {**FILES, "record.json": b"second"})
+    assert first == second
+    assert (first / "record.json").read_bytes() == b"first"
+
+
+def test_a_damaged_bundle_is_written_anew(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    (folder / "model.onnx").write_bytes(b"other")
+    assert store.damage(store.write(tmp_path, FILES)) is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name])
+
+
+@pytest.mark.parametrize("name", [*FILES, "SHA256SUMS"])
+def test_one_changed_byte_in_any_file_is_found(tmp_path: Path, name: str) -> None:
+    folder = store.write(tmp_path, FILES)
+    content = (folder / name).read_bytes()
+    for at in range(len(content)):
+        (folder / name).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        assert store.damage(folder) is not None
+    (folder / name).write_bytes(content)
+    assert store.damage(folder) is None
+
+
+@pytest.mark.parametrize("name", [*FILES, "SHA256SUMS"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    folder = store.write(tmp_path, FILES)
+    (folder / name).unlink()
+    assert store.damage(folder) == f"{name} is missing"
+
+
+def test_sums_that_point_outside_the_bundle_or_leave_the_manifest_out_are_refused(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    sums = (folder / "SHA256SUMS").read_text()
+    (folder / "SHA256SUMS").write_text(sums + f"{'0' * 64}  ../../secret\n")
+    assert "is no file of a bundle" in str(store.damage(folder))
+    (folder / "SHA256SUMS").write_text(sums.splitlines()[1] + "\n")
+    assert "does not list bundle.json" in str(store.damage(folder))
+
+
+def test_promotion_moves_the_pointer_and_nothing_else(tmp_path: Path) -> None:
+    old, new = (store.write(tmp_path, {**FILES, "bundle.json": content}) for content in (b"old", b"new"))
+    store.promote(tmp_path, old.name)
+    assert store.resolve(tmp_path) == old
+    store.promote(tmp_path, new.name)
+    assert store.resolve(tmp_path) == new
+    assert (tmp_path / "champion").read_text() == f"{new.name}\n"
+
+
+def test_a_path_may_be_a_store_or_a_bundle_itself(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    assert store.resolve(folder) == folder
+
+
+def test_a_store_without_a_champion_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no model here yet. Run `make train`"):
+        store.resolve(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("pointer", ["", "0123456789abcdef", "../../etc", "champion"])
+def test_a_pointer_to_no_bundle_is_refused(tmp_path: Path, pointer: str) -> None:
+    (tmp_path / "champion").write_text(pointer)
+    with pytest.raises(BundleError, match="which is no bundle beside it"):
+        store.resolve(tmp_path)
+
+
+WRITE_FOREVER = """
+import sys
+from pathlib import Path
+from pipeline import store
+target, n = Path(sys.argv[1]), 0
+print("ready", flush=True)
+while True:
+    n += 1
+    files = {"bundle.json": str(n).encode(), **{f"part{m}": bytes(2000) for m in range(20)}}
+    store.promote(target, store.write(target, files).name)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_champion_and_the_next_writer_tidies_up(tmp_path: Path) -> None:
+    for attempt in range(12):
+        writer = subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        deadline = time.monotonic() + 0.01 * attempt  # the moment differs from attempt to attempt
+        while time.monotonic() < deadline or not (tmp_path / "champion").exists():
+            pass
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+        named = [path for path in tmp_path.iterdir() if store.DIGEST.fullmatch(path.name)]
+        assert [store.damage(folder) for folder in named] == [None] * len(named)
+        assert store.damage(store.resolve(tmp_path)) is None
+    store.write(tmp_path, FILES)
+    assert not list(tmp_path.glob(".unfinished-*"))

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.datasets.table import derive, load
+from pipeline.errors import DataError
+from pipeline.schema import Column
+
+COLUMNS = {
+    "code": Column(kind="category", known="before", meaning="A code"),
+    "mean_radius": Column(kind="number", known="before", meaning="A radius", source="mean radius"),
+    "double": Column(kind="number", known="before", meaning="Twice it", derived_from=["mean_radius"]),
+}
+
+
+def test_a_csv_file_is_read_under_the_declared_names_and_codes_stay_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("mean radius,code,other\n1.5,01,x\n")
+    loaded = load(tmp_path / "a.csv", COLUMNS)
+    assert loaded.frame.to_dict("list") == {"code": ["01"], "mean_radius": [1.5]}
+    assert list(loaded.hashes) == ["a.csv"]
+
+
+def test_a_parquet_file_is_read_the_same(tmp_path: Path) -> None:
+    pd.DataFrame({"mean radius": [1.5], "code": ["01"]}).to_parquet(tmp_path / "a.parquet")
+    assert load(tmp_path / "a.parquet", COLUMNS).frame.to_dict("list") == {"code": ["01"], "mean_radius": [1.5]}
+
+
+def test_a_table_derives_nothing() -> None:
+    assert derive({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"mean radius\n1\n", "has no column 'code'. Found: mean radius"),
+        ("a.csv", b"", "cannot be read as .csv"),
+        ("a.parquet", b"not parquet", "cannot be read as .parquet"),
+    ],
+)
+def test_a_file_that_is_not_the_table_is_told_so(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        load(tmp_path / name, COLUMNS)
+
+
+def test_a_missing_path_or_file_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data.path: is missing"):
+        load(None, COLUMNS)
+    with pytest.raises(DataError, match="no such file"):
+        load(tmp_path / "gone.csv", COLUMNS)
