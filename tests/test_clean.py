@@ -77,7 +77,10 @@ def test_a_rule_that_nullifies_keeps_the_row_and_loses_the_value(contract: Contr
     changed = contract.model_copy(update={"columns": {**contract.columns, "size": lenient}})
     cleaned = clean(frame(size=["1.5", "1048", "storm"]), changed)
     assert np.isnan(cleaned.frame["size"].tolist()[1:]).all()
-    assert [(b.rule, b.action, len(b.values)) for b in cleaned.breaches] == [("type", "nullify", 1), ("range", "nullify", 1)]
+    assert [(b.rule, b.action, len(b.values)) for b in cleaned.breaches] == [
+        ("type", "nullify", 1),
+        ("range", "nullify", 1),
+    ]
     assert len(cleaned.rejected) == 0
 
 
@@ -85,7 +88,9 @@ def test_too_many_rejected_rows_stop_the_run_and_name_rule_count_limit_and_examp
     many = pd.concat([frame(legs=[4, 9, 10])] * 4, ignore_index=True)
     cleaned = clean(many, contract)
     enforce(cleaned, limit=0.7)
-    with pytest.raises(DataError, match=r"8 of 12 rows .* 0.1 allows \(1 rows\). Most broke legs: range \(8 rows\)") as stop:
+    with pytest.raises(
+        DataError, match=r"8 of 12 rows .* 0.1 allows \(1 rows\). Most broke legs: range \(8 rows\)"
+    ) as stop:
         enforce(cleaned, limit=0.1)
     assert str(stop.value).count("(row ") == 5
 

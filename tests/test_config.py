@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
+
 from pipeline.config import Config, Duration, TimeSplit, load
 from pipeline.errors import ConfigError
 
@@ -65,7 +65,10 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("columns.legs.breach.range=nullify", "can be nullified only where nullable is true"),
         ("columns.hour.derived_from=[where]", "hour is derived from where, which is not a declared column"),
         ("columns.hour.derived_from=[later]", "hour is said to be known before, but is derived from later"),
-        ("columns.mean radius={kind: number, known: before, meaning: Radius}", "rename it and say `source: mean radius`"),
+        (
+            "columns.mean radius={kind: number, known: before, meaning: Radius}",
+            "rename it and say `source: mean radius`",
+        ),
         ("split.time=size", "size is not a declared datetime column"),
         ("split.holdout=2 monts", "should be a number and a unit, such as 2 months, 3 weeks or 14 days"),
         ("split.foldlength=2 days", "Did you mean fold_length?"),

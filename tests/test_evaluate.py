@@ -75,7 +75,8 @@ def test_an_interval_over_days_is_wider_than_one_over_rows_where_days_differ() -
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     first, second = (
-        with_intervals(OUTCOME, PROBABILITY, np.arange(500) // 50, threshold=0.5, resamples=50, seed=3) for _ in range(2)
+        with_intervals(OUTCOME, PROBABILITY, np.arange(500) // 50, threshold=0.5, resamples=50, seed=3)
+        for _ in range(2)
     )
     assert first == second
 

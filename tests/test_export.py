@@ -8,6 +8,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from test_model import examples
 
 from pipeline.config import Boosting, Linear, Train
 from pipeline.errors import RefusedError
@@ -15,7 +16,6 @@ from pipeline.export import refuse_inexact, to_onnx, with_float32_thresholds
 from pipeline.model import as_frame, fit, probabilities
 from pipeline.predict import Session
 from pipeline.schema import Tensors
-from test_model import examples
 
 
 def check(fitted: Pipeline, data: Tensors) -> float:
@@ -46,7 +46,9 @@ def test_boosting_with_native_categories_converts_and_is_refused() -> None:
 
 def test_a_tree_fed_with_missing_values_converts_and_is_refused() -> None:
     data, target = examples(2000)
-    tree = make_pipeline(ColumnTransformer([("numbers", "passthrough", [1, 2])]), DecisionTreeClassifier(random_state=0))
+    tree = make_pipeline(
+        ColumnTransformer([("numbers", "passthrough", [1, 2])]), DecisionTreeClassifier(random_state=0)
+    )
     with pytest.raises(RefusedError, match="not exact"):
         check(tree.fit(as_frame(data), target), data)
 
@@ -56,9 +58,14 @@ def test_a_scaler_before_trees_converts_and_is_refused() -> None:
     lattice = rng.integers(0, 2000, (20_000, 3)).astype(np.float32) / 10
     data = Tensors(np.empty((20_000, 0), dtype=object), lattice)
     target = rng.random(20_000) < lattice[:, 0] / 200
-    scaled = make_pipeline(SimpleImputer(), StandardScaler(), HistGradientBoostingClassifier(max_iter=200, max_leaf_nodes=63))
+    scaled = make_pipeline(
+        SimpleImputer(), StandardScaler(), HistGradientBoostingClassifier(max_iter=200, max_leaf_nodes=63)
+    )
     with pytest.raises(RefusedError, match="not exact"):
-        check(make_pipeline(ColumnTransformer([("n", scaled[:2], [0, 1, 2])]), scaled[2]).fit(as_frame(data), target), data)
+        check(
+            make_pipeline(ColumnTransformer([("n", scaled[:2], [0, 1, 2])]), scaled[2]).fit(as_frame(data), target),
+            data,
+        )
 
 
 def test_lowered_thresholds_are_float32_and_change_no_answer() -> None:

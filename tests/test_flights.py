@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 from conftest import ROOT
+
 from pipeline.config import load as load_config
 from pipeline.datasets import flights
 from pipeline.errors import DataError
@@ -48,7 +48,9 @@ def test_a_flight_gets_the_weather_of_three_hours_before_its_scheduled_hour() ->
 def test_changing_the_weather_after_that_hour_changes_nothing() -> None:
     hours = ["17", "18", "19", "20", "21"]
     before, _ = flights.observed(weather(hours), hour("21"))
-    after, _ = flights.observed(weather(hours, temp=[60.0, 60.0, 75.0, 80.0, 90.0], wind_speed=[10, 10, 50, 50, 50]), hour("21"))
+    after, _ = flights.observed(
+        weather(hours, temp=[60.0, 60.0, 75.0, 80.0, 90.0], wind_speed=[10, 10, 50, 50, 50]), hour("21")
+    )
     pd.testing.assert_frame_equal(flights.join_weather(flight(), before), flights.join_weather(flight(), after))
 
 
@@ -81,7 +83,9 @@ def test_no_gust_is_the_wind_itself_and_calm_has_no_direction() -> None:
 
 
 def test_what_the_last_three_hours_say_together() -> None:
-    table = weather(["10", "11", "12", "13"], precip=[1, 2, 3, 4], visib=[9, 1, 8, 7], pressure=[1000, 1001, 1002, 1006])
+    table = weather(
+        ["10", "11", "12", "13"], precip=[1, 2, 3, 4], visib=[9, 1, 8, 7], pressure=[1000, 1001, 1002, 1006]
+    )
     last = flights.observed(table, hour("13"))[0].loc["JFK"].loc[hour("13")]
     assert (last["precip_3h"], last["visib_min_3h"], last["pressure_change_3h"]) == (9, 1, 6)
 
@@ -92,7 +96,15 @@ def test_what_the_last_three_hours_say_together() -> None:
         ({}, 6 * 60 + 15),  # 17:30 in New York to 20:45 in Los Angeles
         ({"dest": "BOS", "sched_arr_time": 1845}, 75),
         ({"dest": "SJU", "sched_arr_time": 2115}, 225),  # not in airports.csv; New York's own time in summer
-        ({"dest": "BOS", "sched_dep_time": 2330, "sched_arr_time": 40, "hour_utc": hour("21") + pd.Timedelta(hours=6)}, 70),
+        (
+            {
+                "dest": "BOS",
+                "sched_dep_time": 2330,
+                "sched_arr_time": 40,
+                "hour_utc": hour("21") + pd.Timedelta(hours=6),
+            },
+            70,
+        ),
         ({"sched_arr_time": 2400}, 9 * 60 + 30),  # midnight
     ],
 )

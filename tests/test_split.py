@@ -43,7 +43,7 @@ def test_folds_that_reach_back_before_the_data_are_refused() -> None:
 
 
 def test_a_window_without_rows_is_refused() -> None:
-    holed = YEAR[(YEAR < np.datetime64("2013-07-01")) | (YEAR > np.datetime64("2013-09-01"))]
+    holed = YEAR[(np.datetime64("2013-07-01") > YEAR) | (np.datetime64("2013-09-01") < YEAR)]
     with pytest.raises(DataError, match="fold 01 Jul 2013 to 31 Aug 2013 has no rows to judge on"):
         split(holed, plan())
 

@@ -6,11 +6,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 # Read by OpenMP when scikit-learn is imported: idle threads sleep instead of spinning against the workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,12 +28,18 @@ Overrides = Annotated[
 DEFAULT = Path("configs/flights.yaml")
 
 
+def settings(path: Path, overrides: list[str]) -> "Config":
+    """The config with its overrides; MLFLOW_TRACKING_URI counts as the first of them."""
+    from pipeline.config import load
+
+    tracking = os.environ.get("MLFLOW_TRACKING_URI")
+    return load(path, [*([f"paths.tracking={tracking}"] if tracking else []), *overrides])
+
+
 @app.command()
 def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noqa: B006 -- reason: typer reads the default
     """Clean the data, compare the candidates, package the best as the champion."""
-    from pipeline.config import load
-
-    config = load(path, overrides)
+    config = settings(path, overrides)
     from rich.console import Console
 
     from pipeline import console
@@ -59,9 +68,9 @@ def config(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config instead.")] = False,
 ) -> None:
     """Check a config and print it as it will be used, with every default."""
-    from pipeline.config import Config, load
+    from pipeline.config import Config
 
-    shown = Config.model_json_schema() if schema else load(path, overrides).model_dump(mode="json")
+    shown = Config.model_json_schema() if schema else settings(path, overrides).model_dump(mode="json")
     print(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
@@ -72,12 +81,10 @@ def mlflow(
     port: Annotated[int, typer.Option(help="The port of the local MLflow server.")] = 5000,
 ) -> None:
     """Show the recorded runs in MLflow, started here unless MLFLOW_TRACKING_URI names a server."""
-    from pipeline.config import load
-
-    config = load(path, overrides)
+    config = settings(path, overrides)
     from pipeline import registry
 
-    uri = registry.store_uri(config.paths.tracking)
+    uri = config.paths.tracking
     print(f"The runs of {config.name}: {registry.page(config.name, uri, port)}", flush=True)
     if not uri.startswith("http"):
         os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes that nothing here uses

@@ -123,7 +123,9 @@ class Costs(Frozen):
 class Paths(Frozen):
     models: str = "models"
     reports: str = "reports"
-    tracking: str = Field("sqlite:///mlflow.db", description="MLflow's store; MLFLOW_TRACKING_URI comes first.")
+    tracking: str = Field(
+        "sqlite:///mlflow.db", description="MLflow's store; the command line takes MLFLOW_TRACKING_URI for it."
+    )
 
 
 class Config(Contract):

@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline import datasets, store
-from pipeline.errors import BundleError, ConfigError
+from pipeline.errors import BundleError
 from pipeline.schema import Columns, Contract, Tensors, as_array, tensors
 
 TOLERANCE = 1e-5  # the same float32 sums on another processor differ by less; another model or feature by far more
@@ -82,7 +82,7 @@ def load(place: Path) -> Predictor:
         raise BundleError(f"{folder}: {wrong}. The bundle is not what training wrote: run `make train` or restore it")
     try:
         predictor = Predictor(folder)
-    except (OSError, ValueError, KeyError, ConfigError) as error:
+    except Exception as error:
         raise BundleError(f"{folder}: cannot be read as a bundle: {error}") from error
     if folder.name != predictor.version and store.DIGEST.fullmatch(folder.name):
         raise BundleError(f"{folder}: holds the bundle {predictor.version}, not the one that its name says")

@@ -18,12 +18,11 @@ from pipeline.errors import ConfigError
 
 
 @contextmanager
-def run(experiment: str, tracking: str) -> Iterator[str]:
+def run(experiment: str, uri: str) -> Iterator[str]:
     """An open run; yields its id. A failure inside marks it as failed.
 
     Raises ConfigError where the tracking store cannot be reached.
     """
-    uri = store_uri(tracking)
     with reachable(uri):
         if mlflow.get_experiment_by_name(experiment) is None:
             mlflow.create_experiment(experiment, artifact_location=_artifacts_beside(uri))
@@ -39,11 +38,6 @@ def log(params: Mapping[str, Any], metrics: Mapping[str, float], folders: Mappin
     for name, folder in folders.items():
         if folder is not None:
             mlflow.log_artifacts(str(folder), name)
-
-
-def store_uri(tracking: str) -> str:
-    """Where runs are recorded: MLflow's own variable comes before the config."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or tracking
 
 
 def page(experiment: str, uri: str, port: int) -> str:

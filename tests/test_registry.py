@@ -1,0 +1,53 @@
+"""The record in MLflow, on a real SQLite store."""
+
+from pathlib import Path
+
+import mlflow
+import pytest
+from conftest import Smoke
+
+from pipeline import registry
+from pipeline.errors import ConfigError
+
+
+def test_a_training_leaves_one_run_with_parameters_metrics_pictures_and_the_bundle(smoke: Smoke) -> None:
+    client = mlflow.MlflowClient(smoke.config.paths.tracking)
+    experiment = client.get_experiment_by_name("smoke")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["candidate"] == smoke.outcome.standings[0].name
+    assert run.data.metrics["holdout.roc_auc.value"] == pytest.approx(smoke.outcome.holdout["roc_auc"].value)
+    assert run.data.metrics["folds.linear.log_loss"] > 0
+    listed = {file.path for folder in ("report", "bundle") for file in client.list_artifacts(run.info.run_id, folder)}
+    assert {"report/roc.png", "report/data_report.json", "bundle/model.onnx", "bundle/bundle.json"} <= listed
+
+
+def test_what_is_recorded_lies_beside_the_store_and_not_in_the_working_folder(smoke: Smoke) -> None:
+    assert (smoke.folder / "mlruns").is_dir()
+
+
+def test_a_failure_marks_the_run_as_failed(tmp_path: Path) -> None:
+    tracking = f"sqlite:///{tmp_path}/mlflow.db"
+    with pytest.raises(RuntimeError), registry.run("failing", tracking) as run_id:
+        raise RuntimeError
+    assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == "FAILED"
+
+
+def test_the_page_opens_on_the_classical_view_of_the_experiment(smoke: Smoke) -> None:
+    address = registry.page("smoke", smoke.config.paths.tracking, 5001)
+    assert address == "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
+
+
+def test_an_experiment_without_a_run_says_what_to_do(smoke: Smoke) -> None:
+    with pytest.raises(ConfigError, match="has no run of nothing yet. Run `make train` first"):
+        registry.page("nothing", smoke.config.paths.tracking, 5001)
+
+
+def test_a_store_that_cannot_be_used_is_told_with_its_address(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database, and it is long enough to be read as one" * 20)
+    with (
+        pytest.raises(ConfigError, match=r"MLflow's store sqlite.*mlflow.db cannot be used"),
+        registry.run("any", f"sqlite:///{tmp_path}/mlflow.db"),
+    ):
+        pass

@@ -1,0 +1,208 @@
+"""The whole way from raw rows to a champion, on the smoke config and on a table that no code knows."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, Smoke, in_folder
+from rich.console import Console
+from sklearn.datasets import load_breast_cancer
+
+from pipeline import bundle, clean, datasets, predict, schema, split, store
+from pipeline.config import load
+from pipeline.errors import DataError
+from pipeline.train import run, working_folder
+
+
+def test_a_training_ends_with_a_proven_champion(smoke: Smoke) -> None:
+    assert store.resolve(smoke.store) == smoke.bundle
+    assert predict.load(smoke.store).version == smoke.bundle.name
+
+
+def test_the_best_mean_log_loss_of_the_folds_wins(smoke: Smoke) -> None:
+    losses = [standing.mean("log_loss") for standing in smoke.outcome.standings]
+    assert losses == sorted(losses)
+    assert json.loads((smoke.bundle / "record.json").read_text())["candidates"].keys() == {"linear", "boosting"}
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal_and_ends_with_the_figures(smoke: Smoke) -> None:
+    printed = smoke.printed.getvalue()
+    assert "\x1b" not in printed
+    assert "Read and clean the data: " in printed
+    assert "roc_auc" in printed
+
+
+def test_every_holdout_figure_has_an_interval_around_it(smoke: Smoke) -> None:
+    metrics = json.loads((smoke.bundle / "bundle.json").read_text())["metrics"]
+    assert set(metrics) == {
+        "roc_auc", "average_precision", "log_loss", "brier", "ece", "accuracy", "precision", "recall", "f1"
+    }  # fmt: skip
+    for name, figure in metrics.items():
+        assert figure["low"] < figure["high"], name
+
+
+def test_the_report_has_pictures_counts_and_rejected_rows(smoke: Smoke) -> None:
+    reports = Path(smoke.config.paths.reports) / "smoke"
+    told = json.loads((reports / "data_report.json").read_text())
+    assert told["data"]["counts"]["flights: cancelled, dropped"] == 8255
+    assert told["rows"] == {"loaded": 327346, "rejected": 0, "valid": 327346}
+    assert (reports / "rejected.csv").read_text().startswith("row,carrier,")
+    assert (reports / "summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_trainings_give_the_same_bundle_whatever_the_hash_seed_and_the_threads(
+    smoke: Smoke, tmp_path: Path
+) -> None:
+    arguments = [word for override in in_folder(tmp_path) for word in ("--set", override)]
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pipeline", "train", str(ROOT / "configs/smoke.yaml"), *arguments]
+    subprocess.run(command, env=environment, check=True, capture_output=True, cwd=tmp_path)
+    assert (tmp_path / "models/smoke/champion").read_text().strip() == smoke.bundle.name
+
+
+def test_without_the_holdout_nothing_is_packaged(tmp_path: Path) -> None:
+    overrides = [*in_folder(tmp_path), "split.test=none", "candidates.linear=null"]
+    outcome = run(load(ROOT / "configs" / "smoke.yaml", overrides), Console(quiet=True))
+    assert (outcome.bundle, outcome.holdout) == (None, {})
+    assert not (tmp_path / "models").exists()
+    assert not (tmp_path / "reports" / "smoke" / "roc.png").exists()
+
+
+# --- no skew: a row is the same row wherever it comes from ---------------------------------------------------------
+
+
+def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_to_the_bit(smoke: Smoke) -> None:
+    config, dataset = smoke.config, datasets.find("flights")
+    frame = clean.clean(dataset.load(None, config.columns).frame.iloc[::40_000], config.contract).frame
+    trained = {name: clean.frame_to_columns(frame, config.contract)[name] for name in config.request}
+    sent = json.loads(json.dumps(predict.rows(bundle.plain(trained, config.contract))))
+    model = schema.request_model(config.contract)
+    served = schema.to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)
+    one_by_one = [schema.to_columns([row], config.contract) for row in sent]
+    ours = schema.tensors(dataset.derive(trained), config.contract)
+    theirs = schema.tensors(dataset.derive(served), config.contract)
+    assert ours.strings.tolist() == theirs.strings.tolist()
+    assert ours.numbers.tobytes() == theirs.numbers.tobytes()
+    for position, columns in enumerate(one_by_one):
+        alone = schema.tensors(dataset.derive(columns), config.contract)
+        assert alone.numbers.tobytes() == ours.numbers[position : position + 1].tobytes()
+
+
+# --- behaviour of the model ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flights_of(smoke: Smoke) -> dict[str, np.ndarray]:
+    """Request columns of the golden rows that have everything."""
+    return {name: values[:48].copy() for name, values in predict.load(smoke.bundle).golden.columns.items()}
+
+
+def test_the_date_alone_does_not_matter(smoke: Smoke, flights_of: dict[str, np.ndarray]) -> None:
+    predictor = predict.load(smoke.bundle)
+    moved = {
+        **flights_of,
+        "scheduled_departure": flights_of["scheduled_departure"] + np.timedelta64(28 * 24 * 3600, "s"),
+    }
+    assert (predictor.predict(moved) == predictor.predict(flights_of)).all()
+
+
+def test_the_other_rows_of_a_batch_do_not_matter(smoke: Smoke, flights_of: dict[str, np.ndarray]) -> None:
+    predictor = predict.load(smoke.bundle)
+    turned = {name: values[::-1] for name, values in flights_of.items()}
+    assert (predictor.predict(turned)[::-1] == predictor.predict(flights_of)).all()
+
+
+@pytest.mark.parametrize("changes", [{"visib": 0.5, "visib_min_3h": 0.25}, {"wind_speed": 35.0, "wind_gust": 50.0}])
+def test_bad_weather_raises_the_risk_on_average(
+    smoke: Smoke, flights_of: dict[str, np.ndarray], changes: dict[str, float]
+) -> None:
+    predictor = predict.load(smoke.bundle)
+    changed = {name: np.full(48, changes[name]) if name in changes else v for name, v in flights_of.items()}
+    assert predictor.predict(changed).mean() > predictor.predict(flights_of).mean()
+
+
+def test_features_see_nothing_that_a_caller_would_not_send(smoke: Smoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The delays lie in the same frame; `derive` never gets them."""
+    from pipeline.datasets import flights
+    from pipeline.train import read
+
+    given: list[set[str]] = []
+    honest = flights.derive
+    monkeypatch.setattr(flights, "derive", lambda columns: given.append(set(columns)) or honest(columns))
+    read(smoke.config, smoke.folder)
+    assert given == [set(smoke.config.request)]
+
+
+# --- a table from its config alone ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def breast_cancer(tmp_path: Path) -> Path:
+    """scikit-learn's breast cancer data as a CSV file, and a config that declares its columns."""
+    data = load_breast_cancer(as_frame=True)
+    data.frame.to_csv(tmp_path / "cancer.csv", index=False)
+    columns = {
+        str(name).replace(" ", "_"): {"kind": "number", "known": "before", "meaning": str(name), "source": str(name)}
+        for name in data.feature_names
+    }
+    config = {
+        "name": "cancer",
+        "question": "Is this tumour benign?",
+        "task": "classification",
+        "dataset": "table",
+        "columns": {**columns, "target": {"kind": "boolean", "known": "after", "meaning": "Benign"}},
+        "features": list(columns),
+        "target": "target",
+        "data": {"path": str(tmp_path / "cancer.csv")},
+        "split": {"by": "row", "holdout": 0.25, "folds": 3},
+        "candidates": {"linear": {}, "boosting": {"min_samples_leaf": 10, "max_iter": 50}},
+        "costs": {"miss": 1, "false_alarm": 1},
+        "train": {"workers": 1, "resamples": 50},
+    }
+    path = tmp_path / "cancer.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def test_breast_cancer_goes_through_the_whole_chain_without_a_line_of_code(breast_cancer: Path, tmp_path: Path) -> None:
+    outcome = run(load(breast_cancer, in_folder(tmp_path)), Console(quiet=True))
+    assert outcome.holdout["roc_auc"].value > 0.95
+    predictor = predict.load(tmp_path / "models" / "cancer")
+    assert predictor.predict(predictor.golden.columns).shape == (64,)
+
+
+def test_rows_that_break_the_contract_too_often_stop_the_training_and_are_left_to_look_at(
+    breast_cancer: Path, tmp_path: Path
+) -> None:
+    frame = pd.read_csv(tmp_path / "cancer.csv")
+    frame.loc[:9, "mean radius"] = -1.0
+    frame.to_csv(tmp_path / "cancer.csv", index=False)
+    overrides = [*in_folder(tmp_path), "columns.mean_radius.minimum=0"]
+    with pytest.raises(DataError, match=r"10 of 569 rows were rejected, .* Most broke mean_radius: range \(10 rows\)"):
+        run(load(breast_cancer, overrides), Console(quiet=True))
+    assert len(pd.read_csv(tmp_path / "reports/cancer/rejected.csv")) == 10
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_failed_piece_of_work_replaces_the_old_report_by_what_it_has(tmp_path: Path) -> None:
+    with working_folder(tmp_path, "a") as first:
+        (first / "old").touch()
+    with pytest.raises(RuntimeError), working_folder(tmp_path, "a") as second:
+        (second / "new").touch()
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "new"]
+
+
+def test_a_sampled_training_uses_whole_days(smoke: Smoke) -> None:
+    from pipeline.train import read
+
+    examples, key, _ = read(smoke.config, smoke.folder)
+    days = split.blocks(key)
+    assert len(np.unique(days)) == pytest.approx(37, abs=2)
+    assert len(examples.target) == len(days)
