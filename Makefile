@@ -24,8 +24,8 @@ test: .venv/.dev ## all tests, with coverage
 	$(BIN)/pytest
 
 lint: .venv/.lint ## code style and types
-	$(BIN)/ruff check $(CODE)
-	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check --quiet --output-format concise $(CODE)
+	$(BIN)/ruff format --quiet --check $(CODE)
 	$(BIN)/mypy
 
 format: .venv/.lint ## rewrite the code in the house's style

@@ -19,7 +19,7 @@ def main(name):
     if sys.version_info < OLDEST:
         sys.exit(
             "error: %s is Python %d.%d, and %d.%d or newer is needed. Name another one: make PYTHON=python3.12 ..."
-            % ((sys.executable,) + tuple(sys.version_info[:2]) + OLDEST)
+            % (sys.executable, sys.version_info[0], sys.version_info[1], OLDEST[0], OLDEST[1])
         )
     uv = shutil.which("uv")
     if not os.path.exists(PYTHON):

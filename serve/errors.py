@@ -2,6 +2,7 @@
 inside.
 """
 
+import logging
 import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -12,6 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+
+log = logging.getLogger("serve")
 
 
 class FieldError(BaseModel):
@@ -40,12 +43,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def request_id(request: Request) -> str:
-    """The caller's `x-request-id` where it is short and printable, else a new one; the same all through the request."""
+    """The caller's `x-request-id` where it is short and printable, else a new one."""
     given = request.headers.get("x-request-id", "")
-    if not hasattr(request.state, "request_id"):
-        fits = 0 < len(given) <= 128 and given.isascii() and given.isprintable()
-        request.state.request_id = given if fits else uuid.uuid4().hex
-    return str(request.state.request_id)
+    return given if 0 < len(given) <= 128 and given.isascii() and given.isprintable() else uuid.uuid4().hex
 
 
 def handle(app: FastAPI) -> None:
@@ -64,9 +64,9 @@ def handle(app: FastAPI) -> None:
         return problem(request, known.status_code, str(known.detail), headers=known.headers)
 
     async def failed(request: Request, _: Exception) -> JSONResponse:
-        return problem(
-            request, 500, "The server failed. It is not your request; the log has the reason under this request id."
-        )
+        answer = problem(request, 500, "The server failed, not your request. Its log has the reason under this id.")
+        log.error("request %s failed; the traceback follows", answer.headers["x-request-id"])
+        return answer
 
     app.add_exception_handler(RequestValidationError, wrong_request)
     app.add_exception_handler(HTTPException, refused)

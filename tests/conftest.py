@@ -100,6 +100,22 @@ def serving(model_dir: Path) -> Iterator[httpx2.Client]:
         process.wait(timeout=20)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _a_persons_own_models_and_records_are_left_alone() -> Iterator[None]:
+    def state() -> dict[str, float]:
+        mine = ("models", "reports", "mlruns", "mlflow.db")
+        return {
+            str(path): path.stat().st_mtime
+            for name in mine
+            for path in [ROOT / name, *(ROOT / name).rglob("*")]
+            if path.exists()
+        }
+
+    before = state()
+    yield
+    assert state() == before
+
+
 @pytest.fixture(scope="session")
 def server(smoke: Smoke) -> Iterator[httpx2.Client]:
     with serving(smoke.store) as client:

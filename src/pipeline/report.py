@@ -37,7 +37,9 @@ def save(path: Path, pictures: list[Callable[[Axes], None]]) -> None:
         picture(axes)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK, labelsize=8)
-        axes.title.set(fontsize=11, color=INK, fontweight="bold")
+        axes.title.set(fontsize=10, color=INK, fontweight="bold")
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set(fontsize=9, color=INK)
     figure.savefig(path, dpi=130, metadata={"Software": None})
 
 

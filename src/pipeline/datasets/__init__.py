@@ -29,7 +29,9 @@ def find(name: str) -> ModuleType:
     """The module of a dataset. Raises ConfigError where there is none of that name."""
     try:
         return importlib.import_module(f"pipeline.datasets.{name}")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != f"pipeline.datasets.{name}":
+            raise
         here = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
         raise ConfigError(f"dataset {name!r} is not in src/pipeline/datasets. Found: {', '.join(here)}") from None
 

@@ -1,0 +1,210 @@
+"""`make bench`: measure what docs/benchmarks.md states, on this machine, and write it there.
+
+Takes about six minutes and a quiet machine. `python bench/measure.py NAME …` measures those rows and writes nothing.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "benchmarks.md"
+PYTHON = sys.executable
+MIB = 2**20
+
+
+def timed(command: list[str], folder: Path, **environment: str) -> tuple[float, float]:
+    """Wall seconds of a command, and the peak memory of all its processes together (proportional set size, MiB)."""
+    started = time.perf_counter()
+    process = psutil.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    peak = [0.0]
+    watcher = threading.Thread(target=watch, args=(process, peak))
+    watcher.start()
+    printed = process.communicate()[0]
+    took = time.perf_counter() - started
+    watcher.join()
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{printed}")
+    return took, peak[0]
+
+
+def watch(process: psutil.Process, peak: list[float]) -> None:
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        total = 0
+        try:
+            for each in [process, *process.children(recursive=True)]:
+                total += each.memory_full_info().pss
+        except psutil.NoSuchProcess:
+            continue
+        peak[0] = max(peak[0], total / MIB)
+        time.sleep(0.05)
+
+
+def setup(work: Path) -> str:
+    """A clone, an empty home, no cache, no uv: what `make train` installs before it begins."""
+    clone, home = work / "clone", work / "home"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    home.mkdir()
+    uv = shutil.which("uv")
+    path = os.pathsep.join(
+        p for p in os.environ["PATH"].split(os.pathsep) if uv is None or not (Path(p) / "uv").exists()
+    )
+    base = f"PYTHON={os.path.realpath(PYTHON)}"
+    took, _ = timed(["make", ".venv/.train", base], clone, HOME=str(home), PATH=path, PIP_NO_CACHE_DIR="1")
+    return f"{took:.0f} s"
+
+
+def train(work: Path) -> str:
+    took, peak = timed(command("flights", work), ROOT)
+    return f"{took:.1f} s, {peak:,.0f} MiB"
+
+
+def smoke(work: Path) -> str:
+    return f"{min(timed(command('smoke', work), ROOT)[0] for _ in range(3)):.1f} s"
+
+
+def command(name: str, work: Path) -> list[str]:
+    places = {"models": work / "models", "reports": work / "reports", "tracking": f"sqlite:///{work}/mlflow.db"}
+    overrides = [word for key, place in places.items() for word in ("--set", f"paths.{key}={place}")]
+    return [PYTHON, "-m", "pipeline", "train", f"configs/{name}.yaml", *overrides]
+
+
+def tests(_: Path) -> str:
+    return f"{timed([str(Path(PYTHON).parent / 'pytest')], ROOT)[0]:.0f} s"
+
+
+def folds(work: Path) -> str:
+    record = bundle_file(work, "record.json")
+    figures = list(next(iter(record["candidates"].values())).values())
+    means = {metric: np.mean([fold[metric] for fold in figures]) for metric in ("roc_auc", "log_loss")}
+    return f"AUC {means['roc_auc']:.4f}, log loss {means['log_loss']:.4f}"
+
+
+def holdout(work: Path) -> str:
+    metrics = bundle_file(work, "bundle.json")["metrics"]
+    shown = {"AUC": metrics["roc_auc"], "log loss": metrics["log_loss"]}
+    return ", ".join(f"{name} {m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f})" for name, m in shown.items())
+
+
+def export(work: Path) -> str:
+    record = bundle_file(work, "record.json")
+    return f"0 off by more than 1e-5; largest difference {record['export_off']:.1e}"
+
+
+def bundle_file(work: Path, name: str) -> dict:
+    champion = (work / "models/flights/champion").read_text().strip()
+    return json.loads((work / "models/flights" / champion / name).read_text())
+
+
+def one_row(work: Path) -> str:
+    from pipeline.predict import load
+
+    predictor = load(work / "models" / "flights")
+    row = {name: values[:1] for name, values in predictor.golden.columns.items()}
+    took = []
+    for _ in range(20_000):
+        began = time.perf_counter_ns()
+        predictor.predict(row)
+        took.append(time.perf_counter_ns() - began)
+    p50, p99 = np.percentile(took[1000:], [50, 99]) / 1000
+    return f"{p50:.0f} µs (p99 {p99:.0f} µs)"
+
+
+def server(work: Path) -> str:
+    """Start to the first 200 of /readyz, the best of five; resident memory after 200 predictions."""
+    from pipeline.predict import load
+
+    example = json.dumps(load(work / "models" / "flights").golden.rows[0]).encode()
+    starts, resident = [], 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        environment = {**os.environ, "MODEL_DIR": str(work / "models/flights"), "PORT": "8765"}
+        process = subprocess.Popen([PYTHON, "-m", "serve"], env=environment, stdout=subprocess.PIPE, cwd=ROOT)
+        while True:
+            try:
+                urlopen("http://127.0.0.1:8765/readyz")
+                break
+            except OSError:
+                time.sleep(0.005)
+        starts.append(time.perf_counter() - began)
+        for _ in range(200):
+            urlopen(Request("http://127.0.0.1:8765/predict", example, {"content-type": "application/json"})).read()
+        resident = psutil.Process(process.pid).memory_info().rss / MIB
+        process.terminate()
+        process.wait()
+    return f"{sorted(starts)[2]:.2f} s, {resident:.0f} MiB"
+
+
+ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
+    "setup": ("set-up from nothing: cold cache, pip, hashes checked", "150 s", setup),
+    "train": ("`make train`, environment ready: wall, peak of all processes", "60 s, 2 GB", train),
+    "smoke": ("training on `configs/smoke.yaml`, best of three", "10 s", smoke),
+    "folds": ("champion, mean of the three folds", "AUC ≥ 0.720, log loss ≤ 0.480", folds),
+    "holdout": ("champion, November–December, with 95 % intervals over days", "reported", holdout),
+    "export": (
+        "ONNX against scikit-learn, 53,991 holdout rows and 10,000 damaged ones",
+        "0 off by more than 1e-5",
+        export,
+    ),
+    "one_row": ("one row in process, request columns to answer, p50", "60 µs", one_row),
+    "server": ("server: start to ready (median of five), resident memory", "0.8 s, 110 MB", server),
+    "tests": ("`make test`", "120 s", tests),
+}
+
+
+def main(names: list[str]) -> None:
+    """Measure the named rows, or all of them and write the page."""
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        needed = names if not names or names == ["setup"] else ["train", *(n for n in names if n != "train")]
+        for name in needed or ROWS:
+            title, limit, measure = ROWS[name]
+            found = measure(Path(folder))
+            print(f"{title}: {found}", flush=True)
+            lines.append(f"| {title} | {limit} | {found} |")
+    if not names:
+        PAGE.write_text(page(lines))
+        print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+def page(lines: list[str]) -> str:
+    memory = psutil.virtual_memory().total / 2**30
+    machine = f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+    today, python = datetime.now(UTC).date(), platform.python_version()
+    return "\n".join(
+        [
+            "# Benchmarks",
+            "",
+            f"Written by `make bench` on {today}: {machine}, Python {python}. Shared machines are noisy; read times",
+            "as ±20 %. `bench/measure.py` says how each row is measured.",
+            "",
+            "| what | limit | measured |",
+            "|---|---|---|",
+            *lines,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,76 @@
+"""`make readme`: run the commands that README shows, and put what they print, the figures and the picture there."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+
+def main() -> None:
+    """Train, serve, ask, and rewrite the marked parts of README."""
+    trained = subprocess.run(
+        ["make", "--no-print-directory", "train"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if trained.returncode != 0:
+        sys.exit(f"make train failed:\n{trained.stdout}{trained.stderr}")
+    text = README.read_text(encoding="utf-8")
+    text = fill(text, "train", console("make train", trained.stdout.partition("\n")[2]))
+    text = fill(text, "serve", serve())
+    text = fill(text, "figures", figures())
+    README.write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
+    print("written: README.md, docs/summary.png")
+
+
+def fill(text: str, name: str, content: str) -> str:
+    marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    return marked.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+
+
+def console(command: str, printed: str) -> str:
+    return f"```console\n$ {command}\n{printed.rstrip()}\n```"
+
+
+def serve() -> str:
+    """What the server prints when it starts, and its answer to the line that it prints."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        ["make", "--no-print-directory", "serve"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        if process.stdout is None:
+            sys.exit("make serve prints nothing")
+        lines = [process.stdout.readline() for _ in range(4)]
+        asked = lines[-1].strip()
+        answer = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout
+    finally:
+        process.terminate()
+        process.wait()
+    first = json.dumps(json.loads(answer), ensure_ascii=False)
+    return console("make serve", "".join(lines)) + "\n\n" + console(re.sub(r"-d '.*'", "-d '…'", asked), first)
+
+
+def figures() -> str:
+    """The champion's figures in one sentence each, read from its bundle."""
+    store = ROOT / "models/flights"
+    folder = store / (store / "champion").read_text().strip()
+    bundle, record = (json.loads((folder / name).read_text()) for name in ("bundle.json", "record.json"))
+    best, folds = next(iter(record["candidates"].items()))
+    mean = {metric: sum(fold[metric] for fold in folds.values()) / len(folds) for metric in ("roc_auc", "log_loss")}
+    auc, loss = bundle["metrics"]["roc_auc"], bundle["metrics"]["log_loss"]
+    return (
+        f"Champion `{folder.name}`: {best}, chosen on {len(folds)} folds by its mean log loss, {mean['log_loss']:.3f} "
+        f"(mean ROC AUC {mean['roc_auc']:.3f}). On the holdout, {record['holdout']}, opened once: ROC AUC "
+        f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), log loss {loss['value']:.3f} "
+        f"({loss['low']:.3f} to {loss['high']:.3f})."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+from io import StringIO
+
+from rich.console import Console
+
+from pipeline.config import Linear
+from pipeline.console import holdout, leaderboard, next_steps, step
+from pipeline.evaluate import Interval
+from pipeline.search import Standing
+
+
+def printed(*, terminal: bool) -> str:
+    out = StringIO()
+    console = Console(file=out, force_terminal=terminal, width=100)
+    with step(console, "Count") as say:
+        say("one")
+        say("two")
+    with step(console, "Rest"):
+        pass
+    return out.getvalue()
+
+
+def test_without_a_terminal_a_step_is_one_plain_line_with_what_was_said_last() -> None:
+    first, second = printed(terminal=False).splitlines()
+    assert first.endswith("s  Count: two")
+    assert second.endswith("s  Rest")
+
+
+def test_on_a_terminal_the_step_is_seen_while_it_works() -> None:
+    assert "\x1b[" in printed(terminal=True)
+
+
+def test_the_tables_show_candidates_best_first_the_base_rate_and_intervals() -> None:
+    figures = {"roc_auc": 0.7, "average_precision": 0.4, "log_loss": 0.5, "ece": 0.01}
+    out = StringIO()
+    console = Console(file=out, width=100)
+    console.print(leaderboard([Standing("linear", Linear(), {"a": figures})], {**figures, "roc_auc": 0.5}))
+    console.print(holdout({"roc_auc": Interval(0.71, 0.69, 0.73)}))
+    next_steps(console, {"make serve": "answer"})
+    lines = out.getvalue().splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["linear", "(base"]
+    assert "0.6900 to 0.7300" in lines[4]
+    assert "make serve" in lines[5]

@@ -1,0 +1,114 @@
+"""The command line, run as a person runs it: what it prints and the exit code it ends with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+from conftest import ROOT, Smoke, in_folder
+from test_train import breast_cancer  # noqa: F401 -- reason: a fixture, used by its name
+
+
+def pipeline(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *words],
+        capture_output=True, text=True, cwd=ROOT, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def overrides(folder: Path) -> list[str]:
+    return [word for override in in_folder(folder) for word in ("--set", override)]
+
+
+def test_help_names_every_verb() -> None:
+    helped = pipeline("--help")
+    assert helped.returncode == 0
+    for verb in ("train", "config", "mlflow"):
+        assert verb in helped.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (
+            ["train", "configs/smoke.yaml", "--set", "train.sed=3"],
+            2,
+            "error: --set train.sed=3: train.sed: is not a key",
+        ),
+        (["train", "nowhere.yaml"], 2, "error: nowhere.yaml: no such config file"),
+        (["train", "--sett", "a=b"], 2, "No such option: --sett"),
+        (["train", "configs/smoke.yaml", "--set", "dataset=moon"], 2, "error: dataset 'moon' is not in"),
+        (
+            ["train", "configs/smoke.yaml", "--set", "data.path=a.csv"],
+            3,
+            "error: data.path: the flights bring their own",
+        ),
+        (["mlflow", "configs/smoke.yaml", "--set", "name=never_trained"], 2, "has no run of never_trained yet"),
+    ],
+)
+def test_a_persons_mistake_ends_with_one_message_and_its_code(
+    tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    ended = pipeline(*words, *(overrides(tmp_path) if "configs/smoke.yaml" in words else []))
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_training_by_command_ends_with_what_to_do_next(breast_cancer: Path, tmp_path: Path) -> None:  # noqa: F811 -- reason: pytest's way
+    ended = pipeline("train", str(breast_cancer), *overrides(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    assert "make serve MODEL=cancer" in ended.stdout
+    assert (tmp_path / "models/cancer/champion").exists()
+
+
+def test_training_without_the_holdout_says_that_nothing_was_packaged(breast_cancer: Path, tmp_path: Path) -> None:  # noqa: F811 -- reason: as above
+    ended = pipeline("train", str(breast_cancer), *overrides(tmp_path), "--set", "split.test=none")
+    assert ended.returncode == 0, ended.stderr
+    assert "Nothing was packaged" in ended.stdout
+
+
+def test_config_prints_every_setting_as_it_will_be_used() -> None:
+    shown = json.loads(pipeline("config", "configs/smoke.yaml", "--set", "train.seed=3").stdout)
+    assert (shown["name"], shown["train"]["seed"]) == ("smoke", 3)
+    assert "candidates" in json.loads(pipeline("config", "--schema").stdout)["properties"]
+
+
+def test_mlflows_own_variable_names_the_store(tmp_path: Path) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
+    assert json.loads(pipeline("config", MLFLOW_TRACKING_URI=elsewhere).stdout)["paths"]["tracking"] == elsewhere
+
+
+def test_a_server_that_keeps_the_runs_is_named_and_none_is_started(smoke: Smoke, free_port: int) -> None:
+    """The local server is started by the command; a second command that is given its address only prints the page."""
+    store = smoke.config.paths.tracking
+    command = [sys.executable, "-m", "pipeline", "mlflow", "configs/smoke.yaml", "--port", str(free_port)]
+    local = subprocess.Popen(
+        [*command, "--set", f"paths.tracking={store}"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert local.stdout is not None
+        page = local.stdout.readline().strip()
+        assert page.endswith(f"http://127.0.0.1:{free_port}/#/experiments/1/runs?workflowType=machine_learning")
+        transport = httpx2.HTTPTransport(retries=10)
+        with httpx2.Client(transport=transport, timeout=60) as client:
+            assert client.get(f"http://127.0.0.1:{free_port}/health").text == "OK"
+        remote = pipeline("mlflow", "configs/smoke.yaml", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port}")
+        assert remote.stdout.strip() == page
+    finally:
+        os.killpg(local.pid, signal.SIGTERM)
+        local.wait(timeout=20)
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

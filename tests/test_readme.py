@@ -1,0 +1,98 @@
+"""README and the docs name only what there is, and all of it."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+from pipeline import errors
+from serve.settings import Settings
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+
+
+def test_every_make_target_that_readme_names_exists_and_every_target_is_named() -> None:
+    named = set(re.findall(r"(?:`|^|\$ )make ([a-z]+)", README, re.MULTILINE))
+    assert named == TARGETS - {"help"}
+
+
+def test_help_lists_every_target_and_no_recipe_is_longer_than_three_lines_and_a_half() -> None:
+    assert set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
+    assert set(re.findall(r"\.PHONY: (.*)", MAKEFILE)[0].split()) == TARGETS
+
+
+def tree() -> list[str]:
+    """The paths of README's tree, folders with a slash at the end."""
+    block = README.split("## What is in here")[1].split("```")[1].strip("\n")
+    folders: list[str] = []
+    paths = []
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        paths.append("".join(folders[:depth]) + name)
+        if name.endswith("/"):
+            folders = [*folders[:depth], name]
+    return paths
+
+
+def test_every_file_of_the_tree_exists_and_every_module_is_in_it() -> None:
+    listed = tree()
+    assert [path for path in listed if not (ROOT / path).exists()] == []
+    modules = [
+        path.relative_to(ROOT).as_posix() for folder in ("src", "serve") for path in (ROOT / folder).rglob("*.py")
+    ]
+    modules += [path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").iterdir()]
+    assert {path for path in modules if not path.endswith("__init__.py")} <= set(listed)
+
+
+def test_every_setting_of_the_server_is_documented() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE))
+    assert rows == {name.upper(): str(field.default) for name, field in Settings.model_fields.items()}
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}
+    raised = {
+        kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
+    }
+    assert codes == raised | {0}
+
+
+@pytest.mark.parametrize("name", ["train", "serve", "figures"])
+def test_the_marked_parts_of_readme_hold_the_output_of_a_run(name: str) -> None:
+    part = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
+    assert part is not None
+    assert len(part[1]) > 200
+
+
+def test_links_inside_the_repository_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_locks_name_no_package_index_and_pin_every_package_with_hashes() -> None:
+    for lock in (ROOT / "requirements").glob("*.txt"):
+        text = lock.read_text()
+        assert "://" not in text
+        pinned = re.findall(r"^[a-zA-Z0-9_.\[\]-]+==\S+", text, re.MULTILINE)
+        assert pinned
+        assert text.count("==") >= len(pinned)
+        for block in re.split(r"\n(?=\S)", text.strip()):
+            assert block.startswith("#") or "--hash=sha256:" in block, block
+
+
+def test_every_lock_is_part_of_one_resolution() -> None:
+    def pins(name: str) -> set[tuple[str, ...]]:
+        return set(
+            re.findall(
+                r"^([a-zA-Z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", (ROOT / f"requirements/{name}.txt").read_text(), re.M
+            )
+        )
+
+    whole = pins("dev")
+    for name in ("serve", "train", "lint", "build"):
+        assert pins(name) <= whole
+    assert pins("serve") <= pins("train")
