@@ -22,6 +22,7 @@ def main() -> None:
     text = README.read_text(encoding="utf-8")
     text = fill(text, "train", console("make train", trained.stdout.partition("\n")[2]))
     text = fill(text, "serve", serve())
+    text = fill(text, "test", test())
     text = fill(text, "figures", figures())
     README.write_text(text, encoding="utf-8")
     shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
@@ -34,7 +35,11 @@ def fill(text: str, name: str, content: str) -> str:
 
 
 def console(command: str, printed: str) -> str:
-    return f"```console\n$ {command}\n{printed.rstrip()}\n```"
+    return block("console", f"$ {command}\n{printed}")
+
+
+def block(language: str, text: str) -> str:
+    return f"```{language}\n{text.rstrip()}\n```"
 
 
 def serve() -> str:
@@ -52,8 +57,15 @@ def serve() -> str:
     finally:
         process.terminate()
         process.wait()
-    first = json.dumps(json.loads(answer), ensure_ascii=False)
-    return console("make serve", "".join(lines)) + "\n\n" + console(re.sub(r"-d '.*'", "-d '…'", asked), first)
+    return console("make serve", "".join(lines)) + "\n\nPasted, that line answers\n\n" + block("json", answer)
+
+
+def test() -> str:
+    """The last words of the tests."""
+    ended = subprocess.run(["make", "test"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        sys.exit(f"make test failed:\n{ended.stdout}{ended.stderr}")
+    return console("make test", "…\n" + "\n".join(ended.stdout.strip().splitlines()[-2:]))
 
 
 def figures() -> str:

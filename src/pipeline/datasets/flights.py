@@ -129,9 +129,9 @@ def on_grid(rows: "pd.DataFrame", grid: "pd.DatetimeIndex") -> "pd.DataFrame":
 
     hours = rows.reindex(grid, method="ffill", tolerance=pd.Timedelta(hours=STALE_HOURS))
     return hours.assign(
-        precip_3h=hours["precip"].rolling(3, min_periods=1).sum(),
+        precip_3h=hours["precip"].rolling(3, min_periods=1).sum().round(2),
         visib_min_3h=hours["visib"].rolling(3, min_periods=1).min(),
-        pressure_change_3h=hours["pressure"].diff(3),
+        pressure_change_3h=hours["pressure"].diff(3).round(1),
     )
 
 
