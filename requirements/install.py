@@ -22,6 +22,8 @@ def main(name):
             % (sys.executable, sys.version_info[0], sys.version_info[1], OLDEST[0], OLDEST[1])
         )
     uv = shutil.which("uv")
+    if os.path.exists(PYTHON) and not uv and subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL):
+        shutil.rmtree(VENV)  # made by uv, or left half-made: without pip it cannot go on
     if not os.path.exists(PYTHON):
         print("Setting up .venv (once)", flush=True)
         create(uv)

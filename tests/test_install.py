@@ -39,3 +39,16 @@ def test_without_the_venv_module_it_says_what_to_install(tmp_path: Path) -> None
     assert ended.returncode == 1
     assert "apt install python3-venv" in ended.stderr
     assert not (project / ".venv").exists()
+
+
+def test_an_environment_without_pip_is_made_anew_where_there_is_no_uv(tmp_path: Path) -> None:
+    """What a set-up that was killed leaves, or one that uv made: pip could not go on with it."""
+    project = tmp_path / "project"
+    (project / "requirements").mkdir(parents=True)
+    (project / "requirements/install.py").write_text(SCRIPT.read_text())
+    (project / "requirements/build.txt").write_text("no-such-package==1.0 --hash=sha256:00\n")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv"], check=True)
+    command = [sys.executable, str(project / "requirements/install.py"), "serve"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": os.defpath})
+    assert "the packages could not be installed" in ended.stderr
+    assert (project / ".venv/bin/pip").exists()

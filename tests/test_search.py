@@ -3,6 +3,7 @@ import pytest
 from test_model import examples
 
 from pipeline.config import Boosting, Candidates, Config, Linear, Train
+from pipeline.errors import DataError
 from pipeline.search import Standing, baseline, compare
 from pipeline.split import Fold
 
@@ -41,6 +42,12 @@ def test_a_fold_is_judged_on_its_own_rows_and_not_on_those_it_was_trained_on(con
     before, after = (compare(linear, data, t, FOLDS, lambda _: None)[0].folds for t in (target, shuffled))
     assert before["first"] == after["first"]
     assert before["second"]["roc_auc"] > after["second"]["roc_auc"] + 0.1
+
+
+def test_a_fold_that_has_one_outcome_only_is_refused(config: Config) -> None:
+    data, target = examples()
+    with pytest.raises(DataError, match="good: all 200 rows before fold first have the same outcome"):
+        compare(config, data, np.where(ROWS < 200, True, target), FOLDS, lambda _: None)
 
 
 def test_the_baseline_knows_the_base_rate_and_nothing_else() -> None:

@@ -55,8 +55,22 @@ def clean(raw: pd.DataFrame, contract: Contract) -> Cleaned:
     return Cleaned(typed.drop(index=rows).reset_index(drop=True), rejected, breaches)
 
 
-def enforce(cleaned: Cleaned, limit: float) -> None:
-    """Raise DataError where the share of rejected rows is above `limit`: such data is not what was promised."""
+def counts(cleaned: Cleaned, contract: Contract) -> list[dict[str, Any]]:
+    """Every rule of the contract with what a breach does and how many rows broke it, mostly none."""
+    found = {(breach.column, breach.rule): len(breach.values) for breach in cleaned.breaches}
+    return [
+        {"column": name, "rule": rule, "action": column.breach.get(rule, "reject"), "rows": found.get((name, rule), 0)}
+        for name, column in contract.columns.items()
+        if not column.derived_from
+        for rule in ["type", *checks(column)]
+    ]
+
+
+def enforce(cleaned: Cleaned, limit: float, listed: str) -> None:
+    """Raise DataError where the share of rejected rows is above `limit`: such data is not what was promised.
+
+    `listed` is the file that lists them.
+    """
     total = len(cleaned.frame) + len(cleaned.rejected)
     if total == 0:
         raise DataError("the data has no rows")
@@ -66,7 +80,7 @@ def enforce(cleaned: Cleaned, limit: float) -> None:
         raise DataError(
             f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
             f"({int(limit * total)} rows). Most broke {worst.column}: {worst.rule} ({len(worst.values)} rows), such as "
-            f"{examples}. Mend the data, the rule in the config, or raise the limit"
+            f"{examples}. All of them: {listed}. Mend the data, the rule in the config, or raise the limit"
         )
     if cleaned.frame.empty:
         raise DataError("no row is left: every one was rejected")
@@ -103,7 +117,9 @@ def rule_breaches(
 ) -> Iterator[Breach]:
     """What pandera finds, all of it at once, as one breach per column and rule. `untyped` is told already."""
     told = {breach.column: breach.values.index for breach in untyped}
-    schema = pa.DataFrameSchema({name: pa.Column(nullable=True, checks=checks(c)) for name, c in declared.items()})
+    schema = pa.DataFrameSchema(
+        {name: pa.Column(nullable=True, checks=list(checks(c).values())) for name, c in declared.items()}
+    )
     try:
         schema.validate(typed, lazy=True)
     except pa.errors.SchemaErrors as errors:
@@ -113,17 +129,18 @@ def rule_breaches(
                 yield Breach(name, rule, declared[name].breach.get(rule, "reject"), raw.loc[rows, name])
 
 
-def checks(column: Column) -> list[pa.Check]:
-    low, high = column.limits
-    rules = {
-        "range": pa.Check.in_range(low, high, error="range") if column.kind in ("number", "integer") else None,
-        "values": pa.Check.isin(list(column.values), error="values") if column.values else None,
-        "pattern": pa.Check.str_matches(f"(?:{column.pattern})$", error="pattern") if column.pattern else None,
-        "missing": None
-        if column.nullable
-        else pa.Check(lambda values: values.notna(), ignore_na=False, error="missing"),
-    }
-    return [check for check in rules.values() if check is not None]
+def checks(column: Column) -> dict[Any, pa.Check]:
+    """The column's rules beyond its type, by name."""
+    rules: dict[Any, pa.Check] = {}
+    if not column.nullable:
+        rules["missing"] = pa.Check(lambda values: values.notna(), ignore_na=False, error="missing")
+    if column.kind in ("number", "integer"):
+        rules["range"] = pa.Check.in_range(*column.limits, error="range")
+    if column.values:
+        rules["values"] = pa.Check.isin(list(column.values), error="values")
+    if column.pattern:
+        rules["pattern"] = pa.Check.str_matches(f"(?:{column.pattern})$", error="pattern")
+    return rules
 
 
 def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:

@@ -5,6 +5,7 @@ The only place that parses settings. Nothing here knows a dataset or a library t
 
 import difflib
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -148,7 +149,7 @@ class Config(Contract):
                 raise ValueError(f"time: {split.time} is not a declared datetime column that is never missing")
         return split
 
-    @property
+    @cached_property
     def contract(self) -> Contract:
         return Contract.model_construct(**{name: getattr(self, name) for name in Contract.model_fields})
 

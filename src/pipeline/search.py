@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline import evaluate, model
 from pipeline.config import Boosting, Config, Linear
+from pipeline.errors import DataError
 from pipeline.schema import Tensors
 from pipeline.split import Fold
 
@@ -27,7 +28,15 @@ class Standing(NamedTuple):
 def compare(
     config: Config, data: Tensors, target: NDArray[Any], folds: list[Fold], said: Callable[[str], None]
 ) -> list[Standing]:
-    """The candidates by mean log loss over the folds, lowest first. `said` is told of each fit as it ends."""
+    """The candidates by mean log loss over the folds, lowest first. `said` is told of each fit as it ends.
+
+    Raises DataError where a fold has nothing to learn from.
+    """
+    for fold in folds:
+        if target[fold.train].all() or not target[fold.train].any():
+            raise DataError(
+                f"{config.target}: all {len(fold.train)} rows before fold {fold.name} have the same outcome"
+            )
     candidates = config.candidates.named()
     jobs = [(name, settings, fold) for name, settings in candidates.items() for fold in folds]
     figures = _run(config, [delayed(judge)(settings, data, target, fold, config) for _, settings, fold in jobs])

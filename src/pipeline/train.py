@@ -60,11 +60,11 @@ def run(config: Config, out: Console) -> Outcome:
         with console.step(out, "Package and record") as say, registry.run(config.name, config.paths.tracking) as run_id:
             if holdout:
                 record = {
+                    "run_id": run_id,
+                    "export_off": off,
                     **about,
                     **story(standings, parts),
                     **bundle.facts(config),
-                    "run_id": run_id,
-                    "export_off": off,
                 }
                 files = bundle.package(config, onnx, seen, holdout, record)
                 folder = store.write(Path(config.paths.models) / config.name, files)
@@ -81,12 +81,14 @@ def read(config: Config, reports: Path) -> tuple[Examples, NDArray[Any], dict[st
     path = None if config.data.path is None else Path(config.data.path)
     raw = dataset.load(path, config.columns)
     cleaned = clean.clean(raw.frame, config.contract)
-    rules = [{"column": b.column, "rule": b.rule, "action": b.action, "rows": len(b.values)} for b in cleaned.breaches]
     rows = {"loaded": len(raw.frame), "rejected": len(cleaned.rejected), "valid": len(cleaned.frame)}
-    about = {"data": {"files": raw.hashes, "counts": raw.counts, "breaches": rules}, "rows": rows}
+    about = {
+        "data": {"files": raw.hashes, "counts": raw.counts, "rules": clean.counts(cleaned, config.contract)},
+        "rows": rows,
+    }
     (reports / "data_report.json").write_bytes(bundle.as_json(about))
     cleaned.rejected.to_csv(reports / "rejected.csv", index_label="row")
-    clean.enforce(cleaned, config.data.max_rejected)
+    clean.enforce(cleaned, config.data.max_rejected, f"{config.paths.reports}/{config.name}/rejected.csv")
     columns = clean.frame_to_columns(cleaned.frame, config.contract)
     key = keys(columns, config)
     kept = sample(blocks(key), config.data.sample, config.train.seed)
