@@ -54,15 +54,7 @@ class Ready(BaseModel):
 def create_app(settings: Settings) -> FastAPI:
     """Raises BundleError where there is no bundle, or one that does not prove itself."""
     predictor = predict.load(settings.model_dir)
-    contract, golden = predictor.contract, predictor.golden
-    metrics = Metrics(contract.name, predictor.version)
-    row_model: Any = schema.request_model(contract)
-    examples = golden.rows[:3]
-
-    class Rows(BaseModel):
-        rows: Annotated[list[row_model], Field(min_length=1, max_length=MAX_ROWS)]
-        model_config = {"extra": "forbid"}
-
+    contract = predictor.contract
     app = FastAPI(
         title=contract.name,
         summary=contract.question,
@@ -72,37 +64,54 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=QUIET,
     )
     app.state.predictor = predictor
+    metrics = Metrics(contract.name, predictor.version)
     handle(app)
+    add_predictions(app, predictor, metrics)
+    add_facts(app, predictor, metrics)
+    add_docs(app)
+    return app
+
+
+def add_predictions(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> None:
+    contract, golden, threshold = predictor.contract, predictor.golden, predictor.threshold
+    facts = {"threshold": threshold, "model": contract.name, "version": predictor.version}
+    row_model: Any = schema.request_model(contract)
+
+    class Rows(BaseModel):
+        model_config = {"extra": "forbid"}
+        rows: Annotated[list[row_model], Field(min_length=1, max_length=MAX_ROWS)]
 
     def judge(rows: list[Any]) -> list[dict[str, Any]]:
         columns = schema.to_columns([vars(row) for row in rows], contract)
         probabilities = predictor.predict(columns)
         metrics.answered(len(rows), predictor.unseen(columns))
-        return [{"probability": round(p, 7), "label": int(p >= predictor.threshold)} for p in probabilities.tolist()]
+        return [judgement(p, threshold) for p in probabilities.tolist()]
 
     def source(request: Request, response: Response) -> dict[str, Any]:
-        name = response.headers["x-request-id"] = request_id(request)
-        return {
-            "threshold": predictor.threshold,
-            "model": contract.name,
-            "version": predictor.version,
-            "request_id": name,
-        }
+        response.headers["x-request-id"] = request_id(request)
+        return {**facts, "request_id": response.headers["x-request-id"]}
 
-    one = {f"row {n + 1}": {"value": row} for n, row in enumerate(examples)}
-    many = {"rows": {"value": {"rows": examples}}}
+    known = judgement(float(golden.probabilities[0]), threshold)
+    one = documented({**known, **facts, "request_id": "a1"})
+    many = documented({"predictions": [known], **facts, "request_id": "a1"})
+    row_examples = {f"row {n + 1}": {"value": row} for n, row in enumerate(golden.rows[:3])}
+    batch_examples = {"rows": {"value": {"rows": golden.rows[:3]}}}
 
-    @app.post("/predict", responses=RESPONSES, summary=contract.question)
+    @app.post("/predict", responses=one, summary=contract.question)
     async def predict_one(
-        row: Annotated[row_model, Body(openapi_examples=one)], request: Request, response: Response
+        row: Annotated[row_model, Body(openapi_examples=row_examples)], request: Request, response: Response
     ) -> Answer:
         return Answer(**judge([row])[0], **source(request, response))
 
-    @app.post("/predict/batch", responses=RESPONSES, summary=f"The same for up to {MAX_ROWS:,} rows")
+    @app.post("/predict/batch", responses=many, summary=f"The same for up to {MAX_ROWS:,} rows")
     async def predict_batch(
-        body: Annotated[Rows, Body(openapi_examples=many)], request: Request, response: Response
+        body: Annotated[Rows, Body(openapi_examples=batch_examples)], request: Request, response: Response
     ) -> Answers:
         return Answers(predictions=[Judgement(**each) for each in judge(body.rows)], **source(request, response))
+
+
+def add_facts(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> None:
+    name, version = predictor.contract.name, predictor.version
 
     @app.get("/livez", summary="The process answers")
     async def livez() -> Live:
@@ -110,21 +119,27 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/readyz", summary="A proven model is loaded")
     async def readyz() -> Ready:
-        return Ready(model=contract.name, version=predictor.version)
+        return Ready(model=name, version=version)
 
     @app.get("/model", summary="What the model is, how good it is, where it comes from")
     async def model() -> dict[str, Any]:
-        return {"name": contract.name, "version": predictor.version, **predictor.facts, "record": predictor.record}
+        return {"name": name, "version": version, **predictor.facts, "record": predictor.record}
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    serve_docs(app)
-    return app
+
+def judgement(probability: float, threshold: float) -> dict[str, Any]:
+    return {"probability": round(probability, 7), "label": int(probability >= threshold)}
 
 
-def serve_docs(app: FastAPI) -> None:
+def documented(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """The answers of a prediction route for /docs: a real one, and the errors."""
+    return {200: {"content": {"application/json": {"example": example}}}, **RESPONSES}
+
+
+def add_docs(app: FastAPI) -> None:
     """Swagger UI at /docs from this server's own files: FastAPI's default page loads them from another host."""
     app.mount("/docs/files", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-files")
 
