@@ -34,7 +34,8 @@ def run(settings: Settings) -> None:
     from serve.app import create_app
 
     app = create_app(settings)
-    address = "http://{}:{}".format(*listener.getsockname()[:2])
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     print(greeting(address, app.state.predictor), flush=True)
     config = uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=8)
     uvicorn.Server(config).run(sockets=[listener])
@@ -46,11 +47,9 @@ def listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-    except OSError as error:
-        raise ConfigError(
-            f"HOST={settings.host} PORT={settings.port}: cannot listen there: {error.strerror}. "
-            f"Choose another, such as PORT={settings.port % 65535 + 1}"
-        ) from None
+    except (OSError, TypeError, UnicodeError) as error:  # the last two for a HOST that is no name at all
+        reason = getattr(error, "strerror", None) or "HOST is not an address"
+        raise ConfigError(f"HOST={settings.host!r} PORT={settings.port}: cannot listen there: {reason}") from None
     listener.listen(2048)
     return listener
 

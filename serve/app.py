@@ -16,6 +16,7 @@ from serve.metrics import CONTENT_TYPE_LATEST, Metrics
 from serve.settings import Settings
 
 MAX_ROWS = 10_000
+MAX_BODY_BYTES = 16 * 2**20
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
 
 
@@ -62,6 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         telemetry=QUIET,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
     )
     app.state.predictor = predictor
     metrics = Metrics(contract.name, predictor.version)
@@ -75,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
 def add_predictions(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> None:
     contract, golden, threshold = predictor.contract, predictor.golden, predictor.threshold
     facts = {"threshold": threshold, "model": contract.name, "version": predictor.version}
-    row_model: Any = schema.request_model(contract)
+    row_model: Any = predictor.row_model
 
     class Rows(BaseModel):
         model_config = {"extra": "forbid"}
@@ -112,6 +115,7 @@ def add_predictions(app: FastAPI, predictor: predict.Predictor, metrics: Metrics
 
 def add_facts(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> None:
     name, version = predictor.contract.name, predictor.version
+    facts = predictor.manifest.model_dump(mode="json", exclude_defaults=True)
 
     @app.get("/livez", summary="The process answers")
     async def livez() -> Live:
@@ -123,7 +127,7 @@ def add_facts(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> N
 
     @app.get("/model", summary="What the model is, how good it is, where it comes from")
     async def model() -> dict[str, Any]:
-        return {"name": name, "version": version, **predictor.facts, "record": predictor.record}
+        return {"name": name, "version": version, **facts, "record": predictor.record}
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
@@ -131,7 +135,8 @@ def add_facts(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> N
 
 
 def judgement(probability: float, threshold: float) -> dict[str, Any]:
-    return {"probability": round(probability, 7), "label": int(probability >= threshold)}
+    told = round(probability, 7)
+    return {"probability": told, "label": int(told >= threshold)}
 
 
 def documented(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:

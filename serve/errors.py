@@ -29,14 +29,16 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[FieldError] = Field([], description="Every wrong field of the request.")
+    errors: list[FieldError] = Field([], description="Every wrong field of the request, up to 100.")
     request_id: str
 
 
+LISTED = 100  # wrong fields that are told one by one
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
+    status: {"model": Problem, "description": text}
     for status, text in {
         400: "The body is not JSON.",
+        415: "The body is not said to be JSON.",
         422: "The request breaks the contract; every wrong field is listed.",
     }.items()
 }
@@ -53,11 +55,15 @@ def handle(app: FastAPI) -> None:
 
     async def wrong_request(request: Request, error: Exception) -> JSONResponse:
         faults = cast("RequestValidationError", error).errors()
-        if faults and faults[0]["type"] == "json_invalid":
+        said = request.headers.get("content-type", "nothing")
+        if "json" not in said:
+            return problem(request, 415, f"The content type is {said[:100]!r}; send application/json")
+        if faults[0]["type"] == "json_invalid":
             return problem(request, 400, f"The body is not JSON: {faults[0]['ctx']['error']}")
-        fields = [FieldError(field=".".join(map(str, f["loc"][1:])) or "body", message=f["msg"]) for f in faults]
-        wrong = ", ".join(dict.fromkeys(field.field for field in fields))
-        return problem(request, 422, f"{len(fields)} wrong: {wrong}", fields)
+        fields = [field_error(fault) for fault in faults[:LISTED]]
+        wrong = ", ".join(list(dict.fromkeys(field.field for field in fields))[:10])
+        more = f"; the first {LISTED} are listed" if len(faults) > LISTED else ""
+        return problem(request, 422, f"{len(faults)} wrong: {wrong}{more}", fields)
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         known = cast("HTTPException", error)
@@ -71,6 +77,23 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, wrong_request)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(Exception, failed)
+    publish = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """FastAPI publishes errors under the media type of the answers; ours have their own."""
+        api = publish()
+        for operation in (each for path in api["paths"].values() for each in path.values()):
+            for status, answer in operation["responses"].items():
+                if int(status) >= HTTPStatus.BAD_REQUEST:
+                    answer["content"] = {"application/problem+json": next(iter(answer["content"].values()))}
+        return api
+
+    app.openapi = openapi  # type: ignore[method-assign]  # because FastAPI documents this way to extend it
+
+
+def field_error(fault: dict[str, Any]) -> FieldError:
+    name = ".".join(map(str, fault["loc"][1:])) or "body"
+    return FieldError(field=name[:100], message=fault["msg"].removeprefix("Value error, "))
 
 
 def problem(

@@ -69,6 +69,11 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
             "columns.mean radius={kind: number, known: before, meaning: Radius}",
             "rename it and say `source: mean radius`",
         ),
+        (
+            "columns.copy={kind: number, known: before, meaning: Copy}",
+            "copy means something else to pydantic: rename it",
+        ),
+        ("columns.size.minimum=.nan", "Input should be a finite number"),
         ("split.time=size", "size is not a declared datetime column"),
         ("split.holdout=2 monts", "should be a number and a unit, such as 2 months, 3 weeks or 14 days"),
         ("split.foldlength=2 days", "Did you mean fold_length?"),

@@ -93,6 +93,39 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_without_a_traceback(cop
         predict.load(resealed(copy, "reference.json", b"[]"))
 
 
+def test_another_model_under_the_old_manifest_is_refused_even_if_the_sums_fit(copy: Path) -> None:
+    """Model and golden rows exchanged together agree with each other; the name they go by is another's."""
+    golden = json.loads((copy / "golden.json").read_text())
+    golden["probabilities"][0] += 1e-7
+    files = {path.name: path.read_bytes() for path in copy.iterdir() if path.name != store.SUMS}
+    shutil.rmtree(copy)
+    changed = store.write(copy.parent, {**files, "golden.json": json.dumps(golden).encode()})
+    assert changed == copy
+    with pytest.raises(BundleError, match=r"bundle.json was made for another model.onnx or golden.json"):
+        predict.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("bundle.json", '"threshold": 0.25', '"threshold": "0.25"'),
+        ("bundle.json", '"threshold": 0.25', '"threshold": NaN'),
+        ("bundle.json", '"threshold": 0.25', '"threshold": 2'),
+        ("bundle.json", '"metrics"', '"version": "other", "metrics"'),
+        ("bundle.json", '"minimum": 20.0', '"minimum": NaN'),
+        ("record.json", '"dataset_module"', '"other"'),
+        ("golden.json", '"probabilities": [', '"probabilities": [0.5, '),
+    ],
+)
+def test_a_bundle_that_says_what_cannot_be_is_refused_without_a_traceback(
+    copy: Path, name: str, old: str, new: str
+) -> None:
+    content = (copy / name).read_text()
+    assert old in content
+    with pytest.raises(BundleError, match="cannot be read as a bundle"):
+        predict.load(resealed(copy, name, content.replace(old, new).encode()))
+
+
 def test_a_bundle_of_a_dataset_that_is_not_here_is_refused(copy: Path) -> None:
     manifest = (copy / "bundle.json").read_bytes().replace(b'"dataset": "flights"', b'"dataset": "moonshots"')
     with pytest.raises(BundleError, match="dataset 'moonshots' is not in"):

@@ -17,7 +17,7 @@ from conftest import ROOT, Smoke, serving
 from fastapi.testclient import TestClient
 
 from pipeline import predict, store
-from serve.app import create_app
+from serve.app import create_app, judgement
 from serve.settings import Settings
 
 REQUIRED = {
@@ -80,7 +80,9 @@ def test_every_wrong_field_is_listed_at_once(server: httpx2.Client) -> None:
         ("temp", "200"),
         ("scheduled_minutes", "true"),
         ("scheduled_minutes", "18.5"),
+        ("scheduled_minutes", "1" + "0" * 400),
         ("scheduled_departure", '"2013-02-30T10:00"'),
+        ("scheduled_departure", '"0000-01-01T10:00"'),
         ("scheduled_departure", '"2013-07-01T17:30Z"'),
         ("carrier", '"B66"'),
     ],
@@ -122,6 +124,30 @@ def test_whatever_is_sent_is_answered_with_a_problem_and_never_with_a_500(
     assert answer.status_code == status
     assert answer.json()["status"] == status
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("sent", [None, "text/plain"])
+def test_a_body_that_is_not_said_to_be_json_is_told_what_to_say(server: httpx2.Client, sent: str | None) -> None:
+    headers = {} if sent is None else {"content-type": sent}
+    answer = server.post("/predict", content=json.dumps(REQUIRED).encode(), headers=headers)
+    assert answer.status_code == 415
+    assert "send application/json" in answer.json()["detail"]
+
+
+def test_many_wrong_fields_are_counted_and_the_first_hundred_listed(server: httpx2.Client) -> None:
+    answer = server.post("/predict/batch", json={"rows": [{}] * 100})
+    assert answer.json()["detail"].startswith("500 wrong: rows.0.carrier, ")
+    assert len(answer.json()["errors"]) == 100
+
+
+def test_a_body_over_the_limit_is_not_read(server: httpx2.Client) -> None:
+    answer = server.post("/predict", content=b" " * (17 * 2**20), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+def test_the_label_follows_from_the_probability_that_is_told() -> None:
+    assert judgement(0.24999998, 0.25) == {"probability": 0.25, "label": 1}
+    assert judgement(0.2499999, 0.25) == {"probability": 0.2499999, "label": 0}
 
 
 def test_a_wrong_row_of_a_batch_is_named_by_its_number(server: httpx2.Client) -> None:
@@ -166,6 +192,10 @@ def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
     row = api["components"]["schemas"]["Row"]["properties"]
     assert row["temp"]["description"] == "Temperature [°F]"
     assert row["temp"]["anyOf"][0] == {"type": "number", "minimum": -60.0, "maximum": 130.0}
+    assert (row["scheduled_minutes"]["minimum"], row["scheduled_minutes"]["maximum"]) == (20, 1000)
+    assert row["carrier"]["pattern"] == "^(?:[A-Z0-9]{2})$"
+    for answer in (api["paths"]["/predict"]["post"]["responses"][status] for status in ("400", "415", "422")):
+        assert answer["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
     assert row["origin"]["enum"] == ["EWR", "JFK", "LGA"]
     content = api["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     for example in content["examples"].values():
@@ -213,7 +243,11 @@ def test_a_bundle_changed_by_one_byte_does_not_start(smoke: Smoke, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("environment", "said"),
-    [({"PORT": "eighty"}, "PORT=eighty: Input should be a valid integer"), ({"HOST": "no.such.host"}, "cannot listen")],
+    [
+        ({"PORT": "eighty"}, "PORT=eighty: Input should be a valid integer"),
+        ({"HOST": "no.such.host"}, "cannot listen there"),
+        ({"HOST": "a" * 70}, "cannot listen there"),
+    ],
 )
 def test_a_wrong_setting_is_told_by_its_variable(smoke: Smoke, environment: dict[str, str], said: str) -> None:
     ended = started(smoke.store, **environment)
@@ -253,6 +287,19 @@ def test_the_printed_curl_line_works_when_pasted(smoke: Smoke) -> None:
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) in (0, -signal.SIGTERM)
+
+
+def test_an_ipv6_address_is_printed_as_a_url(smoke: Smoke) -> None:
+    environment = {**os.environ, "MODEL_DIR": str(smoke.store), "PORT": "0", "HOST": "::1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    try:
+        assert process.stdout is not None
+        assert re.search(r"http://\[::1\]:\d+/predict", "".join(process.stdout.readline() for _ in range(4)))
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
 
 
 def test_a_copied_bundle_serves_from_anywhere(smoke: Smoke, tmp_path: Path) -> None:

@@ -68,6 +68,20 @@ def test_sums_that_point_outside_the_bundle_or_leave_the_manifest_out_are_refuse
     assert "does not list bundle.json" in str(store.damage(folder))
 
 
+def test_a_file_that_is_not_listed_is_no_part_of_a_bundle(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    (folder / ".hidden").touch()
+    assert store.damage(folder) is None
+    (folder / "extra.json").touch()
+    assert store.damage(folder) == "SHA256SUMS does not list extra.json"
+
+
+def test_a_place_that_is_no_folder_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BundleError, match="cannot be read as a store of bundles: Not a directory"):
+        store.resolve(tmp_path / "file")
+
+
 def test_promotion_moves_the_pointer_and_nothing_else(tmp_path: Path) -> None:
     old, new = (store.write(tmp_path, {**FILES, "bundle.json": content}) for content in (b"old", b"new"))
     store.promote(tmp_path, old.name)

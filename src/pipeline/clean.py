@@ -139,7 +139,7 @@ def checks(column: Column) -> dict[Any, pa.Check]:
     if column.values:
         rules["values"] = pa.Check.isin(list(column.values), error="values")
     if column.pattern:
-        rules["pattern"] = pa.Check.str_matches(f"(?:{column.pattern})$", error="pattern")
+        rules["pattern"] = pa.Check.str_matches(rf"(?:{column.pattern})\Z", error="pattern")
     return rules
 
 

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline import datasets, store
 from pipeline.errors import BundleError
-from pipeline.schema import Columns, Contract, Tensors, as_array, tensors
+from pipeline.schema import Columns, Contract, Frozen, Tensors, as_array, request_model, tensors
 
 TOLERANCE = 1e-5  # the same float32 sums on another processor differ by less; another model or feature by far more
 
@@ -43,25 +44,38 @@ class Golden(NamedTuple):
     rows: list[dict[str, Any]]
 
 
+class Manifest(Frozen):
+    """`bundle.json`: all that decides predictions."""
+
+    contract: Contract
+    threshold: float = Field(gt=0, lt=1, allow_inf_nan=False)
+    metrics: dict[str, dict[str, float | None]]
+    files: dict[str, str] = Field(description="SHA-256 of the model and of its golden rows.")
+
+
 class Predictor:
-    """A proven bundle. Build it with `load`."""
+    """A bundle in memory. `load` builds it and has it prove itself."""
 
     def __init__(self, folder: Path) -> None:
-        manifest = (folder / "bundle.json").read_bytes()
-        self.facts: dict[str, Any] = json.loads(manifest)
+        content = (folder / "bundle.json").read_bytes()
+        self.manifest = Manifest.model_validate_json(content)
+        self.version = store.digest(content)
+        self.contract, self.threshold = self.manifest.contract, self.manifest.threshold
+        deciding = {name: (folder / name).read_bytes() for name in ("model.onnx", "golden.json")}
+        if self.manifest.files != {name: store.sha256(part) for name, part in deciding.items()}:
+            raise ValueError("bundle.json was made for another model.onnx or golden.json")
+        self.golden = read_golden(deciding["golden.json"], self.contract)
         self.record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
-        self.version = store.digest(manifest)
-        self.contract = Contract.model_validate(self.facts["contract"])
-        self.threshold: float = self.facts["threshold"]
-        self.golden = read_golden((folder / "golden.json").read_bytes(), self.contract)
+        self.dataset_module = str(self.record["dataset_module"])
         reference = json.loads((folder / "reference.json").read_bytes())
         self._seen = {
             name: frozenset(about["values"])
             for name, about in reference["columns"].items()
             if name in self.contract.request and "values" in about
         }
+        self.row_model = request_model(self.contract)
         self._derive: Callable[[Columns], Columns] = datasets.find(self.contract.dataset).derive
-        self._session = Session((folder / "model.onnx").read_bytes())
+        self._session = Session(deciding["model.onnx"])
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
         """Probability of the positive class for each row of request columns."""
@@ -93,7 +107,7 @@ def load(place: Path) -> Predictor:
 def prove(predictor: Predictor, folder: Path) -> None:
     """Score the golden rows again. Raises BundleError where an answer is not the one that the trained model gave."""
     module = f"src/pipeline/datasets/{predictor.contract.dataset}.py"
-    edited = datasets.module_hash(predictor.contract.dataset) != predictor.record["dataset_module"]
+    edited = datasets.module_hash(predictor.contract.dataset) != predictor.dataset_module
     hint = (
         f"{module} has changed since this bundle was made: undo that, or run `make train`"
         if edited
@@ -117,7 +131,10 @@ def prove(predictor: Predictor, folder: Path) -> None:
 def read_golden(content: bytes, contract: Contract) -> Golden:
     stored = json.loads(content)
     columns = {name: as_array(stored["columns"][name], column.kind) for name, column in contract.request.items()}
-    return Golden(columns, np.array(stored["probabilities"]), rows(stored["columns"]))
+    probabilities = np.array(stored["probabilities"], dtype=np.float64)
+    if not len(probabilities) or {len(values) for values in columns.values()} != {len(probabilities)}:
+        raise ValueError("golden.json has no rows, or not one probability for each")
+    return Golden(columns, probabilities, rows(stored["columns"]))
 
 
 def rows(columns: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -29,7 +29,9 @@ Rule = Literal["type", "range", "values", "pattern"]
 Action = Literal["reject", "nullify"]
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-LOCAL_TIME = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?$"
+LOCAL_TIME = (
+    r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+)
 
 
 class Frozen(BaseModel):
@@ -66,8 +68,8 @@ class Column(Frozen):
     known: Literal["before", "after"] = Field(description="Before or after the moment of prediction.")
     meaning: str = Field(min_length=3)
     unit: str | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | None = Field(None, allow_inf_nan=False)
+    maximum: float | None = Field(None, allow_inf_nan=False)
     values: dict[str, str] | None = Field(None, description="The allowed values, each with its name.")
     pattern: str | None = Field(None, description="A regular expression that the whole value must match.")
     nullable: bool = False
@@ -117,11 +119,14 @@ class Contract(Frozen):
     @field_validator("columns")
     @classmethod
     def names_can_be_fields(cls, columns: dict[str, Column]) -> dict[str, Column]:
-        if wrong := [name for name in columns if not re.fullmatch(r"[a-zA-Z]\w*", name)]:
-            raise ValueError(
-                f"column names are letters, digits and underscores, and {wrong[0]!r} is not: "
-                f"rename it and say `source: {wrong[0]}`"
-            )
+        for name in columns:
+            if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", name):
+                raise ValueError(
+                    f"column names are letters, digits and underscores, and {name!r} is not: "
+                    f"rename it and say `source: {name}`"
+                )
+            if hasattr(BaseModel, name) or name == "Config":
+                raise ValueError(f"{name} means something else to pydantic: rename it and say `source: {name}`")
         for name, column in columns.items():
             if unknown := [origin for origin in column.derived_from if origin not in columns]:
                 raise ValueError(f"{name} is derived from {unknown[0]}, which is not a declared column")
@@ -211,21 +216,35 @@ def request_model(contract: Contract) -> type[BaseModel]:
 def _field(column: Column) -> Any:
     text = column.meaning if column.unit is None else f"{column.meaning} [{column.unit}]"
     examples = None if column.example is None else [column.example]
-    return Field(None if column.nullable else ..., description=text, examples=examples)
+    extra: Any = None if column.pattern is None else {"pattern": f"^(?:{column.pattern})$"}
+    default: Any = None if column.nullable else ...
+    return Field(default, description=text, examples=examples, json_schema_extra=extra)
 
 
 def _field_type(column: Column) -> Any:
-    bounds = Field(ge=column.minimum, le=column.maximum, allow_inf_nan=False)
-    pattern = None if column.pattern is None else f"^(?:{column.pattern})$"
+    bounds: Any = {"ge": column.minimum, "le": column.maximum}
+    text: Any = Annotated[str, Field(min_length=1, max_length=100)]
     kinds: dict[str, Any] = {
-        "category": Annotated[str, Field(min_length=1, max_length=100, pattern=pattern)],
-        "number": Annotated[float, bounds, AfterValidator(_fits_float32)],
-        "integer": Annotated[int, BeforeValidator(_integral), bounds],
+        "category": text if column.pattern is None else Annotated[text, _matches(column.pattern)],
+        "number": Annotated[float, Field(**bounds, allow_inf_nan=False), AfterValidator(_fits_float32)],
+        "integer": Annotated[int, Field(**bounds), AfterValidator(_fits_float32), BeforeValidator(_integral)],
         "boolean": bool,
         "datetime": Annotated[str, Field(pattern=LOCAL_TIME), AfterValidator(_exists)],
     }
     kind = Literal[tuple(column.values)] if column.values else kinds[column.kind]
     return Annotated[kind | None, BeforeValidator(_nan_is_missing)] if column.nullable else kind
+
+
+def _matches(pattern: str) -> AfterValidator:
+    """Python's own regular expressions, as in cleaning; pydantic's know less of the language."""
+    compiled = re.compile(pattern)
+
+    def match(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"String should match pattern '{pattern}'")
+        return value
+
+    return AfterValidator(match)
 
 
 def _nan_is_missing(value: Any) -> Any:

@@ -65,8 +65,9 @@ def damage(folder: Path) -> str | None:
     if not LISTED.fullmatch(listed):
         return f"{SUMS} has been changed"
     sums = {line[66:]: line[:64] for line in listed.splitlines()}
-    if "bundle.json" not in sums:
-        return f"{SUMS} has been changed: it does not list bundle.json"
+    files = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    if strange := sorted({*files, "bundle.json"} - {*sums, SUMS}):
+        return f"{SUMS} does not list {strange[0]}"
     for name, expected in sorted(sums.items()):
         if Path(name).name != name:
             return f"{SUMS} has been changed: {name} is no file of a bundle"
@@ -87,6 +88,8 @@ def champion(store: Path) -> Path | None:
         name = (store / POINTER).read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BundleError(f"{store}: cannot be read as a store of bundles: {error.strerror}") from None
     if not DIGEST.fullmatch(name) or not (store / name).is_dir():
         raise BundleError(f"{store / POINTER}: names {name[:40]!r}, which is no bundle beside it. Run `make train`")
     return store / name
@@ -104,9 +107,7 @@ def promote(store: Path, name: str) -> None:
 
 def resolve(place: Path) -> Path:
     """The bundle meant by a path that is a bundle itself or a store with a champion."""
-    if (place / "bundle.json").exists():
-        return place
-    found = champion(place)
+    found = place if os.path.exists(place / "bundle.json") else champion(place)
     if found is None:
         raise BundleError(
             f"{place}: no model here yet. Run `make train` first, or set MODEL_DIR to a bundle or a store"
