@@ -40,6 +40,7 @@ def test_a_frame_without_a_single_bad_row_goes_through_whole(contract: Contract)
         ("legs", [4, 2.5, 0], "type"),
         ("legs", ["4", "two", "0"], "type"),
         ("shape", ["round", "oval", "round"], "values"),
+        ("colour", ["red", "r" * 101, "blue"], "length"),
         ("size", [1.0, float("inf"), 2.0], "range"),
         ("when", ["2013-01-01T10:00", "someday", "2013-01-03T12:00"], "type"),
         ("good", [True, "perhaps", False], "type"),
@@ -104,6 +105,7 @@ def test_every_rule_is_counted_also_where_no_row_broke_it(contract: Contract) ->
         ("legs", "range"): 1,
         ("shape", "type"): 0,
         ("shape", "missing"): 0,
+        ("shape", "length"): 0,
         ("shape", "values"): 0,
     }
 
@@ -130,7 +132,13 @@ def test_words_for_yes_and_no_are_understood() -> None:
 
 
 def test_times_with_an_offset_are_not_local_times() -> None:
-    assert as_kind(pd.Series(["2013-01-01T10:00Z"]), "datetime").isna().all()
+    mixed = pd.Series(["2013-01-01T10:00", "2013-01-01T10:00Z", "2013-01-01T10:00+02:00", "2013-01-01T10:00-0500"])
+    assert as_kind(mixed, "datetime").isna().tolist() == [False, True, True, True]
+    assert as_kind(pd.to_datetime(mixed.iloc[[1]]), "datetime").isna().all()
+
+
+def test_numbers_that_name_a_category_and_are_not_whole_stay_as_they_are() -> None:
+    assert as_kind(pd.Series([1.5, 2.0]), "category").tolist() == ["1.5", "2.0"]
 
 
 def test_a_clean_frame_becomes_the_arrays_that_a_request_travels_in(contract: Contract) -> None:

@@ -28,6 +28,17 @@ def test_an_override_reaches_the_key_it_names(tiny: Path) -> None:
     assert load(tiny, ["train.seed=3", "split.test=none"]).train.seed == 3
 
 
+def test_an_override_changes_one_of_the_columns_that_share_an_anchor(tmp_path: Path, tiny: Path) -> None:
+    text = tiny.read_text().replace(
+        "maximum: 10, nullable: true}", "maximum: 10, nullable: true, breach: &a {range: nullify}}"
+    )
+    tiny.write_text(
+        text.replace("meaning: Known afterwards}", "meaning: Known afterwards, nullable: true, breach: *a}")
+    )
+    columns = load(tiny, ["columns.size.breach.range=reject"]).columns
+    assert (columns["size"].breach, columns["later"].breach) == ({"range": "reject"}, {"range": "nullify"})
+
+
 def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
     with pytest.raises(ValueError, match="frozen"):
         tiny_config.name = "other"  # type: ignore[misc]  # because this is what the test is about
@@ -57,6 +68,14 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("features=[size, size]", "listed twice: size"),
         ("features=[when]", "when is a date and time: derive a category or a number from it"),
         ("target=size", "target size has to be a boolean that is known after"),
+        ("columns.good.nullable=true", "the target good cannot be nullable"),
+        (
+            "columns.hour={kind: integer, known: before, meaning: Hour, derived_from: [minute]}",
+            "minute, which is not a declared",
+        ),
+        ("columns.legs.derived_from=[hour]", "legs is derived from hour, which is derived itself"),
+        ("split.holdout=99999999999 days", "should be a number and a unit"),
+        ("costs.miss=.inf", "Input should be a finite number"),
         ("target=nothing", "nothing is not a declared column"),
         ("columns.size.minimum=11", "minimum 11 is not below maximum 10"),
         ("columns.colour.minimum=0", "minimum and maximum are for numbers, not for a category"),
@@ -105,6 +124,7 @@ def test_every_fault_is_told_at_once(tiny: Path) -> None:
         ("day: 2013-13-01", "is not valid YAML"),
         ("- a", "should hold keys and values"),
         ("name: a\nname: b", "broken.yaml:2: name stands twice; it is also on line 1"),
+        ("name: &a {b: *a}", "is not valid YAML"),
         ("extends: [a]", "broken.yaml:1: extends: should be the name of a config file"),
         ("extends: broken.yaml", "extends itself"),
         ("extends: gone.yaml", "gone.yaml: no such config file. Found beside it: .*broken.yaml"),

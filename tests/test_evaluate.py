@@ -34,14 +34,26 @@ def test_each_figure_is_scikit_learns_with_ties_and_with_weights(name: str, thei
     assert ours == pytest.approx(theirs(OUTCOME, PROBABILITY, weight), abs=1e-12)
 
 
-def test_calibration_error_of_twenty_rows_worked_out_by_hand() -> None:
-    """Ten rows at 0.8 of which six are positive, ten at 0.1 of which none is: (0.2 × 10 + 0.1 × 10) / 20 in tenths of
-    two rows that alternate, so each bin's gap is counted for itself.
-    """
+def test_calibration_error_worked_out_by_hand_whatever_the_order_of_equal_rows() -> None:
+    """Ten rows at 0.8 of which six are positive, ten at 0.1 of which none is: half of 0.2 and half of 0.1."""
     probability = np.array([0.8] * 10 + [0.1] * 10)
     outcome = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0] + [0] * 10)
-    gaps = [0.2, 0.2, 0.2, 0.8, 0.8] + [0.1] * 5
-    assert metrics(outcome, probability, 0.5)["ece"] == pytest.approx(np.mean(gaps))
+    turned = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1] + [0] * 10)
+    for each in (outcome, turned):
+        assert metrics(each, probability, 0.5)["ece"] == pytest.approx(0.15)
+
+
+def test_an_answer_that_is_always_the_base_rate_is_perfectly_calibrated() -> None:
+    assert metrics(np.array([1] * 50 + [0] * 100), np.full(150, 1 / 3), 0.5)["ece"] == pytest.approx(0)
+
+
+def test_the_interval_of_the_calibration_error_holds_it() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        probability = rng.random(300)
+        outcome = rng.random(300) < probability
+        figure = with_intervals(outcome, probability, np.arange(300), threshold=0.5, resamples=100, seed=0)["ece"]
+        assert figure.low <= figure.value <= figure.high
 
 
 def test_calibration_curve_goes_from_the_lowest_tenth_to_the_highest() -> None:

@@ -63,15 +63,23 @@ def test_an_hour_without_an_observation_takes_the_last_one_for_three_hours_and_n
 
 
 def test_impossible_wind_and_temperature_are_removed_and_counted() -> None:
-    table = weather(["10", "11", "12"], temp=[57.0, 13.1, 57.0], wind_speed=[10.0, 12.0, 1048.36])
+    table = weather(["09", "10", "11", "12"], temp=[56.0, 57.0, 58.0, 13.1], wind_speed=[10.0, 12.0, 1048.36, 9.0])
     observed, counts = flights.observed(table, hour("12"))
-    assert np.isnan(observed.loc["JFK"]["temp"][hour("11")])
-    assert np.isnan(observed.loc["JFK"]["wind_speed"][hour("12")])
+    assert np.isnan(observed.loc["JFK"]["temp"][hour("12")])
+    assert np.isnan(observed.loc["JFK"]["wind_speed"][hour("11")])
     assert counts["weather: impossible wind removed"] == counts["weather: impossible temperature removed"] == 1
 
 
-def test_a_fast_fall_of_temperature_that_stays_is_weather_and_no_fault() -> None:
-    _, counts = flights.observed(weather(["10", "11", "12"], temp=[80.0, 58.0, 57.0]), hour("12"))
+def test_a_repair_looks_at_no_later_hour() -> None:
+    hours = ["09", "10", "11", "12", "13"]
+    early, _ = flights.observed(weather(hours, temp=[56.0, 57.0, 58.0, 40.0, 57.0]), hour("13"))
+    later, _ = flights.observed(weather(hours, temp=[56.0, 57.0, 58.0, 40.0, 99.0]), hour("13"))
+    before = [pd.Timestamp("2013-07-01T12:00", tz="UTC") - pd.Timedelta(hours=n) for n in range(4)]
+    pd.testing.assert_frame_equal(early.loc["JFK"].loc[before], later.loc["JFK"].loc[before])
+
+
+def test_a_fast_fall_of_temperature_is_weather_and_no_fault() -> None:
+    _, counts = flights.observed(weather(["09", "10", "11", "12"], temp=[80.0, 80.0, 79.0, 58.0]), hour("12"))
     assert counts["weather: impossible temperature removed"] == 0
 
 
@@ -142,6 +150,7 @@ def test_the_published_files_give_the_rows_that_were_counted_by_hand(loaded: fli
     assert len(loaded.frame) == 336_776 - 8_255 - 1_175
     assert loaded.counts["flights: cancelled, dropped"] == 8_255
     assert loaded.counts["flights: diverted or lost, dropped"] == 1_175
+    assert loaded.counts["weather: impossible temperature removed"] == 1
     assert loaded.frame["late"].mean() == pytest.approx(0.2371, abs=1e-4)
     assert loaded.hashes == flights.HASHES
 

@@ -62,7 +62,8 @@ def test_a_persons_mistake_ends_with_one_message_and_its_code(
 def test_training_by_command_ends_with_what_to_do_next(breast_cancer: Path, tmp_path: Path) -> None:  # noqa: F811 -- reason: pytest's way
     ended = pipeline("train", str(breast_cancer), *overrides(tmp_path))
     assert ended.returncode == 0, ended.stderr
-    assert "make serve MODEL=cancer" in ended.stdout
+    assert f"make serve MODEL_DIR={tmp_path}/models/cancer " in ended.stdout
+    assert f"make mlflow CONFIG={breast_cancer} " in ended.stdout
     assert (tmp_path / "models/cancer/champion").exists()
 
 

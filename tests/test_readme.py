@@ -53,7 +53,7 @@ def test_every_setting_of_the_server_is_documented() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
-    codes = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}
+    codes = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}  # 130 and 143 are signals
     raised = {
         kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
     }

@@ -29,7 +29,8 @@ def test_what_is_recorded_lies_beside_the_store_and_not_in_the_working_folder(sm
 
 def test_a_failure_marks_the_run_as_failed(tmp_path: Path) -> None:
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
-    with pytest.raises(RuntimeError), registry.run("failing", tracking) as run_id:
+    registry.connect("failing", tracking)
+    with pytest.raises(RuntimeError), registry.run() as run_id:
         raise RuntimeError
     assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == "FAILED"
 
@@ -44,10 +45,9 @@ def test_an_experiment_without_a_run_says_what_to_do(smoke: Smoke) -> None:
         registry.page("nothing", smoke.config.paths.tracking, 5001)
 
 
-def test_a_store_that_cannot_be_used_is_told_with_its_address(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["sqlite:///{}/mlflow.db", "sqlite:///{}/no/such/folder.db", "foo://x", "./mlruns"])
+def test_a_store_that_cannot_be_used_is_told_with_its_address(tmp_path: Path, place: str) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database, and it is long enough to be read as one" * 20)
-    with (
-        pytest.raises(ConfigError, match=r"MLflow's store sqlite.*mlflow.db cannot be used"),
-        registry.run("any", f"sqlite:///{tmp_path}/mlflow.db"),
-    ):
-        pass
+    (tmp_path / "no").touch()
+    with pytest.raises(ConfigError, match="MLflow's store .* cannot be used"):
+        registry.connect("any", place.format(tmp_path))

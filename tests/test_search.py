@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_model import examples
 
-from pipeline.config import Boosting, Candidates, Config, Linear, Train
+from pipeline.config import Boosting, Candidates, Config, Linear, Train, load
 from pipeline.errors import DataError
+from pipeline.schema import Tensors
 from pipeline.search import Standing, baseline, compare
 from pipeline.split import Fold
 
@@ -12,9 +15,11 @@ FOLDS = [Fold("first", ROWS[:200], ROWS[200:300]), Fold("second", ROWS[:300], RO
 
 
 @pytest.fixture
-def config(tiny_config: Config) -> Config:
+def config(tiny: Path) -> Config:
     both = Candidates(linear=Linear(), boosting=Boosting(min_samples_leaf=5, max_iter=20))
-    return tiny_config.model_copy(update={"candidates": both, "train": Train(rare=1, workers=1)})
+    return load(tiny, ["features=[colour, size, legs]"]).model_copy(
+        update={"candidates": both, "train": Train(rare=1, workers=1)}
+    )
 
 
 def test_every_candidate_is_judged_on_every_fold_and_each_fit_is_told(config: Config) -> None:
@@ -46,8 +51,18 @@ def test_a_fold_is_judged_on_its_own_rows_and_not_on_those_it_was_trained_on(con
 
 def test_a_fold_that_has_one_outcome_only_is_refused(config: Config) -> None:
     data, target = examples()
-    with pytest.raises(DataError, match="good: all 200 rows before fold first have the same outcome"):
+    with pytest.raises(DataError, match="good: all 200 outcomes in the training rows of fold first are the same"):
         compare(config, data, np.where(ROWS < 200, True, target), FOLDS, lambda _: None)
+    with pytest.raises(DataError, match="good: all 100 outcomes in the judging rows of fold second are the same"):
+        compare(config, data, np.where(ROWS >= 300, False, target), FOLDS, lambda _: None)
+
+
+def test_a_feature_without_a_value_in_a_fold_is_refused_by_name(config: Config) -> None:
+    data, target = examples()
+    late = data.numbers.copy()
+    late[:200, 1] = np.nan
+    with pytest.raises(DataError, match="legs: no value at all in the training rows of fold first"):
+        compare(config, Tensors(data.strings, late), target, FOLDS, lambda _: None)
 
 
 def test_the_baseline_knows_the_base_rate_and_nothing_else() -> None:

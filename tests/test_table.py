@@ -21,6 +21,19 @@ def test_a_csv_file_is_read_under_the_declared_names_and_codes_stay_text(tmp_pat
     assert list(loaded.hashes) == ["a.csv"]
 
 
+def test_a_category_may_be_called_none_and_a_number_may_not(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("mean radius,code\nNA,None\n1.5,\n")
+    frame = load(tmp_path / "a.csv", COLUMNS).frame
+    assert frame["code"].isna().tolist() == [False, True]
+    assert frame["mean_radius"].isna().tolist() == [True, False]
+
+
+def test_two_columns_may_be_made_of_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("mean radius,code\n1.5,x\n")
+    again = {**COLUMNS, "again": COLUMNS["mean_radius"]}
+    assert load(tmp_path / "a.csv", again).frame.columns.tolist() == ["code", "mean_radius", "again"]
+
+
 def test_a_parquet_file_is_read_the_same(tmp_path: Path) -> None:
     pd.DataFrame({"mean radius": [1.5], "code": ["01"]}).to_parquet(tmp_path / "a.parquet")
     assert load(tmp_path / "a.parquet", COLUMNS).frame.to_dict("list") == {"code": ["01"], "mean_radius": [1.5]}

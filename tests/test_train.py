@@ -16,7 +16,7 @@ from sklearn.datasets import load_breast_cancer
 
 from pipeline import bundle, clean, datasets, predict, schema, split, store
 from pipeline.config import load
-from pipeline.errors import DataError
+from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.train import run, working_folder
 
 
@@ -70,7 +70,7 @@ def test_without_the_holdout_nothing_is_packaged(tmp_path: Path) -> None:
     overrides = [*in_folder(tmp_path), "split.test=none", "candidates.linear=null"]
     outcome = run(load(ROOT / "configs" / "smoke.yaml", overrides), Console(quiet=True))
     assert (outcome.bundle, outcome.holdout) == (None, {})
-    assert not (tmp_path / "models").exists()
+    assert not list((tmp_path / "models/smoke").iterdir())
     assert not (tmp_path / "reports" / "smoke" / "roc.png").exists()
 
 
@@ -186,17 +186,48 @@ def test_rows_that_break_the_contract_too_often_stop_the_training_and_are_left_t
     overrides = [*in_folder(tmp_path), "columns.mean_radius.minimum=0"]
     with pytest.raises(DataError, match=r"10 of 569 rows were rejected, .* Most broke mean_radius: range \(10 rows\)"):
         run(load(breast_cancer, overrides), Console(quiet=True))
-    assert len(pd.read_csv(tmp_path / "reports/cancer/rejected.csv")) == 10
-    assert not (tmp_path / "models").exists()
+    assert len(pd.read_csv(tmp_path / "reports/cancer.failed/rejected.csv")) == 10
+    assert not (tmp_path / "models/cancer/champion").exists()
 
 
-def test_a_failed_piece_of_work_replaces_the_old_report_by_what_it_has(tmp_path: Path) -> None:
+def test_a_failed_training_leaves_the_old_report_and_its_own_beside_it(tmp_path: Path) -> None:
     with working_folder(tmp_path, "a") as first:
         (first / "old").touch()
     with pytest.raises(RuntimeError), working_folder(tmp_path, "a") as second:
         (second / "new").touch()
         raise RuntimeError
-    assert [path.name for path in tmp_path.rglob("*")] == ["a", "new"]
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
+        "a",
+        "a.failed",
+        "a.failed/new",
+        "a/old",
+    ]
+    with working_folder(tmp_path, "a") as third:
+        (third / "newest").touch()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["a", "a/newest"]
+
+
+@pytest.mark.parametrize("key", ["models", "reports"])
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(breast_cancer: Path, tmp_path: Path, key: str) -> None:
+    (tmp_path / "file").touch()
+    overrides = [*in_folder(tmp_path), f"paths.{key}={tmp_path}/file"]
+    with pytest.raises(ConfigError, match=f"paths.{key}: .*file.* cannot be written"):
+        run(load(breast_cancer, overrides), Console(quiet=True))
+
+
+def test_a_model_that_is_no_better_than_the_base_rate_is_refused(breast_cancer: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(tmp_path / "cancer.csv")
+    frame["target"] = np.random.default_rng(0).permutation(frame["target"])
+    frame.to_csv(tmp_path / "cancer.csv", index=False)
+    with pytest.raises(RefusedError, match="is no better than the base rate"):
+        run(load(breast_cancer, in_folder(tmp_path)), Console(quiet=True))
+    assert not (tmp_path / "models/cancer/champion").exists()
+
+
+def test_a_derived_feature_that_the_dataset_does_not_make_is_refused(breast_cancer: Path, tmp_path: Path) -> None:
+    overrides = [*in_folder(tmp_path), "columns.mean_area.derived_from=[mean_radius]"]
+    with pytest.raises(ConfigError, match="mean_area is not made by `derive` of the dataset table"):
+        run(load(breast_cancer, overrides), Console(quiet=True))
 
 
 def test_a_sampled_training_uses_whole_days(smoke: Smoke) -> None:

@@ -4,6 +4,7 @@ quick.
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,12 +52,16 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
         out.print("\nNothing was packaged. Train without split.test=none to open the holdout and promote.")
         return
     out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:")
+    place = Path(config.paths.models) / config.name
     model = "" if config.name == "flights" else f" MODEL={config.name}"
+    if config.paths.models != "models":
+        model = f" MODEL_DIR={place}"
+    chosen = "" if path == DEFAULT else f" CONFIG={path}"
     console.next_steps(
         out,
         {
             f"make serve{model}": "answer predictions over HTTP",
-            "make mlflow": "look at this run and the ones before it",
+            f"make mlflow{chosen}": "look at this run and the ones before it",
         },
     )
 
@@ -94,6 +99,7 @@ def mlflow(
 
 def main() -> None:
     """Run a verb. What a person can mend ends with one message and its exit code, not with a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half done is tidied up
     try:
         app(prog_name="python -m pipeline")
     except PipelineError as error:

@@ -11,8 +11,9 @@ import pandera.pandas as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.schema import Column, Contract
+from pipeline.schema import LONGEST, Column, Contract
 
+OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"  # a time that carries one is not the local time that a caller sends
 TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 
 
@@ -89,14 +90,17 @@ def enforce(cleaned: Cleaned, limit: float, listed: str) -> None:
 def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     """Values in the type that their kind is kept in; what cannot be one becomes missing."""
     if kind == "category":
-        if pd.api.types.is_float_dtype(values):  # whole numbers beside missing ones: 7.0 was 7
-            values = values.astype("Int64")
-        return values.astype("string").astype(object).where(values.notna() & (values.astype("string") != ""), None)
+        if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+            values = values.astype("Int64")  # whole numbers beside missing ones: 7.0 was 7
+        text = values.astype("string")
+        return text.astype(object).where(values.notna() & (text != ""), None)
     if kind == "datetime":
-        times = pd.to_datetime(
-            values, errors="coerce", format=None if pd.api.types.is_datetime64_dtype(values) else "ISO8601"
-        )
-        return times if times.dt.tz is None else pd.Series(pd.NaT, index=values.index)
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            return pd.Series(pd.NaT, index=values.index)
+        if not pd.api.types.is_datetime64_dtype(values):
+            text = values.astype("string")
+            values = text.mask(text.str.contains(OFFSET, na=False))
+        return pd.to_datetime(values, errors="coerce", format="ISO8601")
     if kind == "boolean":
         words = values.astype("string").str.strip().str.lower()
         return words.map({**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}).astype(float)
@@ -136,6 +140,8 @@ def checks(column: Column) -> dict[Any, pa.Check]:
         rules["missing"] = pa.Check(lambda values: values.notna(), ignore_na=False, error="missing")
     if column.kind in ("number", "integer"):
         rules["range"] = pa.Check.in_range(*column.limits, error="range")
+    if column.kind == "category":
+        rules["length"] = pa.Check.str_length(max_value=LONGEST, error="length")
     if column.values:
         rules["values"] = pa.Check.isin(list(column.values), error="values")
     if column.pattern:

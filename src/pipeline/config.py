@@ -28,7 +28,7 @@ class Duration(NamedTuple):
 
 def _duration(text: Any) -> Any:
     words = text.split() if isinstance(text, str) else []
-    if len(words) != 2 or not words[0].isdigit() or int(words[0]) < 1 or words[1] not in UNITS:
+    if len(words) != 2 or not words[0].isdecimal() or not 1 <= int(words[0]) <= 9999 or words[1] not in UNITS:
         raise ValueError("should be a number and a unit, such as 2 months, 3 weeks or 14 days")
     return Duration(int(words[0]), UNITS[words[1]])
 
@@ -184,8 +184,8 @@ def _read(path: Path, places: dict[Key, str], seen: tuple[Path, ...]) -> dict[st
         raise ConfigError(f"{path}: cannot be read as a text file: {error}") from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2013-13-01 is a bare ValueError
+        tree = _separate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2013-13-01 is a bare ValueError
         raise ConfigError(f"{path}: is not valid YAML: {error}") from None
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}: should hold keys and values, such as `name: flights`")
@@ -199,6 +199,11 @@ def _read(path: Path, places: dict[Key, str], seen: tuple[Path, ...]) -> dict[st
     merged = _merge(_read(path.parent / base, places, (*seen, path)), tree)
     places.update(here)
     return merged
+
+
+def _separate(value: Any) -> Any:
+    """A copy in which what several aliases share is there once for each, so that an override changes one of them."""
+    return {key: _separate(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def _walk(node: yaml.MappingNode, path: Path, at: Key) -> Iterator[tuple[Key, str]]:

@@ -55,4 +55,4 @@ def holdout(figures: Mapping[str, Interval]) -> Table:
 
 def next_steps(console: Console, lines: Mapping[str, Any]) -> None:
     for command, meaning in lines.items():
-        console.print(f"  {command:<28} {meaning}", highlight=False, markup=False)
+        console.print(f"  {command:<28} {meaning}", highlight=False, markup=False, soft_wrap=True)

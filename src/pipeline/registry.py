@@ -9,6 +9,7 @@ from typing import Any
 # Read when mlflow is imported: nothing is sent home, and its log keeps to what goes wrong.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default it tries for four minutes
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -17,16 +18,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.errors import ConfigError
 
 
-@contextmanager
-def run(experiment: str, uri: str) -> Iterator[str]:
-    """An open run; yields its id. A failure inside marks it as failed.
-
-    Raises ConfigError where the tracking store cannot be reached.
-    """
+def connect(experiment: str, uri: str) -> None:
+    """Make the experiment the one that runs go to. Raises ConfigError where its store cannot be used."""
     with reachable(uri):
         if mlflow.get_experiment_by_name(experiment) is None:
             mlflow.create_experiment(experiment, artifact_location=_artifacts_beside(uri))
         mlflow.set_experiment(experiment)
+
+
+@contextmanager
+def run() -> Iterator[str]:
+    """An open run of the connected experiment; yields its id. A failure inside marks it as failed."""
     with mlflow.start_run() as started:
         yield started.info.run_id
 
@@ -58,7 +60,7 @@ def reachable(uri: str) -> Iterator[None]:
     try:
         mlflow.set_tracking_uri(uri)
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ConfigError(f"MLflow's store {uri} cannot be used: {error}") from error
 
 

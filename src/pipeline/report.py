@@ -57,7 +57,7 @@ def folds(axes: Axes, standings: list[Standing]) -> None:
 
 
 def roc(axes: Axes, ranked: evaluate.Ranked) -> None:
-    hits, alarms = np.cumsum(ranked.outcome), np.cumsum(1 - ranked.outcome)
+    hits, alarms = np.cumsum(ranked.outcome)[ranked.ends], np.cumsum(1 - ranked.outcome)[ranked.ends]
     area = evaluate.weighted(ranked, np.ones(len(ranked.outcome)))["roc_auc"]
     axes.plot(np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1]), color=ACCENT)
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
@@ -77,7 +77,7 @@ def calibration(axes: Axes, outcome: Array, probability: Array) -> None:
 def precision_recall(axes: Axes, ranked: evaluate.Ranked, threshold: float) -> None:
     hits = np.cumsum(ranked.outcome)
     precision, recall = hits / np.arange(1, len(hits) + 1), hits / hits[-1]
-    axes.plot(recall, precision, color=ACCENT)
+    axes.plot(recall[ranked.ends], precision[ranked.ends], color=ACCENT)
     if ranked.flagged:
         at = ranked.flagged - 1
         axes.plot(recall[at], precision[at], "o", color=INK, label=f"threshold {threshold:.2f}")

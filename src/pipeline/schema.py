@@ -25,9 +25,10 @@ from pydantic import (
 )
 
 Columns = Mapping[str, NDArray[Any]]
-Rule = Literal["type", "range", "values", "pattern"]
+Rule = Literal["type", "range", "length", "values", "pattern"]
 Action = Literal["reject", "nullify"]
 
+LONGEST = 100  # characters of a category value
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 LOCAL_TIME = (
     r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
@@ -37,7 +38,7 @@ LOCAL_TIME = (
 class Frozen(BaseModel):
     """A value that was checked once and is then trusted: no unknown key, no change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class Tensors(NamedTuple):
@@ -68,8 +69,8 @@ class Column(Frozen):
     known: Literal["before", "after"] = Field(description="Before or after the moment of prediction.")
     meaning: str = Field(min_length=3)
     unit: str | None = None
-    minimum: float | None = Field(None, allow_inf_nan=False)
-    maximum: float | None = Field(None, allow_inf_nan=False)
+    minimum: float | None = None
+    maximum: float | None = None
     values: dict[str, str] | None = Field(None, description="The allowed values, each with its name.")
     pattern: str | None = Field(None, description="A regular expression that the whole value must match.")
     nullable: bool = False
@@ -130,6 +131,10 @@ class Contract(Frozen):
         for name, column in columns.items():
             if unknown := [origin for origin in column.derived_from if origin not in columns]:
                 raise ValueError(f"{name} is derived from {unknown[0]}, which is not a declared column")
+            if twice := [origin for origin in column.derived_from if columns[origin].derived_from]:
+                raise ValueError(
+                    f"{name} is derived from {twice[0]}, which is derived itself: name what a caller sends"
+                )
             if late := [o for o in column.derived_from if column.known == "before" and columns[o].known == "after"]:
                 raise ValueError(f"{name} is said to be known before, but is derived from {late[0]}, known only after")
         return columns
@@ -159,6 +164,8 @@ class Contract(Frozen):
             raise ValueError(f"{target} is not a declared column")
         if columns and (columns[target].known, columns[target].kind) != ("after", "boolean"):
             raise ValueError(f"the target {target} has to be a boolean that is known after the moment of prediction")
+        if columns and columns[target].nullable:
+            raise ValueError(f"the target {target} cannot be nullable: a row without an outcome teaches nothing")
         return target
 
     @cached_property
@@ -223,7 +230,7 @@ def _field(column: Column) -> Any:
 
 def _field_type(column: Column) -> Any:
     bounds: Any = {"ge": column.minimum, "le": column.maximum}
-    text: Any = Annotated[str, Field(min_length=1, max_length=100)]
+    text: Any = Annotated[str, Field(min_length=1, max_length=LONGEST)]
     kinds: dict[str, Any] = {
         "category": text if column.pattern is None else Annotated[text, _matches(column.pattern)],
         "number": Annotated[float, Field(**bounds, allow_inf_nan=False), AfterValidator(_fits_float32)],

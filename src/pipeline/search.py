@@ -1,4 +1,4 @@
-"""Which candidate is best? Each is fitted on every fold and judged on the rows that follow it in time."""
+"""Which candidate is best? Each is fitted and judged on every fold."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -33,10 +33,9 @@ def compare(
     Raises DataError where a fold has nothing to learn from.
     """
     for fold in folds:
-        if target[fold.train].all() or not target[fold.train].any():
-            raise DataError(
-                f"{config.target}: all {len(fold.train)} rows before fold {fold.name} have the same outcome"
-            )
+        refuse_uniform(target[fold.train], config.target, f"the training rows of fold {fold.name}")
+        refuse_uniform(target[fold.valid], config.target, f"the judging rows of fold {fold.name}")
+        refuse_empty(data.take(fold.train), config, f"the training rows of fold {fold.name}")
     candidates = config.candidates.named()
     jobs = [(name, settings, fold) for name, settings in candidates.items() for fold in folds]
     figures = _run(config, [delayed(judge)(settings, data, target, fold, config) for _, settings, fold in jobs])
@@ -55,6 +54,21 @@ def baseline(target: NDArray[Any], folds: list[Fold], threshold: float) -> dict[
         for fold in folds
     ]
     return {metric: float(np.mean([figures[metric] for figures in judged])) for metric in judged[0]}
+
+
+def refuse_uniform(target: NDArray[Any], name: str, where: str) -> None:
+    """Raise DataError where all outcomes are the same: nothing can be learned or judged there."""
+    if target.all() or not target.any():
+        raise DataError(f"{name}: all {len(target)} outcomes in {where} are the same")
+
+
+def refuse_empty(data: Tensors, config: Config, where: str) -> None:
+    """Raise DataError where a feature has no value at all."""
+    contract = config.contract
+    empty = [name for name, column in zip(contract.strings, data.strings.T, strict=True) if not (column != "").any()]
+    empty += [name for name, column in zip(contract.numbers, data.numbers.T, strict=True) if np.isnan(column).all()]
+    if empty:
+        raise DataError(f"{', '.join(empty)}: no value at all in {where}. Leave it out of the features")
 
 
 def judge(

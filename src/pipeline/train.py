@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pipeline import bundle, clean, console, datasets, evaluate, export, model, registry, report, search, store
 from pipeline.config import Config
+from pipeline.errors import ConfigError, RefusedError
 from pipeline.evaluate import Interval
 from pipeline.predict import Session
 from pipeline.schema import Examples, tensors
@@ -29,6 +30,8 @@ class Outcome(NamedTuple):
 
 def run(config: Config, out: Console) -> Outcome:
     """Read, clean, compare, refit, export, check, judge, package, record, promote."""
+    make_folders(config)
+    registry.connect(config.name, config.paths.tracking)
     with working_folder(Path(config.paths.reports), config.name) as reports:
         with console.step(out, "Read and clean the data") as say:
             examples, key, about = read(config, reports)
@@ -41,7 +44,10 @@ def run(config: Config, out: Console) -> Outcome:
             standings = search.compare(config, examples.data, examples.target, parts.folds, say)
             best = standings[0]
             say(f"{best.name} has the lowest log loss, {best.mean('log_loss'):.4f}")
-        out.print(console.leaderboard(standings, search.baseline(examples.target, parts.folds, config.costs.threshold)))
+        baseline = search.baseline(examples.target, parts.folds, config.costs.threshold)
+        out.print(console.leaderboard(standings, baseline))
+        if best.mean("log_loss") >= baseline["log_loss"]:
+            raise RefusedError(f"{best.name}, the best candidate, is no better than the base rate. It may not go out")
         seen, kept = examples.take(parts.search), examples.take(parts.holdout)
         with console.step(out, f"Refit {best.name} on everything before the holdout") as say:
             fitted = model.fit(best.settings, seen.data, seen.target, config.train, threads=config.train.workers)
@@ -57,7 +63,7 @@ def run(config: Config, out: Console) -> Outcome:
                 holdout = judge(config, session, kept, blocks(key[parts.holdout]), standings, reports)
             out.print(console.holdout(holdout))
         folder = None
-        with console.step(out, "Package and record") as say, registry.run(config.name, config.paths.tracking) as run_id:
+        with console.step(out, "Package and record") as say, registry.run() as run_id:
             if holdout:
                 record = {
                     "run_id": run_id,
@@ -88,12 +94,15 @@ def read(config: Config, reports: Path) -> tuple[Examples, NDArray[Any], dict[st
     }
     (reports / "data_report.json").write_bytes(bundle.as_json(about))
     cleaned.rejected.to_csv(reports / "rejected.csv", index_label="row")
-    clean.enforce(cleaned, config.data.max_rejected, f"{config.paths.reports}/{config.name}/rejected.csv")
+    clean.enforce(cleaned, config.data.max_rejected, f"{config.paths.reports}/{config.name}.failed/rejected.csv")
     columns = clean.frame_to_columns(cleaned.frame, config.contract)
     key = keys(columns, config)
     kept = sample(blocks(key), config.data.sample, config.train.seed)
     request = {name: columns[name][kept] for name in config.request}  # all that `derive` may see
-    data = tensors(dataset.derive(request), config.contract)
+    derived = dataset.derive(request)
+    if missing := [name for name in config.features if name not in derived]:
+        raise ConfigError(f"features: {missing[0]} is not made by `derive` of the dataset {config.dataset}")
+    data = tensors(derived, config.contract)
     return Examples(request, data, columns[config.target][kept] == 1), key[kept], about
 
 
@@ -106,6 +115,7 @@ def judge(
     reports: Path,
 ) -> dict[str, Interval]:
     """The one look at the holdout: figures with intervals, and pictures, from the answers of the exported model."""
+    search.refuse_uniform(kept.target, config.target, "the holdout")
     said, threshold = session(kept.data), config.costs.threshold
     report.draw(reports, kept.target, said, threshold, standings)
     return evaluate.with_intervals(
@@ -150,14 +160,25 @@ def tracked(standings: list[Standing], figures: dict[str, Interval]) -> dict[str
 
 @contextmanager
 def working_folder(home: Path, name: str) -> Iterator[Path]:
-    """A folder that takes the place of `home/name` when the work is over, well or badly, and not before."""
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=home) as temporary:
-        work, final = Path(temporary) / name, home / name
+    """A folder that takes the place of `home/name` when all went well, and of `home/name.failed` when not."""
+    with tempfile.TemporaryDirectory(prefix=f".unfinished-{name}-", dir=home) as temporary:
+        work, final = Path(temporary) / name, home / f"{name}.failed"
         work.mkdir()
         try:
             yield work
+            final = home / name
         finally:
-            if final.exists():
-                final.rename(Path(temporary) / "before")
+            for old in {final, home / f"{name}.failed"}:
+                if old.exists():
+                    old.rename(Path(temporary) / f"old-{old.name}")
             work.rename(final)
+
+
+def make_folders(config: Config) -> None:
+    """Raise ConfigError where models or reports cannot be written, before any work is done."""
+    for key, folder in (("models", Path(config.paths.models) / config.name), ("reports", Path(config.paths.reports))):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise ConfigError(f"paths.{key}: {folder} cannot be written: {error.strerror}") from None

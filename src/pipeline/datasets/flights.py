@@ -101,9 +101,8 @@ def observed(weather: "pd.DataFrame", last: "pd.Timestamp") -> tuple["pd.DataFra
     )
     storm = weather["wind_speed"] > 200  # one reading of 1048 mph; the next is 42.6
     weather.loc[storm, ["wind_speed", "wind_gust"]] = np.nan
-    temp = weather.groupby("origin")["temp"]
-    before, after = temp.diff(), -temp.diff(-1)
-    spike = (before.abs() > 20) & (after.abs() > 20) & (before * after < 0)  # °F in one hour, there and back
+    usual = weather.groupby("origin")["temp"].transform(lambda temp: temp.rolling(6, min_periods=3).median().shift())
+    spike = (weather["temp"] - usual).abs() > 30  # °F off the six hours before; one reading of 13 between 57s
     weather.loc[spike, ["temp", "dewp", "humid"]] = np.nan
     no_gust = weather["wind_gust"].isna() & weather["wind_speed"].notna()
     weather["wind_gust"] = weather["wind_gust"].fillna(weather["wind_speed"])

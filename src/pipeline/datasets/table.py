@@ -11,6 +11,8 @@ from pipeline.datasets import Loaded
 from pipeline.errors import DataError
 from pipeline.schema import Column, Columns
 
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns that are no categories
+
 
 def derive(columns: Columns) -> dict[str, NDArray[Any]]:
     return dict(columns)
@@ -24,15 +26,18 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
         raise DataError("data.path: is missing; a table is read from the CSV or Parquet file that it names")
     if not path.is_file():
         raise DataError(f"data.path: {path.absolute()}: no such file")
-    names = {column.source or name: name for name, column in columns.items() if not column.derived_from}
-    text = {header: "string" for header, name in names.items() if columns[name].kind == "category"}
+    headers = {name: column.source or name for name, column in columns.items() if not column.derived_from}
+    text = {header for name, header in headers.items() if columns[name].kind == "category"}
+    absent = {header: [""] if header in text else MISSING for header in headers.values()}
     try:
-        # Categories are text from the start: 01 is not 1.
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=text)
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:  # categories are text from the start: 01 is not 1, and None is a word
+            types = dict.fromkeys(text, "string")
+            frame = pd.read_csv(path, dtype=types, na_values=absent, keep_default_na=False)
     except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
         raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
-    if missing := [header for header in names if header not in frame]:
+    if missing := [header for header in headers.values() if header not in frame]:
         raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(map(str, frame.columns))}")
-    return Loaded(
-        frame[list(names)].rename(columns=names), {}, {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
-    )
+    rows = pd.DataFrame({name: frame[header] for name, header in headers.items()})
+    return Loaded(rows, {}, {path.name: hashlib.sha256(path.read_bytes()).hexdigest()})
