@@ -1,6 +1,6 @@
 """A bundle that answers: hashes checked, golden rows scored again, then request columns in and probabilities out.
 
-Light, and the only module that imports onnxruntime: the server, the batch scorer and the exporter's own check go
+Light, and the only module that imports onnxruntime: the server and the exporter's own check go
 through here.
 """
 
