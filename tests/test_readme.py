@@ -64,7 +64,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 def test_the_marked_parts_of_readme_hold_the_output_of_a_run(name: str) -> None:
     part = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
     assert part is not None
-    assert len(part[1]) > 100
+    assert len(part[1].split()) > 10
 
 
 def test_links_inside_the_repository_lead_somewhere() -> None:
