@@ -79,6 +79,18 @@ def test_lowered_thresholds_are_float32_and_change_no_answer() -> None:
     assert (probabilities(lowered, data) == probabilities(fitted, data)).all()
 
 
+def test_neighbouring_float32_values_stay_on_their_sides_of_a_threshold() -> None:
+    """Boosting splits halfway between two values; the float32 nearest to that can be the upper one itself."""
+    lower = np.linspace(1, 2, 50, dtype=np.float32)
+    values = np.repeat(np.column_stack([lower, np.nextafter(lower, np.float32(9))]).ravel(), 20)
+    data = Tensors(np.empty((len(values), 0), dtype=object), values[:, None])
+    target = np.arange(len(values)) // 20 % 2 == 1
+    settings = Boosting(min_samples_leaf=1, l2_regularization=0, max_features=1.0, max_iter=50, learning_rate=0.3)
+    fitted = fit(settings, data, target, Train())
+    assert (probabilities(with_float32_thresholds(fitted), data) == probabilities(fitted, data)).all()
+    assert check(fitted, data) <= 1e-5
+
+
 def test_two_exports_of_one_model_have_the_same_bytes() -> None:
     data, target = examples(500)
     fitted = fit(Boosting(min_samples_leaf=5), data, target, Train(rare=1))

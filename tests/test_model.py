@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pipeline.config import Boosting, Linear, Train
 from pipeline.model import fit, frequent, probabilities
@@ -32,6 +33,17 @@ def test_the_same_seed_gives_the_same_model_whatever_the_number_of_threads(setti
     data, target = examples()
     one, two = (fit(settings, data, target, TRAIN, threads=threads) for threads in (1, 2))
     assert (probabilities(one, data) == probabilities(two, data)).all()
+
+
+def test_blas_threads_around_a_fit_change_no_bit_of_it() -> None:
+    rng = np.random.default_rng(0)
+    data = Tensors(np.empty((20_000, 0), dtype=object), rng.random((20_000, 40), dtype=np.float32))
+    target = rng.random(20_000) < data.numbers[:, 0]
+    coefficients = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            coefficients.append(fit(Linear(), data, target, TRAIN)[-1].coef_)
+    assert (coefficients[0] == coefficients[1]).all()
 
 
 def test_boosting_overfits_ten_rows() -> None:

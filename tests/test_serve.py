@@ -150,6 +150,11 @@ def test_the_label_follows_from_the_probability_that_is_told() -> None:
     assert judgement(0.2499999, 0.25) == {"probability": 0.2499999, "label": 0}
 
 
+def test_an_unknown_key_beside_the_rows_is_refused(server: httpx2.Client) -> None:
+    answer = server.post("/predict/batch", json={"rows": [REQUIRED], "row": []})
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["row"]
+
+
 def test_a_wrong_row_of_a_batch_is_named_by_its_number(server: httpx2.Client) -> None:
     answer = server.post("/predict/batch", json={"rows": [REQUIRED, {**REQUIRED, "origin": "XXX"}]})
     assert [fault["field"] for fault in answer.json()["errors"]] == ["rows.1.origin"]
