@@ -95,7 +95,7 @@ def tests(_: Path) -> str:
 
 def folds(work: Path) -> str:
     record = bundle_file(work, "record.json")
-    figures = list(next(iter(record["candidates"].values())).values())
+    figures = list(record["candidates"][record["candidate"]].values())
     means = {metric: np.mean([fold[metric] for fold in figures]) for metric in ("roc_auc", "log_loss")}
     return f"AUC {means['roc_auc']:.4f}, log loss {means['log_loss']:.4f}"
 

@@ -75,12 +75,13 @@ def figures() -> str:
     store = ROOT / "models/flights"
     folder = store / (store / "champion").read_text().strip()
     bundle, record = (json.loads((folder / name).read_text()) for name in ("bundle.json", "record.json"))
-    best, folds = next(iter(record["candidates"].items()))
+    best, folds = record["candidate"], record["candidates"][record["candidate"]]
     mean = {metric: sum(fold[metric] for fold in folds.values()) / len(folds) for metric in ("roc_auc", "log_loss")}
     auc, loss = bundle["metrics"]["roc_auc"], bundle["metrics"]["log_loss"]
     return (
-        f"Champion `{folder.name}`: {best}, chosen on {len(folds)} folds by its mean log loss, {mean['log_loss']:.3f} "
-        f"(mean ROC AUC {mean['roc_auc']:.3f}). On the holdout, {record['holdout']}, opened once: ROC AUC "
+        f"Champion `{folder.name}`: {best}, out of {len(record['candidates'])} kinds the simplest within one standard "
+        f"error of the lowest mean log loss over {len(folds)} folds; its own is {mean['log_loss']:.3f} (mean ROC AUC "
+        f"{mean['roc_auc']:.3f}). On the holdout, {record['holdout']}, opened once: ROC AUC "
         f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), log loss {loss['value']:.3f} "
         f"({loss['low']:.3f} to {loss['high']:.3f})."
     )

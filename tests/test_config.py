@@ -97,6 +97,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("split.holdout=2 monts", "should be a number and a unit, such as 2 months, 3 weeks or 14 days"),
         ("split.foldlength=2 days", "Did you mean fold_length?"),
         ("split.by=moon", "does not match any of the expected tags: 'time', 'row'"),
+        ("search={kinds: {trees: {trials: 2}}}", "trees is no kind of model"),
         ("candidates={}", "name at least one candidate"),
         ("candidates.linear.c=3", "Did you mean C?"),
         ("costs.miss=null", "costs.miss: Input should be a valid number; found None"),

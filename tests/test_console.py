@@ -2,7 +2,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from pipeline.config import Linear
+from pipeline.candidates import Linear, Tree
 from pipeline.console import holdout, leaderboard, next_steps, step
 from pipeline.evaluate import Interval
 from pipeline.search import Standing
@@ -31,12 +31,14 @@ def test_on_a_terminal_the_step_is_seen_while_it_works() -> None:
 
 def test_the_tables_show_candidates_best_first_the_base_rate_and_intervals() -> None:
     figures = {"roc_auc": 0.7, "average_precision": 0.4, "log_loss": 0.5, "ece": 0.01}
+    linear = Standing("linear", Linear(), {"a": figures})
+    lost = Standing("tree", Tree(), {}, "MemoryError: too large")
     out = StringIO()
     console = Console(file=out, width=100)
-    console.print(leaderboard([Standing("linear", Linear(), {"a": figures})], {**figures, "roc_auc": 0.5}))
+    console.print(leaderboard([linear, lost], linear, {**figures, "roc_auc": 0.5}))
     console.print(holdout({"roc_auc": Interval(0.71, 0.69, 0.73)}))
     next_steps(console, {"make serve": "answer"})
     lines = out.getvalue().splitlines()
-    assert [line.split()[0] for line in lines[1:3]] == ["linear", "(base"]
-    assert "0.6900 to 0.7300" in lines[4]
-    assert "make serve" in lines[5]
+    assert [line.split()[:2] for line in lines[1:4]] == [["linear", "*"], ["tree", "failed:"], ["(base", "rate)"]]
+    assert "0.6900 to 0.7300" in lines[5]
+    assert "make serve" in lines[6]

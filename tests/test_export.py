@@ -8,9 +8,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
-from test_model import examples
+from test_model import KINDS, examples
 
-from pipeline.config import Boosting, Linear, Train
+from pipeline.candidates import Boosting, Settings
+from pipeline.config import Train
 from pipeline.errors import RefusedError
 from pipeline.export import refuse_inexact, to_onnx, with_float32_thresholds
 from pipeline.model import as_frame, fit, probabilities
@@ -22,14 +23,14 @@ def check(fitted: Pipeline, data: Tensors) -> float:
     return refuse_inexact(fitted, Session(to_onnx(fitted, data, "test")), data, seed=0)
 
 
-@pytest.mark.parametrize("settings", [Linear(), Boosting(min_samples_leaf=5)])
-def test_our_candidates_export_exactly(settings: Linear | Boosting) -> None:
+@pytest.mark.parametrize("settings", KINDS)
+def test_our_candidates_export_exactly(settings: Settings) -> None:
     data, target = examples(2000)
     assert check(fit(settings, data, target, Train(rare=1)), data) <= 1e-5
 
 
-@pytest.mark.parametrize("settings", [Linear(), Boosting(min_samples_leaf=5)])
-def test_data_without_categories_exports_with_one_input(settings: Linear | Boosting) -> None:
+@pytest.mark.parametrize("settings", KINDS)
+def test_data_without_categories_exports_with_one_input(settings: Settings) -> None:
     data, target = examples(500)
     numbers = Tensors(np.empty((500, 0), dtype=object), data.numbers)
     assert check(fit(settings, numbers, target, Train(rare=1)), numbers) <= 1e-5

@@ -21,6 +21,7 @@ HEAVY = {
     "typer",
     "rich",
     "joblib",
+    "optuna",
 }
 LIGHT = ["schema", "store", "predict", "errors", "datasets", "datasets.flights", "datasets.table"]
 
@@ -54,6 +55,7 @@ def test_help_imports_nothing_heavy() -> None:
         ("matplotlib", {"report.py"}),
         ("typer", {"__main__.py"}),
         ("yaml", {"config.py"}),
+        ("optuna", {"search.py"}),
     ],
 )
 def test_one_library_is_one_files_business(library: str, only: set[str]) -> None:

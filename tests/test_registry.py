@@ -10,13 +10,18 @@ from pipeline import registry
 from pipeline.errors import ConfigError
 
 
-def test_a_training_leaves_one_run_with_parameters_metrics_pictures_and_the_bundle(smoke: Smoke) -> None:
+def test_a_training_leaves_a_run_with_parameters_metrics_pictures_the_bundle_and_a_run_below_it_per_trial(
+    smoke: Smoke,
+) -> None:
     client = mlflow.MlflowClient(smoke.config.paths.tracking)
     experiment = client.get_experiment_by_name("smoke")
     assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
+    runs = client.search_runs([experiment.experiment_id])
+    (run,) = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
+    below = sorted(each.info.run_name for each in runs if each.data.tags.get("mlflow.parentRunId") == run.info.run_id)
+    assert below == ["all rows: boosting", "all rows: linear", "trial: boosting", "trial: boosting", "trial: linear"]
     assert run.info.status == "FINISHED"
-    assert run.data.params["candidate"] == smoke.outcome.standings[0].name
+    assert run.data.params["candidate"] == "boosting"
     assert run.data.metrics["holdout.roc_auc.value"] == pytest.approx(smoke.outcome.holdout["roc_auc"].value)
     assert run.data.metrics["folds.linear.log_loss"] > 0
     listed = {file.path for folder in ("report", "bundle") for file in client.list_artifacts(run.info.run_id, folder)}

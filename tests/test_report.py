@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import Linear
+from pipeline.candidates import Linear
 from pipeline.report import draw
 from pipeline.search import Standing
 

@@ -25,10 +25,26 @@ def test_a_training_ends_with_a_proven_champion(smoke: Smoke) -> None:
     assert predict.load(smoke.store).version == smoke.bundle.name
 
 
-def test_the_best_mean_log_loss_of_the_folds_wins(smoke: Smoke) -> None:
-    losses = [standing.mean("log_loss") for standing in smoke.outcome.standings]
-    assert losses == sorted(losses)
-    assert json.loads((smoke.bundle / "record.json").read_text())["candidates"].keys() == {"linear", "boosting"}
+def test_the_settings_that_were_found_are_the_ones_refitted(
+    smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline import model
+
+    fitted: list[object] = []
+    honest = model.fit
+    monkeypatch.setattr(
+        model, "fit", lambda settings, *given, **more: fitted.append(settings) or honest(settings, *given, **more)
+    )
+    outcome = run(
+        load(ROOT / "configs" / "smoke.yaml", [*in_folder(tmp_path), "search.kinds.boosting.trials=4"]),
+        Console(quiet=True),
+    )
+    assert outcome.bundle is not None
+    record = json.loads((outcome.bundle / "record.json").read_text())
+    found = next(s for s in outcome.standings if s.name == record["candidate"])
+    assert fitted[-1] == found.settings
+    assert record["settings"] == found.settings.model_dump()
+    assert set(record["candidates"]) == {"linear", "boosting"}
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal_and_ends_with_the_figures(smoke: Smoke) -> None:

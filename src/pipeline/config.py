@@ -7,12 +7,13 @@ import difflib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
+from pipeline.candidates import Candidates, Search, faults
 from pipeline.errors import ConfigError
 from pipeline.schema import Column, Contract, Frozen
 
@@ -69,40 +70,6 @@ class RowSplit(Frozen):
     test: Opened = "once"
 
 
-class Linear(Frozen):
-    """Logistic regression on one-hot categories and scaled numbers."""
-
-    C: float = Field(1.0, gt=0)
-    max_iter: int = Field(300, ge=1)
-
-
-class Boosting(Frozen):
-    """Histogram gradient boosting on ordinal categories; its own early stopping splits at random and stays off."""
-
-    max_iter: int = Field(200, ge=1)
-    learning_rate: float = Field(0.05, gt=0)
-    max_leaf_nodes: int = Field(15, ge=2)
-    min_samples_leaf: int = Field(200, ge=1)
-    l2_regularization: float = Field(10.0, ge=0)
-    max_features: float = Field(0.5, gt=0, le=1)
-
-
-class Candidates(Frozen):
-    """The kinds of model to compare; one that is not named is not tried."""
-
-    linear: Linear | None = None
-    boosting: Boosting | None = None
-
-    @model_validator(mode="after")
-    def at_least_one(self) -> Self:
-        if not self.named():
-            raise ValueError(f"name at least one candidate: {', '.join(type(self).model_fields)}")
-        return self
-
-    def named(self) -> dict[str, Linear | Boosting]:
-        return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
-
-
 class Train(Frozen):
     seed: int = Field(0, ge=0, lt=2**32)
     workers: int = Field(2, ge=1, description="Processes that fit folds side by side, one thread each.")
@@ -135,6 +102,7 @@ class Config(Contract):
     data: Data = Data()
     split: Annotated[TimeSplit | RowSplit, Field(discriminator="by")]
     candidates: Candidates
+    search: Search = Search()
     costs: Costs
     train: Train = Train()
     paths: Paths = Paths()
@@ -148,6 +116,14 @@ class Config(Contract):
             if column is None or column.kind != "datetime" or column.nullable:
                 raise ValueError(f"time: {split.time} is not a declared datetime column that is never missing")
         return split
+
+    @field_validator("search")
+    @classmethod
+    def search_can_be_made(cls, search: Search, info: ValidationInfo) -> Search:
+        candidates: Candidates | None = info.data.get("candidates")
+        if candidates is not None and (wrong := faults(search, candidates)):
+            raise ValueError("; ".join(wrong))
+        return search
 
     @cached_property
     def contract(self) -> Contract:

@@ -33,13 +33,15 @@ def step(console: Console, title: str) -> Iterator[Say]:
     console.print(f"{time.perf_counter() - started:6.1f} s  {title}{result}", highlight=False, soft_wrap=True)
 
 
-def leaderboard(standings: list[Standing], baseline: Mapping[str, float]) -> Table:
+def leaderboard(standings: list[Standing], chosen: Standing, baseline: Mapping[str, float]) -> Table:
+    """Candidates by mean log loss over the folds, on all rows; the chosen one is marked."""
     table = Table(box=None, pad_edge=False)
     for heading in ("mean of the folds", "ROC AUC", "avg. precision", "log loss", "ECE"):
         table.add_column(heading, justify="left" if heading == "mean of the folds" else "right")
     metrics = ("roc_auc", "average_precision", "log_loss", "ece")
-    for standing in standings:
-        table.add_row(standing.name, *(f"{standing.mean(metric):.4f}" for metric in metrics))
+    for standing in sorted(standings, key=lambda each: each.mean("log_loss")):
+        figures = [f"failed: {standing.error}"] if standing.error else [f"{standing.mean(m):.4f}" for m in metrics]
+        table.add_row(standing.name + (" *" if standing is chosen else ""), *figures)
     table.add_row("(base rate)", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
     return table
 

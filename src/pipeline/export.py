@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline
 
 from pipeline import model
 from pipeline.errors import RefusedError
@@ -24,17 +22,18 @@ EXACT = 1e-5  # largest difference of a probability that an export may have
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 
 
-def to_onnx(fitted: Pipeline, data: Tensors, name: str) -> bytes:
+def to_onnx(fitted: Any, data: Tensors, name: str) -> bytes:
     """The pipeline as ONNX, the same bytes for the same pipeline. `data` tells the widths of the two inputs."""
     kinds = {"strings": StringTensorType, "numbers": FloatTensorType}
+    exact = with_float32_thresholds(fitted)
     inputs = [(part, kind([None, width])) for part, kind in kinds.items() if (width := getattr(data, part).shape[1])]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own deprecations; what matters is checked below
         graph = convert_sklearn(
-            with_float32_thresholds(fitted),
+            exact,
             name=name,  # without one it draws a random name
             initial_types=inputs,
-            options={"zipmap": False},
+            options={id(exact): {"zipmap": False}},
             target_opset=OPSETS,
         )
     opsets = sorted(graph.opset_import, key=lambda opset: str(opset.domain))  # their order follows a set's
@@ -44,13 +43,13 @@ def to_onnx(fitted: Pipeline, data: Tensors, name: str) -> bytes:
     return content
 
 
-def with_float32_thresholds(fitted: Pipeline) -> Pipeline:
+def with_float32_thresholds(fitted: Any) -> Any:
     """A copy whose trees split at the largest float32 at or below each threshold.
 
     The export rounds thresholds to the nearest float32, which can move a float32 value to the other side. For float32
     values x <= t is x <= floor32(t), so the copy answers as the original and leaves the export nothing to round.
     """
-    copied: Pipeline = copy.deepcopy(fitted)
+    copied = copy.deepcopy(fitted)
     for tree in _trees(copied):
         exact = tree.nodes["num_threshold"]
         nearest = exact.astype(np.float32)
@@ -62,13 +61,11 @@ def _trees(part: Any) -> Iterator[Any]:
     """Every tree of every histogram boosting inside an estimator, however deep."""
     for iteration in getattr(part, "_predictors", []):
         yield from iteration
-    held = part.get_params(deep=False).values() if isinstance(part, BaseEstimator) else []
-    for value in [*held, *getattr(part, "named_steps", {}).values()]:
-        if isinstance(value, BaseEstimator) and value is not part:
-            yield from _trees(value)
+    for value in [*getattr(part, "named_steps", {}).values(), *getattr(part, "estimators_", [])]:
+        yield from _trees(value)
 
 
-def refuse_inexact(fitted: Pipeline, session: Session, data: Tensors, seed: int) -> float:
+def refuse_inexact(fitted: Any, session: Session, data: Tensors, seed: int) -> float:
     """The largest difference between scikit-learn and the export, on these rows and on damaged copies of them.
 
     Raises RefusedError where it is above `EXACT`.

@@ -42,6 +42,13 @@ def log(params: Mapping[str, Any], metrics: Mapping[str, float], folders: Mappin
             mlflow.log_artifacts(str(folder), name)
 
 
+def child(name: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """A run below the open one: a trial or a candidate."""
+    with mlflow.start_run(run_name=name, nested=True):
+        mlflow.log_params(dict(params))
+        mlflow.log_metrics(dict(metrics))
+
+
 def page(experiment: str, uri: str, port: int) -> str:
     """The address of an experiment's runs in MLflow's classical view; its default view is for language models.
 

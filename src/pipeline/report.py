@@ -44,7 +44,7 @@ def save(path: Path, pictures: list[Callable[[Axes], None]]) -> None:
 
 
 def folds(axes: Axes, standings: list[Standing]) -> None:
-    """AUC of every candidate on every fold, one line each; the winner in colour."""
+    """AUC of every candidate on every fold, one line each; the first, which was chosen, in colour."""
     names = list(standings[0].folds)
     for place, standing in enumerate(standings):
         figures = [standing.folds[name]["roc_auc"] for name in names]

@@ -1,50 +1,142 @@
-"""Which candidate is best? Each is fitted and judged on every fold."""
+"""Which candidate is best? Trials on a sample of the days find each kind's settings; all rows then compare kinds."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import optuna
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from optuna.trial import TrialState
 
-from pipeline import evaluate, model
-from pipeline.config import Boosting, Config, Linear
+from pipeline import evaluate, export, model
+from pipeline.candidates import Settings, Trials, settled
+from pipeline.config import Config
 from pipeline.errors import DataError
+from pipeline.predict import Session
 from pipeline.schema import Tensors
-from pipeline.split import Fold
+from pipeline.split import Fold, sample
+
+Array = NDArray[Any]
+Say = Callable[[str], None]
+PROBE = 600  # rows on which each candidate is fitted and exported before the search begins
 
 
 class Standing(NamedTuple):
-    """A candidate with its figures on each fold, by the fold's name."""
+    """A candidate with its figures on each fold, by the fold's name; where a fit failed, why."""
 
     name: str
-    settings: Linear | Boosting
+    settings: Settings
     folds: dict[str, dict[str, float]]
+    error: str | None = None
 
     def mean(self, metric: str) -> float:
-        return float(np.mean([figures[metric] for figures in self.folds.values()]))
+        return float(np.mean([figures[metric] for figures in self.folds.values()])) if not self.error else np.inf
 
 
-def compare(
-    config: Config, data: Tensors, target: NDArray[Any], folds: list[Fold], said: Callable[[str], None]
-) -> list[Standing]:
-    """The candidates by mean log loss over the folds, lowest first. `said` is told of each fit as it ends.
-
-    Raises DataError where a fold has nothing to learn from.
-    """
+def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config) -> None:
+    """Raise DataError where a fold cannot teach or judge, RefusedError where a candidate cannot be exported exactly."""
     for fold in folds:
         refuse_uniform(target[fold.train], config.target, f"the training rows of fold {fold.name}")
         refuse_uniform(target[fold.valid], config.target, f"the judging rows of fold {fold.name}")
         refuse_empty(data.take(fold.train), config, f"the training rows of fold {fold.name}")
-    candidates = config.candidates.named()
-    jobs = [(name, settings, fold) for name, settings in candidates.items() for fold in folds]
-    figures = _run(config, [delayed(judge)(settings, data, target, fold, config) for _, settings, fold in jobs])
-    by_name: dict[str, dict[str, dict[str, float]]] = {name: {} for name in candidates}
-    for (name, _, fold), result in zip(jobs, figures, strict=True):
-        by_name[name][fold.name] = result
-        said(f"{name} on {fold.name}: log loss {result['log_loss']:.4f}")
-    standings = [Standing(name, settings, by_name[name]) for name, settings in candidates.items()]
-    return sorted(standings, key=lambda standing: standing.mean("log_loss"))
+    rows = np.random.default_rng(config.train.seed).permutation(folds[-1].train)[:PROBE]
+    probe, outcome = data.take(rows), target[rows]
+    for name, settings in config.candidates.named().items():
+        fitted = model.fit(settings, probe, outcome, config.train)
+        export.refuse_inexact(fitted, Session(export.to_onnx(fitted, probe, name)), probe, config.train.seed)
+
+
+def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit: Array, say: Say) -> list[Standing]:
+    """Every trial of every kind, in the order asked for, judged on a sample of the blocks in `unit`.
+
+    A batch is asked for as a whole before any of it is told, and told in the same order: the trials do not depend on
+    how many workers there are or which of them ends first.
+    """
+    drawn = sample(unit, config.search.sample, config.train.seed)
+    fewer = [Fold(f.name, np.intersect1d(f.train, drawn), np.intersect1d(f.valid, drawn)) for f in folds]
+    plans = {name: config.search.plan(name) for name in config.candidates.named()}
+    studies = {name: _study(config.candidates.named()[name], plan, config.train.seed) for name, plan in plans.items()}
+    judged: list[Standing] = []
+    for first in range(0, max(plan.trials for plan in plans.values()), config.search.batch):
+        asked = [
+            (name, trial, _drawn(config.candidates.named()[name], plan, trial))
+            for name, plan in plans.items()
+            for trial in (studies[name].ask() for _ in range(min(config.search.batch, plan.trials - first)))
+        ]
+        results = standings(config, data, target, fewer, [(name, settings) for name, _, settings in asked], say)
+        for (name, trial, _), result in zip(asked, results, strict=True):
+            if result.error:
+                studies[name].tell(trial, state=TrialState.FAIL)
+            else:
+                studies[name].tell(trial, result.mean("log_loss"))
+        judged += results
+    return judged
+
+
+def best_of_each(judged: list[Standing]) -> list[tuple[str, Settings]]:
+    """Each kind with the settings of its best trial; a kind of which every trial failed is left out."""
+    names = dict.fromkeys(standing.name for standing in judged)
+    best = [min((s for s in judged if s.name == name), key=lambda s: s.mean("log_loss")) for name in names]
+    return [(standing.name, standing.settings) for standing in best if not standing.error]
+
+
+def standings(
+    config: Config, data: Tensors, target: Array, folds: list[Fold], tried: list[tuple[str, Settings]], say: Say
+) -> list[Standing]:
+    """Each candidate on each fold. `say` is told of each fit as it ends."""
+    jobs = [
+        (n, fold) for n in reversed(range(len(tried))) for fold in folds
+    ]  # the slow kinds come last: begin with them
+    tasks = [delayed(judge)(tried[n][1], data, target, fold, config) for n, fold in jobs]
+    figures: list[dict[str, dict[str, float]]] = [{} for _ in tried]
+    errors: dict[int, str] = {}
+    for (n, fold), result in zip(jobs, _run(config, tasks), strict=True):
+        if isinstance(result, str):
+            errors[n] = result
+        else:
+            figures[n][fold.name] = result
+            say(f"{tried[n][0]} on {fold.name}: log loss {result['log_loss']:.4f}")
+    return [Standing(name, settings, figures[n], errors.get(n)) for n, (name, settings) in enumerate(tried)]
+
+
+def choose(standings: list[Standing]) -> Standing:
+    """The simplest candidate whose mean log loss is within one standard error of the lowest.
+
+    The error is that of the difference to the best over the folds: what makes a whole fold hard is common to both.
+    Raises DataError where every candidate failed.
+    """
+    fit = [standing for standing in standings if not standing.error]
+    if not fit:
+        raise DataError(f"every candidate failed, {standings[0].name} with: {standings[0].error}")
+    best = min(fit, key=lambda standing: standing.mean("log_loss"))
+    return next(standing for standing in fit if _excess(standing, best) <= _error(standing, best))
+
+
+def _excess(standing: Standing, best: Standing) -> float:
+    return standing.mean("log_loss") - best.mean("log_loss")
+
+
+def _error(standing: Standing, best: Standing) -> float:
+    """Standard error of the mean difference in log loss to the best, over the folds."""
+    differences = [standing.folds[name]["log_loss"] - best.folds[name]["log_loss"] for name in best.folds]
+    return float(np.std(differences, ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
+
+
+def _study(settings: Settings, plan: Trials, seed: int) -> optuna.Study:
+    """A study whose first trial is the configured settings."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    study.enqueue_trial({key: getattr(settings, key) for key in plan.space})
+    return study
+
+
+def _drawn(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
+    drawn: dict[str, Any] = {}
+    for key, tried in plan.space.items():
+        suggest: Any = trial.suggest_int if isinstance(getattr(settings, key), int) else trial.suggest_float
+        drawn[key] = suggest(key, type(getattr(settings, key))(tried.low), tried.high, log=tried.log)
+    return settled(settings, drawn)
 
 
 def baseline(target: NDArray[Any], folds: list[Fold], threshold: float) -> dict[str, float]:
@@ -71,16 +163,17 @@ def refuse_empty(data: Tensors, config: Config, where: str) -> None:
         raise DataError(f"{', '.join(empty)}: no value at all in {where}. Leave it out of the features")
 
 
-def judge(
-    settings: Linear | Boosting, data: Tensors, target: NDArray[Any], fold: Fold, config: Config
-) -> dict[str, float]:
-    """One fit on a fold's training rows, judged on its validation rows."""
-    fitted = model.fit(settings, data.take(fold.train), target[fold.train], config.train)
-    judged = model.probabilities(fitted, data.take(fold.valid))
+def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> dict[str, float] | str:
+    """One fit on a fold's training rows, judged on its validation rows; the reason where it fails."""
+    try:
+        fitted = model.fit(settings, data.take(fold.train), target[fold.train], config.train)
+        judged = model.probabilities(fitted, data.take(fold.valid))
+    except Exception as error:  # noqa: BLE001 -- reason: one lost trial is noted, and the others go on
+        return f"{type(error).__name__}: {error}"
     return evaluate.metrics(target[fold.valid], judged, config.costs.threshold)
 
 
-def _run(config: Config, tasks: list[Any]) -> Iterator[dict[str, float]]:
+def _run(config: Config, tasks: list[Any]) -> Iterator[dict[str, float] | str]:
     """All fan-out is joblib's: with one worker in this process, with more in processes of one thread each."""
-    results: Iterator[dict[str, float]] = Parallel(n_jobs=config.train.workers, return_as="generator")(tasks)
+    results: Iterator[dict[str, float] | str] = Parallel(n_jobs=config.train.workers, return_as="generator")(tasks)
     return results

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pipeline import bundle, clean, console, datasets, evaluate, export, model, registry, report, search, store
+from pipeline.candidates import Settings
 from pipeline.config import Config
 from pipeline.errors import ConfigError, RefusedError
 from pipeline.evaluate import Interval
 from pipeline.predict import Session
 from pipeline.schema import Examples, tensors
 from pipeline.search import Standing
-from pipeline.split import Split, blocks, keys, sample, split
+from pipeline.split import Fold, Split, blocks, keys, sample, split
 
 
 class Outcome(NamedTuple):
@@ -38,14 +39,10 @@ def run(config: Config, out: Console) -> Outcome:
             rejected, positive = about["rows"]["rejected"], examples.target.mean()
             say(f"{len(examples.target):,} rows, {positive:.1%} positive; {rejected:,} rejected")
         parts = split(key, config.split)
-        with console.step(
-            out, f"Compare {len(config.candidates.named())} candidates on {len(parts.folds)} folds"
-        ) as say:
-            standings = search.compare(config, examples.data, examples.target, parts.folds, say)
-            best = standings[0]
-            say(f"{best.name} has the lowest log loss, {best.mean('log_loss'):.4f}")
+        trials, standings = compare(config, examples, key, parts.folds, out)
+        best = search.choose(standings)
         baseline = search.baseline(examples.target, parts.folds, config.costs.threshold)
-        out.print(console.leaderboard(standings, baseline))
+        out.print(console.leaderboard(standings, best, baseline))
         if best.mean("log_loss") >= baseline["log_loss"]:
             raise RefusedError(f"{best.name}, the best candidate, is no better than the base rate. It may not go out")
         seen, kept = examples.take(parts.search), examples.take(parts.holdout)
@@ -60,7 +57,8 @@ def run(config: Config, out: Console) -> Outcome:
         holdout: dict[str, Interval] = {}
         if config.split.test == "once":
             with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
-                holdout = judge(config, session, kept, blocks(key[parts.holdout]), standings, reports)
+                shown = [best, *(s for s in standings if s is not best and not s.error)]
+                holdout = judge(config, session, kept, blocks(key[parts.holdout]), shown, reports)
             out.print(console.holdout(holdout))
         folder = None
         with console.step(out, "Package and record") as say, registry.run() as run_id:
@@ -69,16 +67,40 @@ def run(config: Config, out: Console) -> Outcome:
                     "run_id": run_id,
                     "export_off": off,
                     **about,
-                    **story(standings, parts),
+                    **story(best, standings, parts),
                     **bundle.facts(config),
                 }
                 files = bundle.package(config, onnx, seen, holdout, record)
                 folder = store.write(Path(config.paths.models) / config.name, files)
             registry.log(parameters(config, best), tracked(standings, holdout), {"report": reports, "bundle": folder})
+            for kind, tried in (("trial", trials), ("all rows", standings)):
+                for standing in tried:
+                    registry.child(f"{kind}: {standing.name}", flat(standing.settings), figures_of(standing))
             say(str(folder) if folder else "no bundle, because split.test is none")
         if folder:
             store.promote(folder.parent, folder.name)
     return Outcome(standings, holdout, folder)
+
+
+def compare(
+    config: Config, examples: Examples, key: NDArray[Any], folds: list[Fold], out: Console
+) -> tuple[list[Standing], list[Standing]]:
+    """Every trial on a sample of the days, and then the best of each kind on all rows."""
+    data, target, named = examples.data, examples.target, config.candidates.named()
+    with console.step(out, f"Try whether each of {len(named)} candidates can be exported") as say:
+        search.refuse_unfit(data, target, folds, config)
+        say(", ".join(named))
+    with console.step(out, f"Search on {config.search.sample:.0%} of the days") as say:
+        trials = search.trials(config, data, target, folds, blocks(key), say)
+        lost = [trial for trial in trials if trial.error]
+        say(
+            f"{len(trials)} trials"
+            + (f", {len(lost)} lost, the first to {lost[0].name}: {lost[0].error}" if lost else "")
+        )
+    with console.step(out, f"Judge the best of each kind on all rows of {len(folds)} folds") as say:
+        standings = search.standings(config, data, target, folds, search.best_of_each(trials), say)
+        say(f"{min(standings, key=lambda s: s.mean('log_loss')).name} has the lowest log loss")
+    return trials, standings
 
 
 def read(config: Config, reports: Path) -> tuple[Examples, NDArray[Any], dict[str, Any]]:
@@ -128,9 +150,11 @@ def judge(
     )
 
 
-def story(standings: list[Standing], parts: Split) -> dict[str, Any]:
-    """How the choice was made, for the record: the candidates on each fold, best first."""
+def story(best: Standing, standings: list[Standing], parts: Split) -> dict[str, Any]:
+    """How the choice was made, for the record."""
     return {
+        "candidate": best.name,
+        "settings": best.settings.model_dump(),
         "candidates": {
             s.name: {fold: {k: round(v, 6) for k, v in figures.items()} for fold, figures in s.folds.items()}
             for s in standings
@@ -143,7 +167,7 @@ def story(standings: list[Standing], parts: Split) -> dict[str, Any]:
 def parameters(config: Config, best: Standing) -> dict[str, Any]:
     return {
         "candidate": best.name,
-        **{f"{best.name}.{key}": value for key, value in best.settings.model_dump().items()},
+        **{f"{best.name}.{key}": value for key, value in flat(best.settings).items()},
         "seed": config.train.seed,
         "sample": config.data.sample,
         "threshold": config.costs.threshold,
@@ -153,9 +177,26 @@ def parameters(config: Config, best: Standing) -> dict[str, Any]:
 
 def tracked(standings: list[Standing], figures: dict[str, Interval]) -> dict[str, float]:
     """MLflow's names for the figures: folds by candidate, the holdout with the ends of its intervals."""
-    folds = {f"folds.{s.name}.{metric}": s.mean(metric) for s in standings for metric in next(iter(s.folds.values()))}
+    folds = {f"folds.{s.name}.{metric}": value for s in standings for metric, value in figures_of(s).items()}
     ends = {f"holdout.{metric}.{end}": value for metric, f in figures.items() for end, value in f._asdict().items()}
     return {name: value for name, value in {**folds, **ends}.items() if np.isfinite(value)}
+
+
+def figures_of(standing: Standing) -> dict[str, float]:
+    """Means over the folds, those that exist."""
+    if standing.error:
+        return {}
+    means = {metric: standing.mean(metric) for metric in next(iter(standing.folds.values()))}
+    return {metric: value for metric, value in means.items() if np.isfinite(value)}
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """Settings under one level of names; a blend has settings in settings."""
+    values = settings.model_dump()
+    nested = {
+        f"{key}.{inner}": v for key, value in values.items() if isinstance(value, dict) for inner, v in value.items()
+    }
+    return {key: value for key, value in values.items() if not isinstance(value, dict)} | nested
 
 
 @contextmanager
