@@ -36,6 +36,11 @@ features: [colour, shape, size, legs, hour]
 split: {by: time, time: when, holdout: 2 days, folds: 2, fold_length: 1 day}
 candidates: {linear: {}}
 costs: {miss: 3, false_alarm: 1}
+gates:
+  holdout: {roc_auc: {low: 0.6, high: 0.9}, log_loss: {low: 0.3, high: 0.62}, ece: {low: 0, high: 0.05}}
+  base_rate: 0.001
+  slices: {columns: [colour], rows: 100, roc_auc: 0.6}
+  alone: 0.8
 """
 
 

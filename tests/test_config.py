@@ -47,9 +47,9 @@ def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("train: {sed: 3}", r"tiny.yaml:20: train.sed: is not a key here. Did you mean seed\? Known: seed, workers"),
-        ("seeed: 3", r"tiny.yaml:20: seeed: is not a key here. Did you mean train.seed\?"),
-        ("train: {seed: x}", r"tiny.yaml:20: train.seed: Input should be a valid integer; found 'x'"),
+        ("train: {sed: 3}", r"tiny.yaml:25: train.sed: is not a key here. Did you mean seed\? Known: seed, workers"),
+        ("seeed: 3", r"tiny.yaml:25: seeed: is not a key here. Did you mean train.seed\?"),
+        ("train: {seed: x}", r"tiny.yaml:25: train.seed: Input should be a valid integer; found 'x'"),
         ("train: {seed: -1}", r"train.seed: Input should be greater than or equal to 0; found -1"),
         ("data: {max_rejected: 2}", r"data.max_rejected: Input should be less than 1; found 2"),
     ],
@@ -98,6 +98,8 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("split.foldlength=2 days", "Did you mean fold_length?"),
         ("split.by=moon", "does not match any of the expected tags: 'time', 'row'"),
         ("search={kinds: {trees: {trials: 2}}}", "trees is no kind of model"),
+        ("gates.slices.columns=[size]", "size is not a declared category that is known before"),
+        ("gates=null", "gates: Input should be a valid dictionary"),
         ("candidates={}", "name at least one candidate"),
         ("candidates.linear.c=3", "Did you mean C?"),
         ("costs.miss=null", "costs.miss: Input should be a valid number; found None"),

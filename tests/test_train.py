@@ -179,6 +179,12 @@ def breast_cancer(tmp_path: Path) -> Path:
         "split": {"by": "row", "holdout": 0.25, "folds": 3},
         "candidates": {"linear": {}, "boosting": {"min_samples_leaf": 10, "max_iter": 50}},
         "costs": {"miss": 1, "false_alarm": 1},
+        "gates": {
+            "holdout": {"roc_auc": {"low": 0.9, "high": 1}},
+            "base_rate": 0.1,
+            "slices": {"columns": [], "roc_auc": 0.5},
+            "alone": 1.0,
+        },
         "train": {"workers": 1, "resamples": 50},
     }
     path = tmp_path / "cancer.yaml"

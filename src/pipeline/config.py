@@ -88,6 +88,36 @@ class Costs(Frozen):
         return self.false_alarm / (self.false_alarm + self.miss)
 
 
+class Bounds(Frozen):
+    """Below `low` a figure is too bad; above `high` too good to be true, or for a loss the other way round."""
+
+    low: float
+    high: float
+
+
+class AgainstChampion(Frozen):
+    worse: float = Field(0.002, ge=0, description="How much higher the log loss may be.")
+    interval: float = Field(0.9, gt=0, lt=1, description="Of the paired bootstrap that may not lie above 0.")
+
+
+class SliceRule(Frozen):
+    columns: list[str]
+    rows: int = Field(1000, ge=1, description="A smaller slice is not judged.")
+    roc_auc: float = Field(ge=0, le=1, description="The slice's interval has to reach it.")
+
+
+class Gates(Frozen):
+    """What a model has to pass before it may go out. All of it is required, and nothing switches it off."""
+
+    holdout: dict[Literal["roc_auc", "average_precision", "log_loss", "brier", "ece"], Bounds] = Field(min_length=1)
+    base_rate: float = Field(gt=0, description="How far the log loss has to be below the base rate's.")
+    champion: AgainstChampion = AgainstChampion()
+    slices: SliceRule
+    alone: float = Field(gt=0.5, le=1, description="ROC AUC that no feature may reach by itself.")
+    microseconds: float = Field(1000, gt=0, description="Median time of one row in the model.")
+    megabytes: float = Field(20, gt=0, description="Size of the bundle.")
+
+
 class Paths(Frozen):
     models: str = "models"
     reports: str = "reports"
@@ -104,6 +134,7 @@ class Config(Contract):
     candidates: Candidates
     search: Search = Search()
     costs: Costs
+    gates: Gates
     train: Train = Train()
     paths: Paths = Paths()
 
@@ -116,6 +147,15 @@ class Config(Contract):
             if column is None or column.kind != "datetime" or column.nullable:
                 raise ValueError(f"time: {split.time} is not a declared datetime column that is never missing")
         return split
+
+    @field_validator("gates")
+    @classmethod
+    def slices_are_asked_for(cls, gates: Gates, info: ValidationInfo) -> Gates:
+        columns: dict[str, Column] = info.data.get("columns") or {}
+        categories = [name for name, c in columns.items() if c.kind == "category" and c.known == "before"]
+        if wrong := [name for name in gates.slices.columns if columns and name not in categories]:
+            raise ValueError(f"slices.columns: {wrong[0]} is not a declared category that is known before")
+        return gates
 
     @field_validator("search")
     @classmethod

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.evaluate import Interval
+from pipeline.gates import Verdict
 from pipeline.search import Standing
 
 Say = Callable[[str], None]
@@ -52,6 +53,15 @@ def holdout(figures: Mapping[str, Interval]) -> Table:
         table.add_column(heading, justify="left" if heading == "holdout" else "right")
     for metric, figure in figures.items():
         table.add_row(metric, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}")
+    return table
+
+
+def gates(verdicts: list[Verdict]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("gate", "value", "allowed", ""):
+        table.add_column(heading, justify="left" if heading == "gate" else "right")
+    for verdict in verdicts:
+        table.add_row(verdict.gate, verdict.value, verdict.limit, "pass" if verdict.passed else "[red]REFUSED[/red]")
     return table
 
 

@@ -42,13 +42,18 @@ class Ranked(NamedTuple):
 def rank(outcome: NDArray[Any], probability: NDArray[Any], threshold: float) -> Ranked:
     order = np.argsort(-probability, kind="stable")
     y, p = outcome[order].astype(np.float64), probability[order].astype(np.float64)
-    safe = np.clip(p, EPSILON, 1 - EPSILON)
-    loss = -(y * np.log(safe) + (1 - y) * np.log(1 - safe))
+    loss = losses(y, p)
     ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
     starts = np.append(0, ends[:-1] + 1)
     middle = np.repeat((starts + ends) // 2, ends - starts + 1)  # equal probabilities share a bin, whatever their order
     bins = middle * BINS // len(p)
     return Ranked(order, y, p, loss, ends, bins, int(np.count_nonzero(p >= threshold)))
+
+
+def losses(outcome: NDArray[Any], probability: NDArray[Any]) -> Floats:
+    """Log loss of each row."""
+    y, safe = outcome.astype(np.float64), np.clip(probability, EPSILON, 1 - EPSILON)
+    return np.asarray(-(y * np.log(safe) + (1 - y) * np.log(1 - safe)))
 
 
 def metrics(outcome: NDArray[Any], probability: NDArray[Any], threshold: float) -> dict[str, float]:

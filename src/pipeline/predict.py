@@ -97,7 +97,7 @@ def load(place: Path) -> Predictor:
     try:
         predictor = Predictor(folder)
     except Exception as error:
-        raise BundleError(f"{folder}: cannot be read as a bundle: {error}") from error
+        raise BundleError(f"{folder}: cannot be read as a bundle: {' '.join(str(error).split())}") from error
     if folder.name != predictor.version and store.DIGEST.fullmatch(folder.name):
         raise BundleError(f"{folder}: holds the bundle {predictor.version}, not the one that its name says")
     prove(predictor, folder)

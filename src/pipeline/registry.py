@@ -33,13 +33,12 @@ def run() -> Iterator[str]:
         yield started.info.run_id
 
 
-def log(params: Mapping[str, Any], metrics: Mapping[str, float], folders: Mapping[str, Path | None]) -> None:
+def log(params: Mapping[str, Any], metrics: Mapping[str, float], folders: Mapping[str, Path]) -> None:
     """Into the open run: parameters, metrics, and each folder with its files under the given name."""
     mlflow.log_params(dict(params))
     mlflow.log_metrics(dict(metrics))
     for name, folder in folders.items():
-        if folder is not None:
-            mlflow.log_artifacts(str(folder), name)
+        mlflow.log_artifacts(str(folder), name)
 
 
 def child(name: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pipeline import bundle, clean, console, datasets, evaluate, export, model, registry, report, search, store
+from pipeline import bundle, clean, console, datasets, evaluate, export, gates, model, registry, report, search, store
 from pipeline.candidates import Settings
 from pipeline.config import Config
-from pipeline.errors import ConfigError, RefusedError
+from pipeline.errors import BundleError, ConfigError, RefusedError
 from pipeline.evaluate import Interval
-from pipeline.predict import Session
+from pipeline.predict import Session, load
 from pipeline.schema import Examples, tensors
 from pipeline.search import Standing
 from pipeline.split import Fold, Split, blocks, keys, sample, split
@@ -30,7 +30,10 @@ class Outcome(NamedTuple):
 
 
 def run(config: Config, out: Console) -> Outcome:
-    """Read, clean, compare, refit, export, check, judge, package, record, promote."""
+    """Read, clean, search, refit, export, check, judge, ask the gates, package, record, promote.
+
+    Raises RefusedError where a gate refuses: the bundle is there then, and the champion as it was.
+    """
     make_folders(config)
     registry.connect(config.name, config.paths.tracking)
     with working_folder(Path(config.paths.reports), config.name) as reports:
@@ -54,31 +57,35 @@ def run(config: Config, out: Console) -> Outcome:
             session = Session(onnx)
             off = export.refuse_inexact(fitted, session, kept.data, config.train.seed)
             say(f"{len(kept.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
-        holdout: dict[str, Interval] = {}
-        if config.split.test == "once":
-            with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
-                shown = [best, *(s for s in standings if s is not best and not s.error)]
-                holdout = judge(config, session, kept, blocks(key[parts.holdout]), shown, reports)
-            out.print(console.holdout(holdout))
-        folder = None
+        if config.split.test == "none":
+            with console.step(out, "Record"), registry.run():
+                record_run(config, best, trials, standings, {}, {"report": reports})
+            return Outcome(standings, {}, None)
+        with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
+            unit = blocks(key[parts.holdout])
+            said = session(kept.data)
+            holdout = judge(config, kept, said, unit)
+            shown = [best, *(s for s in standings if s is not best and not s.error)]
+            report.draw(reports, kept.target, said, config.costs.threshold, shown)
+        out.print(console.holdout(holdout))
+        record = {"export_off": off, **about, **story(best, standings, parts), **bundle.facts(config)}
+        files = bundle.package(config, onnx, seen, holdout, record)
+        models = Path(config.paths.models) / config.name
+        with console.step(out, "Ask every gate") as say:
+            size = sum(map(len, files.values()))
+            old = champion_says(models, kept, store.digest(files["bundle.json"]))
+            verdicts = gates.verdicts(config, gates.Evidence(seen, kept, unit, said, old, holdout, session, size))
+            refused = [verdict for verdict in verdicts if not verdict.passed]
+            say(f"{len(refused)} of {len(verdicts)} refuse" if refused else f"all {len(verdicts)} pass")
+        out.print(console.gates(verdicts))
         with console.step(out, "Package and record") as say, registry.run() as run_id:
-            if holdout:
-                record = {
-                    "run_id": run_id,
-                    "export_off": off,
-                    **about,
-                    **story(best, standings, parts),
-                    **bundle.facts(config),
-                }
-                files = bundle.package(config, onnx, seen, holdout, record)
-                folder = store.write(Path(config.paths.models) / config.name, files)
-            registry.log(parameters(config, best), tracked(standings, holdout), {"report": reports, "bundle": folder})
-            for kind, tried in (("trial", trials), ("all rows", standings)):
-                for standing in tried:
-                    registry.child(f"{kind}: {standing.name}", flat(standing.settings), figures_of(standing))
-            say(str(folder) if folder else "no bundle, because split.test is none")
-        if folder:
-            store.promote(folder.parent, folder.name)
+            record |= {"run_id": run_id, "gates": [verdict._asdict() for verdict in verdicts]}
+            folder = store.write(models, {**files, "record.json": bundle.as_json(record)})
+            record_run(config, best, trials, standings, holdout, {"report": reports, "bundle": folder})
+            say(str(folder))
+        if refused:
+            raise RefusedError(refusal(refused, folder))
+        store.promote(models, folder.name)
     return Outcome(standings, holdout, folder)
 
 
@@ -128,26 +135,54 @@ def read(config: Config, reports: Path) -> tuple[Examples, NDArray[Any], dict[st
     return Examples(request, data, columns[config.target][kept] == 1), key[kept], about
 
 
-def judge(
-    config: Config,
-    session: Session,
-    kept: Examples,
-    unit: NDArray[np.int64],
-    standings: list[Standing],
-    reports: Path,
-) -> dict[str, Interval]:
-    """The one look at the holdout: figures with intervals, and pictures, from the answers of the exported model."""
+def judge(config: Config, kept: Examples, said: NDArray[Any], unit: NDArray[np.int64]) -> dict[str, Interval]:
+    """The one look at the holdout: figures with intervals from the answers of the exported model."""
     search.refuse_uniform(kept.target, config.target, "the holdout")
-    said, threshold = session(kept.data), config.costs.threshold
-    report.draw(reports, kept.target, said, threshold, standings)
     return evaluate.with_intervals(
         kept.target,
         said,
         unit,
-        threshold=threshold,
+        threshold=config.costs.threshold,
         resamples=config.train.resamples,
         seed=config.train.seed,
     )
+
+
+def champion_says(models: Path, kept: Examples, digest: str) -> NDArray[np.float64] | None:
+    """The present champion's answers on the holdout; None where there is none, or where it is this very model.
+
+    Raises RefusedError where it cannot be asked: what it would have said is not known then.
+    """
+    present = store.champion(models)
+    if present is None or present.name == digest:
+        return None
+    try:
+        return load(present).predict(kept.request)
+    except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
+        raise RefusedError(
+            f"the champion {present.name} cannot be asked about the holdout, so nothing is held against it ({error}). "
+            f"Bring back what it was made with or, to begin without a champion, remove {models / store.POINTER}"
+        ) from error
+
+
+def refusal(refused: list[gates.Verdict], folder: Path) -> str:
+    reasons = "; ".join(f"{verdict.gate}: {verdict.value}, allowed {verdict.limit}" for verdict in refused)
+    return f"this model may not go out. {reasons}. It stays in {folder}; the champion is as it was"
+
+
+def record_run(
+    config: Config,
+    best: Standing,
+    trials: list[Standing],
+    standings: list[Standing],
+    holdout: dict[str, Interval],
+    folders: dict[str, Path],
+) -> None:
+    """Into the open MLflow run: the training's own, and a run below it for every trial and candidate."""
+    registry.log(parameters(config, best), tracked(standings, holdout), folders)
+    for kind, tried in (("trial", trials), ("all rows", standings)):
+        for standing in tried:
+            registry.child(f"{kind}: {standing.name}", flat(standing.settings), figures_of(standing))
 
 
 def story(best: Standing, standings: list[Standing], parts: Split) -> dict[str, Any]:
