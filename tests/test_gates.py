@@ -89,7 +89,7 @@ def test_the_paired_interval_is_that_of_the_difference_over_blocks(tiny_config: 
     target = given.kept.target.astype(float)
     loss = evaluate.losses(target, given.said) - 0.01
     champion = np.where(target == 1, np.exp(-loss), 1 - np.exp(-loss))
-    low, mean, high = paired(given._replace(champion=champion), tiny_config)
+    low, mean, high = paired(given, champion, tiny_config)
     assert (low, mean, high) == pytest.approx((0.01, 0.01, 0.01), abs=1e-4)
 
 

@@ -75,17 +75,15 @@ def beats_champion(config: Config, evidence: Evidence) -> Verdict:
     if evidence.champion is None:
         return Verdict("log loss against the champion", "the first model", "nothing to beat", passed=True)
     rule = config.gates.champion
-    low, worse, high = paired(evidence, config)
+    low, worse, high = paired(evidence, evidence.champion, config)
     passed = worse <= rule.worse and not low > 0
     limit = f"worse by ≤ {rule.worse:g}, interval not above 0"
     return Verdict("log loss against the champion", f"{worse:+.4f} ({low:+.4f} to {high:+.4f})", limit, passed)
 
 
-def paired(evidence: Evidence, config: Config) -> tuple[float, float, float]:
+def paired(evidence: Evidence, champion: Array, config: Config) -> tuple[float, float, float]:
     """Mean difference in log loss, new minus champion, with its interval: both are resampled with the same blocks."""
-    if evidence.champion is None:
-        return 0.0, 0.0, 0.0
-    new, old = (evaluate.losses(evidence.kept.target, said) for said in (evidence.said, evidence.champion))
+    new, old = (evaluate.losses(evidence.kept.target, said) for said in (evidence.said, champion))
     unit = np.unique(evidence.blocks, return_inverse=True)[1]
     rows, difference = np.bincount(unit), np.bincount(unit, new - old)
     count = len(rows)

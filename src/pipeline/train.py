@@ -73,7 +73,7 @@ def run(config: Config, out: Console) -> Outcome:
         models = Path(config.paths.models) / config.name
         with console.step(out, "Ask every gate") as say:
             size = sum(map(len, files.values()))
-            old = champion_says(models, kept, store.digest(files["bundle.json"]))
+            old = champion_says(models, kept, store.digest(files["bundle.json"]), said)
             verdicts = gates.verdicts(config, gates.Evidence(seen, kept, unit, said, old, holdout, session, size))
             refused = [verdict for verdict in verdicts if not verdict.passed]
             say(f"{len(refused)} of {len(verdicts)} refuse" if refused else f"all {len(verdicts)} pass")
@@ -148,14 +148,14 @@ def judge(config: Config, kept: Examples, said: NDArray[Any], unit: NDArray[np.i
     )
 
 
-def champion_says(models: Path, kept: Examples, digest: str) -> NDArray[np.float64] | None:
-    """The present champion's answers on the holdout; None where there is none, or where it is this very model.
+def champion_says(models: Path, kept: Examples, digest: str, said: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The present champion's answers on the holdout: `said` where it is this very model, None where there is none.
 
     Raises RefusedError where it cannot be asked: what it would have said is not known then.
     """
     present = store.champion(models)
     if present is None or present.name == digest:
-        return None
+        return None if present is None else said
     try:
         return load(present).predict(kept.request)
     except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
