@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipeline import evaluate
 from pipeline.search import Standing
 
-INK, ACCENT, QUIET = "#1f2933", "#0f766e", "#b8c2cc"
+INK, ACCENT, QUIET = "#1f2933", "#0f766e", "#9aa7b4"
+MARKERS = "osD^vP"  # the others share a colour, and each has its own mark
 Array = NDArray[Any]
 
 
@@ -48,8 +49,9 @@ def folds(axes: Axes, standings: list[Standing]) -> None:
     names = list(standings[0].folds)
     for place, standing in enumerate(standings):
         figures = [standing.folds[name]["roc_auc"] for name in names]
-        colour = QUIET if place else ACCENT
-        axes.plot(figures, marker="o", color=colour, label=f"{standing.name}, mean {standing.mean('roc_auc'):.3f}")
+        style: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "color": QUIET if place else ACCENT}
+        label = f"{standing.name}, mean {standing.mean('roc_auc'):.3f}"
+        axes.plot(figures, label=label, zorder=2 if place else 3, **style)
     axes.set(title="Each fold judged on rows it has not seen", ylabel="ROC AUC")
     axes.set_xticks(range(len(names)), [name.replace(" to ", "\nto ") for name in names])
     axes.margins(x=0.15, y=0.2)
