@@ -8,7 +8,7 @@ CODE := src serve tests bench docs requirements
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve test lint format bench readme mlflow lock clean
+.PHONY: help train serve promote rollback history test lint format bench readme mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -31,6 +31,15 @@ lint: .venv/.lint ## code style and types
 format: .venv/.lint ## rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+promote: .venv/.train ## make another bundle the champion [VERSION=digest WHY="…"]
+	@$(BIN)/python -m pipeline promote $(CONFIG)
+
+rollback: .venv/.train ## go back to the champion before this one [WHY="…"]
+	@$(BIN)/python -m pipeline rollback $(CONFIG)
+
+history: .venv/.train ## who made what the champion, when and why
+	@$(BIN)/python -m pipeline history $(CONFIG)
 
 bench: .venv/.dev ## measure everything that docs/benchmarks.md states, and write it there
 	$(BIN)/python bench/measure.py

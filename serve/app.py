@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
 from pipeline import predict, schema
+from serve import answers
 from serve.errors import RESPONSES, handle, request_id
 from serve.metrics import CONTENT_TYPE_LATEST, Metrics
 from serve.settings import Settings
@@ -18,28 +19,6 @@ from serve.settings import Settings
 MAX_ROWS = 10_000
 MAX_BODY_BYTES = 16 * 2**20
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
-
-
-class Judgement(BaseModel):
-    probability: float = Field(description="Of the positive outcome, between 0 and 1.", examples=[0.31])
-    label: int = Field(description="1 where the probability is at or above the threshold, else 0.", examples=[1])
-
-
-class Source(BaseModel):
-    threshold: float = Field(description="From this probability on the label is 1.")
-    model: str
-    version: str = Field(description="The digest of the bundle that answered.")
-    request_id: str = Field(description="The caller's `x-request-id`, or a new one.")
-
-
-class Answer(Source, Judgement):
-    """One prediction, and what made it."""
-
-
-class Answers(Source):
-    """Predictions in the order of the rows."""
-
-    predictions: list[Judgement]
 
 
 class Live(BaseModel):
@@ -77,8 +56,10 @@ def create_app(settings: Settings) -> FastAPI:
 
 def add_predictions(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> None:
     contract, golden, threshold = predictor.contract, predictor.golden, predictor.threshold
-    facts = {"threshold": threshold, "model": contract.name, "version": predictor.version}
+    kind = {"unit": contract.columns[contract.target].unit} if threshold is None else {"threshold": threshold}
+    facts = {**kind, "model": contract.name, "version": predictor.version}
     row_model: Any = predictor.row_model
+    Answer, Answers = answers.ESTIMATES if threshold is None else answers.JUDGEMENTS
 
     class Rows(BaseModel):
         model_config = {"extra": "forbid"}
@@ -86,31 +67,31 @@ def add_predictions(app: FastAPI, predictor: predict.Predictor, metrics: Metrics
 
     def judge(rows: list[Any]) -> list[dict[str, Any]]:
         columns = schema.to_columns([vars(row) for row in rows], contract)
-        probabilities = predictor.predict(columns)
+        found = predictor.predict(columns)
         metrics.answered(len(rows), predictor.unseen(columns))
-        return [judgement(p, threshold) for p in probabilities.tolist()]
+        return [predict.told(answer, threshold) for answer in found.tolist()]
 
     def source(request: Request, response: Response) -> dict[str, Any]:
         response.headers["x-request-id"] = request_id(request)
         return {**facts, "request_id": response.headers["x-request-id"]}
 
-    known = judgement(float(golden.probabilities[0]), threshold)
+    known = predict.told(float(golden.answers[0]), threshold)
     one = documented({**known, **facts, "request_id": "a1"})
     many = documented({"predictions": [known], **facts, "request_id": "a1"})
     row_examples = {f"row {n + 1}": {"value": row} for n, row in enumerate(golden.rows[:3])}
     batch_examples = {"rows": {"value": {"rows": golden.rows[:3]}}}
 
-    @app.post("/predict", responses=one, summary=contract.question)
+    @app.post("/predict", response_model=Answer, responses=one, summary=contract.question)
     async def predict_one(
         row: Annotated[row_model, Body(openapi_examples=row_examples)], request: Request, response: Response
-    ) -> Answer:
+    ) -> Any:
         return Answer(**judge([row])[0], **source(request, response))
 
-    @app.post("/predict/batch", responses=many, summary=f"The same for up to {MAX_ROWS:,} rows")
+    @app.post("/predict/batch", response_model=Answers, responses=many, summary=f"The same for up to {MAX_ROWS:,} rows")
     async def predict_batch(
         body: Annotated[Rows, Body(openapi_examples=batch_examples)], request: Request, response: Response
-    ) -> Answers:
-        return Answers(predictions=[Judgement(**each) for each in judge(body.rows)], **source(request, response))
+    ) -> Any:
+        return Answers(predictions=judge(body.rows), **source(request, response))
 
 
 def add_facts(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> None:
@@ -132,11 +113,6 @@ def add_facts(app: FastAPI, predictor: predict.Predictor, metrics: Metrics) -> N
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-def judgement(probability: float, threshold: float) -> dict[str, Any]:
-    told = round(probability, 7)
-    return {"probability": told, "label": int(told >= threshold)}
 
 
 def documented(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:

@@ -33,7 +33,7 @@ def test_the_reference_describes_every_request_column_and_feature(smoke: Smoke) 
     assert set(reference["columns"]["origin"]["values"]) == {"EWR", "JFK", "LGA"}
     assert 0 < reference["columns"]["pressure"]["missing"] < 0.3
     assert len(reference["columns"]["temp"]["quantiles"]) == len(reference["quantiles"])
-    assert reference["positive"] == pytest.approx(reference["predictions"]["mean"], abs=0.02)
+    assert reference["target"]["mean"] == pytest.approx(reference["predictions"]["mean"], abs=0.02)
 
 
 def test_background_rows_are_request_rows(smoke: Smoke) -> None:

@@ -1,11 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
 from pipeline.config import Config, Duration, TimeSplit, load
 from pipeline.errors import ConfigError
+from pipeline.evaluate import metrics
+from pipeline.limits import FIGURES
 
 
 def test_the_default_config_resolves_to_forward_chaining_with_a_threshold_of_one_quarter() -> None:
@@ -47,9 +50,9 @@ def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("train: {sed: 3}", r"tiny.yaml:25: train.sed: is not a key here. Did you mean seed\? Known: seed, workers"),
-        ("seeed: 3", r"tiny.yaml:25: seeed: is not a key here. Did you mean train.seed\?"),
-        ("train: {seed: x}", r"tiny.yaml:25: train.seed: Input should be a valid integer; found 'x'"),
+        ("train: {sed: 3}", r"tiny.yaml:26: train.sed: is not a key here. Did you mean seed\? Known: seed, workers"),
+        ("seeed: 3", r"tiny.yaml:26: seeed: is not a key here. Did you mean train.seed\?"),
+        ("train: {seed: x}", r"tiny.yaml:26: train.seed: Input should be a valid integer; found 'x'"),
         ("train: {seed: -1}", r"train.seed: Input should be greater than or equal to 0; found -1"),
         ("data: {max_rejected: 2}", r"data.max_rejected: Input should be less than 1; found 2"),
     ],
@@ -67,7 +70,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("features=[colours]", "colours is not a declared column"),
         ("features=[size, size]", "listed twice: size"),
         ("features=[when]", "when is a date and time: derive a category or a number from it"),
-        ("target=size", "target size has to be a boolean that is known after"),
+        ("target=size", "target size of a classification has to be a boolean that is known after"),
         ("columns.good.nullable=true", "the target good cannot be nullable"),
         (
             "columns.hour={kind: integer, known: before, meaning: Hour, derived_from: [minute]}",
@@ -96,9 +99,24 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("split.time=size", "size is not a declared datetime column"),
         ("split.holdout=2 monts", "should be a number and a unit, such as 2 months, 3 weeks or 14 days"),
         ("split.foldlength=2 days", "Did you mean fold_length?"),
-        ("split.by=moon", "does not match any of the expected tags: 'time', 'row'"),
+        ("split.by=moon", "does not match any of the expected tags: 'time', 'group', 'row'"),
         ("search={kinds: {trees: {trials: 2}}}", "trees is no kind of model"),
-        ("gates.slices.columns=[size]", "size is not a declared category that is known before"),
+        ("gates.slices.columns=[size]", "size is not a category that a caller sends"),
+        (
+            "gates.holdout.mae={low: 1, high: 2}",
+            "holdout: mae is no figure of a classification. Known: log_loss, roc_auc",
+        ),
+        ("gates.slices.figures.r2={low: 0, high: 1}", "slices.figures: r2 is no figure of a classification"),
+        ("gates.holdout.ece={low: 0.1, high: 0}", "low 0.1 is not below high 0"),
+        ("gates.exact=0.1", "Input should be less than or equal to 0.0001"),
+        ("gates.champion=null", "gates.champion: Input should be"),
+        ("data.key=[size]", "key: size is not a declared column of the data that is never missing"),
+        ("data.key=[hour]", "key: hour is not a declared column of the data"),
+        ("split={by: group, group: size, holdout: 0.2}", "group: size is not a declared category or integer"),
+        ("split={by: group, group: moon, holdout: 0.2}", "group: moon is not a declared category or integer"),
+        ("train.clip={low: 0, high: 1}", "clip: is for a regression"),
+        ("costs=null", "are missing: what a miss costs against a false alarm decides the threshold"),
+        ("task=regression", "the target good of a regression has to be a number or an integer"),
         ("gates=null", "gates: Input should be a valid dictionary"),
         ("candidates={}", "name at least one candidate"),
         ("candidates.linear.c=3", "Did you mean C?"),
@@ -148,3 +166,22 @@ def test_a_file_that_is_not_text_is_told_so(tmp_path: Path) -> None:
 
 def test_the_json_schema_of_a_config_describes_every_section() -> None:
     assert set(json.loads(json.dumps(Config.model_json_schema()))["properties"]) == set(Config.model_fields)
+
+
+def test_null_in_a_file_removes_what_the_file_below_says(tiny: Path, tmp_path: Path) -> None:
+    over = tmp_path / "over.yaml"
+    over.write_text(
+        "extends: tiny.yaml\ntask: regression\ntarget: later\ncosts: null\n"
+        "gates: {holdout: {roc_auc: null, log_loss: null, ece: null, mae: {low: 0, high: 1}}, "
+        "slices: {figures: {roc_auc: null}}}\n"
+    )
+    config = load(over)
+    assert (list(config.gates.holdout), config.gates.slices.figures, config.threshold) == (["mae"], {}, None)
+    with pytest.raises(ConfigError, match="costs: are for a classification"):
+        load(over, ["costs={miss: 1, false_alarm: 1}"])
+
+
+def test_figures_that_the_config_knows_are_the_ones_that_are_measured() -> None:
+    outcome = np.array([True, False, True])
+    assert set(FIGURES["classification"]) == set(metrics(outcome, np.array([0.2, 0.4, 0.6]), 0.5))
+    assert set(FIGURES["regression"]) == set(metrics(outcome.astype(float), np.zeros(3), None))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from pipeline.evaluate import Interval, calibration, metrics, rank, rounded, weighted, with_intervals
+from pipeline.evaluate import Bootstrap, Interval, by_tenth, figures, metrics, paired, rounded, slices, with_intervals
 
 RNG = np.random.default_rng(0)
 PROBABILITY = np.round(RNG.random(500), 2)  # two digits, so that many are equal
@@ -28,9 +28,8 @@ OUTCOME = RNG.random(500) < PROBABILITY
 )
 def test_each_figure_is_scikit_learns_with_ties_and_with_weights(name: str, theirs: Callable[..., float]) -> None:
     weight = np.random.default_rng(1).integers(0, 4, 500)
-    ranked = rank(OUTCOME, PROBABILITY, 0.25)
     assert metrics(OUTCOME, PROBABILITY, 0.25)[name] == pytest.approx(theirs(OUTCOME, PROBABILITY, None), abs=1e-12)
-    ours = weighted(ranked, weight[ranked.order].astype(float))[name]
+    ours = figures(OUTCOME, PROBABILITY, 0.25)(weight.astype(float))[name]
     assert ours == pytest.approx(theirs(OUTCOME, PROBABILITY, weight), abs=1e-12)
 
 
@@ -52,12 +51,12 @@ def test_the_interval_of_the_calibration_error_holds_it() -> None:
     for _ in range(20):
         probability = rng.random(300)
         outcome = rng.random(300) < probability
-        figure = with_intervals(outcome, probability, np.arange(300), threshold=0.5, resamples=100, seed=0)["ece"]
+        figure = with_intervals(outcome, probability, np.arange(300), Bootstrap(0.5, 100, 0))["ece"]
         assert figure.low <= figure.value <= figure.high
 
 
 def test_calibration_curve_goes_from_the_lowest_tenth_to_the_highest() -> None:
-    expected, observed = calibration(OUTCOME, PROBABILITY)
+    expected, observed = by_tenth(OUTCOME, PROBABILITY)
     assert (np.diff(expected) > 0).all()
     assert observed[0] < observed[-1]
 
@@ -77,9 +76,9 @@ def test_an_interval_over_days_is_wider_than_one_over_rows_where_days_differ() -
     day = np.repeat(np.arange(30), 50)
     outcome = rng.random(1500) < np.repeat(rng.random(30), 50)
     probability = np.full(1500, 0.1)
-    settings = {"threshold": 0.5, "resamples": 200, "seed": 0}
-    by_day = with_intervals(outcome, probability, day, **settings)["brier"]
-    by_row = with_intervals(outcome, probability, np.arange(1500), **settings)["brier"]
+    plan = Bootstrap(0.5, 200, 0)
+    by_day = with_intervals(outcome, probability, day, plan)["brier"]
+    by_row = with_intervals(outcome, probability, np.arange(1500), plan)["brier"]
     assert by_day.high - by_day.low > 1.5 * (by_row.high - by_row.low)
     assert by_day.low < by_day.value < by_day.high
     assert by_day.value == by_row.value
@@ -87,8 +86,7 @@ def test_an_interval_over_days_is_wider_than_one_over_rows_where_days_differ() -
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     first, second = (
-        with_intervals(OUTCOME, PROBABILITY, np.arange(500) // 50, threshold=0.5, resamples=50, seed=3)
-        for _ in range(2)
+        with_intervals(OUTCOME, PROBABILITY, np.arange(500) // 50, Bootstrap(0.5, 50, 3)) for _ in range(2)
     )
     assert first == second
 
@@ -97,3 +95,66 @@ def test_a_figure_that_does_not_exist_is_null_in_a_file() -> None:
     nan = float("nan")
     assert rounded({"precision": Interval(nan, nan, nan)}) == {"precision": {"value": None, "low": None, "high": None}}
     assert rounded({"auc": Interval(0.12345678, 0, 1)})["auc"]["value"] == 0.123457
+
+
+def test_the_paired_interval_is_that_of_the_difference_over_blocks() -> None:
+    """Worse by the same on every row: the difference has no spread, however much the losses themselves have."""
+    loss = -np.log(np.where(OUTCOME, PROBABILITY, 1 - PROBABILITY).clip(0.02, 0.98))
+    new, old = (np.where(OUTCOME, np.exp(-each), 1 - np.exp(-each)) for each in (loss + 0.01, loss))
+    found = paired(OUTCOME, new, old, np.arange(500) // 10, Bootstrap(0.25, 100, 0), 0.9)
+    assert found["log_loss"] == pytest.approx((0.01, 0.01, 0.01), abs=1e-9)
+    assert found["roc_auc"].low <= found["roc_auc"].value <= found["roc_auc"].high
+
+
+def test_a_model_against_itself_differs_by_nothing() -> None:
+    found = paired(OUTCOME, PROBABILITY, PROBABILITY, np.arange(500), Bootstrap(0.25, 20, 0), 0.9)
+    assert found == {"log_loss": (0, 0, 0), "roc_auc": (0, 0, 0)}
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+MINUTES = np.array([10.0, -5.0, 30.0, 0.0])
+ESTIMATE = np.array([12.0, -5.0, 20.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("mae", reference.mean_absolute_error),
+        ("rmse", reference.root_mean_squared_error),
+        ("r2", reference.r2_score),
+        ("bias", lambda y, said, sample_weight: np.average(said - y, weights=sample_weight)),
+    ],
+)
+def test_each_figure_of_numbers_is_scikit_learns_also_with_weights(name: str, theirs: Callable[..., float]) -> None:
+    weight = np.array([1.0, 2.0, 0.0, 3.0])
+    assert metrics(MINUTES, ESTIMATE, None)[name] == pytest.approx(theirs(MINUTES, ESTIMATE, sample_weight=np.ones(4)))
+    ours = figures(MINUTES, ESTIMATE, None)(weight)[name]
+    assert ours == pytest.approx(theirs(MINUTES, ESTIMATE, sample_weight=weight))
+
+
+def test_outcomes_that_are_all_the_same_have_no_explained_share() -> None:
+    assert np.isnan(metrics(np.ones(3), np.array([1.0, 2.0, 3.0]), None)["r2"])
+
+
+def test_intervals_of_numbers_may_go_below_zero_where_the_figure_can() -> None:
+    rng = np.random.default_rng(0)
+    outcome = rng.normal(size=300)
+    found = with_intervals(outcome, np.zeros(300), np.arange(300), Bootstrap(None, 100, 0))
+    assert found["bias"].low < 0 < found["bias"].high
+    assert 0 < found["mae"].low < found["mae"].value < found["mae"].high
+
+
+def test_numbers_are_compared_by_their_absolute_errors() -> None:
+    found = paired(MINUTES, ESTIMATE, ESTIMATE + 1, np.arange(4), Bootstrap(None, 50, 0), 0.9)
+    assert found["mae"].value == pytest.approx(4.0 - 4.5)
+
+
+def test_slices_are_the_values_with_enough_rows_and_both_outcomes() -> None:
+    colour = np.array(["red"] * 6 + ["blue"] * 3 + ["green"] * 6)
+    outcome = np.array([True, False] * 3 + [True, False, True] + [True] * 6)
+    found = slices({"colour": colour}, ["colour"], 5, outcome, np.full(15, 0.5), np.arange(15), Bootstrap(0.5, 20, 0))
+    assert [(part.column, part.value, part.rows) for part in found] == [("colour", "red", 6)]
+    assert found[0].figures["log_loss"].value == pytest.approx(np.log(2))
+    found = slices({"colour": colour}, ["colour"], 5, np.ones(15), np.zeros(15), np.arange(15), Bootstrap(None, 20, 0))
+    assert [part.value for part in found] == ["green", "red"]

@@ -8,19 +8,21 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
-from test_model import KINDS, examples
+from test_model import KINDS, examples, numbers
 
 from pipeline.candidates import Boosting, Settings
 from pipeline.config import Train
 from pipeline.errors import RefusedError
-from pipeline.export import refuse_inexact, to_onnx, with_float32_thresholds
-from pipeline.model import as_frame, fit, probabilities
+from pipeline.export import off, refuse_inexact, to_onnx, with_float32_thresholds
+from pipeline.model import answers, as_frame, fit
 from pipeline.predict import Session
 from pipeline.schema import Tensors
 
 
-def check(fitted: Pipeline, data: Tensors) -> float:
-    return refuse_inexact(fitted, Session(to_onnx(fitted, data, "test")), data, seed=0)
+def check(fitted: Pipeline, data: Tensors, spread: float = 1.0) -> float:
+    session = Session(to_onnx(fitted, data, "test"))
+    refuse_inexact(fitted, session, data, spread, limit=1e-5, seed=0)
+    return off(fitted, session, data, spread, seed=0)
 
 
 @pytest.mark.parametrize("settings", KINDS)
@@ -30,10 +32,16 @@ def test_our_candidates_export_exactly(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("settings", KINDS)
+def test_our_candidates_for_numbers_export_exactly(settings: Settings) -> None:
+    data, target = numbers(2000)
+    assert check(fit(settings, data, target, Train(rare=1)), data, target.std()) <= 1e-5
+
+
+@pytest.mark.parametrize("settings", KINDS)
 def test_data_without_categories_exports_with_one_input(settings: Settings) -> None:
     data, target = examples(500)
-    numbers = Tensors(np.empty((500, 0), dtype=object), data.numbers)
-    assert check(fit(settings, numbers, target, Train(rare=1)), numbers) <= 1e-5
+    bare = Tensors(np.empty((500, 0), dtype=object), data.numbers)
+    assert check(fit(settings, bare, target, Train(rare=1)), bare) <= 1e-5
 
 
 def test_boosting_with_native_categories_converts_and_is_refused() -> None:
@@ -77,7 +85,7 @@ def test_lowered_thresholds_are_float32_and_change_no_answer() -> None:
         for tree in iteration:
             thresholds = tree.nodes["num_threshold"]
             assert (thresholds == thresholds.astype(np.float32)).all()
-    assert (probabilities(lowered, data) == probabilities(fitted, data)).all()
+    assert (answers(lowered, data) == answers(fitted, data)).all()
 
 
 def test_neighbouring_float32_values_stay_on_their_sides_of_a_threshold() -> None:
@@ -88,7 +96,7 @@ def test_neighbouring_float32_values_stay_on_their_sides_of_a_threshold() -> Non
     target = np.arange(len(values)) // 20 % 2 == 1
     settings = Boosting(min_samples_leaf=1, l2_regularization=0, max_features=1.0, max_iter=50, learning_rate=0.3)
     fitted = fit(settings, data, target, Train())
-    assert (probabilities(with_float32_thresholds(fitted), data) == probabilities(fitted, data)).all()
+    assert (answers(with_float32_thresholds(fitted), data) == answers(fitted, data)).all()
     assert check(fitted, data) <= 1e-5
 
 

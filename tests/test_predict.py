@@ -30,7 +30,7 @@ def resealed(folder: Path, name: str, content: bytes) -> Path:
 
 def test_a_copied_bundle_answers_as_the_original(smoke: Smoke, copy: Path) -> None:
     golden = predict.load(smoke.bundle).golden
-    assert (predict.load(copy).predict(golden.columns) == golden.probabilities).all()
+    assert (predict.load(copy).predict(golden.columns) == golden.answers).all()
 
 
 def test_golden_rows_hold_full_rows_rows_with_nothing_optional_and_categories_never_seen(smoke: Smoke) -> None:
@@ -52,7 +52,7 @@ def test_one_changed_byte_is_refused_with_the_name_of_the_file(copy: Path, name:
 
 def test_golden_rows_with_other_answers_are_refused_even_if_every_hash_fits(copy: Path) -> None:
     golden = json.loads((copy / "golden.json").read_text())
-    golden["probabilities"][3] += 0.001
+    golden["answers"][3] += 0.001
     changed = resealed(copy, "golden.json", json.dumps(golden).encode())
     with pytest.raises(BundleError, match=r"1 of 64 golden rows get another answer .*off by up to 0.001"):
         predict.load(changed)
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_what_it_should_be_is_refused_without_a_traceback(cop
 def test_another_model_under_the_old_manifest_is_refused_even_if_the_sums_fit(copy: Path) -> None:
     """Model and golden rows exchanged together agree with each other; the name they go by is another's."""
     golden = json.loads((copy / "golden.json").read_text())
-    golden["probabilities"][0] += 1e-7
+    golden["answers"][0] += 1e-7
     files = {path.name: path.read_bytes() for path in copy.iterdir() if path.name != store.SUMS}
     shutil.rmtree(copy)
     changed = store.write(copy.parent, {**files, "golden.json": json.dumps(golden).encode()})
@@ -114,7 +114,7 @@ def test_another_model_under_the_old_manifest_is_refused_even_if_the_sums_fit(co
         ("bundle.json", '"metrics"', '"version": "other", "metrics"'),
         ("bundle.json", '"minimum": 20.0', '"minimum": NaN'),
         ("record.json", '"dataset_module"', '"other"'),
-        ("golden.json", '"probabilities": [', '"probabilities": [0.5, '),
+        ("golden.json", '"answers": [', '"answers": [0.5, '),
     ],
 )
 def test_a_bundle_that_says_what_cannot_be_is_refused_without_a_traceback(

@@ -3,7 +3,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from pipeline.config import Config
-from pipeline.schema import Contract, as_array, request_model, tensors, to_columns
+from pipeline.request import request_model
+from pipeline.schema import Contract, as_array, tensors, to_columns
 
 ROW = {"colour": "red", "shape": "round", "legs": 4, "when": "2013-07-01T17:30", "size": 2.5}
 

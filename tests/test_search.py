@@ -107,23 +107,41 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
     monkeypatch.setattr(model, "fit", fit)
     judged = trials(config, data, target, FOLDS, UNIT, quiet)
     assert {s.error for s in judged if s.name == "linear"} == {"MemoryError: too large"}
-    assert [name for name, _ in best_of_each(judged)] == ["boosting"]
+    assert [name for name, _ in best_of_each(judged, "log_loss")] == ["boosting"]
+    with pytest.raises(DataError, match="every trial failed, the first of linear with: MemoryError: too large"):
+        best_of_each([s for s in judged if s.name == "linear"], config.loss)
     with pytest.raises(DataError, match="every candidate failed, linear with: MemoryError: too large"):
-        choose([s for s in judged if s.name == "linear"])
+        choose([s for s in judged if s.name == "linear"], "log_loss")
+
+
+def test_a_sample_that_leaves_a_fold_without_rows_is_refused(config: Config) -> None:
+    data, target = examples()
+    few = config.model_copy(update={"search": Search(sample=0.01)})
+    with pytest.raises(DataError, match=r"search.sample 0.01 leaves fold second without rows to train or judge on"):
+        trials(few, data, target, [Fold("second", ROWS[:300], ROWS[300:310])], UNIT, quiet)
 
 
 def test_the_best_settings_of_each_kind_go_on_to_all_rows() -> None:
     good, bad = (standing("tree", loss)._replace(settings=Tree(max_depth=d)) for loss, d in ((0.4, 3), (0.5, 9)))
-    assert best_of_each([bad, good, standing("linear", 0.6)]) == [("tree", Tree(max_depth=3)), ("linear", Linear())]
+    assert best_of_each([bad, good, standing("linear", 0.6)], "log_loss") == [
+        ("tree", Tree(max_depth=3)),
+        ("linear", Linear()),
+    ]
 
 
 def test_the_lowest_mean_wins_where_it_wins_on_every_fold() -> None:
-    assert choose([standing("linear", 0.53, 0.55, 0.43), standing("boosting", 0.50, 0.52, 0.40)]).name == "boosting"
+    assert (
+        choose([standing("linear", 0.53, 0.55, 0.43), standing("boosting", 0.50, 0.52, 0.40)], "log_loss").name
+        == "boosting"
+    )
 
 
 def test_within_one_standard_error_of_the_best_the_simplest_wins() -> None:
     """Better by 0.02 on one fold, worse by 0.01 on the next: the mean difference is less than its error."""
-    assert choose([standing("linear", 0.52, 0.50, 0.45), standing("boosting", 0.50, 0.51, 0.45)]).name == "linear"
+    assert (
+        choose([standing("linear", 0.52, 0.50, 0.45), standing("boosting", 0.50, 0.51, 0.45)], "log_loss").name
+        == "linear"
+    )
 
 
 def test_a_fold_that_has_one_outcome_only_is_refused(config: Config) -> None:

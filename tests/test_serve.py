@@ -17,7 +17,8 @@ from conftest import ROOT, Smoke, serving
 from fastapi.testclient import TestClient
 
 from pipeline import predict, store
-from serve.app import create_app, judgement
+from pipeline.predict import told
+from serve.app import create_app
 from serve.settings import Settings
 
 REQUIRED = {
@@ -49,7 +50,7 @@ def test_one_row_and_a_batch_give_the_trained_models_own_answers(server: httpx2.
     rows = golden_rows(smoke)
     single = [server.post("/predict", json=row).raise_for_status().json()["probability"] for row in rows]
     batch = server.post("/predict/batch", json={"rows": rows}).raise_for_status().json()["predictions"]
-    assert single == pytest.approx(golden.probabilities[:48].tolist(), abs=1e-6)
+    assert single == pytest.approx(golden.answers[:48].tolist(), abs=1e-6)
     assert [each["probability"] for each in batch] == single
 
 
@@ -146,8 +147,8 @@ def test_a_body_over_the_limit_is_not_read(server: httpx2.Client) -> None:
 
 
 def test_the_label_follows_from_the_probability_that_is_told() -> None:
-    assert judgement(0.24999998, 0.25) == {"probability": 0.25, "label": 1}
-    assert judgement(0.2499999, 0.25) == {"probability": 0.2499999, "label": 0}
+    assert told(0.24999998, 0.25) == {"probability": 0.25, "label": 1}
+    assert told(0.2499999, 0.25) == {"probability": 0.2499999, "label": 0}
 
 
 def test_an_unknown_key_beside_the_rows_is_refused(server: httpx2.Client) -> None:

@@ -3,9 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.config import Config, Duration, RowSplit, TimeSplit
+from pipeline.config import Config, Data, Duration, GroupSplit, RowSplit, TimeSplit
 from pipeline.errors import DataError
-from pipeline.split import blocks, by_row, keys, sample, split
+from pipeline.split import blocks, by_hash, keys, row_keys, sample, split
 
 YEAR = np.arange("2013-01-01T05:00", "2014-01-01T05:00", 12, dtype="datetime64[h]").astype("datetime64[s]")
 
@@ -51,7 +51,7 @@ def test_a_window_without_rows_is_refused() -> None:
 def test_a_row_stays_in_its_part_when_others_come() -> None:
     hashes = np.random.default_rng(0).integers(0, 2**63, 1000, dtype=np.uint64) * np.uint64(2)
     rows = RowSplit(by="row", holdout=0.25, folds=4)
-    few, many = by_row(hashes[:500], rows), by_row(hashes, rows)
+    few, many = by_hash(hashes[:500], rows), by_hash(hashes, rows)
     assert set(few.holdout) == {n for n in many.holdout if n < 500}
     assert len(many.holdout) == pytest.approx(250, abs=50)
     assert sorted(np.concatenate([fold.valid for fold in many.folds])) == sorted(many.search)
@@ -65,10 +65,48 @@ def test_too_few_rows_for_a_holdout_are_refused() -> None:
         split(half, RowSplit(by="row", holdout=0.1, folds=2))
 
 
-def test_the_label_has_no_say_in_where_a_row_belongs(tiny_config: Config) -> None:
-    columns = {name: np.array(["a", "b"], dtype=object) for name in tiny_config.request}
-    changed = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.5)})
-    assert (keys({**columns, "good": [0, 1]}, changed) == keys({**columns, "good": [1, 0]}, changed)).all()
+COLUMNS = {
+    "colour": np.array(["red", "blue", "red"], dtype=object),
+    "shape": np.array(["round", "round", "round"], dtype=object),
+    "size": np.array([1.0, np.nan, 1.0]),
+    "legs": np.array([4.0, 4.0, 4.0]),
+    "when": YEAR[:3],
+    "later": np.zeros(3),
+    "good": np.array([0.0, 1.0, 1.0]),
+}
+
+
+def test_a_rows_key_is_what_is_known_before_whatever_the_label_and_the_choice_of_features(tiny_config: Config) -> None:
+    by_rows = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.5)})
+    fewer = by_rows.model_copy(update={"features": ["colour"]})
+    key = keys(COLUMNS, by_rows)
+    assert len(set(key)) == 3
+    assert (key == keys({**COLUMNS, "good": 1 - COLUMNS["good"], "later": np.ones(3)}, fewer)).all()
+    assert (key == row_keys(COLUMNS, by_rows)).all()
+
+
+def test_a_declared_key_alone_decides_where_a_row_belongs(tiny_config: Config) -> None:
+    named = tiny_config.model_copy(
+        update={"split": RowSplit(by="row", holdout=0.5), "data": Data(key=["colour", "legs"])}
+    )
+    first, second, third = keys(COLUMNS, named)
+    assert first == third != second
+
+
+def test_rows_of_a_group_stay_together_and_are_drawn_together(tiny_config: Config) -> None:
+    rng = np.random.default_rng(0)
+    columns = {**COLUMNS, "colour": rng.choice([f"patient {n}" for n in range(60)], 600).astype(object)}
+    plan = GroupSplit(by="group", group="colour", holdout=0.25, folds=3)
+    key = keys(columns, tiny_config.model_copy(update={"split": plan}))
+    parts = split(key, plan)
+    assert parts.holdout_name == "25% of the groups"
+    for one, other in [(parts.search, parts.holdout), *((fold.train, fold.valid) for fold in parts.folds)]:
+        assert not set(columns["colour"][one]) & set(columns["colour"][other])
+    assert len(np.unique(blocks(key))) == 60
+
+
+def test_identical_rows_are_drawn_together() -> None:
+    assert len(np.unique(blocks(np.array([7, 7, 2**63 + 1], dtype=np.uint64)))) == 2
 
 
 def test_a_sample_takes_whole_days_and_keeps_the_first_and_the_last() -> None:

@@ -27,11 +27,13 @@ def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
 
 
-def test_the_same_bundle_again_is_left_as_it_is(tmp_path: Path) -> None:
-    first = store.write(tmp_path, {**FILES, "record.json": b"first"})
-    second = store.write(tmp_path, {**FILES, "record.json": b"second"})
-    assert first == second
-    assert (first / "record.json").read_bytes() == b"first"
+def test_the_champion_written_again_is_left_as_it_is_and_any_other_gets_the_newer_record(tmp_path: Path) -> None:
+    folders = [store.write(tmp_path, {**FILES, "record.json": content}) for content in (b"first", b"second")]
+    assert folders[0] == folders[1]
+    assert (folders[0] / "record.json").read_bytes() == b"second"
+    store.point(tmp_path, folders[0].name)
+    store.write(tmp_path, {**FILES, "record.json": b"third"})
+    assert (folders[0] / "record.json").read_bytes() == b"second"
 
 
 def test_a_damaged_bundle_is_written_anew(tmp_path: Path) -> None:
@@ -84,9 +86,9 @@ def test_a_place_that_is_no_folder_is_told_so(tmp_path: Path) -> None:
 
 def test_promotion_moves_the_pointer_and_nothing_else(tmp_path: Path) -> None:
     old, new = (store.write(tmp_path, {**FILES, "bundle.json": content}) for content in (b"old", b"new"))
-    store.promote(tmp_path, old.name)
+    store.point(tmp_path, old.name)
     assert store.resolve(tmp_path) == old
-    store.promote(tmp_path, new.name)
+    store.point(tmp_path, new.name)
     assert store.resolve(tmp_path) == new
     assert (tmp_path / "champion").read_text() == f"{new.name}\n"
 
@@ -104,7 +106,7 @@ def test_a_store_without_a_champion_says_what_to_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pointer", ["", "0123456789abcdef", "../../etc", "champion"])
 def test_a_pointer_to_no_bundle_is_refused(tmp_path: Path, pointer: str) -> None:
     (tmp_path / "champion").write_text(pointer)
-    with pytest.raises(BundleError, match="which is no bundle beside it"):
+    with pytest.raises(BundleError, match="which is no bundle"):
         store.resolve(tmp_path)
 
 
@@ -117,7 +119,7 @@ print("ready", flush=True)
 while True:
     n += 1
     files = {"bundle.json": str(n).encode(), **{f"part{m}": bytes(2000) for m in range(20)}}
-    store.promote(target, store.write(target, files).name)
+    store.point(target, store.write(target, files).name)
 """
 
 

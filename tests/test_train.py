@@ -17,6 +17,7 @@ from sklearn.datasets import load_breast_cancer
 from pipeline import bundle, clean, datasets, predict, schema, split, store
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError, RefusedError
+from pipeline.request import request_model
 from pipeline.train import run, working_folder
 
 
@@ -86,7 +87,7 @@ def test_without_the_holdout_nothing_is_packaged(tmp_path: Path) -> None:
     overrides = [*in_folder(tmp_path), "split.test=none", "candidates.linear=null"]
     outcome = run(load(ROOT / "configs" / "smoke.yaml", overrides), Console(quiet=True))
     assert (outcome.bundle, outcome.holdout) == (None, {})
-    assert not list((tmp_path / "models/smoke").iterdir())
+    assert [path.name for path in (tmp_path / "models/smoke").iterdir()] == [".lock"]
     assert not (tmp_path / "reports" / "smoke" / "roc.png").exists()
 
 
@@ -98,7 +99,7 @@ def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_t
     frame = clean.clean(dataset.load(None, config.columns).frame.iloc[::40_000], config.contract).frame
     trained = {name: clean.frame_to_columns(frame, config.contract)[name] for name in config.request}
     sent = json.loads(json.dumps(predict.rows(bundle.plain(trained, config.contract))))
-    model = schema.request_model(config.contract)
+    model = request_model(config.contract)
     served = schema.to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)
     one_by_one = [schema.to_columns([row], config.contract) for row in sent]
     ours = schema.tensors(dataset.derive(trained), config.contract)
@@ -181,8 +182,9 @@ def breast_cancer(tmp_path: Path) -> Path:
         "costs": {"miss": 1, "false_alarm": 1},
         "gates": {
             "holdout": {"roc_auc": {"low": 0.9, "high": 1}},
-            "base_rate": 0.1,
-            "slices": {"columns": [], "roc_auc": 0.5},
+            "baseline": 0.1,
+            "champion": {"worse": 0.01},
+            "slices": {"columns": [], "figures": {}},
             "alone": 1.0,
         },
         "train": {"workers": 1, "resamples": 50},
@@ -255,7 +257,7 @@ def test_a_derived_feature_that_the_dataset_does_not_make_is_refused(breast_canc
 def test_a_sampled_training_uses_whole_days(smoke: Smoke) -> None:
     from pipeline.train import read
 
-    examples, key, _ = read(smoke.config, smoke.folder)
-    days = split.blocks(key)
+    rows = read(smoke.config, smoke.folder)
+    days = split.blocks(rows.key)
     assert len(np.unique(days)) == pytest.approx(37, abs=2)
-    assert len(examples.target) == len(days)
+    assert len(rows.examples.target) == len(days)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.errors import PipelineError
+from pipeline.errors import ConfigError, PipelineError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -26,6 +26,10 @@ ConfigPath = Annotated[Path, typer.Argument(help="The YAML file that declares th
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as train.seed=3.")
 ]
+Version = Annotated[
+    str | None, typer.Option(help="The digest of the bundle; the challenger where none is named.", envvar="VERSION")
+]
+Why = Annotated[str | None, typer.Option(help="The reason, for the record; asked for where missing.", envvar="WHY")]
 DEFAULT = Path("configs/flights.yaml")
 
 
@@ -51,6 +55,8 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
     if outcome.bundle is None:
         out.print("\nNothing was packaged. Train without split.test=none to open the holdout and promote.")
         return
+    if not outcome.news:
+        out.print("\nNothing new: this model is the champion already.")
     out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:")
     place = Path(config.paths.models) / config.name
     model = "" if config.name == "flights" else f" MODEL={config.name}"
@@ -64,6 +70,60 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
             f"make mlflow{chosen}": "look at this run and the ones before it",
         },
     )
+
+
+@app.command()
+def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Version = None, why: Why = None) -> None:  # noqa: B006 -- reason: as above
+    """Make another bundle the champion, if its gates let it out."""
+    from pipeline import promotion
+
+    config = standing(path, overrides)
+    present = promotion.champion(config)
+    chosen = version or promotion.challenger(config)
+    if chosen == present:
+        print(f"Nothing to do: {chosen} is the champion of {config.name} already.")
+        return
+    print(promotion.told(promotion.promote(config, chosen, instead_of=present, why=reason(why))))
+
+
+@app.command()
+def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = None) -> None:  # noqa: B006 -- reason: as above
+    """Make the champion before the present one the champion again."""
+    from pipeline import promotion
+
+    config = standing(path, overrides)
+    present, before = promotion.champion(config), promotion.previous(config)
+    print(promotion.told(promotion.promote(config, before, instead_of=present, why=reason(why), what="rollback")))
+
+
+@app.command()
+def history(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noqa: B006 -- reason: as above
+    """Who made what the champion, when and why; the newest comes last."""
+    from pipeline import promotion
+
+    moves = promotion.history(standing(path, overrides))
+    print("\n".join(promotion.told(move) for move in moves) or "There has been no champion yet.")
+
+
+def standing(path: Path, overrides: list[str]) -> "Config":
+    """The config of a model that was trained before, its pointer, record and alias in agreement."""
+    config = settings(path, overrides)
+    from pipeline import promotion, registry
+
+    if not promotion.home(config).is_dir():
+        raise ConfigError(f"{promotion.home(config)}: there is no model here yet. Run `make train`")
+    registry.connect(config.name, config.paths.tracking)
+    for mended in promotion.reconcile(config):
+        print(f"Mended: {mended}", file=sys.stderr)
+    return config
+
+
+def reason(given: str | None) -> str:
+    """The reason for a move, asked for on a terminal. Raises ConfigError where there is none."""
+    why = given or (typer.prompt("Why") if sys.stdin.isatty() else "")
+    if not why.strip():
+        raise ConfigError('the record wants a reason: --why "…", or WHY="…" with make')
+    return str(why.strip())
 
 
 @app.command()

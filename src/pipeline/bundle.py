@@ -45,7 +45,7 @@ def package(
         "reference.json": reference(derive(seen.request), contract, session(seen.data), seen.target),
         "record.json": as_json(record),
     }
-    files["bundle.json"] = manifest(contract, config.costs.threshold, evaluate.rounded(figures), files)
+    files["bundle.json"] = manifest(contract, told_in(config, seen), evaluate.rounded(figures), files)
     return files
 
 
@@ -72,13 +72,20 @@ def commit() -> str | None:
     return said.stdout.strip() or None
 
 
-def manifest(contract: Contract, threshold: float, metrics: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+def told_in(config: Config, seen: Examples) -> dict[str, float]:
+    """What turns an answer into what is told: the threshold or, for numbers, their spread."""
+    return {"threshold": config.threshold} if config.threshold else {"spread": evaluate.spread(seen.target, None)}
+
+
+def manifest(
+    contract: Contract, told: Mapping[str, float], metrics: Mapping[str, Any], files: Mapping[str, bytes]
+) -> bytes:
     """`bundle.json`: all that decides predictions, so that its hash can be the bundle's name."""
     deciding = {name: store.sha256(files[name]) for name in ("model.onnx", "golden.json")}
     return as_json(
         {
             "contract": contract.model_dump(mode="json", exclude_defaults=True),
-            "threshold": threshold,
+            **told,
             "metrics": metrics,
             "files": deciding,
         }
@@ -97,8 +104,8 @@ def with_gaps(columns: Columns, contract: Contract) -> dict[str, NDArray[Any]]:
     return gaps
 
 
-def golden(columns: Columns, contract: Contract, probabilities: NDArray[np.float64]) -> bytes:
-    return as_json({"columns": plain(columns, contract), "probabilities": probabilities.tolist()})
+def golden(columns: Columns, contract: Contract, answers: NDArray[np.float64]) -> bytes:
+    return as_json({"columns": plain(columns, contract), "answers": answers.tolist()})
 
 
 def plain(columns: Columns, contract: Contract) -> dict[str, list[Any]]:
@@ -116,7 +123,7 @@ def _plain(value: Any, column: Column) -> Any:
     return {"integer": int, "boolean": bool}.get(column.kind, float)(value)
 
 
-def reference(columns: Columns, contract: Contract, probabilities: NDArray[np.float64], target: NDArray[Any]) -> bytes:
+def reference(columns: Columns, contract: Contract, answers: NDArray[np.float64], target: NDArray[Any]) -> bytes:
     """What the training rows looked like, column by column, and what the model said of them: what monitoring compares
     with.
     """
@@ -124,14 +131,13 @@ def reference(columns: Columns, contract: Contract, probabilities: NDArray[np.fl
         name: _describe(columns[name], contract.columns[name])
         for name in {**contract.request, **dict.fromkeys(contract.features)}
     }
-    predictions = {"mean": float(probabilities.mean()), "quantiles": np.quantile(probabilities, QUANTILES).tolist()}
     return as_json(
         {
             "rows": len(target),
-            "positive": float(target.mean()),
             "quantiles": QUANTILES,
             "columns": about,
-            "predictions": predictions,
+            "target": _describe_numbers(target.astype(np.float64)),
+            "predictions": _describe_numbers(answers),
         }
     )
 
@@ -145,7 +151,11 @@ def _describe(values: NDArray[Any], column: Column) -> dict[str, Any]:
         }
     if column.kind == "datetime":
         return {"missing": float(np.isnat(values).mean()), "first": str(values.min()), "last": str(values.max())}
-    present = values[~np.isnan(values)].astype(np.float64)
+    return _describe_numbers(values.astype(np.float64))
+
+
+def _describe_numbers(values: NDArray[np.float64]) -> dict[str, Any]:
+    present = values[~np.isnan(values)]
     figures = {"mean": present.mean(), "std": present.std()} if len(present) else {}
     quantiles = np.quantile(present, QUANTILES).tolist() if len(present) else []
     return {

@@ -8,10 +8,10 @@ from pipeline.schema import Frozen
 
 
 class Linear(Frozen):
-    """Logistic regression on one-hot categories and scaled numbers."""
+    """Logistic or ridge regression on one-hot categories and scaled numbers."""
 
-    C: float = Field(1.0, gt=0)
-    max_iter: int = Field(300, ge=1)
+    C: float = Field(1.0, gt=0, description="Inverse strength of the regularisation; ridge's alpha is 1 / C.")
+    max_iter: int = Field(300, ge=1, description="Of logistic regression; ridge is solved in one step.")
 
 
 class Tree(Frozen):
@@ -53,7 +53,7 @@ class Perceptron(Frozen):
 
 
 class Blend(Frozen):
-    """The weighted mean of the probabilities of a linear model and a boosting."""
+    """The weighted mean of the answers of a linear model and a boosting."""
 
     linear: Linear = Linear()
     boosting: Boosting = Boosting()

@@ -7,12 +7,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.evaluate import Interval
 from pipeline.gates import Verdict
 from pipeline.search import Standing
 
 Say = Callable[[str], None]
+SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "mae", "rmse", "r2", "bias")  # in the leaderboard
 
 
 @contextmanager
@@ -34,16 +36,16 @@ def step(console: Console, title: str) -> Iterator[Say]:
     console.print(f"{time.perf_counter() - started:6.1f} s  {title}{result}", highlight=False, soft_wrap=True)
 
 
-def leaderboard(standings: list[Standing], chosen: Standing, baseline: Mapping[str, float]) -> Table:
-    """Candidates by mean log loss over the folds, on all rows; the chosen one is marked."""
+def leaderboard(standings: list[Standing], chosen: Standing, baseline: Mapping[str, float], loss: str) -> Table:
+    """Candidates by mean loss over the folds, on all rows; the chosen one is marked."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("mean of the folds", "ROC AUC", "avg. precision", "log loss", "ECE"):
-        table.add_column(heading, justify="left" if heading == "mean of the folds" else "right")
-    metrics = ("roc_auc", "average_precision", "log_loss", "ece")
-    for standing in sorted(standings, key=lambda each: each.mean("log_loss")):
+    metrics = [metric for metric in SHOWN if metric in baseline]
+    for heading in ("all rows, mean of the folds", *metrics):
+        table.add_column(heading, justify="right" if heading in metrics else "left")
+    for standing in sorted(standings, key=lambda each: each.mean(loss)):
         figures = [f"failed: {standing.error}"] if standing.error else [f"{standing.mean(m):.4f}" for m in metrics]
         table.add_row(standing.name + (" *" if standing is chosen else ""), *figures)
-    table.add_row("(base rate)", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
+    table.add_row("(always the same)", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
     return table
 
 
@@ -56,13 +58,16 @@ def holdout(figures: Mapping[str, Interval]) -> Table:
     return table
 
 
-def gates(verdicts: list[Verdict]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("gate", "value", "allowed", ""):
-        table.add_column(heading, justify="left" if heading == "gate" else "right")
+def gates(verdicts: list[Verdict]) -> Text:
+    """Each verdict on a line: what was found and what is allowed; and below it why anyone asks."""
+    lines = Text()
+    width = max(len(verdict.gate) for verdict in verdicts)
     for verdict in verdicts:
-        table.add_row(verdict.gate, verdict.value, verdict.limit, "pass" if verdict.passed else "[red]REFUSED[/red]")
-    return table
+        lines.append("pass     " if verdict.passed else "REFUSED  ", "green" if verdict.passed else "bold red")
+        lines.append(f"{verdict.gate:<{width}}  {verdict.value}  (allowed: {verdict.limit})\n")
+        lines.append(f"         {verdict.why}\n", "dim")
+    lines.rstrip()
+    return lines
 
 
 def next_steps(console: Console, lines: Mapping[str, Any]) -> None:

@@ -1,18 +1,24 @@
-"""How good are these probabilities? Metrics with intervals, and the curves behind the pictures.
+"""How good are these answers? Figures with intervals, for probabilities and for numbers.
 
 One row is no independent observation: a storm delays a whole day. So intervals come from a bootstrap that draws whole
-blocks (days, or rows where rows are all there is).
+blocks (days, groups, or rows where rows are all there is). Where there is a threshold the answers are probabilities
+of a yes; where it is None they are numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.schema import Columns
+
 BINS = 10
 EPSILON = 1e-7  # float32 probabilities can be 0 or 1; their log loss stays finite
+SIGNED = ("r2", "bias")  # the figures that can be below zero
 Floats = NDArray[np.float64]
+Array = NDArray[Any]
+Weighted = Callable[[Floats], dict[str, float]]
 
 
 class Interval(NamedTuple):
@@ -21,6 +27,23 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Slice(NamedTuple):
+    """The figures of the rows that have one value in one column."""
+
+    column: str
+    value: str
+    rows: int
+    figures: dict[str, Interval]
+
+
+class Bootstrap(NamedTuple):
+    """How often to resample, from which seed, and the threshold of the figures (None for numbers)."""
+
+    threshold: float | None
+    resamples: int
+    seed: int
 
 
 class Ranked(NamedTuple):
@@ -39,97 +62,193 @@ class Ranked(NamedTuple):
     flagged: int
 
 
-def rank(outcome: NDArray[Any], probability: NDArray[Any], threshold: float) -> Ranked:
+def rank(outcome: Array, probability: Array, threshold: float) -> Ranked:
     order = np.argsort(-probability, kind="stable")
     y, p = outcome[order].astype(np.float64), probability[order].astype(np.float64)
-    loss = losses(y, p)
-    ends = np.append(np.flatnonzero(np.diff(p)), len(p) - 1)
-    starts = np.append(0, ends[:-1] + 1)
-    middle = np.repeat((starts + ends) // 2, ends - starts + 1)  # equal probabilities share a bin, whatever their order
-    bins = middle * BINS // len(p)
+    safe = np.clip(p, EPSILON, 1 - EPSILON)
+    loss = -(y * np.log(safe) + (1 - y) * np.log(1 - safe))
+    ends, bins = tenths(p)
     return Ranked(order, y, p, loss, ends, bins, int(np.count_nonzero(p >= threshold)))
 
 
-def losses(outcome: NDArray[Any], probability: NDArray[Any]) -> Floats:
-    """Log loss of each row."""
-    y, safe = outcome.astype(np.float64), np.clip(probability, EPSILON, 1 - EPSILON)
-    return np.asarray(-(y * np.log(safe) + (1 - y) * np.log(1 - safe)))
+def tenths(ordered: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of ordered answers: the last row of each run of equal ones, and each row's tenth, equal answers in the same."""
+    ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    starts = np.append(0, ends[:-1] + 1)
+    return ends, np.repeat((starts + ends) // 2, ends - starts + 1) * BINS // len(ordered)
 
 
-def metrics(outcome: NDArray[Any], probability: NDArray[Any], threshold: float) -> dict[str, float]:
+def metrics(outcome: Array, answer: Array, threshold: float | None) -> dict[str, float]:
     """Every figure for these rows, each counted once."""
-    return weighted(rank(outcome, probability, threshold), np.ones(len(outcome)))
+    return figures(outcome, answer, threshold)(np.ones(len(outcome)))
 
 
-def weighted(ranked: Ranked, weight: Floats) -> dict[str, float]:
-    """The figures with row n, in ranked order, counted `weight[n]` times. Undefined ones (no positive row) are NaN.
+def figures(outcome: Array, answer: Array, threshold: float | None) -> Weighted:
+    """The function from how often each row counts to every figure. Undefined ones (no positive row) are NaN."""
+    if threshold is None:
+        return of_numbers(outcome, answer)
+    ranked = rank(outcome, answer, threshold)
+    return lambda weight: of_probabilities(ranked, weight[ranked.order])
 
-    ROC AUC by the trapezoid, ties counted half; average precision as the sum of precision over steps of recall;
-    expected calibration error over ten bins of equal size, in which equal probabilities stay together.
+
+def of_probabilities(ranked: Ranked, weight: Floats) -> dict[str, float]:
+    """The figures with row n, in ranked order, counted `weight[n]` times.
+
+    Average precision as the sum of precision over steps of recall; expected calibration error over ten bins of equal
+    size, in which equal probabilities stay together.
     """
-    true, false = np.cumsum(weight * ranked.outcome), np.cumsum(weight * (1 - ranked.outcome))
-    positives, negatives, total = true[-1], false[-1], true[-1] + false[-1]
-    tp, fp = np.append(0.0, true[ranked.ends]), np.append(0.0, false[ranked.ends])
-    hits, alarms = (true[ranked.flagged - 1], false[ranked.flagged - 1]) if ranked.flagged else (0.0, 0.0)
+    tp, fp = hits_and_alarms(ranked, weight)
+    positives, negatives, total = tp[-1], fp[-1], tp[-1] + fp[-1]
+    flagged = slice(0, ranked.flagged)
+    hits = float(weight[flagged] @ ranked.outcome[flagged])
+    alarms = float(weight[flagged].sum()) - hits
     gap = np.bincount(ranked.bins, weight * (ranked.probability - ranked.outcome), minlength=BINS)
     with np.errstate(divide="ignore", invalid="ignore"):
         precision_at = np.nan_to_num(tp / (tp + fp))
-        precision, recall = np.divide(hits, hits + alarms), np.divide(hits, positives)
         return {
-            "roc_auc": float(np.trapezoid(tp, fp) / (positives * negatives)),
+            "roc_auc": area(tp, fp),
             "average_precision": float(np.sum(np.diff(tp) * precision_at[1:]) / positives),
             "log_loss": float(weight @ ranked.loss / total),
             "brier": float(weight @ (ranked.probability - ranked.outcome) ** 2 / total),
             "ece": float(np.abs(gap).sum() / total),
             "accuracy": float((hits + negatives - alarms) / total),
-            "precision": float(precision),
-            "recall": float(recall),
+            "precision": float(np.divide(hits, hits + alarms)),
+            "recall": float(np.divide(hits, positives)),
             "f1": float(np.divide(2 * hits, hits + alarms + positives)),
         }
 
 
-def with_intervals(
-    outcome: NDArray[Any],
-    probability: NDArray[Any],
-    blocks: NDArray[np.int64],
-    *,
-    threshold: float,
-    resamples: int,
-    seed: int,
-) -> dict[str, Interval]:
+def hits_and_alarms(ranked: Ranked, weight: Floats) -> tuple[Floats, Floats]:
+    """True and false positives at every threshold that tells answers apart, from none to all."""
+    true, both = np.cumsum(weight * ranked.outcome)[ranked.ends], np.cumsum(weight)[ranked.ends]
+    return np.append(0.0, true), np.append(0.0, both - true)
+
+
+def area(tp: Floats, fp: Floats) -> float:
+    """ROC AUC by the trapezoid, ties counted half."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.trapezoid(tp, fp) / (tp[-1] * fp[-1]))
+
+
+def of_numbers(outcome: Array, answer: Array) -> Weighted:
+    """Mean absolute error, root mean squared error, R² and mean error, all in the outcome's unit but R²."""
+    error = answer - outcome
+
+    def at(weight: Floats) -> dict[str, float]:
+        total = weight.sum()
+        squared = weight @ error**2 / total
+        spread = weight @ (outcome - weight @ outcome / total) ** 2 / total
+        return {
+            "mae": float(weight @ np.abs(error) / total),
+            "rmse": float(np.sqrt(squared)),
+            "r2": float(1 - squared / spread) if spread else float("nan"),
+            "bias": float(weight @ error / total),
+        }
+
+    return at
+
+
+def constant(outcome: Array, threshold: float | None) -> float:
+    """The best answer that is always the same: the share of yes or, for numbers, the median."""
+    return float(np.median(outcome) if threshold is None else np.mean(outcome))
+
+
+def spread(outcome: Array, threshold: float | None) -> float:
+    """The unit in which two answers are compared: 1 for probabilities, the standard deviation of numbers."""
+    return float(np.std(outcome)) if threshold is None else 1.0
+
+
+def with_intervals(outcome: Array, answer: Array, blocks: Array, plan: Bootstrap) -> dict[str, Interval]:
     """Each figure with an interval from the same figure over resampled blocks.
 
     It is the 2.5th to 97.5th percentile, moved so that the resamples' mean is the figure: a sum of absolute gaps such
     as the calibration error is larger in a resample than in the sample. The others hardly move.
     """
-    ranked = rank(outcome, probability, threshold)
-    unit = np.unique(blocks[ranked.order], return_inverse=True)[1]
-    count = int(unit.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
-    point = weighted(ranked, np.ones(len(unit)))
-    resampled = [weighted(ranked, draw[unit].astype(np.float64)) for draw in draws]
-    return {name: _interval(value, [figures[name] for figures in resampled]) for name, value in point.items()}
+    at = figures(outcome, answer, plan.threshold)
+    resampled = [at(weight) for weight in resamples(blocks, plan)]
+    return {
+        name: _interval(value, [each[name] for each in resampled], lowest=-np.inf if name in SIGNED else 0.0)
+        for name, value in at(np.ones(len(outcome))).items()
+    }
 
 
-def _interval(value: float, resampled: list[float]) -> Interval:
+def _interval(value: float, resampled: list[float], *, lowest: float) -> Interval:
     defined = np.array([figure for figure in resampled if np.isfinite(figure)] or [value])
     low, high = np.percentile(defined, [2.5, 97.5]) - (defined.mean() - value)
-    return Interval(value, max(0.0, float(low)), float(high))
+    return Interval(value, max(lowest, float(low)), float(high))
 
 
-def calibration(outcome: NDArray[Any], probability: NDArray[Any]) -> tuple[Floats, Floats]:
-    """Mean probability and observed share in ten bins of equal size, lowest first; empty bins are left out."""
-    ranked = rank(outcome, probability, 0.5)
-    size = np.bincount(ranked.bins, minlength=BINS).clip(1)
-    expected = np.bincount(ranked.bins, ranked.probability, minlength=BINS) / size
-    observed = np.bincount(ranked.bins, ranked.outcome, minlength=BINS) / size
-    used = np.unique(ranked.bins)[::-1]
+def paired(outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstrap, level: float) -> dict[str, Interval]:
+    """New minus old in the loss and, for probabilities, in ROC AUC, each with its `level` interval.
+
+    Both answers are resampled with the same blocks, so that what makes a block hard for both cancels out.
+    """
+    first, second = (deciding(outcome, answer, plan.threshold) for answer in (new, old))
+    drawn = [(first(weight), second(weight)) for weight in resamples(blocks, plan)]
+    whole = np.ones(len(outcome))
+    ends = [50 * (1 - level), 50 * (1 + level)]
+    found = {}
+    for name, value in first(whole).items():
+        low, high = np.percentile([one[name] - other[name] for one, other in drawn], ends)
+        found[name] = Interval(value - second(whole)[name], float(low), float(high))
+    return found
+
+
+def deciding(outcome: Array, answer: Array, threshold: float | None) -> Weighted:
+    """The loss and the order alone, which are quick to work out again."""
+    if threshold is None:
+        error = np.abs(answer - outcome)
+        return lambda weight: {"mae": float(weight @ error / weight.sum())}
+    ranked = rank(outcome, answer, threshold)
+
+    def at(weight: Floats) -> dict[str, float]:
+        weight = weight[ranked.order]
+        return {
+            "log_loss": float(weight @ ranked.loss / weight.sum()),
+            "roc_auc": area(*hits_and_alarms(ranked, weight)),
+        }
+
+    return at
+
+
+def resamples(blocks: Array, plan: Bootstrap) -> Iterator[Floats]:
+    """How often each row counts when as many blocks as there are are drawn with replacement."""
+    unit = np.unique(blocks, return_inverse=True)[1]
+    count = int(unit.max()) + 1
+    rng = np.random.default_rng(plan.seed)
+    for _ in range(plan.resamples):
+        yield rng.multinomial(count, np.full(count, 1 / count))[unit].astype(np.float64)
+
+
+def slices(
+    columns: Columns, names: Sequence[str], least: int, outcome: Array, answer: Array, blocks: Array, plan: Bootstrap
+) -> list[Slice]:
+    """The figures of each value of the named columns that has `least` rows and, for a yes or no, both outcomes."""
+    found = []
+    for name in names:
+        values = columns[name].astype(str)
+        for value in np.unique(values):
+            rows = np.flatnonzero(values == value)
+            if len(rows) >= least and (plan.threshold is None or len(np.unique(outcome[rows])) > 1):
+                measured = with_intervals(outcome[rows], answer[rows], blocks[rows], plan)
+                found.append(Slice(name, str(value), len(rows), measured))
+    return found
+
+
+def by_tenth(outcome: Array, answer: Array) -> tuple[Floats, Floats]:
+    """Mean answer and mean outcome in ten bins of equal size, lowest answers first; empty bins are left out."""
+    order = np.argsort(answer, kind="stable")
+    _, bins = tenths(answer[order].astype(np.float64))
+    size = np.bincount(bins, minlength=BINS).clip(1)
+    expected = np.bincount(bins, answer[order], minlength=BINS) / size
+    observed = np.bincount(bins, outcome[order].astype(np.float64), minlength=BINS) / size
+    used = np.unique(bins)
     return expected[used], observed[used]
 
 
-def rounded(figures: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
+def rounded(measured: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
     """For files: six digits, more than any of these figures is good for, and None for what does not exist."""
     return {
         name: {end: round(number, 6) if np.isfinite(number) else None for end, number in value._asdict().items()}
-        for name, value in figures.items()
+        for name, value in measured.items()
     }

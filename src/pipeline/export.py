@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.base import is_classifier
 
 from pipeline import model
 from pipeline.errors import RefusedError
 from pipeline.predict import Session
 from pipeline.schema import Tensors
 
-EXACT = 1e-5  # largest difference of a probability that an export may have
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -33,7 +33,7 @@ def to_onnx(fitted: Any, data: Tensors, name: str) -> bytes:
             exact,
             name=name,  # without one it draws a random name
             initial_types=inputs,
-            options={id(exact): {"zipmap": False}},
+            options={id(exact): {"zipmap": False}} if is_classifier(exact) else None,
             target_opset=OPSETS,
         )
     opsets = sorted(graph.opset_import, key=lambda opset: str(opset.domain))  # their order follows a set's
@@ -65,22 +65,25 @@ def _trees(part: Any) -> Iterator[Any]:
         yield from _trees(value)
 
 
-def refuse_inexact(fitted: Any, session: Session, data: Tensors, seed: int) -> float:
+def off(fitted: Any, session: Session, data: Tensors, spread: float, seed: int) -> float:
     """The largest difference between scikit-learn and the export, on these rows and on damaged copies of them.
 
-    Raises RefusedError where it is above `EXACT`.
+    In units of `spread`, which is 1 for a probability. An answer that is not a number is infinitely far off.
     """
     gaps = damaged(data, seed)
     checked = Tensors(np.concatenate([data.strings, gaps.strings]), np.concatenate([data.numbers, gaps.numbers]))
-    off = np.abs(model.probabilities(fitted, checked) - session(checked))
-    wrong = int(np.count_nonzero(~(off <= EXACT)))
-    if wrong:
+    largest = np.abs(model.answers(fitted, checked) - session(checked)).max() / spread
+    return float(np.nan_to_num(largest, nan=np.inf))
+
+
+def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, limit: float, seed: int) -> None:
+    """Raise RefusedError where the export is off by more than the limit."""
+    found = off(fitted, session, data, spread, seed)
+    if found > limit:
         raise RefusedError(
-            f"the export of this model is not exact: {wrong} of {len(off)} rows are off by more than {EXACT:g}, "
-            f"at most by {np.nanmax(off):.3g}. It may not go out. Some parts of scikit-learn convert without an error "
-            "and then answer wrongly"
+            f"the export of this model is not exact: it is off by up to {found:.3g}, and {limit:g} is allowed. It may "
+            "not go out. Some parts of scikit-learn convert without an error and then answer wrongly"
         )
-    return float(off.max())
 
 
 def damaged(data: Tensors, seed: int, rows: int = 10_000) -> Tensors:

@@ -6,37 +6,45 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from pipeline import evaluate
 from pipeline.config import Config
-from pipeline.evaluate import Interval
+from pipeline.evaluate import Bootstrap, Interval, Slice
+from pipeline.limits import Bounds
 from pipeline.predict import Session
+from pipeline.rival import Rival
 from pipeline.schema import Examples, Tensors
 
 Array = NDArray[Any]
+REPEATS = 200  # of one row in the model
 
 
 class Verdict(NamedTuple):
-    """What one gate found, what it allows, and whether that lets the model out."""
+    """What one gate found, what it allows, whether that lets the model out, and why anyone asks."""
 
     gate: str
     value: str
     limit: str
     passed: bool
+    why: str
 
 
 class Evidence(NamedTuple):
-    """All that the gates look at: rows trained on, rows of the holdout with their blocks and the model's answers, the
-    champion's answers where there is one, and what goes into the bundle.
+    """All that the gates look at: rows trained on, rows of the holdout with the model's answers and their blocks, the
+    figures on all of them and on each slice, what the champion says of them, how far the export is off, and what goes
+    into the bundle.
     """
 
     seen: Examples
     kept: Examples
-    blocks: Array
     said: Array
-    champion: Array | None
+    blocks: Array
     holdout: Mapping[str, Interval]
+    slices: list[Slice]
+    rival: Rival | None
+    off: float
     session: Session
     size: int
 
@@ -45,113 +53,136 @@ def verdicts(config: Config, evidence: Evidence) -> list[Verdict]:
     """Every gate's verdict, in the order in which a person would ask."""
     return [
         *limits(config, evidence),
-        beats_base_rate(config, evidence),
+        beats_baseline(config, evidence),
         beats_champion(config, evidence),
         *slices(config, evidence),
         *leaks(config, evidence),
+        exact(config, evidence),
         *weight(config, evidence),
     ]
 
 
 def limits(config: Config, evidence: Evidence) -> Iterator[Verdict]:
-    """Figures on the holdout: good enough, and not too good to be true."""
     for metric, bounds in config.gates.holdout.items():
         value = evidence.holdout[metric].value
-        limit = f"{bounds.low:g} to {bounds.high:g}"
-        yield Verdict(f"holdout {metric}", f"{value:.4f}", limit, bounds.low <= value <= bounds.high)
+        passed = bounds.low <= value <= bounds.high
+        why = "on one side it is of no use, on the other too good to be true: a leak"
+        yield Verdict(f"{metric} on the holdout", f"{value:.4g}", told(bounds), passed, why)
 
 
-def beats_base_rate(config: Config, evidence: Evidence) -> Verdict:
-    """Against an answer that is always the training rows' share of yes."""
-    known = np.full(len(evidence.said), evidence.seen.target.mean())
-    base = evaluate.metrics(evidence.kept.target, known, 0.5)["log_loss"]
-    better = base - evidence.holdout["log_loss"].value
-    margin = config.gates.base_rate
-    return Verdict("log loss below the base rate's", f"by {better:.4f}", f"by ≥ {margin:g}", better >= margin)
+def beats_baseline(config: Config, evidence: Evidence) -> Verdict:
+    known = evaluate.constant(evidence.seen.target, config.threshold)
+    base = evaluate.metrics(evidence.kept.target, np.full(len(evidence.said), known), config.threshold)[config.loss]
+    better = base - evidence.holdout[config.loss].value
+    margin = config.gates.baseline
+    why = f"an answer that is always {known:.4g} needs no model"
+    return Verdict(f"{config.loss} below the baseline's", f"by {better:.4f}", f"by ≥ {margin:g}", better >= margin, why)
 
 
 def beats_champion(config: Config, evidence: Evidence) -> Verdict:
     """Not worse than the champion on the same rows, nor surely worse by a paired bootstrap over blocks."""
-    if evidence.champion is None:
-        return Verdict("log loss against the champion", "the first model", "nothing to beat", passed=True)
-    rule = config.gates.champion
-    low, worse, high = paired(evidence, evidence.champion, config)
-    passed = worse <= rule.worse and not low > 0
-    limit = f"worse by ≤ {rule.worse:g}, interval not above 0"
-    return Verdict("log loss against the champion", f"{worse:+.4f} ({low:+.4f} to {high:+.4f})", limit, passed)
-
-
-def paired(evidence: Evidence, champion: Array, config: Config) -> tuple[float, float, float]:
-    """Mean difference in log loss, new minus champion, with its interval: both are resampled with the same blocks."""
-    new, old = (evaluate.losses(evidence.kept.target, said) for said in (evidence.said, champion))
-    unit = np.unique(evidence.blocks, return_inverse=True)[1]
-    rows, difference = np.bincount(unit), np.bincount(unit, new - old)
-    count = len(rows)
-    draws = np.random.default_rng(config.train.seed).multinomial(
-        count, np.full(count, 1 / count), config.train.resamples
-    )
-    outside = (1 - config.gates.champion.interval) / 2
-    low, high = np.quantile(draws @ difference / (draws @ rows), [outside, 1 - outside])
-    return float(low), float((new - old).mean()), float(high)
+    gate, rival, rule = f"{config.loss} against the champion", evidence.rival, config.gates.champion
+    if rival is None:
+        return Verdict(gate, "the first model", "nothing to beat", True, "there is no champion yet")
+    if not len(rival.rows):
+        return Verdict(gate, "it cannot be asked", "its answers", False, rival.how)
+    plan = Bootstrap(config.threshold, config.train.resamples, config.train.seed)
+    at = rival.rows
+    outcome, said, unit = evidence.kept.target[at], evidence.said[at], evidence.blocks[at]
+    found = evaluate.paired(outcome, said, rival.said, unit, plan, rule.interval)
+    loss = found.pop(config.loss)
+    passed = loss.value <= rule.worse and not loss.low > 0
+    beside = "".join(f"; {name} {signed(figure)}" for name, figure in found.items())
+    why = f"{rival.digest} was {rival.how}, on {len(at):,} rows{beside}"
+    return Verdict(gate, signed(loss), f"≤ +{rule.worse:g}, not surely worse", passed, why)
 
 
 def slices(config: Config, evidence: Evidence) -> Iterator[Verdict]:
-    """Each large enough slice; one fails only where its whole interval lies outside."""
+    """Of each column the worst of its large enough slices; one fails only where its whole interval lies outside."""
     rule = config.gates.slices
     for column in rule.columns:
-        values = evidence.kept.request[column]
-        for value in np.unique(values.astype(str)):
-            rows = np.flatnonzero(values.astype(str) == value)
-            target = evidence.kept.target[rows]
-            if len(rows) >= rule.rows and target.any() and not target.all():
-                yield one_slice(f"{column} {value}", rows, config, evidence)
+        parts = [each for each in evidence.slices if each.column == column]
+        for metric, bounds in rule.figures.items() if parts else ():
+            worst = min(parts, key=lambda part: room(part.figures[metric], bounds))
+            figure = worst.figures[metric]
+            value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
+            why = f"the worst of {len(parts)}: a good average can hide those whom it fails"
+            gate = f"{metric} by {column}"
+            yield Verdict(gate, value, f"reaches {told(bounds)}", room(figure, bounds) >= 0, why)
 
 
-def one_slice(name: str, rows: Array, config: Config, evidence: Evidence) -> Verdict:
-    figure = evaluate.with_intervals(
-        evidence.kept.target[rows],
-        evidence.said[rows],
-        evidence.blocks[rows],
-        threshold=config.costs.threshold,
-        resamples=100,
-        seed=config.train.seed,
-    )["roc_auc"]
-    limit = config.gates.slices.roc_auc
-    shown = f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
-    return Verdict(f"roc_auc of {name}", shown, f"interval reaches {limit:g}", figure.high >= limit)
+def room(figure: Interval, bounds: Bounds) -> float:
+    """How far the interval reaches into the bounds; negative where all of it lies outside."""
+    return min(figure.high - bounds.low, bounds.high - figure.low)
 
 
 def leaks(config: Config, evidence: Evidence) -> Iterator[Verdict]:
-    """No feature is known only after, and none tells the outcome alone."""
     after = [name for name in config.features if config.columns[name].known == "after"]
-    yield Verdict("features known only after", ", ".join(after) or "none", "none", not after)
+    why = "what is known only afterwards is not there when it is asked"
+    yield Verdict("features known only after", ", ".join(after) or "none", "none", not after, why)
     name, best = max(alone(config, evidence.seen.data, evidence.seen.target), key=lambda scored: scored[1])
-    limit = config.gates.alone
-    yield Verdict("best single feature's ROC AUC", f"{best:.3f} ({name})", f"≤ {limit:g}", best <= limit)
+    measure = "rank correlation" if config.threshold is None else "roc_auc"
+    limit, why = config.gates.alone, "a column that tells the outcome alone is a copy of it"
+    yield Verdict(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
 
 
 def alone(config: Config, data: Tensors, target: Array) -> Iterator[tuple[str, float]]:
-    """ROC AUC of each feature by itself: by the outcome's share per category, by size, or by being missing."""
-    contract = config.contract
+    """How well each feature orders the outcomes by itself: by the mean outcome per category, by its size, or by being
+    missing.
+    """
+    contract, order = config.contract, in_order(target)
     for name, strings in zip(contract.strings, data.strings.T, strict=True):
         _, codes = np.unique(strings.astype(str), return_inverse=True)
-        yield name, float(roc_auc_score(target, (np.bincount(codes, target) / np.bincount(codes))[codes]))
+        yield name, order((np.bincount(codes, target) / np.bincount(codes))[codes])
     for name, numbers in zip(contract.numbers, data.numbers.T, strict=True):
         missing = np.isnan(numbers)
-        sizes = np.where(missing, np.nanmedian(numbers), numbers)
-        found = [roc_auc_score(target, score) for score in (sizes, missing)]
-        yield name, float(max(max(auc, 1 - auc) for auc in found))
+        yield name, max(order(np.where(missing, np.nanmedian(numbers), numbers)), order(missing.astype(np.float64)))
+
+
+def in_order(target: Array) -> Any:
+    """A function that says how well a score orders the outcomes, either way round: ROC AUC for yes and no, and
+    Spearman's rank correlation for numbers.
+    """
+    if target.dtype == np.bool_:
+
+        def area(score: Array) -> float:
+            found = float(roc_auc_score(target, score))
+            return max(found, 1 - found)
+
+        return area
+    ranks = rankdata(target)
+
+    def correlation(score: Array) -> float:
+        return float(abs(np.corrcoef(rankdata(score), ranks)[0, 1])) if score.std() else 0.0
+
+    return correlation
+
+
+def exact(config: Config, evidence: Evidence) -> Verdict:
+    limit, off = config.gates.exact, evidence.off
+    why = "what answers is the export, and what was judged on the folds is scikit-learn"
+    return Verdict("export off scikit-learn", f"by {off:.1e}", f"by ≤ {limit:g}", off <= limit, why)
 
 
 def weight(config: Config, evidence: Evidence) -> Iterator[Verdict]:
     """One row's time in the model, the median of many, and the size of what is shipped."""
     row = evidence.kept.data.take(np.array([0]))
     took = []
-    for _ in range(200):
+    for _ in range(REPEATS):
         began = time.perf_counter()
         evidence.session(row)
         took.append(time.perf_counter() - began)
     slow, large = config.gates.microseconds, config.gates.megabytes
-    microseconds, megabytes = float(np.median(took)) * 1e6, evidence.size / 1e6
-    yield Verdict("one row in the model", f"{microseconds:.0f} µs", f"≤ {slow:g} µs", microseconds <= slow)
-    yield Verdict("size of the bundle", f"{megabytes:.1f} MB", f"≤ {large:g} MB", megabytes <= large)
+    spent, megabytes = float(np.median(took)) * 1e6, evidence.size / 1e6
+    why = "callers wait for it"
+    yield Verdict("one row in the model", f"{spent:.0f} µs", f"≤ {slow:g} µs", spent <= slow, why)
+    why = "it is copied into every image"
+    yield Verdict("size of the bundle", f"{megabytes:.1f} MB", f"≤ {large:g} MB", megabytes <= large, why)
+
+
+def told(bounds: Bounds) -> str:
+    return f"{bounds.low:g} to {bounds.high:g}"
+
+
+def signed(figure: Interval) -> str:
+    return f"{figure.value:+.4f} ({figure.low:+.4f} to {figure.high:+.4f})"

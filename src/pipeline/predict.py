@@ -1,4 +1,5 @@
-"""A bundle that answers: hashes checked, golden rows scored again, then request columns in and probabilities out.
+"""A bundle that answers: hashes checked, golden rows scored again, then request columns in and answers out, which are
+probabilities or, for a regression, numbers.
 
 Light, and the only module that imports onnxruntime: the server and the exporter's own check go
 through here.
@@ -16,13 +17,15 @@ from pydantic import Field
 
 from pipeline import datasets, store
 from pipeline.errors import BundleError
-from pipeline.schema import Columns, Contract, Frozen, Tensors, as_array, request_model, tensors
+from pipeline.request import request_model
+from pipeline.schema import Columns, Contract, Frozen, Tensors, as_array, tensors
 
 TOLERANCE = 1e-5  # the same float32 sums on another processor differ by less; another model or feature by far more
+DIGITS = 7  # of an answer; float32 has no more
 
 
 class Session:
-    """The model in onnxruntime, on one thread: two matrices in, one probability per row out."""
+    """The model in onnxruntime, on one thread: two matrices in, one answer per row out."""
 
     def __init__(self, model: bytes) -> None:
         options = onnxruntime.SessionOptions()
@@ -30,17 +33,18 @@ class Session:
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._inputs = [entry.name for entry in self._session.get_inputs()]
+        self._output = self._session.get_outputs()[-1].name  # a classifier has its labels before the probabilities
 
     def __call__(self, data: Tensors) -> NDArray[np.float64]:
         fed = {name: getattr(data, name) for name in self._inputs}
-        return np.asarray(self._session.run(["probabilities"], fed)[0][:, 1], dtype=np.float64)
+        return np.asarray(self._session.run([self._output], fed)[0][:, -1], dtype=np.float64)
 
 
 class Golden(NamedTuple):
     """Request rows with the answers that the model gave when it was made."""
 
     columns: dict[str, NDArray[Any]]
-    probabilities: NDArray[np.float64]
+    answers: NDArray[np.float64]
     rows: list[dict[str, Any]]
 
 
@@ -48,7 +52,8 @@ class Manifest(Frozen):
     """`bundle.json`: all that decides predictions."""
 
     contract: Contract
-    threshold: float = Field(gt=0, lt=1, allow_inf_nan=False)
+    threshold: float | None = Field(None, gt=0, lt=1, description="From this probability on the label is 1.")
+    spread: float = Field(1.0, gt=0, description="Standard deviation of a number to be told; 1 for a probability.")
     metrics: dict[str, dict[str, float | None]]
     files: dict[str, str] = Field(description="SHA-256 of the model and of its golden rows.")
 
@@ -78,7 +83,7 @@ class Predictor:
         self._session = Session(deciding["model.onnx"])
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
-        """Probability of the positive class for each row of request columns."""
+        """For each row of request columns the probability of a yes or, for a regression, the number."""
         return self._session(tensors(self._derive(columns), self.contract))
 
     def unseen(self, columns: Columns) -> dict[str, int]:
@@ -87,6 +92,14 @@ class Predictor:
             name: sum(value not in seen for value in columns[name] if value != "") for name, seen in self._seen.items()
         }
         return {name: count for name, count in counts.items() if count}
+
+
+def told(answer: float, threshold: float | None) -> dict[str, float]:
+    """One answer as a caller gets it: a probability with the label that follows from it, or a value."""
+    if threshold is None:
+        return {"value": float(f"{answer:.{DIGITS}g}")}
+    probability = round(answer, DIGITS)
+    return {"probability": probability, "label": int(probability >= threshold)}
 
 
 def load(place: Path) -> Predictor:
@@ -119,7 +132,7 @@ def prove(predictor: Predictor, folder: Path) -> None:
         raise BundleError(
             f"{folder}: its golden rows cannot be scored ({type(error).__name__}: {error}). {hint}"
         ) from error
-    off = np.abs(answers - predictor.golden.probabilities)
+    off = np.abs(answers - predictor.golden.answers) / predictor.manifest.spread
     if not (off <= TOLERANCE).all():
         wrong = int(np.count_nonzero(~(off <= TOLERANCE)))
         raise BundleError(
@@ -131,10 +144,10 @@ def prove(predictor: Predictor, folder: Path) -> None:
 def read_golden(content: bytes, contract: Contract) -> Golden:
     stored = json.loads(content)
     columns = {name: as_array(stored["columns"][name], column.kind) for name, column in contract.request.items()}
-    probabilities = np.array(stored["probabilities"], dtype=np.float64)
-    if not len(probabilities) or {len(values) for values in columns.values()} != {len(probabilities)}:
-        raise ValueError("golden.json has no rows, or not one probability for each")
-    return Golden(columns, probabilities, rows(stored["columns"]))
+    answers = np.array(stored["answers"], dtype=np.float64)
+    if not len(answers) or {len(values) for values in columns.values()} != {len(answers)}:
+        raise ValueError("golden.json has no rows, or not one answer for each")
+    return Golden(columns, answers, rows(stored["columns"]))
 
 
 def rows(columns: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:

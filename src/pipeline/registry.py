@@ -1,21 +1,51 @@
-"""The record of a training in MLflow. The only module that imports it; production does not need it."""
+"""The record of trainings and of versions in MLflow. With `mlflow_model` the only module that imports it; production
+does not need it.
+"""
 
+import hashlib
+import logging
 import os
+import re
+import time
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 # Read when mlflow is imported: nothing is sent home, and its log keeps to what goes wrong.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default it tries for four minutes
 
 import mlflow
+import mlflow.pyfunc
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import ConfigError
+from pipeline.schema import Contract
+
+logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it misses a pip where uv made the environment
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")  # by the registered model
+LONGEST = 5000  # characters of a tag
+
+
+class _Files(MetaDataset):
+    """A dataset that is known by its files alone."""
+
+    @property
+    def profile(self) -> None:
+        return None
 
 
 def connect(experiment: str, uri: str) -> None:
@@ -33,19 +63,119 @@ def run() -> Iterator[str]:
         yield started.info.run_id
 
 
-def log(params: Mapping[str, Any], metrics: Mapping[str, float], folders: Mapping[str, Path]) -> None:
-    """Into the open run: parameters, metrics, and each folder with its files under the given name."""
+def log(params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    """Into the open run."""
     mlflow.log_params(dict(params))
     mlflow.log_metrics(dict(metrics))
-    for name, folder in folders.items():
-        mlflow.log_artifacts(str(folder), name)
+    mlflow.set_tags(dict(tags))
 
 
-def child(name: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """A run below the open one: a trial or a candidate."""
-    with mlflow.start_run(run_name=name, nested=True):
-        mlflow.log_params(dict(params))
-        mlflow.log_metrics(dict(metrics))
+def log_data(name: str, hashes: Mapping[str, str], rows: Mapping[str, int]) -> None:
+    """The lineage of the open run: the files by their SHA-256, and how many rows were used for what."""
+    digest = hashlib.sha256("".join(f"{file}{sha}" for file, sha in sorted(hashes.items())).encode()).hexdigest()
+    source = CodeDatasetSource({f"sha256 {file}": sha for file, sha in hashes.items()})
+    for context, count in rows.items():
+        mlflow.log_input(_Files(source, name, digest[:36]), context, {"rows": str(count)})
+
+
+def log_folder(folder: Path, name: str) -> None:
+    mlflow.log_artifacts(str(folder), name)
+
+
+def child(name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str, float]], error: str | None) -> None:
+    """A run below the open one, a trial or a candidate, with each figure per fold; a fold is a step."""
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(metric, value, now, step) for step, fold in enumerate(folds.values()) for metric, value in fold.items()
+    ]
+    with mlflow.start_run(run_name=name, nested=True) as started:
+        mlflow.set_tags({f"fold {step}": fold for step, fold in enumerate(folds)} | ({"error": error} if error else {}))
+        params_ = [Param(key, str(value)) for key, value in params.items()]
+        mlflow.MlflowClient().log_batch(started.info.run_id, metrics, params_)
+
+
+def register(contract: Contract, bundle: Path, tags: Mapping[str, str]) -> str:
+    """A version of the model `contract.name` that answers as the bundle does; its number, under the alias challenger.
+
+    A bundle that has a version keeps it, with the new tags. To be called inside a run.
+    """
+    client, name = mlflow.MlflowClient(), contract.name
+    version = version_of(name, bundle.name)
+    told = {_allowed(key): value[:LONGEST] for key, value in {"digest": bundle.name, **tags}.items()}
+    if version is None:
+        here = Path(__file__)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it asks for an example row; the signature says what a row is
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(here.with_name("mlflow_model.py")),
+                artifacts={"bundle": str(bundle)},
+                code_paths=[str(here.parent)],
+                signature=signature(contract),
+                pip_requirements=[f"{package}=={metadata.version(package)}" for package in NEEDED],
+            )
+        with suppress(MlflowException):  # it is there already
+            client.create_registered_model(name)
+        made = client.create_model_version(
+            name, logged.model_uri, logged.run_id, tags=told, model_id=logged.model_id, await_creation_for=0
+        )
+        version = str(made.version)
+    else:
+        for key, value in told.items():
+            client.set_model_version_tag(name, version, key, value)
+    client.set_registered_model_alias(name, CHALLENGER, version)
+    return version
+
+
+def signature(contract: Contract) -> ModelSignature:
+    kinds = {"number": DataType.double, "integer": DataType.long, "boolean": DataType.boolean}
+    sent: list[Any] = [
+        ColSpec(kinds.get(column.kind, DataType.string), name, required=not column.nullable)
+        for name, column in contract.request.items()
+    ]
+    if contract.task == "regression":
+        return ModelSignature(Schema(sent), Schema([ColSpec(DataType.double, "value")]))
+    told: list[Any] = [ColSpec(DataType.double, "probability"), ColSpec(DataType.long, "label")]
+    return ModelSignature(Schema(sent), Schema(told))
+
+
+def version_of(name: str, digest: str) -> str | None:
+    """The newest version that was made from a bundle, or None."""
+    found = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
+    numbers = [int(version.version) for version in found if version.tags.get("digest") == digest]
+    return str(max(numbers)) if numbers else None
+
+
+def aliased(name: str, alias: str) -> tuple[str, str] | None:
+    """The version that bears an alias and its bundle's digest, or None."""
+    try:
+        version = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
+    except MlflowException:  # no such model, or no such alias
+        return None
+    return str(version.version), str(version.tags.get("digest"))
+
+
+def follow(contract: Contract, bundle: Path | None, uri: str) -> str | None:
+    """Have the alias champion where the pointer is; what had to be done for that, or None."""
+    client, name = mlflow.MlflowClient(), contract.name
+    with reachable(uri):
+        present = aliased(name, CHAMPION)
+        if (present[1] if present else None) == (bundle.name if bundle else None):
+            return None
+        if bundle is None:
+            client.delete_registered_model_alias(name, CHAMPION)
+            return "removed, since there is no champion"
+        version = version_of(name, bundle.name)
+        if version is None and not bundle.is_dir():
+            return None  # nothing to register; whoever needs the bundle will say that it is gone
+        if version is None:
+            before = aliased(name, CHALLENGER)
+            with run():
+                version = register(contract, bundle, {"registered": "again: this store did not know it"})
+            if before:  # whoever was challenger stays it
+                client.set_registered_model_alias(name, CHALLENGER, before[0])
+        client.set_registered_model_alias(name, CHAMPION, version)
+        return f"set to version {version}, which is {bundle.name}" + (f"; it was at {present[0]}" if present else "")
 
 
 def page(experiment: str, uri: str, port: int) -> str:
@@ -68,6 +198,11 @@ def reachable(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ConfigError(f"MLflow's store {uri} cannot be used: {error}") from error
+
+
+def _allowed(key: str) -> str:
+    """A key of a tag, without the characters that MLflow refuses."""
+    return re.sub(r"[^\w./ -]", "", key)
 
 
 def _artifacts_beside(uri: str) -> str | None:

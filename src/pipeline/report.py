@@ -1,99 +1,84 @@
-"""Pictures of a model, drawn from outcomes and probabilities alone."""
+"""Which pictures a training leaves, and the figures behind them."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline import evaluate
+from pipeline import evaluate, pictures
+from pipeline.config import Config
+from pipeline.pictures import Picture
+from pipeline.predict import Session
+from pipeline.schema import Examples
 from pipeline.search import Standing
 
-INK, ACCENT, QUIET = "#1f2933", "#0f766e", "#9aa7b4"
-MARKERS = "osD^vP"  # the others share a colour, and each has its own mark
-Array = NDArray[Any]
+SUMMARY = {"classification": ("folds", "roc", "calibration"), "regression": ("folds", "calibration", "errors")}
+DEALT = 5000  # holdout rows that tell how much a feature matters
+Pictures = dict[str, Picture]
 
 
-def draw(folder: Path, outcome: Array, probability: Array, threshold: float, standings: list[Standing]) -> None:
-    """One PNG per picture in `folder`, and `summary.png` with the three that tell most."""
-    ranked = evaluate.rank(outcome, probability, threshold)
-    pictures: dict[str, Callable[[Axes], None]] = {
-        "folds": lambda axes: folds(axes, standings),
-        "roc": lambda axes: roc(axes, ranked),
-        "calibration": lambda axes: calibration(axes, outcome, probability),
-        "precision_recall": lambda axes: precision_recall(axes, ranked, threshold),
-        "confusion": lambda axes: confusion(axes, outcome, probability >= threshold, threshold),
+def of_search(config: Config, trials: list[Standing], standings: list[Standing], best: Standing) -> Pictures:
+    """Trials, and the folds of every candidate with the chosen one first."""
+    shown = [best, *(s for s in standings if s is not best and not s.error)]
+    metric = "roc_auc" if config.task == "classification" else config.loss
+    return {
+        "folds": partial(pictures.folds, standings=shown, metric=metric),
+        "search": partial(pictures.trials, tried=trials, loss=config.loss),
     }
-    for name, picture in pictures.items():
-        save(folder / f"{name}.png", [picture])
-    save(folder / "summary.png", [pictures[name] for name in ("folds", "roc", "calibration")])
 
 
-def save(path: Path, pictures: list[Callable[[Axes], None]]) -> None:
-    figure = Figure(figsize=(4.6 * len(pictures), 4.2), layout="constrained", facecolor="white")
-    for axes, picture in zip(np.atleast_1d(figure.subplots(1, len(pictures))), pictures, strict=True):
-        picture(axes)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK, labelsize=8)
-        axes.title.set(fontsize=10, color=INK, fontweight="bold")
-        for label in (axes.xaxis.label, axes.yaxis.label):
-            label.set(fontsize=9, color=INK)
-    figure.savefig(path, dpi=130, metadata={"Software": None})
+def of_holdout(config: Config, kept: Examples, said: NDArray[np.float64], session: Session) -> Pictures:
+    """What became of the answers on the holdout, and which features they rest on."""
+    outcome, threshold = kept.target, config.threshold
+    risen = importance(config, kept, session)
+    drawn: Pictures = {"importance": partial(pictures.importance, risen=risen, loss=config.loss)}
+    if threshold is None:
+        given = config.columns[config.target].unit
+        unit = f" [{given}]" if given else ""
+        names = f"mean answer{unit}", f"mean outcome{unit}"
+        drawn["errors"] = partial(pictures.errors, outcome=outcome, answer=said, unit=unit)
+    else:
+        names = "mean probability", "observed share"
+        ranked = evaluate.rank(outcome, said, threshold)
+        drawn["roc"] = partial(pictures.roc, ranked=ranked)
+        drawn["precision_recall"] = partial(pictures.precision_recall, ranked=ranked, threshold=threshold)
+        flagged = said >= threshold
+        drawn["confusion"] = partial(pictures.confusion, outcome=outcome, flagged=flagged, threshold=threshold)
+    drawn["calibration"] = partial(pictures.calibration, outcome=outcome, answer=said, names=names)
+    return drawn
 
 
-def folds(axes: Axes, standings: list[Standing]) -> None:
-    """AUC of every candidate on every fold, one line each; the first, which was chosen, in colour."""
-    names = list(standings[0].folds)
-    for place, standing in enumerate(standings):
-        figures = [standing.folds[name]["roc_auc"] for name in names]
-        style: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "color": QUIET if place else ACCENT}
-        label = f"{standing.name}, mean {standing.mean('roc_auc'):.3f}"
-        axes.plot(figures, label=label, zorder=2 if place else 3, **style)
-    axes.set(title="Each fold judged on rows it has not seen", ylabel="ROC AUC")
-    axes.set_xticks(range(len(names)), [name.replace(" to ", "\nto ") for name in names])
-    axes.margins(x=0.15, y=0.2)
-    axes.legend(frameon=False, fontsize=8)
+def draw(folder: Path, task: str, drawn: Pictures) -> None:
+    """One PNG per picture and, where they are all there, `summary.png` with the three that tell most."""
+    for name, picture in drawn.items():
+        pictures.save(folder / f"{name}.png", [picture])
+    if set(SUMMARY[task]) <= set(drawn):
+        pictures.save(folder / "summary.png", [drawn[name] for name in SUMMARY[task]])
 
 
-def roc(axes: Axes, ranked: evaluate.Ranked) -> None:
-    hits, alarms = np.cumsum(ranked.outcome)[ranked.ends], np.cumsum(1 - ranked.outcome)[ranked.ends]
-    area = evaluate.weighted(ranked, np.ones(len(ranked.outcome)))["roc_auc"]
-    axes.plot(np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1]), color=ACCENT)
-    axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
-    axes.set(title=f"Holdout: ROC, area {area:.3f}", xlabel="false alarms ÷ negatives", ylabel="hits ÷ positives")
+def importance(config: Config, kept: Examples, session: Session) -> dict[str, float]:
+    """Permutation importance: how much the loss on some rows rises when one feature's values are dealt out anew."""
+    rng = np.random.default_rng(config.train.seed)
+    some = kept.take(rng.permutation(len(kept.target))[:DEALT])
+    order = rng.permutation(len(some.target))
+
+    def loss(strings: NDArray[Any], numbers: NDArray[Any]) -> float:
+        said = session(some.data._replace(strings=strings, numbers=numbers))
+        return evaluate.deciding(some.target, said, config.threshold)(np.ones(len(order)))[config.loss]
+
+    strings, numbers = some.data
+    before, risen = loss(strings, numbers), {}
+    for place, name in enumerate(config.contract.strings):
+        risen[name] = loss(dealt(strings, place, order), numbers) - before
+    for place, name in enumerate(config.contract.numbers):
+        risen[name] = loss(strings, dealt(numbers, place, order)) - before
+    return risen
 
 
-def calibration(axes: Axes, outcome: Array, probability: Array) -> None:
-    expected, observed = evaluate.calibration(outcome, probability)
-    top = 1.05 * max(expected.max(), observed.max())
-    axes.plot([0, top], [0, top], color=QUIET, linestyle="--", linewidth=1)
-    axes.plot(expected, observed, marker="o", color=ACCENT)
-    axes.set(
-        title="Holdout: what was said and what happened", xlabel="mean probability, by tenth", ylabel="observed share"
-    )
-
-
-def precision_recall(axes: Axes, ranked: evaluate.Ranked, threshold: float) -> None:
-    hits = np.cumsum(ranked.outcome)
-    precision, recall = hits / np.arange(1, len(hits) + 1), hits / hits[-1]
-    axes.plot(recall[ranked.ends], precision[ranked.ends], color=ACCENT)
-    if ranked.flagged:
-        at = ranked.flagged - 1
-        axes.plot(recall[at], precision[at], "o", color=INK, label=f"threshold {threshold:.2f}")
-        axes.legend(frameon=False, fontsize=8)
-    axes.axhline(ranked.outcome.mean(), color=QUIET, linestyle="--", linewidth=1)
-    axes.set(title="Holdout: precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
-
-
-def confusion(axes: Axes, outcome: Array, flagged: Array, threshold: float) -> None:
-    counts = np.array([[np.sum((outcome == truth) & (flagged == said)) for said in (0, 1)] for truth in (0, 1)])
-    axes.imshow(counts, cmap="Greens")
-    for truth, said in np.ndindex(2, 2):
-        dark = counts[truth, said] > counts.max() / 2
-        axes.text(said, truth, f"{counts[truth, said]:,}", ha="center", va="center", color="white" if dark else INK)
-    axes.set(title=f"Holdout at threshold {threshold:.2f}", xlabel="said", ylabel="was", xticks=(0, 1), yticks=(0, 1))
-    axes.set_xticklabels(["no", "yes"])
-    axes.set_yticklabels(["no", "yes"])
+def dealt(matrix: NDArray[Any], place: int, order: NDArray[np.int64]) -> NDArray[Any]:
+    """A copy with one column in another order."""
+    copy = matrix.copy()
+    copy[:, place] = matrix[order, place]
+    return copy

@@ -1,4 +1,4 @@
-"""The row contract: what columns there are, and how a request becomes the two tensors of the model.
+"""The row contract: what columns there are, and how they become the two tensors of the model.
 
 Light: it knows numpy and pydantic, and nothing of training, YAML or any dataset. Between functions rows travel as
 *columns*, a dict from name to one array: text for a category ('' is missing), float64 for numbers, integers and
@@ -8,21 +8,11 @@ booleans (NaN is missing), datetime64[s] for a local date and time.
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    create_model,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Columns = Mapping[str, NDArray[Any]]
 Rule = Literal["type", "range", "length", "values", "pattern"]
@@ -30,9 +20,6 @@ Action = Literal["reject", "nullify"]
 
 LONGEST = 100  # characters of a category value
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-LOCAL_TIME = (
-    r"^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
-)
 
 
 class Frozen(BaseModel):
@@ -52,11 +39,14 @@ class Tensors(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Rows in the three shapes they take: request columns, the model's inputs, and what came of them."""
+    """Rows in the three shapes they take: request columns, the model's inputs, and what came of them.
+
+    The outcome is boolean for a classification and float64 for a regression.
+    """
 
     request: Columns
     data: Tensors
-    target: NDArray[np.bool_]
+    target: NDArray[Any]
 
     def take(self, rows: NDArray[Any]) -> "Examples":
         return Examples({n: v[rows] for n, v in self.request.items()}, self.data.take(rows), self.target[rows])
@@ -111,7 +101,7 @@ class Contract(Frozen):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     question: str
-    task: Literal["classification"]
+    task: Literal["classification", "regression"]
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     columns: dict[str, Column]
     features: list[str] = Field(min_length=1)
@@ -162,8 +152,12 @@ class Contract(Frozen):
         columns: dict[str, Column] = info.data.get("columns") or {}
         if columns and target not in columns:
             raise ValueError(f"{target} is not a declared column")
-        if columns and (columns[target].known, columns[target].kind) != ("after", "boolean"):
-            raise ValueError(f"the target {target} has to be a boolean that is known after the moment of prediction")
+        kinds = ("boolean",) if info.data.get("task") == "classification" else ("number", "integer")
+        if columns and (columns[target].known != "after" or columns[target].kind not in kinds):
+            raise ValueError(
+                f"the target {target} of a {info.data.get('task')} has to be a {' or an '.join(kinds)} that is known "
+                "after the moment of prediction"
+            )
         if columns and columns[target].nullable:
             raise ValueError(f"the target {target} cannot be nullable: a row without an outcome teaches nothing")
         return target
@@ -209,70 +203,3 @@ def tensors(columns: Columns, contract: Contract) -> Tensors:
     for position, name in enumerate(contract.numbers):
         numbers[:, position] = columns[name]
     return Tensors(strings, numbers)
-
-
-def request_model(contract: Contract) -> type[BaseModel]:
-    """The strict model of one request row: required fields first, unknown fields refused."""
-    ordered = sorted(contract.request.items(), key=lambda item: item[1].nullable)
-    fields: dict[str, Any] = {name: (_field_type(column), _field(column)) for name, column in ordered}
-    config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
-    model: type[BaseModel] = create_model("Row", __config__=config, **fields)
-    return model
-
-
-def _field(column: Column) -> Any:
-    text = column.meaning if column.unit is None else f"{column.meaning} [{column.unit}]"
-    examples = None if column.example is None else [column.example]
-    extra: Any = None if column.pattern is None else {"pattern": f"^(?:{column.pattern})$"}
-    default: Any = None if column.nullable else ...
-    return Field(default, description=text, examples=examples, json_schema_extra=extra)
-
-
-def _field_type(column: Column) -> Any:
-    bounds: Any = {"ge": column.minimum, "le": column.maximum}
-    text: Any = Annotated[str, Field(min_length=1, max_length=LONGEST)]
-    kinds: dict[str, Any] = {
-        "category": text if column.pattern is None else Annotated[text, _matches(column.pattern)],
-        "number": Annotated[float, Field(**bounds, allow_inf_nan=False), AfterValidator(_fits_float32)],
-        "integer": Annotated[int, Field(**bounds), AfterValidator(_fits_float32), BeforeValidator(_integral)],
-        "boolean": bool,
-        "datetime": Annotated[str, Field(pattern=LOCAL_TIME), AfterValidator(_exists)],
-    }
-    kind = Literal[tuple(column.values)] if column.values else kinds[column.kind]
-    return Annotated[kind | None, BeforeValidator(_nan_is_missing)] if column.nullable else kind
-
-
-def _matches(pattern: str) -> AfterValidator:
-    """Python's own regular expressions, as in cleaning; pydantic's know less of the language."""
-    compiled = re.compile(pattern)
-
-    def match(value: str) -> str:
-        if not compiled.fullmatch(value):
-            raise ValueError(f"String should match pattern '{pattern}'")
-        return value
-
-    return AfterValidator(match)
-
-
-def _nan_is_missing(value: Any) -> Any:
-    return None if isinstance(value, float) and value != value else value
-
-
-def _integral(value: Any) -> Any:
-    """18.0 is an integer to JSON Schema, and so it is here; 18.5 and true are not."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _fits_float32(value: float) -> float:
-    if abs(value) > FLOAT32_MAX:
-        raise ValueError(f"Input should be between -{FLOAT32_MAX:.4g} and {FLOAT32_MAX:.4g}")
-    return value
-
-
-def _exists(value: str) -> str:
-    """The pattern lets 2013-02-30 through; the calendar does not."""
-    try:
-        np.datetime64(value, "s")
-    except ValueError:
-        raise ValueError("Input should be a date and time that exists") from None
-    return value

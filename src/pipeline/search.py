@@ -44,7 +44,8 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     probe, outcome = data.take(rows), target[rows]
     for name, settings in config.candidates.named().items():
         fitted = model.fit(settings, probe, outcome, config.train)
-        export.refuse_inexact(fitted, Session(export.to_onnx(fitted, probe, name)), probe, config.train.seed)
+        session, unit = Session(export.to_onnx(fitted, probe, name)), evaluate.spread(outcome, config.threshold)
+        export.refuse_inexact(fitted, session, probe, unit, config.gates.exact, config.train.seed)
 
 
 def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit: Array, say: Say) -> list[Standing]:
@@ -55,6 +56,10 @@ def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit
     """
     drawn = sample(unit, config.search.sample, config.train.seed)
     fewer = [Fold(f.name, np.intersect1d(f.train, drawn), np.intersect1d(f.valid, drawn)) for f in folds]
+    if empty := [fold.name for fold in fewer if not len(fold.train) or not len(fold.valid)]:
+        raise DataError(
+            f"search.sample {config.search.sample:g} leaves fold {empty[0]} without rows to train or judge on. Raise it"
+        )
     plans = {name: config.search.plan(name) for name in config.candidates.named()}
     studies = {name: _study(config.candidates.named()[name], plan, config.train.seed) for name, plan in plans.items()}
     judged: list[Standing] = []
@@ -69,15 +74,20 @@ def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit
             if result.error:
                 studies[name].tell(trial, state=TrialState.FAIL)
             else:
-                studies[name].tell(trial, result.mean("log_loss"))
+                studies[name].tell(trial, result.mean(config.loss))
         judged += results
     return judged
 
 
-def best_of_each(judged: list[Standing]) -> list[tuple[str, Settings]]:
-    """Each kind with the settings of its best trial; a kind of which every trial failed is left out."""
+def best_of_each(judged: list[Standing], loss: str) -> list[tuple[str, Settings]]:
+    """Each kind with the settings of its best trial; a kind of which every trial failed is left out.
+
+    Raises DataError where all of them failed.
+    """
+    if all(standing.error for standing in judged):
+        raise DataError(f"every trial failed, the first of {judged[0].name} with: {judged[0].error}")
     names = dict.fromkeys(standing.name for standing in judged)
-    best = [min((s for s in judged if s.name == name), key=lambda s: s.mean("log_loss")) for name in names]
+    best = [min((s for s in judged if s.name == name), key=lambda s: s.mean(loss)) for name in names]
     return [(standing.name, standing.settings) for standing in best if not standing.error]
 
 
@@ -96,12 +106,12 @@ def standings(
             errors[n] = result
         else:
             figures[n][fold.name] = result
-            say(f"{tried[n][0]} on {fold.name}: log loss {result['log_loss']:.4f}")
+            say(f"{tried[n][0]} on {fold.name}: {config.loss} {result[config.loss]:.4f}")
     return [Standing(name, settings, figures[n], errors.get(n)) for n, (name, settings) in enumerate(tried)]
 
 
-def choose(standings: list[Standing]) -> Standing:
-    """The simplest candidate whose mean log loss is within one standard error of the lowest.
+def choose(standings: list[Standing], loss: str) -> Standing:
+    """The simplest candidate whose mean loss is within one standard error of the lowest.
 
     The error is that of the difference to the best over the folds: what makes a whole fold hard is common to both.
     Raises DataError where every candidate failed.
@@ -109,17 +119,13 @@ def choose(standings: list[Standing]) -> Standing:
     fit = [standing for standing in standings if not standing.error]
     if not fit:
         raise DataError(f"every candidate failed, {standings[0].name} with: {standings[0].error}")
-    best = min(fit, key=lambda standing: standing.mean("log_loss"))
-    return next(standing for standing in fit if _excess(standing, best) <= _error(standing, best))
+    best = min(fit, key=lambda standing: standing.mean(loss))
+    return next(each for each in fit if each.mean(loss) - best.mean(loss) <= _error(each, best, loss))
 
 
-def _excess(standing: Standing, best: Standing) -> float:
-    return standing.mean("log_loss") - best.mean("log_loss")
-
-
-def _error(standing: Standing, best: Standing) -> float:
-    """Standard error of the mean difference in log loss to the best, over the folds."""
-    differences = [standing.folds[name]["log_loss"] - best.folds[name]["log_loss"] for name in best.folds]
+def _error(standing: Standing, best: Standing, loss: str) -> float:
+    """Standard error of the mean difference in loss to the best, over the folds."""
+    differences = [standing.folds[name][loss] - best.folds[name][loss] for name in best.folds]
     return float(np.std(differences, ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
 
 
@@ -139,18 +145,18 @@ def _drawn(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
     return settled(settings, drawn)
 
 
-def baseline(target: NDArray[Any], folds: list[Fold], threshold: float) -> dict[str, float]:
-    """The mean figures of an answer that knows nothing but how often it was yes before."""
-    judged = [
-        evaluate.metrics(target[fold.valid], np.full(len(fold.valid), target[fold.train].mean()), threshold)
-        for fold in folds
-    ]
+def baseline(target: Array, folds: list[Fold], threshold: float | None) -> dict[str, float]:
+    """The mean figures of the best answer that is always the same, from what was known before each fold."""
+    judged = []
+    for fold in folds:
+        known = evaluate.constant(target[fold.train], threshold)
+        judged.append(evaluate.metrics(target[fold.valid], np.full(len(fold.valid), known), threshold))
     return {metric: float(np.mean([figures[metric] for figures in judged])) for metric in judged[0]}
 
 
-def refuse_uniform(target: NDArray[Any], name: str, where: str) -> None:
+def refuse_uniform(target: Array, name: str, where: str) -> None:
     """Raise DataError where all outcomes are the same: nothing can be learned or judged there."""
-    if target.all() or not target.any():
+    if (target == target[0]).all():
         raise DataError(f"{name}: all {len(target)} outcomes in {where} are the same")
 
 
@@ -167,10 +173,10 @@ def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: 
     """One fit on a fold's training rows, judged on its validation rows; the reason where it fails."""
     try:
         fitted = model.fit(settings, data.take(fold.train), target[fold.train], config.train)
-        judged = model.probabilities(fitted, data.take(fold.valid))
+        judged = model.answers(fitted, data.take(fold.valid))
     except Exception as error:  # noqa: BLE001 -- reason: one lost trial is noted, and the others go on
         return f"{type(error).__name__}: {error}"
-    return evaluate.metrics(target[fold.valid], judged, config.costs.threshold)
+    return evaluate.metrics(target[fold.valid], judged, config.threshold)
 
 
 def _run(config: Config, tasks: list[Any]) -> Iterator[dict[str, float] | str]:

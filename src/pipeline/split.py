@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.config import Config, Duration, RowSplit, TimeSplit
+from pipeline.config import Config, Duration, GroupSplit, Plan, RowSplit, TimeSplit
 from pipeline.errors import DataError
 from pipeline.schema import Columns
 
@@ -31,23 +31,38 @@ class Split(NamedTuple):
 
 
 def keys(columns: Columns, config: Config) -> NDArray[Any]:
-    """What decides where a row belongs: its time or, without one, a stable hash of what a caller would send for it."""
+    """What decides where a row belongs: its time, or a stable hash of its group or of the row's own key."""
     if isinstance(config.split, TimeSplit):
         return columns[config.split.time]
-    frame = pd.DataFrame({name: columns[name] for name in config.request})
+    return hashed(columns, [config.split.group]) if isinstance(config.split, GroupSplit) else row_keys(columns, config)
+
+
+def row_keys(columns: Columns, config: Config) -> NDArray[np.uint64]:
+    """A number per row that stays the same from one training to the next: a hash of the declared key.
+
+    Without one all columns that are known before take part, features or not: a model that was given another choice of
+    features still has the same rows to learn from and the same to be judged on.
+    """
+    known = [name for name, column in config.columns.items() if column.known == "before" and not column.derived_from]
+    return hashed(columns, config.data.key or known)
+
+
+def hashed(columns: Columns, names: list[str]) -> NDArray[np.uint64]:
+    frame = pd.DataFrame({name: columns[name] for name in names})
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
 
 
 def blocks(key: NDArray[Any]) -> NDArray[np.int64]:
-    """What is drawn whole when rows are sampled or resampled: the row's day or, without time, the row itself."""
-    if np.issubdtype(key.dtype, np.datetime64):
-        return key.astype("datetime64[D]").astype(np.int64)
-    return np.arange(len(key), dtype=np.int64)
+    """What is drawn whole when rows are sampled or resampled: the row's day, its group or, without either, the row
+    itself with its copies.
+    """
+    unit = key.astype("datetime64[D]") if np.issubdtype(key.dtype, np.datetime64) else key
+    return unit.astype(np.int64)
 
 
-def split(key: NDArray[Any], plan: TimeSplit | RowSplit) -> Split:
+def split(key: NDArray[Any], plan: Plan) -> Split:
     """Raises DataError where a part would be empty."""
-    parts = by_time(key, plan) if isinstance(plan, TimeSplit) else by_row(key, plan)
+    parts = by_time(key, plan) if isinstance(plan, TimeSplit) else by_hash(key, plan)
     for fold in parts.folds:
         if not len(fold.train) or not len(fold.valid):
             lacking = "judge" if len(fold.train) else "train"
@@ -81,8 +96,8 @@ def by_time(times: NDArray[Any], plan: TimeSplit) -> Split:
     return Split(folds, np.flatnonzero(times < at[-1]), np.flatnonzero(times >= at[-1]), window(edges[-1], end))
 
 
-def by_row(hashes: NDArray[np.uint64], plan: RowSplit) -> Split:
-    """A row's hash, as a share between 0 and 1, decides its part: new rows move no old one."""
+def by_hash(hashes: NDArray[np.uint64], plan: RowSplit | GroupSplit) -> Split:
+    """The hash of a row or group, as a share between 0 and 1, decides its part: new ones move no old one."""
     share = hashes.astype(np.float64) / 2.0**64
     searched = share < 1 - plan.holdout
     part = np.floor(share / (1 - plan.holdout) * plan.folds)
@@ -94,7 +109,7 @@ def by_row(hashes: NDArray[np.uint64], plan: RowSplit) -> Split:
         )
         for n in range(plan.folds)
     ]
-    return Split(folds, np.flatnonzero(searched), np.flatnonzero(~searched), f"{plan.holdout:.0%} of the rows")
+    return Split(folds, np.flatnonzero(searched), np.flatnonzero(~searched), f"{plan.holdout:.0%} of the {plan.by}s")
 
 
 def offset(span: Duration) -> pd.DateOffset:

@@ -33,21 +33,21 @@ def digest(manifest: bytes) -> str:
 
 
 def write(store: Path, files: Mapping[str, bytes]) -> Path:
-    """The folder of a new bundle with these files. One that is there already, whole, is left as it is."""
+    """The folder of a bundle with these files. Where that is the champion, and whole, it is left as it is."""
     store.mkdir(parents=True, exist_ok=True)
     final = store / digest(files["bundle.json"])
     sums = "".join(f"{sha256(content)}  {name}\n" for name, content in sorted(files.items()))
     with locked(store):
         clear_unfinished(store)
-        if final.exists() and not damage(final):
+        if final.exists() and not damage(final) and champion(store) == final:
             return final
         temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
         for name, content in {**files, SUMS: sums.encode()}.items():
             save(temporary / name, content)
         temporary.chmod(0o755)
         flush(temporary)
-        if final.exists():  # damaged: aside it goes, and is cleared with the unfinished ones
-            final.rename(store / f"{UNFINISHED}{temporary.name[-8:]}-damaged")
+        if final.exists():  # aside it goes, and is cleared with the unfinished ones
+            final.rename(store / f"{UNFINISHED}{temporary.name[-8:]}-old")
         temporary.rename(final)
         flush(store)
         clear_unfinished(store)
@@ -84,18 +84,31 @@ def champion(store: Path) -> Path | None:
     """The folder that the pointer names, or None where there is no pointer. Raises BundleError where it points
     nowhere.
     """
+    name = pointer(store)
+    if name is None:
+        return None
+    if not (store / name).is_dir():
+        raise BundleError(f"{store / POINTER}: names {name}, which is no bundle beside it. Run `make train`")
+    return store / name
+
+
+def pointer(store: Path) -> str | None:
+    """The digest that the pointer names, whether there is such a bundle or not."""
     try:
         name = (store / POINTER).read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BundleError(f"{store}: cannot be read as a store of bundles: {error.strerror}") from None
-    if not DIGEST.fullmatch(name) or not (store / name).is_dir():
-        raise BundleError(f"{store / POINTER}: names {name[:40]!r}, which is no bundle beside it. Run `make train`")
-    return store / name
+    if not DIGEST.fullmatch(name):
+        raise BundleError(
+            f"{store / POINTER}: names {name[:40]!r}, which is no bundle. Write the digest of one there, or remove it "
+            "and run `make train`"
+        )
+    return name
 
 
-def promote(store: Path, name: str) -> None:
+def point(store: Path, name: str) -> None:
     """Point to another bundle, in one step: whoever reads meanwhile sees the old champion or the new one."""
     handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=store)
     os.close(handle)

@@ -1,0 +1,78 @@
+"""What the champion says of the rows that a new model is judged on: asked again, or read from what it said when it was
+judged itself.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import store
+from pipeline.errors import BundleError
+from pipeline.predict import load
+from pipeline.schema import Columns
+
+ANSWERS = "answers"  # the folder beside the bundles with what each said of the rows that judged it
+ENOUGH = 0.9  # share of the rows that a record has to know
+RECORD = np.dtype([("key", "<u8"), ("answer", "<f4")])
+
+
+class Rival(NamedTuple):
+    """The champion's digest, the numbers of the rows that it spoke of, its answers, and where they come from."""
+
+    digest: str
+    rows: NDArray[np.int64]
+    said: NDArray[np.float64]
+    how: str
+
+
+def rival(
+    models: Path, digest: str, request: Columns, keys: NDArray[np.uint64], said: NDArray[np.float64]
+) -> Rival | None:
+    """The present champion on these rows, or None where there is none; `said` where it is the model `digest` itself.
+
+    Where it cannot be loaded and has no record of these rows, it has no rows, and `how` says what to do.
+    """
+    name = store.pointer(models)
+    everything = np.arange(len(keys))
+    if name is None:
+        return None
+    if name == digest:
+        return Rival(name, everything, said, "the same model")
+    try:
+        return Rival(name, everything, load(models / name).predict(request), "asked again")
+    except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
+        known = remembered(models, name, keys)
+        if known is None:
+            nothing = np.empty(0, np.int64)
+            remedy = (
+                f"bring back what {name} was made with or, to begin without a champion, remove {models / store.POINTER}"
+            )
+            return Rival(name, nothing, nothing.astype(np.float64), f"{error}. Its answers are on no record: {remedy}")
+        return Rival(name, *known, "from its record, since it cannot be loaded")
+
+
+def remember(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[np.float64]) -> None:
+    """Put on record what a model said of each row that judged it. The file is complete or absent."""
+    (models / ANSWERS).mkdir(exist_ok=True)
+    record = np.empty(len(keys), RECORD)
+    record["key"], record["answer"] = keys, said
+    with tempfile.TemporaryDirectory(dir=models / ANSWERS) as folder:
+        np.save(Path(folder) / "new.npy", record)
+        (Path(folder) / "new.npy").replace(models / ANSWERS / f"{digest}.npy")
+
+
+def remembered(models: Path, digest: str, keys: NDArray[np.uint64]) -> tuple[Any, Any] | None:
+    """The rows that are on record, by their place in `keys`, with the answers; None where too few are."""
+    try:
+        record = np.load(models / ANSWERS / f"{digest}.npy", allow_pickle=False)
+        known, first = np.unique(record["key"], return_index=True)
+    except (OSError, EOFError, ValueError, IndexError):  # absent, or no such record
+        return None
+    place = np.searchsorted(known, keys).clip(max=len(known) - 1)
+    rows = np.flatnonzero(known[place] == keys)
+    if len(rows) < ENOUGH * len(keys):
+        return None
+    return rows, record["answer"][first[place[rows]]].astype(np.float64)

@@ -1,0 +1,198 @@
+"""Who is champion, since when and why: pointer, record and alias move together, one move at a time."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import mlflow
+import pytest
+from click.testing import Result
+from conftest import WEAK, Toy
+from typer.testing import CliRunner
+
+from pipeline import promotion, registry, store
+from pipeline.__main__ import app
+from pipeline.errors import BundleError, ConfigError, RefusedError
+from pipeline.promotion import LEDGER, champion, history, previous, promote, reconcile
+
+
+class Two:
+    """A weak champion that was replaced by a better one, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.toy = Toy(folder)
+        self.config = self.toy.config()
+        self.models = promotion.home(self.config)
+        registry.connect("tiny", self.config.paths.tracking)
+        self.first, self.second = (str(move.after) for move in history(self.config))
+
+    def alias(self, name: str = "champion") -> str:
+        found = registry.aliased("tiny", name)
+        return found[1] if found else ""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    Toy(folder).train(WEAK)
+    Toy(folder).train()
+    return folder
+
+
+@pytest.fixture
+def two(trained: Path, tmp_path: Path) -> Two:
+    return Two(Path(shutil.copytree(trained, tmp_path / "copy")))
+
+
+def test_trainings_are_recorded_with_who_when_why_and_from_which_to_which(two: Two) -> None:
+    first, second = history(two.config)
+    assert [(m.what, m.before, m.after) for m in (first, second)] == [
+        ("promote", None, two.first),
+        ("promote", two.first, two.second),
+    ]
+    assert first.when < second.when or first.when == second.when
+    assert second.who
+    assert "passed all 10 gates" in second.why
+    assert (champion(two.config), two.alias()) == (two.second, two.second)
+
+
+def test_a_rollback_goes_to_the_champion_before_and_the_alias_follows(two: Two) -> None:
+    assert previous(two.config) == two.first
+    promote(two.config, two.first, instead_of=two.second, why="late flights were missed", what="rollback")
+    assert (champion(two.config), two.alias()) == (two.first, two.first)
+    assert history(two.config)[-1]._replace(when="", who="") == (
+        "", "", "rollback", two.second, two.first, "late flights were missed",
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=f"there is no champion before {two.first} to go back to"):
+        previous(two.config)
+
+
+def test_after_a_rollback_and_a_new_champion_the_one_rolled_back_from_is_not_gone_back_to(two: Two) -> None:
+    promote(two.config, two.first, instead_of=two.second, why="a", what="rollback")
+    promote(two.config, two.second, instead_of=two.first, why="b")
+    assert previous(two.config) == two.first
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(two: Two) -> None:
+    """Both were decided while the second model was champion."""
+    third = str(two.toy.train("train.seed=7", "candidates.linear.C=0.5").bundle.name)  # type: ignore[union-attr]
+    promote(two.config, two.second, instead_of=third, why="begin again")
+
+    def attempt(digest: str) -> str:
+        try:
+            return promote(two.config, digest, instead_of=two.second, why="race").after or ""
+        except RefusedError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(attempt, [two.first, third]))
+    (winner,) = [each for each in said if len(each) == 16]
+    (loser,) = [each for each in said if len(each) != 16]
+    assert f"meanwhile the champion is {winner}, by " in loser
+    assert champion(two.config) == two.alias() == winner
+
+
+def test_a_bundle_that_a_gate_refused_cannot_be_promoted_by_hand(two: Two) -> None:
+    with pytest.raises(RefusedError, match="log_loss against the champion"):
+        two.toy.train(WEAK, "train.seed=1")
+    worse = two.alias("challenger")
+    with pytest.raises(RefusedError, match=rf"{worse} may not go out: it was refused by log_loss against the champion"):
+        promote(two.config, worse, instead_of=two.second, why="I want it")
+    assert champion(two.config) == two.second
+
+
+def test_a_bundle_that_is_not_there_or_damaged_is_not_promoted(two: Two) -> None:
+    with pytest.raises(ConfigError, match=f"has no bundle 'moon'. Found: .*{two.first}"):
+        promote(two.config, "moon", instead_of=two.second, why="a")
+    (two.models / two.first / "model.onnx").write_bytes(b"x")
+    with pytest.raises(BundleError, match="model.onnx has been changed"):
+        promote(two.config, two.first, instead_of=two.second, why="a")
+    (two.models / two.first / "record.json").write_text("{}")
+    with pytest.raises(BundleError, match="record of the gates cannot be read"):
+        promote(two.config, two.first, instead_of=two.second, why="a")
+    assert champion(two.config) == two.second
+
+
+def test_a_crash_between_pointer_and_alias_is_mended_at_the_next_command_which_says_so(two: Two) -> None:
+    store.point(two.models, two.first)
+    said = reconcile(two.config)
+    assert said[0].endswith(f"champion is at {two.first}, the record was at {two.second}")
+    assert said[1] == f"MLflow's alias champion was set to version 1, which is {two.first}; it was at 2"
+    assert history(two.config)[-1].what == "found"
+    assert two.alias() == two.first
+    assert reconcile(two.config) == []
+
+
+def test_a_champion_that_mlflow_has_forgotten_is_registered_again(two: Two, tmp_path: Path) -> None:
+    empty = two.toy.config(f"paths.tracking=sqlite:///{tmp_path}/other.db")
+    registry.connect("tiny", empty.paths.tracking)
+    assert reconcile(empty) == [f"MLflow's alias champion was set to version 1, which is {two.second}"]
+    assert mlflow.MlflowClient().get_model_version_by_alias("tiny", "champion").tags["digest"] == two.second
+
+
+def test_a_pointer_that_was_removed_takes_the_alias_with_it(two: Two) -> None:
+    (two.models / store.POINTER).unlink()
+    assert reconcile(two.config)[-1] == "MLflow's alias champion was removed, since there is no champion"
+    assert two.alias() == ""
+    with pytest.raises(ConfigError, match="there is no champion before the first to go back to"):
+        previous(two.config)
+
+
+def test_a_line_that_a_crash_cut_short_is_dropped_and_one_that_was_changed_is_told(two: Two) -> None:
+    ledger = two.models / LEDGER
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole + b'{"when": "20')
+    assert len(history(two.config)) == 2
+    promote(two.config, two.first, instead_of=two.second, why="a")
+    assert ledger.read_bytes().startswith(whole + b'{"when": "2')
+    assert [json.loads(line)["after"] for line in ledger.read_text().splitlines()] == [
+        two.first, two.second, two.first,
+    ]  # fmt: skip
+    ledger.write_bytes(b"{}\n" + whole)
+    with pytest.raises(BundleError, match=r"history.jsonl:1: is not a move"):
+        history(two.config)
+
+
+# --- the same by command --------------------------------------------------------------------------------------------
+
+
+def command(toy: Toy, *words: str) -> Result:
+    """One verb on the toy's folder, as typed without a terminal."""
+    places = [f"paths.models={toy.folder}/models", f"paths.tracking=sqlite:///{toy.folder}/mlflow.db"]
+    given = [word for place in places for word in ("--set", place)]
+    return CliRunner().invoke(app, [words[0], str(toy.folder / "toy.yaml"), *given, *words[1:]])
+
+
+def test_by_command_a_champion_is_rolled_back_and_promoted_again_and_history_tells_it(two: Two) -> None:
+    back = command(two.toy, "rollback", "--why", "it misses storms")
+    assert (back.exit_code, back.stderr) == (0, "")
+    assert f"{two.second} -> {two.first}" in back.stdout
+    forth = command(two.toy, "promote", "--why", "no, it does not")
+    assert f"{two.first} -> {two.second}" in forth.stdout
+    told = command(two.toy, "history").stdout.splitlines()
+    assert len(told) == 4
+    assert told[-1].endswith("no, it does not")
+    again = command(two.toy, "promote", "--why", "again")
+    assert again.stdout == f"Nothing to do: {two.second} is the champion of tiny already.\n"
+
+
+def test_a_command_says_what_it_mended(two: Two) -> None:
+    store.point(two.models, two.first)
+    assert command(two.toy, "history").stderr.startswith("Mended: ")
+
+
+def test_without_a_reason_and_without_anyone_to_ask_nothing_moves(two: Two) -> None:
+    with pytest.raises(ConfigError, match="the record wants a reason"):
+        raise command(two.toy, "rollback").exception or AssertionError
+    assert champion(two.config) == two.second
+
+
+def test_before_the_first_training_there_is_nothing_to_promote(toy: Toy) -> None:
+    with pytest.raises(ConfigError, match="there is no model here yet. Run `make train`"):
+        raise command(toy, "history").exception or AssertionError
+
+
+def test_without_a_challenger_a_bundle_has_to_be_named(two: Two, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="MLflow knows no challenger of other. Name a bundle"):
+        promotion.challenger(two.toy.config("name=other"))
