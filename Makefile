@@ -7,6 +7,13 @@ BIN := .venv/bin
 CODE := src serve tests bench docs requirements
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
+# The scripts of an environment name the folder that it was made in.
+ifneq ($(wildcard .venv/.at),)
+ifneq ($(shell cat .venv/.at),$(CURDIR))
+$(shell rm -rf .venv)
+endif
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help train serve promote rollback history test lint format bench readme mlflow lock clean
 

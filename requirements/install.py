@@ -31,6 +31,8 @@ def main(name):
     for lock in ("build", name):
         install(uv, "--require-hashes", "-r", os.path.join(ROOT, "requirements", lock + ".txt"))
     install(uv, "--no-deps", "-e", ROOT)
+    with open(os.path.join(VENV, ".at"), "w") as file:
+        file.write(ROOT)  # its scripts name this place: where the folder was moved, make begins anew
     open(os.path.join(VENV, "." + name), "w").close()
 
 

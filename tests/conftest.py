@@ -122,7 +122,6 @@ class Toy:
 
 
 FEW = [
-    "search.sample=1",
     "train.resamples=50",
     "gates.holdout={roc_auc: {low: 0.6, high: 0.95}, log_loss: {low: 0.3, high: 0.69}}",
     "gates.alone=0.95",

@@ -5,14 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, Smoke, in_folder
+from conftest import ROOT, Smoke, in_folder, serving
 from rich.console import Console
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_diabetes
 
 from pipeline import bundle, clean, datasets, predict, schema, split, store
 from pipeline.config import load
@@ -159,38 +160,78 @@ def test_features_see_nothing_that_a_caller_would_not_send(smoke: Smoke, monkeyp
 # --- a table from its config alone ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def breast_cancer(tmp_path: Path) -> Path:
-    """scikit-learn's breast cancer data as a CSV file, and a config that declares its columns."""
-    data = load_breast_cancer(as_frame=True)
-    data.frame.to_csv(tmp_path / "cancer.csv", index=False)
+def table(folder: Path, name: str, frame: pd.DataFrame, **more: Any) -> Path:
+    """A CSV file, and a config that declares its columns: all but the last are features."""
+    frame.to_csv(folder / f"{name}.csv", index=False)
+    *features, _ = [str(column) for column in frame.columns]
     columns = {
-        str(name).replace(" ", "_"): {"kind": "number", "known": "before", "meaning": str(name), "source": str(name)}
-        for name in data.feature_names
+        feature.replace(" ", "_"): {"kind": "number", "known": "before", "meaning": f"The {feature}", "source": feature}
+        for feature in features
     }
     config = {
-        "name": "cancer",
-        "question": "Is this tumour benign?",
-        "task": "classification",
+        "name": name,
         "dataset": "table",
-        "columns": {**columns, "target": {"kind": "boolean", "known": "after", "meaning": "Benign"}},
+        "columns": columns,
         "features": list(columns),
         "target": "target",
-        "data": {"path": str(tmp_path / "cancer.csv")},
-        "split": {"by": "row", "holdout": 0.25, "folds": 3},
-        "candidates": {"linear": {}, "boosting": {"min_samples_leaf": 10, "max_iter": 50}},
-        "costs": {"miss": 1, "false_alarm": 1},
-        "gates": {
+        "data": {"path": str(folder / f"{name}.csv")},
+        "train": {"workers": 1, "resamples": 50},
+        **more,
+    }
+    config["columns"]["target"] = {"known": "after", "meaning": "Outcome", **more["columns_of_target"]}
+    del config["columns_of_target"]
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+@pytest.fixture
+def breast_cancer(tmp_path: Path) -> Path:
+    """scikit-learn's breast cancer data."""
+    return table(
+        tmp_path,
+        "cancer",
+        load_breast_cancer(as_frame=True).frame,
+        question="Is this tumour benign?",
+        task="classification",
+        columns_of_target={"kind": "boolean"},
+        split={"by": "row", "holdout": 0.25, "folds": 3},
+        candidates={"linear": {}, "boosting": {"min_samples_leaf": 10, "max_iter": 50}},
+        costs={"miss": 1, "false_alarm": 1},
+        gates={
             "holdout": {"roc_auc": {"low": 0.9, "high": 1}},
             "baseline": 0.1,
             "champion": {"worse": 0.01},
             "slices": {"columns": [], "figures": {}},
             "alone": 1.0,
         },
-        "train": {"workers": 1, "resamples": 50},
-    }
-    path = tmp_path / "cancer.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    )
+
+
+@pytest.fixture
+def diabetes(tmp_path: Path) -> Path:
+    """scikit-learn's diabetes data: how far the disease has gone after a year, men and women as slices."""
+    frame = load_diabetes(as_frame=True, scaled=False).frame
+    frame["sex"] = frame["sex"].map({1.0: "one", 2.0: "other"})
+    path = table(
+        tmp_path,
+        "diabetes",
+        frame,
+        question="How far will the disease have gone after a year?",
+        task="regression",
+        columns_of_target={"kind": "number", "unit": "points", "minimum": 0},
+        split={"by": "row", "holdout": 0.25, "folds": 4},
+        candidates={"linear": {"C": 1.0}, "tree": {"max_depth": 3, "min_samples_leaf": 20}, "perceptron": {}},
+        gates={
+            "holdout": {"mae": {"low": 30, "high": 55}, "r2": {"low": 0.2, "high": 0.7}},
+            "baseline": 5,
+            "champion": {"worse": 0.5},
+            "slices": {"columns": ["sex"], "rows": 30, "figures": {"mae": {"low": 20, "high": 60}}},
+            "alone": 0.8,
+        },
+    )
+    sex = "columns.sex={kind: category, known: before, meaning: Sex, values: {one: One, other: Other}}"
+    path.write_text(yaml.safe_dump(load(path, [sex]).model_dump(mode="json", exclude_defaults=True), sort_keys=False))
     return path
 
 
@@ -199,6 +240,47 @@ def test_breast_cancer_goes_through_the_whole_chain_without_a_line_of_code(breas
     assert outcome.holdout["roc_auc"].value > 0.95
     predictor = predict.load(tmp_path / "models" / "cancer")
     assert predictor.predict(predictor.golden.columns).shape == (64,)
+
+
+def test_diabetes_goes_through_the_whole_chain_and_its_server_answers_in_points(diabetes: Path, tmp_path: Path) -> None:
+    outcome = run(load(diabetes, in_folder(tmp_path)), Console(quiet=True))
+    assert outcome.bundle is not None
+    manifest, record = (json.loads((outcome.bundle / f"{name}.json").read_text()) for name in ("bundle", "record"))
+    assert set(manifest) == {"contract", "spread", "metrics", "files"}
+    assert set(manifest["metrics"]) == {"mae", "rmse", "r2", "bias"}
+    assert manifest["metrics"]["mae"]["low"] < manifest["metrics"]["mae"]["value"] < manifest["metrics"]["mae"]["high"]
+    assert record["candidate"] == "linear"
+    assert [part["value"] for part in record["slices"]] == ["one", "other"]
+    assert {path.stem for path in (tmp_path / "reports/diabetes").glob("*.png")} >= {"errors", "importance", "summary"}
+    predictor = predict.load(outcome.bundle)
+    with serving(outcome.bundle.parent) as client:
+        answer = client.post("/predict", json=predictor.golden.rows[0]).raise_for_status().json()
+        assert list(answer) == ["value", "unit", "model", "version", "request_id"]
+        assert answer["value"] == pytest.approx(predictor.golden.answers[0], rel=1e-6)
+        assert answer["unit"] == "points"
+        many = client.post("/predict/batch", json={"rows": predictor.golden.rows[:3]}).raise_for_status().json()
+        assert many["predictions"][0] == {"value": answer["value"]}
+        api = client.get("/openapi.json").json()["components"]["schemas"]
+        assert set(api["EstimateAnswer"]["properties"]) == set(answer)
+
+
+def test_a_regression_that_is_worse_than_the_champion_is_refused(diabetes: Path, tmp_path: Path) -> None:
+    alone = ["candidates.tree=null", "candidates.perceptron=null", "gates.holdout={mae: {low: 30, high: 60}}"]
+    run(load(diabetes, [*in_folder(tmp_path), *alone]), Console(quiet=True))
+    with pytest.raises(RefusedError, match=r"mae against the champion: \+\d"):
+        run(load(diabetes, [*in_folder(tmp_path), *alone, "candidates.linear.C=0.0002"]), Console(quiet=True))
+
+
+def test_patients_who_are_several_rows_are_never_on_both_sides(diabetes: Path, tmp_path: Path) -> None:
+    frame = pd.read_csv(tmp_path / "diabetes.csv")
+    frame["age"] = (frame["age"] // 2).astype(int)
+    frame.to_csv(tmp_path / "diabetes.csv", index=False)
+    grouped = ["split={by: group, group: age, holdout: 0.3, folds: 3}", "columns.age.kind=integer"]
+    overrides = [*in_folder(tmp_path), *grouped, "gates.holdout={r2: {low: 0.1, high: 0.8}}"]
+    outcome = run(load(diabetes, overrides), Console(quiet=True))
+    assert outcome.bundle is not None
+    record = json.loads((outcome.bundle / "record.json").read_text())
+    assert record["holdout"] == "30% of the groups"
 
 
 def test_rows_that_break_the_contract_too_often_stop_the_training_and_are_left_to_look_at(
@@ -243,7 +325,7 @@ def test_a_model_that_is_no_better_than_the_base_rate_is_refused(breast_cancer: 
     frame = pd.read_csv(tmp_path / "cancer.csv")
     frame["target"] = np.random.default_rng(0).permutation(frame["target"])
     frame.to_csv(tmp_path / "cancer.csv", index=False)
-    with pytest.raises(RefusedError, match="is no better than the base rate"):
+    with pytest.raises(RefusedError, match="log_loss below the baseline's: by -"):
         run(load(breast_cancer, in_folder(tmp_path)), Console(quiet=True))
     assert not (tmp_path / "models/cancer/champion").exists()
 

@@ -107,9 +107,9 @@ class Trials(Frozen):
 
 
 class Search(Frozen):
-    """The search over settings, on a sample of the days; the best of each kind then meets all rows."""
+    """The search over settings, on a sample of the days where there are many; the best of each kind meets all rows."""
 
-    sample: float = Field(0.2, gt=0, le=1, description="Share of the days (or rows) that trials are judged on.")
+    sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows that trials are judged on.")
     batch: int = Field(4, ge=1, description="Trials of a kind that are asked for together; part of the result.")
     kinds: dict[str, Trials | None] = Field({}, description="A kind that is not named is tried once, as configured.")
 

@@ -65,10 +65,13 @@ class Ranked(NamedTuple):
 def rank(outcome: Array, probability: Array, threshold: float) -> Ranked:
     order = np.argsort(-probability, kind="stable")
     y, p = outcome[order].astype(np.float64), probability[order].astype(np.float64)
-    safe = np.clip(p, EPSILON, 1 - EPSILON)
-    loss = -(y * np.log(safe) + (1 - y) * np.log(1 - safe))
     ends, bins = tenths(p)
-    return Ranked(order, y, p, loss, ends, bins, int(np.count_nonzero(p >= threshold)))
+    return Ranked(order, y, p, losses(y, p), ends, bins, int(np.count_nonzero(p >= threshold)))
+
+
+def losses(outcome: Array, probability: Array) -> Floats:
+    """Log loss of each row."""
+    return np.asarray(-np.log(np.clip(np.where(outcome, probability, 1 - probability), EPSILON, 1 - EPSILON)), dtype=np.float64)
 
 
 def tenths(ordered: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -87,8 +90,8 @@ def figures(outcome: Array, answer: Array, threshold: float | None) -> Weighted:
     """The function from how often each row counts to every figure. Undefined ones (no positive row) are NaN."""
     if threshold is None:
         return of_numbers(outcome, answer)
-    ranked = rank(outcome, answer, threshold)
-    return lambda weight: of_probabilities(ranked, weight[ranked.order])
+    ranked, auc = rank(outcome, answer, threshold), area(outcome, answer)
+    return lambda weight: {"roc_auc": auc(weight), **of_probabilities(ranked, weight[ranked.order])}
 
 
 def of_probabilities(ranked: Ranked, weight: Floats) -> dict[str, float]:
@@ -106,7 +109,6 @@ def of_probabilities(ranked: Ranked, weight: Floats) -> dict[str, float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         precision_at = np.nan_to_num(tp / (tp + fp))
         return {
-            "roc_auc": area(tp, fp),
             "average_precision": float(np.sum(np.diff(tp) * precision_at[1:]) / positives),
             "log_loss": float(weight @ ranked.loss / total),
             "brier": float(weight @ (ranked.probability - ranked.outcome) ** 2 / total),
@@ -124,10 +126,18 @@ def hits_and_alarms(ranked: Ranked, weight: Floats) -> tuple[Floats, Floats]:
     return np.append(0.0, true), np.append(0.0, both - true)
 
 
-def area(tp: Floats, fp: Floats) -> float:
-    """ROC AUC by the trapezoid, ties counted half."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.trapezoid(tp, fp) / (tp[-1] * fp[-1]))
+def area(outcome: Array, probability: Array) -> Callable[[Floats], float]:
+    """ROC AUC: the share of pairs of a yes and a no that are in order, ties counted half (Mann and Whitney's U)."""
+    yes, no = np.flatnonzero(outcome), np.flatnonzero(outcome == 0)
+    no = no[np.argsort(probability[no])]
+    below, upto = (np.searchsorted(probability[no], probability[yes], side) for side in ("left", "right"))
+
+    def at(weight: Floats) -> float:
+        lower, of_yes = np.append(0.0, np.cumsum(weight[no])), weight[yes]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.divide(of_yes @ (lower[below] + lower[upto]) / 2, of_yes.sum() * lower[-1]))
+
+    return at
 
 
 def of_numbers(outcome: Array, answer: Array) -> Weighted:
@@ -199,16 +209,8 @@ def deciding(outcome: Array, answer: Array, threshold: float | None) -> Weighted
     if threshold is None:
         error = np.abs(answer - outcome)
         return lambda weight: {"mae": float(weight @ error / weight.sum())}
-    ranked = rank(outcome, answer, threshold)
-
-    def at(weight: Floats) -> dict[str, float]:
-        weight = weight[ranked.order]
-        return {
-            "log_loss": float(weight @ ranked.loss / weight.sum()),
-            "roc_auc": area(*hits_and_alarms(ranked, weight)),
-        }
-
-    return at
+    loss, auc = losses(outcome, answer), area(outcome, answer)
+    return lambda weight: {"log_loss": float(weight @ loss / weight.sum()), "roc_auc": auc(weight)}
 
 
 def resamples(blocks: Array, plan: Bootstrap) -> Iterator[Floats]:

@@ -52,6 +52,7 @@ def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)  # the folds say how good it is, converged or not
+        warnings.filterwarnings("ignore", "Got `batch_size`")  # larger than few rows: it takes them all
         if isinstance(settings, Perceptron) and not classify:
             return fit_scaled(built, as_frame(data), target)
         return built.fit(as_frame(data), target)

@@ -68,7 +68,7 @@ def roc(axes: Axes, ranked: evaluate.Ranked) -> None:
     hits, alarms = evaluate.hits_and_alarms(ranked, np.ones(len(ranked.outcome)))
     axes.plot(alarms / alarms[-1], hits / hits[-1], color=ACCENT)
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
-    area = evaluate.area(hits, alarms)
+    area = evaluate.area(ranked.outcome, ranked.probability)(np.ones(len(ranked.outcome)))
     axes.set(title=f"Holdout: ROC, area {area:.3f}", xlabel="false alarms ÷ negatives", ylabel="hits ÷ positives")
 
 

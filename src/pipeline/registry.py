@@ -75,7 +75,7 @@ def log_data(name: str, hashes: Mapping[str, str], rows: Mapping[str, int]) -> N
     digest = hashlib.sha256("".join(f"{file}{sha}" for file, sha in sorted(hashes.items())).encode()).hexdigest()
     source = CodeDatasetSource({f"sha256 {file}": sha for file, sha in hashes.items()})
     for context, count in rows.items():
-        mlflow.log_input(_Files(source, name, digest[:36]), context, {"rows": str(count)})
+        mlflow.log_input(_Files(source, f"{name}: {context}", digest[:36]), context, {"rows": str(count)})
 
 
 def log_folder(folder: Path, name: str) -> None:

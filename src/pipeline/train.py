@@ -59,6 +59,14 @@ class Rows(NamedTuple):
     about: dict[str, Any]
 
 
+class Made(NamedTuple):
+    """The exported model, ready to answer, and how far it is off what was exported."""
+
+    onnx: bytes
+    session: Session
+    off: float
+
+
 class Judged(NamedTuple):
     """What the one look at the holdout gave: the model's answers, and its figures on all rows and on each slice."""
 
@@ -87,15 +95,8 @@ def run(config: Config, out: Console) -> Outcome:
         best = search.choose(standings, config.loss)
         baseline = search.baseline(rows.examples.target, parts.folds, config.threshold)
         out.print(console.leaderboard(standings, best, baseline, config.loss))
-        with console.step(out, f"Refit {best.name} on everything before the holdout") as say:
-            fitted = model.fit(best.settings, seen.data, seen.target, config.train, threads=config.train.workers)
-            say(f"{len(seen.target):,} rows")
-        with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
-            onnx = export.to_onnx(fitted, seen.data, config.name)
-            session, unit = Session(onnx), evaluate.spread(seen.target, config.threshold)
-            off = export.off(fitted, session, kept.data, unit, config.train.seed)
-            say(f"{len(kept.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
-        about = {"export_off": off, **rows.about, **record.story(best, standings, parts), **bundle.facts(config)}
+        made = refit(config, best, seen, kept, out)
+        about = {"export_off": made.off, **rows.about, **record.story(best, standings, parts), **bundle.facts(config)}
         tried = {"trial": trials, "all rows": standings}
         drawn = report.of_search(config, trials, standings, best)
         if config.split.test == "none":
@@ -104,19 +105,15 @@ def run(config: Config, out: Console) -> Outcome:
                 record.into_run(config, best, tried, {}, about, reports)
             return Outcome(standings, {}, None)
         with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
-            judged = judge(config, kept, session(kept.data), blocks(rows.key[parts.holdout]))
-            report.draw(reports, config.task, drawn | report.of_holdout(config, kept, judged.said, session))
+            judged = judge(config, kept, made.session(kept.data), blocks(rows.key[parts.holdout]))
+            report.draw(reports, config.task, drawn | report.of_holdout(config, kept, judged.said, made.session))
         out.print(console.holdout(judged.figures))
         about["slices"] = record.of_slices(judged.slices)
-        files = bundle.package(config, onnx, seen, judged.figures, about)
-        with console.step(out, "Ask every gate") as say:
-            digest, row_key = store.digest(files["bundle.json"]), rows.row_key[parts.holdout]
-            old = rival.rival(models, digest, kept.request, row_key, judged.said)
-            size = sum(map(len, files.values()))
-            verdicts = gates.verdicts(config, gates.Evidence(seen, kept, *judged, old, off, session, size))
-            refused = [verdict for verdict in verdicts if not verdict.passed]
-            say(f"{len(refused)} of {len(verdicts)} refuse" if refused else f"all {len(verdicts)} pass")
-        out.print(console.gates(verdicts), soft_wrap=True)
+        files = bundle.package(config, made.onnx, seen, judged.figures, about)
+        row_key = rows.row_key[parts.holdout]
+        old = rival.rival(models, store.digest(files["bundle.json"]), kept.request, row_key, judged.said)
+        size = sum(map(len, files.values()))
+        verdicts = ask(config, gates.Evidence(seen, kept, *judged, old, made.off, made.session, size), out)
         with console.step(out, "Package, record and register") as say, registry.run() as run_id:
             about |= {"run_id": run_id, "gates": [verdict._asdict() for verdict in verdicts]}
             folder = store.write(models, {**files, "record.json": bundle.as_json(about)})
@@ -124,15 +121,14 @@ def run(config: Config, out: Console) -> Outcome:
             record.into_run(config, best, tried, judged.figures, about, reports)
             registry.log_folder(folder, "bundle")
             tags = record.version_tags(best, judged.figures, verdicts, about)
-            version = registry.register(config.contract, folder, tags)
-            say(f"{folder}, version {version}")
-        if refused:
+            say(f"{folder}, version {registry.register(config.contract, folder, tags)}")
+        if refused := [verdict for verdict in verdicts if not verdict.passed]:
             raise RefusedError(refusal(refused, folder))
-        if old and old.digest == digest:
-            return Outcome(standings, judged.figures, folder)
-        why = f"training {run_id} passed all {len(verdicts)} gates"
-        promotion.promote(config, digest, instead_of=old.digest if old else None, why=why)
-    return Outcome(standings, judged.figures, folder, news=True)
+        news = old is None or old.digest != folder.name
+        if news:
+            why = f"training {run_id} passed all {len(verdicts)} gates"
+            promotion.promote(config, folder.name, instead_of=old.digest if old else None, why=why)
+    return Outcome(standings, judged.figures, folder, news)
 
 
 def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tuple[list[Standing], list[Standing]]:
@@ -181,6 +177,28 @@ def read(config: Config, reports: Path) -> Rows:
     target = outcome == 1 if config.task == "classification" else outcome
     examples = Examples(request, tensors(derived, config.contract), target)
     return Rows(examples, key[kept], row_keys(columns, config)[kept], about)
+
+
+def refit(config: Config, best: Standing, seen: Examples, kept: Examples, out: Console) -> Made:
+    """The chosen candidate on everything before the holdout, exported, and compared with what was exported."""
+    with console.step(out, f"Refit {best.name} on everything before the holdout") as say:
+        fitted = model.fit(best.settings, seen.data, seen.target, config.train, threads=config.train.workers)
+        say(f"{len(seen.target):,} rows")
+    with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
+        onnx = export.to_onnx(fitted, seen.data, config.name)
+        session, unit = Session(onnx), evaluate.spread(seen.target, config.threshold)
+        off = export.off(fitted, session, kept.data, unit, config.train.seed)
+        say(f"{len(kept.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
+    return Made(onnx, session, off)
+
+
+def ask(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.Verdict]:
+    with console.step(out, "Ask every gate") as say:
+        verdicts = gates.verdicts(config, evidence)
+        refused = sum(not verdict.passed for verdict in verdicts)
+        say(f"{refused} of {len(verdicts)} refuse" if refused else f"all {len(verdicts)} pass")
+    out.print(console.gates(verdicts), soft_wrap=True)
+    return verdicts
 
 
 def judge(config: Config, kept: Examples, said: NDArray[np.float64], unit: NDArray[np.int64]) -> Judged:
