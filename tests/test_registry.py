@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from pipeline import predict, registry
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RefusedError
 from pipeline.schema import Contract
 
 
@@ -137,6 +137,14 @@ def test_a_failure_marks_the_run_as_failed(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), registry.run() as run_id:
         raise RuntimeError
     assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == "FAILED"
+
+
+def test_a_refusal_is_no_failure_of_the_run(tmp_path: Path) -> None:
+    tracking = f"sqlite:///{tmp_path}/mlflow.db"
+    registry.connect("refusing", tracking)
+    with pytest.raises(RefusedError), registry.run() as run_id:
+        raise RefusedError
+    assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == "FINISHED"
 
 
 def test_the_page_opens_on_the_classical_view_of_the_experiment(smoke: Smoke) -> None:

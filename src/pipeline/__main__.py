@@ -57,7 +57,7 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
         return
     if not outcome.news:
         out.print("\nNothing new: this model is the champion already.")
-    out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:")
+    out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:", soft_wrap=True)
     place = Path(config.paths.models) / config.name
     model = "" if config.name == "flights" else f" MODEL={config.name}"
     if config.paths.models != "models":

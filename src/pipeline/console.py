@@ -36,9 +36,11 @@ def step(console: Console, title: str) -> Iterator[Say]:
     console.print(f"{time.perf_counter() - started:6.1f} s  {title}{result}", highlight=False, soft_wrap=True)
 
 
-def leaderboard(standings: list[Standing], chosen: Standing, baseline: Mapping[str, float], loss: str) -> Table:
-    """Candidates by mean loss over the folds, on all rows; the chosen one is marked."""
-    table = Table(box=None, pad_edge=False)
+def leaderboard(
+    standings: list[Standing], chosen: Standing, baseline: Mapping[str, float], loss: str, trials: list[Standing]
+) -> Table:
+    """Candidates by mean loss over the folds, on all rows; the chosen one is marked, and lost trials are noted."""
+    table = Table(box=None, pad_edge=False, caption=lost(trials), caption_justify="left", caption_style="yellow")
     metrics = [metric for metric in SHOWN if metric in baseline]
     for heading in ("all rows, mean of the folds", *metrics):
         table.add_column(heading, justify="right" if heading in metrics else "left")
@@ -47,6 +49,17 @@ def leaderboard(standings: list[Standing], chosen: Standing, baseline: Mapping[s
         table.add_row(standing.name + (" *" if standing is chosen else ""), *figures)
     table.add_row("(always the same)", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
     return table
+
+
+def lost(trials: list[Standing]) -> str | None:
+    """A line for each kind that lost trials, with the first reason."""
+    names = dict.fromkeys(trial.name for trial in trials if trial.error)
+    lines = []
+    for name in names:
+        tried = [trial for trial in trials if trial.name == name]
+        errors = [trial.error for trial in tried if trial.error]
+        lines.append(f"{name}: {len(errors)} of {len(tried)} trials lost, the first to {errors[0]}")
+    return "\n".join(lines) or None
 
 
 def holdout(figures: Mapping[str, Interval]) -> Table:
@@ -71,5 +84,6 @@ def gates(verdicts: list[Verdict]) -> Text:
 
 
 def next_steps(console: Console, lines: Mapping[str, Any]) -> None:
+    width = max(map(len, lines))
     for command, meaning in lines.items():
-        console.print(f"  {command:<28} {meaning}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  {command:<{width}}  {meaning}", highlight=False, markup=False, soft_wrap=True)

@@ -71,7 +71,9 @@ def rank(outcome: Array, probability: Array, threshold: float) -> Ranked:
 
 def losses(outcome: Array, probability: Array) -> Floats:
     """Log loss of each row."""
-    return np.asarray(-np.log(np.clip(np.where(outcome, probability, 1 - probability), EPSILON, 1 - EPSILON)), dtype=np.float64)
+    return np.asarray(
+        -np.log(np.clip(np.where(outcome, probability, 1 - probability), EPSILON, 1 - EPSILON)), dtype=np.float64
+    )
 
 
 def tenths(ordered: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

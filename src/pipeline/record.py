@@ -47,7 +47,9 @@ def into_run(
 
     `tried` holds standings by the rows that they were judged on.
     """
-    tags = {"commit": str(about["commit"]), "config": about["config"]}
+    passed = all(gate["passed"] for gate in about.get("gates", []))
+    name = best.name if passed else f"{best.name}, refused"
+    tags = {"mlflow.runName": name, "commit": str(about["commit"]), "config": about["config"]}
     registry.log(parameters(config, best), tracked(best, holdout), tags)
     used = {"training": about["trained_on"]} | ({"holdout": about["judged_on"]} if holdout else {})
     registry.log_data(config.name, about["data"]["files"], used)

@@ -30,7 +30,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RefusedError
 from pipeline.schema import Contract
 
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it misses a pip where uv made the environment
@@ -58,9 +58,16 @@ def connect(experiment: str, uri: str) -> None:
 
 @contextmanager
 def run() -> Iterator[str]:
-    """An open run of the connected experiment; yields its id. A failure inside marks it as failed."""
-    with mlflow.start_run() as started:
+    """An open run of the connected experiment; yields its id. A failure inside marks it as failed, a refusal not."""
+    started, status = mlflow.start_run(), "FAILED"
+    try:
         yield started.info.run_id
+        status = "FINISHED"
+    except RefusedError:
+        status = "FINISHED"
+        raise
+    finally:
+        mlflow.end_run(status)
 
 
 def log(params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:

@@ -85,7 +85,7 @@ def run(config: Config, out: Console) -> Outcome:
     registry.connect(config.name, config.paths.tracking)
     for mended in promotion.reconcile(config):
         out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
-    with working_folder(Path(config.paths.reports), config.name) as reports:
+    with working_folder(Path(config.paths.reports), config.name) as reports, registry.run() as run_id:
         with console.step(out, "Read and clean the data") as say:
             rows = read(config, reports)
             say(f"{len(rows.key):,} rows, {typical(rows.examples.target)}; {rows.about['rows']['rejected']:,} rejected")
@@ -94,14 +94,14 @@ def run(config: Config, out: Console) -> Outcome:
         trials, standings = compare(config, rows, parts.folds, out)
         best = search.choose(standings, config.loss)
         baseline = search.baseline(rows.examples.target, parts.folds, config.threshold)
-        out.print(console.leaderboard(standings, best, baseline, config.loss))
+        out.print(console.leaderboard(standings, best, baseline, config.loss, trials))
         made = refit(config, best, seen, kept, out)
         about = {"export_off": made.off, **rows.about, **record.story(best, standings, parts), **bundle.facts(config)}
         tried = {"trial": trials, "all rows": standings}
         drawn = report.of_search(config, trials, standings, best)
         if config.split.test == "none":
             report.draw(reports, config.task, drawn)
-            with console.step(out, "Record"), registry.run():
+            with console.step(out, "Record"):
                 record.into_run(config, best, tried, {}, about, reports)
             return Outcome(standings, {}, None)
         with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
@@ -114,7 +114,7 @@ def run(config: Config, out: Console) -> Outcome:
         old = rival.rival(models, store.digest(files["bundle.json"]), kept.request, row_key, judged.said)
         size = sum(map(len, files.values()))
         verdicts = ask(config, gates.Evidence(seen, kept, *judged, old, made.off, made.session, size), out)
-        with console.step(out, "Package, record and register") as say, registry.run() as run_id:
+        with console.step(out, "Package, record and register") as say:
             about |= {"run_id": run_id, "gates": [verdict._asdict() for verdict in verdicts]}
             folder = store.write(models, {**files, "record.json": bundle.as_json(about)})
             rival.remember(models, folder.name, row_key, judged.said)
@@ -139,11 +139,8 @@ def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tupl
         say(", ".join(named))
     with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
         trials = search.trials(config, data, target, folds, blocks(rows.key), say)
-        lost = [trial for trial in trials if trial.error]
-        say(
-            f"{len(trials)} trials"
-            + (f", {len(lost)} lost, the first to {lost[0].name}: {lost[0].error}" if lost else "")
-        )
+        lost = sum(trial.error is not None for trial in trials)
+        say(f"{len(trials)} trials" + (f", {lost} lost" if lost else ""))
     with console.step(out, f"Judge the best of each kind on all rows of {len(folds)} folds") as say:
         found = search.best_of_each(trials, config.loss)
         standings = search.standings(config, data, target, folds, found, say)
