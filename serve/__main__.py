@@ -3,9 +3,10 @@
 import json
 import os
 import shlex
+import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, PipelineError
 from serve.settings import Settings, described, from_environment
@@ -34,11 +35,19 @@ def run(settings: Settings) -> None:
     from serve.app import create_app
 
     app = create_app(settings)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            app.draining = True  # readiness goes red; what is in flight is answered
+            super().handle_exit(sig, frame)
+
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    print(greeting(address, app.state.predictor), flush=True)
+    print(greeting(address, app.now.served.predictor), flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has drained
+    sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the loop sooner
     config = uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=8)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -1,20 +1,15 @@
-"""One body for every error, after RFC 9457: what was wrong, all of it at once, and never what the server looks like
-inside.
+"""One body for every error, after RFC 9457, with the names that the platforms' clients read: what was wrong, all of it
+at once, and never what the server looks like inside.
 """
 
-import logging
-import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel, Field, ValidationError
 
-log = logging.getLogger("serve")
+LISTED = 100  # wrong fields that are told one by one
+PLAIN = ("/v1", "/v2")  # KServe's and Triton's clients read plain JSON alone
 
 
 class FieldError(BaseModel):
@@ -23,7 +18,7 @@ class FieldError(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457 problem details."""
+    """RFC 9457 problem details; `error`, `error_code` and `message` say the same to the clients of other protocols."""
 
     type: str = "about:blank"
     title: str
@@ -31,76 +26,72 @@ class Problem(BaseModel):
     detail: str
     errors: list[FieldError] = Field([], description="Every wrong field of the request, up to 100.")
     request_id: str
+    error: str
+    error_code: str
+    message: str
 
 
-LISTED = 100  # wrong fields that are told one by one
+class RequestError(Exception):
+    """A request that is not answered as asked; becomes a `Problem`."""
+
+    def __init__(
+        self, status: int, detail: str, errors: Sequence[FieldError] = (), headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.errors, self.headers = status, detail, list(errors), list(headers)
+
+    def problem(self, request_id: str) -> Problem:
+        title = HTTPStatus(self.status).phrase
+        code = title.upper().replace(" ", "_").replace("-", "_")
+        words = self.detail + "".join(f"; {each.field}: {each.message}" for each in self.errors[:3])
+        return Problem(
+            title=title,
+            status=self.status,
+            detail=self.detail,
+            errors=self.errors,
+            request_id=request_id,
+            error=words,
+            error_code=code,
+            message=words,
+        )
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
-        400: "The body is not JSON.",
-        415: "The body is not said to be JSON.",
+        400: "The body cannot be read: it is not JSON, or not what its headers say.",
+        401: "API keys are asked for, and none that is known was sent.",
+        413: "The body is larger than MAX_BODY_BYTES, or has more rows than MAX_ROWS.",
+        415: "The body is of a type that is not read here.",
         422: "The request breaks the contract; every wrong field is listed.",
+        503: "As many requests as MAX_IN_FLIGHT are being answered; try again after a second.",
+        504: "The request was not there, or not answered, within TIMEOUT_SECONDS.",
     }.items()
 }
 
 
-def request_id(request: Request) -> str:
-    """The caller's `x-request-id` where it is short and printable, else a new one."""
-    given = request.headers.get("x-request-id", "")
-    return given if 0 < len(given) <= 128 and given.isascii() and given.isprintable() else uuid.uuid4().hex
+def unreadable(error: ValidationError) -> RequestError | None:
+    """For a body that is no JSON at all."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] != "json_invalid":
+        return None
+    return RequestError(400, f"The body is not JSON: {first['ctx']['error']}")
 
 
-def handle(app: FastAPI) -> None:
-    """Have every error of the app answered with a `Problem`."""
-
-    async def wrong_request(request: Request, error: Exception) -> JSONResponse:
-        faults = cast("RequestValidationError", error).errors()
-        said = request.headers.get("content-type", "nothing")
-        if "json" not in said:
-            return problem(request, 415, f"The content type is {said[:100]!r}; send application/json")
-        if faults[0]["type"] == "json_invalid":
-            return problem(request, 400, f"The body is not JSON: {faults[0]['ctx']['error']}")
-        fields = [field_error(fault) for fault in faults[:LISTED]]
-        wrong = ", ".join(list(dict.fromkeys(field.field for field in fields))[:10])
-        more = f"; the first {LISTED} are listed" if len(faults) > LISTED else ""
-        return problem(request, 422, f"{len(faults)} wrong: {wrong}{more}", fields)
-
-    async def refused(request: Request, error: Exception) -> JSONResponse:
-        known = cast("HTTPException", error)
-        return problem(request, known.status_code, str(known.detail), headers=known.headers)
-
-    async def failed(request: Request, _: Exception) -> JSONResponse:
-        answer = problem(request, 500, "The server failed, not your request. Its log has the reason under this id.")
-        log.error("request %s failed; the traceback follows", answer.headers["x-request-id"])
-        return answer
-
-    app.add_exception_handler(RequestValidationError, wrong_request)
-    app.add_exception_handler(HTTPException, refused)
-    app.add_exception_handler(Exception, failed)
-    publish = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        """FastAPI publishes errors under the media type of the answers; ours have their own."""
-        api = publish()
-        for operation in (each for path in api["paths"].values() for each in path.values()):
-            for status, answer in operation["responses"].items():
-                if int(status) >= HTTPStatus.BAD_REQUEST:
-                    answer["content"] = {"application/problem+json": next(iter(answer["content"].values()))}
-        return api
-
-    app.openapi = openapi  # type: ignore[method-assign]  # because FastAPI documents this way to extend it
+def faults(error: ValidationError, at: str = "", first_row: int = 0) -> list[FieldError]:
+    """Each wrong field under its name in the request; rows are counted from `first_row` where `at` names their list."""
+    found = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        where = [str(part) for part in fault["loc"]]
+        if at and where:
+            where[0] = str(int(where[0]) + first_row)
+        name = ".".join([*([at] if at else []), *where]) or "body"
+        text = "Input should be an object" if fault["type"] == "model_type" else fault["msg"]
+        found.append(FieldError(field=name[:100], message=text.removeprefix("Value error, ")))
+    return found
 
 
-def field_error(fault: dict[str, Any]) -> FieldError:
-    name = ".".join(map(str, fault["loc"][1:])) or "body"
-    return FieldError(field=name[:100], message=fault["msg"].removeprefix("Value error, "))
-
-
-def problem(
-    request: Request, status: int, detail: str, errors: Sequence[FieldError] = (), headers: Any = None
-) -> JSONResponse:
-    name = request_id(request)
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors), request_id=name)
-    return JSONResponse(
-        body.model_dump(), status, {**(headers or {}), "x-request-id": name}, media_type="application/problem+json"
-    )
+def refusal(found: list[FieldError]) -> RequestError:
+    wrong = ", ".join(list(dict.fromkeys(each.field for each in found))[:10])
+    more = f"; the first {LISTED} are listed" if len(found) > LISTED else ""
+    return RequestError(422, f"{len(found)} wrong: {wrong}{more}", found[:LISTED])

@@ -1,26 +1,90 @@
 """What Prometheus is told."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Info, generate_latest
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Answers:
+    """A histogram that takes many answers at once: prometheus-client's own takes one at a time."""
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+        self._name, self._text, self._bounds = name, text, list(bounds)
+        self._counts, self._sum = [0] * (len(bounds) + 1), 0.0
+
+    def observe(self, answers: NDArray[np.float64]) -> None:
+        if len(answers) == 1:
+            self._counts[bisect_left(self._bounds, answers[0])] += 1
+        else:
+            places = np.bincount(np.searchsorted(self._bounds, answers), minlength=len(self._counts))
+            self._counts = [count + int(more) for count, more in zip(self._counts, places, strict=True)]
+        self._sum += float(answers.sum())
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        totals = np.cumsum(self._counts).tolist()
+        bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        yield HistogramMetricFamily(self._name, self._text, list(zip(bounds, totals, strict=True)), self._sum)
+
 
 class Metrics:
-    """One server's counters, in a registry of its own."""
+    """One server's counters, in a registry of its own. They go on when the model is swapped."""
 
-    def __init__(self, model: str, version: str) -> None:
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """`bounds` are those of the histogram of answers."""
         self._registry = CollectorRegistry()
-        Info("model", "The model that answers", registry=self._registry).info({"name": model, "version": version})
-        self._rows = Counter("predicted_rows", "Rows answered", registry=self._registry)
-        self._unseen = Counter("unseen_values", "Values that no training row had", ["column"], registry=self._registry)
+        given: Any = {"registry": self._registry}
+        self._model = Gauge("model_info", "The model that answers", ["name", "version"], **given)
+        self._requests = Counter("http_requests", "Requests", ["route", "status"], **given)
+        self._seconds = Histogram("http_request_seconds", "Time to answer", ["route"], buckets=SECONDS, **given)
+        self.in_flight = Gauge("http_requests_in_flight", "Requests that are being answered", **given)
+        self._rows = Counter("predicted_rows", "Rows answered", **given)
+        self._missing = Counter("missing_values", "Values that were not sent", ["column"], **given)
+        self._unseen = Counter("unseen_values", "Values that no training row had", ["column"], **given)
+        self.reloads = Counter("model_reloads", "Champions taken on or refused while serving", ["outcome"], **given)
+        self._answers = Answers("predicted_answer", "Probabilities or values answered", bounds)
+        self._registry.register(self._answers)
+        self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
+        self._columns: dict[str, Any] = {}
 
-    def answered(self, rows: int, unseen: Mapping[str, int]) -> None:
-        self._rows.inc(rows)
+    def serves(self, name: str, version: str) -> None:
+        self._model.clear()
+        self._model.labels(name, version).set(1)
+
+    def requested(self, route: str, status: int, seconds: float) -> None:
+        children = self._children.get((route, status))
+        if children is None:  # looked up once: labels() costs more than counting
+            children = self._requests.labels(route, str(status)), self._seconds.labels(route)
+            self._children[route, status] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def answered(
+        self, rows: Sequence[Mapping[str, Any]], answers: NDArray[np.float64], unseen: Mapping[str, int]
+    ) -> None:
+        self._rows.inc(len(rows))
+        self._answers.observe(answers)
         for column, count in unseen.items():
             self._unseen.labels(column).inc(count)
+        if len(rows) == 1 and None not in rows[0].values():
+            return
+        for column in rows[0]:
+            if count := sum(row[column] is None for row in rows):
+                self._absent(column).inc(count)
+
+    def _absent(self, column: str) -> Any:
+        if column not in self._columns:
+            self._columns[column] = self._missing.labels(column)
+        return self._columns[column]
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

@@ -2,10 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import ConfigError
+
+# Variables of the platforms that stand for ours, the first that is set winning.
+STAND_FOR = {
+    "port": ("SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT", "PORT"),
+    "health_route": ("AIP_HEALTH_ROUTE",),
+    "predict_route": ("AIP_PREDICT_ROUTE",),
+}
+MOUNTED = (Path("/opt/ml/model"), Path("/mnt/models"))  # where SageMaker and KServe put a model
+EXAMPLES = {"changeme", "secret", "password", "example", "your-api-key", "apikey", "test"}
+
+
+def _separate(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -16,19 +30,78 @@ class Settings(BaseModel):
     model_dir: Path = Field(Path("models/flights"), description="A bundle, or a store with a champion.")
     host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 is all of them.")
     port: int = Field(8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    max_body_bytes: int = Field(16 * 2**20, ge=1, description="A larger body is refused (413).")
+    max_rows: int = Field(10_000, ge=1, description="A request with more rows is refused (413).")
+    timeout_seconds: float = Field(30, gt=0, description="A request that takes longer ends (504).")
+    max_in_flight: int = Field(256, ge=1, description="More requests at a time are turned away (503).")
+    reload_seconds: float = Field(1, ge=0, description="How often to look for a new champion; 0 is never.")
+    api_keys: Annotated[list[str], BeforeValidator(_separate)] = Field(
+        [], description="Keys to ask for, separated by commas; without any everyone may ask."
+    )
+    api_keys_file: Path | None = Field(None, description="A file with one more key a line.")
+    health_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for health checks.")
+    predict_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for predictions.")
+
+    @field_validator("api_keys")
+    @classmethod
+    def keys_are_secrets(cls, keys: list[str]) -> list[str]:
+        for key in keys:
+            if len(key) < 16 or key.lower() in EXAMPLES or len(set(key)) < 6:
+                raise ValueError("a key should be 16 characters or more that cannot be guessed, such as those of "
+                                 "`openssl rand -hex 16`")  # fmt: skip
+        return keys
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
     """Raises ConfigError that names the variable, what was found and what would be right."""
-    given = {name: environ[name.upper()] for name in Settings.model_fields if environ.get(name.upper())}
+    names = {field: STAND_FOR.get(field, (field.upper(),)) for field in Settings.model_fields}
+    said = {field: next((name for name in of if environ.get(name)), None) for field, of in names.items()}
+    given: dict[str, Any] = {field: environ[name] for field, name in said.items() if name}
+    if "model_dir" not in given and (place := mounted(environ)):
+        given["model_dir"] = place
     try:
-        return Settings.model_validate(given)
+        settings = Settings.model_validate(given)
+        return Settings.model_validate({**dict(settings), "api_keys": settings.api_keys + keys_in(settings)})
     except ValidationError as error:
-        faults = (f"{str(fault['loc'][0]).upper()}={fault['input']}: {fault['msg']}" for fault in error.errors())
-        raise ConfigError("environment: " + "; ".join(faults)) from None
+        raise ConfigError("environment: " + "; ".join(told(fault, said) for fault in error.errors())) from None
+
+
+def mounted(environ: Mapping[str, str]) -> Path | None:
+    """Where a platform has put the model."""
+    vertex = environ.get("AIP_STORAGE_URI", "")
+    places = [*MOUNTED, *([Path(vertex)] if vertex.startswith("/") else [])]
+    azure = sorted(Path("/var/azureml-app/azureml-models").glob("*/*"))
+    return next((place for place in [*places, *azure] if place.is_dir()), None)
+
+
+def keys_in(settings: Settings) -> list[str]:
+    if settings.api_keys_file is None:
+        return []
+    try:
+        lines = settings.api_keys_file.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"API_KEYS_FILE={settings.api_keys_file}: cannot be read: {error}") from None
+    if not lines:
+        raise ConfigError(f"API_KEYS_FILE={settings.api_keys_file}: has no key in it")
+    return lines
+
+
+def told(fault: Any, said: Mapping[str, str | None]) -> str:
+    """One wrong setting by its variable; a key is not repeated."""
+    field = str(fault["loc"][0])
+    value = "" if field == "api_keys" else fault["input"]
+    return f"{said.get(field) or field.upper()}={value}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Each variable with its default, a dash where it has none, and its meaning."""
+    return {
+        STAND_FOR.get(name, (name.upper(),))[-1]: (str(field.default or "–"), str(field.description))
+        for name, field in Settings.model_fields.items()
+    }
 
 
 def described() -> str:
-    """The variables with their defaults and meanings, a line each."""
-    fields = Settings.model_fields.items()
-    return "\n".join(f"  {name.upper():<10} {field.description} Default: {field.default}" for name, field in fields)
+    """The variables with their meanings and defaults, a line each."""
+    lines = variables().items()
+    return "\n".join(f"  {name:<18} {meaning} Default: {default}" for name, (default, meaning) in lines)

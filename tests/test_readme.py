@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from pipeline import errors
-from serve.settings import Settings
+from serve.settings import variables
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -49,7 +49,7 @@ def test_every_file_of_the_tree_exists_and_every_module_is_in_it() -> None:
 
 def test_every_setting_of_the_server_is_documented() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE))
-    assert rows == {name.upper(): str(field.default) for name, field in Settings.model_fields.items()}
+    assert rows == {name: default for name, (default, _) in variables().items()}
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:

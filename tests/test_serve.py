@@ -109,7 +109,7 @@ def test_nan_and_null_are_missing_values(server: httpx2.Client) -> None:
     [
         ("/predict", b"{", 400),
         ("/predict", b"[]", 422),
-        ("/predict", b"", 422),
+        ("/predict", b"", 400),
         ("/predict", b"\xff\xfe", 400),
         ("/predict/batch", b'{"rows": []}', 422),
         ("/predict/batch", b'{"rows": [{}]}', 422),
@@ -175,7 +175,8 @@ def test_an_unseen_destination_is_answered_and_counted(server: httpx2.Client) ->
 
 def test_liveness_readiness_and_the_models_facts(server: httpx2.Client, smoke: Smoke) -> None:
     assert server.get("/livez").json() == {"live": True}
-    assert server.get("/readyz").json() == {"ready": True, "model": "smoke", "version": smoke.bundle.name}
+    ready = {"name": "smoke", "ready": True, "live": True, "status": "ok"}
+    assert server.get("/readyz").json() == {**ready, "model": "smoke", "version": smoke.bundle.name}
     facts = server.get("/model").json()
     assert facts["version"] == smoke.bundle.name
     assert facts["metrics"]["roc_auc"]["low"] < facts["metrics"]["roc_auc"]["value"]
@@ -209,17 +210,19 @@ def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
 
 
 def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside_and_is_in_the_log(
-    smoke: Smoke, caplog: pytest.LogCaptureFixture
+    smoke: Smoke, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(columns: object) -> None:
         raise RuntimeError("secret")
 
     app = create_app(Settings(model_dir=smoke.store))
-    app.state.predictor.predict = broken
+    app.now.served.predictor.predict = broken  # type: ignore[assignment]
     answer = TestClient(app, raise_server_exceptions=False).post("/predict", json=REQUIRED)
     assert answer.status_code == 500
     assert "secret" not in answer.text
-    assert f"request {answer.json()['request_id']} failed" in caplog.text
+    told = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (told["event"], told["request_id"]) == ("failed", answer.json()["request_id"])
+    assert "secret" in told["error"]
 
 
 def started(model_dir: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -21,4 +21,45 @@ def test_wrong_values_are_told_all_at_once_by_variable() -> None:
 
 
 def test_every_setting_is_described_with_its_default() -> None:
-    assert "PORT       The port to listen on; 0 takes a free one. Default: 8080" in described()
+    assert "  PORT               The port to listen on; 0 takes a free one. Default: 8080\n" in described()
+
+
+def test_the_platforms_names_for_the_port_come_before_ours() -> None:
+    said = {"PORT": "1", "AIP_HTTP_PORT": "2", "SAGEMAKER_BIND_TO_PORT": "3"}
+    assert [from_environment(dict(list(said.items())[:n])).port for n in (1, 2, 3)] == [1, 2, 3]
+    vertex = from_environment({"AIP_HEALTH_ROUTE": "/alive", "AIP_PREDICT_ROUTE": "/ask"})
+    assert (vertex.health_route, vertex.predict_route) == ("/alive", "/ask")
+
+
+def test_a_model_that_vertex_has_mounted_is_found_and_ours_comes_first(tmp_path: Path) -> None:
+    assert from_environment({"AIP_STORAGE_URI": str(tmp_path)}).model_dir == tmp_path
+    assert from_environment({"AIP_STORAGE_URI": str(tmp_path), "MODEL_DIR": "mine"}).model_dir == Path("mine")
+    assert from_environment({"AIP_STORAGE_URI": "gs://bucket/model"}).model_dir == Path("models/flights")
+
+
+KEY = "3f9c2b7e51d84a06"
+
+
+def test_keys_come_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("a1b2c3d4e5f6a7b8\n")
+    found = from_environment({"API_KEYS": f" {KEY} ,", "API_KEYS_FILE": str(tmp_path / "keys")})
+    assert found.api_keys == [KEY, "a1b2c3d4e5f6a7b8"]
+
+
+@pytest.mark.parametrize("key", ["short", "aaaaaaaaaaaaaaaaaaaa", "changeme"])
+def test_a_key_that_can_be_guessed_is_refused_without_repeating_it(key: str, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(key)
+    for said in ({"API_KEYS": key}, {"API_KEYS_FILE": str(tmp_path / "keys")}):
+        with pytest.raises(
+            ConfigError, match="a key should be 16 characters or more that cannot be guessed"
+        ) as refused:
+            from_environment(said)
+        assert key not in str(refused.value)
+
+
+def test_a_file_of_keys_that_is_not_there_or_empty_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with pytest.raises(ConfigError, match="has no key in it"):
+        from_environment({"API_KEYS_FILE": str(tmp_path / "empty")})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        from_environment({"API_KEYS_FILE": str(tmp_path / "gone")})

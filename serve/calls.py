@@ -1,0 +1,97 @@
+"""A request as the handlers get it, read within its limits; and a reply as they give it."""
+
+import itertools
+import os
+import re
+import time
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+
+from serve.errors import RequestError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Headers = dict[bytes, bytes]
+ID_HEADERS = (b"x-request-id", b"x-amzn-sagemaker-inference-id", b"x-ms-client-request-id")
+SIMPLE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)  # an id that can be put into JSON and headers as it is
+PREFIX, NUMBERS = os.urandom(10).hex(), itertools.count(1)
+
+
+class Call(NamedTuple):
+    """One request with its whole body; `expires` is a time of `time.monotonic`."""
+
+    id: str
+    body: bytes
+    headers: Headers
+    expires: float
+
+    def still_wanted(self) -> None:
+        """Raises TimeoutError when the time limit has passed: to be asked between the pieces of long work."""
+        if time.monotonic() > self.expires:
+            raise TimeoutError
+
+
+class Reply(NamedTuple):
+    status: int
+    body: bytes
+    content_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class DisconnectedError(Exception):
+    """The connection was closed before the body was there."""
+
+
+def request_id(headers: Headers) -> str:
+    """The caller's own id where it is simple, else a new one: 20 digits of this process and 12 that count."""
+    for name in ID_HEADERS:
+        if (given := headers.get(name)) and SIMPLE.fullmatch(given):
+            return given.decode()
+    return f"{PREFIX}{next(NUMBERS):012x}"
+
+
+async def read(receive: Receive, headers: Headers, limit: int) -> bytes:
+    """The body, inflated where it was compressed. Raises RequestError as soon as it is larger than `limit` bytes."""
+    declared = headers.get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts, size = [body], len(body)
+        while message.get("more_body") and size <= limit:
+            message = await receive()
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+        body = b"".join(parts)
+    if message["type"] == "http.disconnect":
+        raise DisconnectedError
+    if len(body) > limit:
+        raise too_large(limit)
+    encoding = headers.get(b"content-encoding")
+    return body if encoding is None else inflate(body, encoding.strip().lower(), limit)
+
+
+def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """Raises RequestError where the body is not what the encoding says, or grows beyond `limit` bytes."""
+    if encoding == b"identity":
+        return body
+    windows = {b"gzip": (31,), b"deflate": (15, -15)}.get(encoding)  # deflate is sent with its header and without
+    if windows is None:
+        raise RequestError(415, f"The content encoding {encoding[:40].decode('latin-1')!r} is not read here; send gzip")
+    for bits in windows:
+        try:
+            inflater = zlib.decompressobj(bits)
+            inflated = inflater.decompress(body, limit + 1)
+        except zlib.error:
+            continue
+        if len(inflated) > limit:
+            raise too_large(limit)
+        if inflater.eof and not inflater.unused_data:
+            return inflated
+    raise RequestError(400, f"The body is not {encoding.decode()}, or not whole")
+
+
+def too_large(limit: int) -> RequestError:
+    return RequestError(413, f"The body is larger than {limit:,} bytes (MAX_BODY_BYTES)")

@@ -1,0 +1,176 @@
+"""The front door: every request comes in here, is read within its limits, and is answered by a plain function, a
+documented page or a problem. FastAPI stands behind it and makes the pages.
+"""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from serve.calls import Call, DisconnectedError, Headers, Receive, Reply, read, request_id
+from serve.errors import PLAIN, RequestError
+from serve.log import Log
+from serve.metrics import Metrics
+from serve.routes import Route, State, Table, table
+from serve.served import Served
+from serve.settings import Settings
+
+INLINE = 65_536  # bytes of body that are worked on at once; longer ones leave the event loop free for others
+PAGES = ("/docs", "/openapi.json")
+
+
+class Now(NamedTuple):
+    """What answers at this moment."""
+
+    served: Served
+    table: Table
+    pages: Any
+
+
+class Front:
+    """An ASGI application. `serve` puts a model in service, before the first request and between any two of them."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, log: Log) -> None:
+        self.settings, self.metrics, self.log, self.draining = settings, metrics, log, False
+        self._keys = [key.encode() for key in settings.api_keys]
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="rows")
+        self._in_flight = 0
+        metrics.in_flight.set_function(lambda: self._in_flight)
+        self.now: Now
+        self.watch: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    def serve(self, served: Served, pages: Any) -> None:
+        """From now on answer with this model; `pages` is the ASGI application that documents it."""
+        state = State(self.metrics, lambda: self.draining)
+        self.now = Now(served, table(served, self.settings, state), pages)
+        self.metrics.serves(served.name, served.version)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Any) -> None:
+        """From the server's start to its end: look for new champions."""
+        watching = None
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup" and self.watch:
+                watching = asyncio.create_task(self.watch())
+            if message["type"] == "lifespan.shutdown":
+                if watching:
+                    watching.cancel()
+                self._pool.shutdown(wait=False)
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    async def _http(self, scope: Any, receive: Receive, send: Any) -> None:
+        now = self.now  # one model from here to the end, whatever comes in between
+        began = time.perf_counter()
+        headers: Headers = dict(scope["headers"])
+        name, path, method = request_id(headers), scope["path"], scope["method"]
+        route = "none"
+        try:
+            if path.startswith(PAGES):
+                route = "pages"
+                self._ask_for_key(headers)
+                status = await page(now.pages, scope, receive, send, name)
+                self.metrics.requested(route, status, time.perf_counter() - began)
+                return
+            found = find(now.table, method, path)
+            route = found.name
+            self._admit(found, headers)
+            self._in_flight += 1
+            try:
+                reply = await self._answer(now.served, found, headers, name, receive)
+            finally:
+                self._in_flight -= 1
+        except DisconnectedError:
+            return
+        except RequestError as refused:
+            reply = problem(refused, name, path)
+        except TimeoutError:
+            limit = f"{self.settings.timeout_seconds:g} s (TIMEOUT_SECONDS)"
+            reply = problem(RequestError(504, f"The request was not there and answered within {limit}"), name, path)
+        except Exception as error:  # noqa: BLE001 -- reason: told in the log, and to the caller without the inside
+            self.log.failed(error, request_id=name, route=route)
+            words = "The server failed, not your request. Its log has the reason under this id"
+            reply = problem(RequestError(500, words), name, path)
+        started = {"type": "http.response.start", "status": reply.status, "headers": head(reply, name)}
+        await send(started)
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
+        took = time.perf_counter() - began
+        self.metrics.requested(route, reply.status, took)
+        self.log.request(name, route, reply.status, took)
+
+    def _admit(self, route: Route, headers: Headers) -> None:
+        """Raises RequestError for one without a key, and where too many are in already."""
+        if not route.open:
+            self._ask_for_key(headers)
+        if self._in_flight >= self.settings.max_in_flight and not route.open:
+            text = f"{self._in_flight} requests are being answered (MAX_IN_FLIGHT); try again"
+            raise RequestError(503, text, headers=[("retry-after", "1")])
+
+    def _ask_for_key(self, headers: Headers) -> None:
+        """Every key is compared, in constant time, so that the time tells nothing."""
+        if not self._keys:
+            return
+        given = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
+        if sum(hmac.compare_digest(given, key) for key in self._keys) == 0:
+            text = "An API key is asked for: send it as `authorization: Bearer …` or `x-api-key: …`"
+            raise RequestError(401, text, headers=[("www-authenticate", "Bearer")])
+
+    async def _answer(self, served: Served, route: Route, headers: Headers, name: str, receive: Receive) -> Reply:
+        limit = self.settings.timeout_seconds
+        async with asyncio.timeout(limit):
+            body = await read(receive, headers, self.settings.max_body_bytes)
+            call = Call(name, body, headers, time.monotonic() + limit)
+            if len(body) <= INLINE:
+                return route.handler(served, call)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, route.handler, served, call)
+
+
+def find(paths: Table, method: str, path: str) -> Route:
+    """Raises RequestError for a path or a method that is not there."""
+    methods = paths.get(path)
+    if methods is None:
+        raise RequestError(404, f"There is nothing at {path[:200]}; /docs lists what there is")
+    if method not in methods:
+        allowed = ", ".join(methods)
+        raise RequestError(405, f"{method[:20]} is not answered here; send {allowed}", headers=[("allow", allowed)])
+    return methods[method]
+
+
+async def page(pages: Any, scope: Any, receive: Receive, send: Any, name: str) -> int:
+    """A page of FastAPI's; its status."""
+    told = [404]
+
+    async def noted(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            told[0] = message["status"]
+            message = {**message, "headers": [*message["headers"], (b"x-request-id", name.encode())]}
+        await send(message)
+
+    await pages({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, noted)
+    return told[0]
+
+
+def head(reply: Reply, name: str) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", reply.content_type),
+        (b"content-length", str(len(reply.body)).encode()),
+        (b"x-request-id", name.encode()),
+        *reply.headers,
+    ]
+
+
+def problem(refused: RequestError, name: str, path: str) -> Reply:
+    plain = path.startswith(PLAIN)
+    kind = b"application/json" if plain else b"application/problem+json"
+    more = tuple((key.encode(), value.encode()) for key, value in refused.headers)
+    return Reply(refused.status, refused.problem(name).model_dump_json().encode(), kind, more)

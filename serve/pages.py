@@ -1,0 +1,161 @@
+"""/docs and /openapi.json: what the front door's handlers take and give, documented by FastAPI from the contract.
+
+The routes here stand for the front door's and are never called; a test compares the two.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
+
+from pipeline.predict import told
+from serve import answers, tensors
+from serve.errors import PLAIN, RESPONSES
+from serve.served import Served
+from serve.settings import Settings
+
+QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
+
+
+def pages(served: Served, settings: Settings) -> FastAPI:
+    """/openapi.json and /docs. Its routes stand for the front door's and are never called."""
+    app = FastAPI(
+        title=served.name,
+        summary=served.contract.question,
+        version=served.version,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=QUIET,
+        redirect_slashes=False,
+    )
+    typed(app, served, settings)
+    platforms(app, served)
+    facts(app)
+    docs(app)
+    return app
+
+
+def typed(app: FastAPI, served: Served, settings: Settings) -> None:
+    """The routes for people: one row, and many."""
+    golden, row_model = served.predictor.golden, served.predictor.row_model
+    one, many = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
+
+    class Rows(BaseModel):
+        model_config = {"extra": "forbid"}
+        rows: Annotated[list[row_model], Field(min_length=1, max_length=settings.max_rows)]  # type: ignore[valid-type]
+
+    known = told(float(golden.answers[0]), served.threshold)
+    first = {**known, **served.facts, "request_id": "a1"}
+    listed = {"predictions": [known], **served.facts, "request_id": "a1"}
+    rows = {f"row {n + 1}": {"value": row} for n, row in enumerate(golden.rows[:3])}
+
+    @app.post("/predict", response_model=one, responses=documented(first), summary=served.contract.question)
+    def predict_one(row: Annotated[row_model, Body(openapi_examples=rows)]) -> None:  # type: ignore[valid-type]
+        """One row."""
+
+    @app.post("/predict/batch", response_model=many, responses=documented(listed), summary="The same for many rows")
+    def predict_batch(
+        body: Annotated[Rows, Body(openapi_examples={"rows": {"value": {"rows": golden.rows[:3]}}})],
+    ) -> None:
+        """Many rows."""
+
+
+def platforms(app: FastAPI, served: Served) -> None:
+    """The routes for platforms, described by examples: their bodies are their own protocols'."""
+    golden, name, request = served.predictor.golden, served.name, served.contract.request
+    row = golden.rows[0]
+    known = told(float(golden.answers[0]), served.threshold)
+    said = {"predictions": [known], "metadata": {"model_name": name, "model_version": served.version}}
+    asked = {
+        "instances": {"instances": [row]},
+        "dataframe_records": {"dataframe_records": [row]},
+        "dataframe_split": {
+            "dataframe_split": {"columns": list(row), "data": [list(row.values())]},
+        },
+        "inputs": {"inputs": {column: [value] for column, value in row.items()}},
+    }
+    tensors_asked = {
+        "inputs": [
+            {"name": column, "shape": [1], "datatype": tensors.KINDS[request[column].kind], "data": [value]}
+            for column, value in row.items()
+        ]
+    }
+    tensors_said = {
+        "model_name": name,
+        "model_version": served.version,
+        "id": "a1",
+        "outputs": [
+            {"name": each, "datatype": tensors.OUTPUTS[each], "shape": [1], "data": [value]}
+            for each, value in known.items()
+        ],
+    }
+    invoked = [("/invocations", "MLflow, SageMaker, Vertex AI"), (f"/v1/models/{name}:predict", "KServe V1")]
+    for path, title in invoked:
+        app.post(path, summary=title, openapi_extra=body_of(asked), responses=documented(said))(nothing)
+    inferred = [f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{served.version}/infer"]
+    for path in inferred:
+        extra = body_of({"one row": tensors_asked})
+        app.post(path, summary="Open Inference V2", openapi_extra=extra, responses=documented(tensors_said))(nothing)
+
+
+def body_of(examples: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": {"type": "object"}, "examples": {key: {"value": value} for key, value in examples.items()}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def facts(app: FastAPI) -> None:
+    """The routes for machines."""
+    told = {
+        "/livez": "The process answers",
+        "/readyz": "A proven model is loaded",
+        "/model": "What the model is, how good it is, where it comes from",
+        "/metrics": "For Prometheus",
+        "/v1/models": "KServe V1: which models there are",
+        "/v2": "Open Inference V2: what the server is",
+        f"/v2/models/{app.title}": "Open Inference V2: what the model takes and gives",
+    }
+    for path, title in told.items():
+        app.get(path, summary=title, response_model=None)(nothing)
+
+
+def nothing() -> None:
+    """Stands for a handler of the front door."""
+
+
+def documented(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """The answers of a prediction route for /docs: a real one, and the errors."""
+    return {200: {"content": {"application/json": {"example": example}}}, **RESPONSES}
+
+
+def docs(app: FastAPI) -> None:
+    """Swagger UI at /docs from this server's own files: FastAPI's default page loads them from another host."""
+    app.mount("/docs/files", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-files")
+
+    @app.get("/docs", include_in_schema=False)
+    async def swagger() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=f"{app.title}: API",
+            swagger_js_url="docs/files/swagger-ui-bundle.js",
+            swagger_css_url="docs/files/swagger-ui.css",
+            swagger_favicon_url="docs/files/favicon-32x32.png",
+            swagger_ui_parameters={"tryItOutEnabled": True},
+        )
+
+    publish = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """FastAPI publishes errors under the media type of the answers; ours have their own but under /v1 and /v2."""
+        api = publish()
+        for path, operations in api["paths"].items():
+            kind = "application/json" if path.startswith(PLAIN) else "application/problem+json"
+            for operation in operations.values():
+                for status, answer in operation["responses"].items():
+                    if status.startswith(("4", "5")):
+                        answer["content"] = {kind: next(iter(answer["content"].values()))}
+        return api
+
+    app.openapi = openapi  # type: ignore[method-assign]  # because FastAPI documents this way to extend it

@@ -1,0 +1,185 @@
+"""The bodies of the platforms: MLflow's, SageMaker's, Vertex AI's and KServe's to rows, and answers to theirs.
+
+One handler reads them all: JSON under `instances`, `inputs`, `dataframe_records` or `dataframe_split`, CSV with a
+header, and JSON Lines. What a row may hold is decided elsewhere, for all of them alike.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic_core import from_json
+
+from pipeline.schema import Contract
+from serve.calls import Call, Reply
+from serve.errors import FieldError, RequestError, refusal
+from serve.served import Served
+
+KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
+FIRST_WORDS = {"true": True, "false": False}  # how CSV says a boolean
+
+
+def predict(served: Served, call: Call) -> Reply:
+    """One record, as a person sends it; a body with `instances` is a platform's, whose local default is this route."""
+    if b'"instances"' in call.body and "instances" not in served.contract.request:
+        body = parsed(call.body)
+        if isinstance(body, dict) and "instances" in body:
+            return invoke(served, call)
+    only_json(call)
+    (answer,) = served.told(served.answer([served.row(call.body)], call))
+    return Reply(200, shown(answer)[:-1] + served.tail + call.id.encode() + b'"}')
+
+
+def batch(served: Served, call: Call) -> Reply:
+    """Many records under `rows`."""
+    only_json(call)
+    body = parsed(call.body)
+    wrong = [
+        FieldError(field=str(key)[:100], message="Extra inputs are not permitted") for key in body if key != "rows"
+    ]
+    if "rows" not in body:
+        wrong.append(FieldError(field="rows", message="Field required"))
+    elif not isinstance(body["rows"], list):
+        wrong.append(FieldError(field="rows", message="Input should be a valid list"))
+    if wrong:
+        raise refusal(wrong)
+    answers = served.told(served.answer(served.rows(body["rows"], "rows", call), call))
+    listed = b",".join(map(shown, answers))
+    return Reply(200, b'{"predictions":[' + listed + b"]" + served.tail + call.id.encode() + b'"}')
+
+
+def invoke(served: Served, call: Call) -> Reply:
+    """Whatever a platform sends; the answer is CSV or JSON Lines where that alone is accepted."""
+    kind = media_type(call.headers.get(b"content-type", b""))
+    reader = READERS.get(kind)
+    if reader is None and (kind.startswith("text/") or kind.endswith("parquet")):
+        raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")
+    sent, at = (reader or read_json)(call, served.contract)  # botocore says octet-stream where nobody chose a type
+    answers = served.told(served.answer(served.rows(sent, at, call), call))
+    accepted = media_type(call.headers.get(b"accept", b""))
+    if accepted == "text/csv":
+        lines = [",".join(map(str, answer.values())) for answer in answers]
+        return Reply(200, "\n".join([*lines, ""]).encode(), b"text/csv; charset=utf-8")
+    if accepted in ("application/jsonlines", "application/x-jsonlines"):
+        return Reply(200, b"\n".join([*map(shown, answers), b""]), b"application/jsonlines")
+    about = {"model_name": served.name, "model_version": served.version, **served.kind, "request_id": call.id}
+    listed = b",".join(map(shown, answers))
+    return Reply(200, b'{"predictions":[' + listed + b'],"metadata":' + json.dumps(about).encode() + b"}")
+
+
+def shown(answer: dict[str, float]) -> bytes:
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+def media_type(header: bytes) -> str:
+    return header.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def only_json(call: Call) -> None:
+    kind = media_type(call.headers.get(b"content-type", b""))
+    if "json" not in kind:
+        raise RequestError(415, f"The content type is {kind[:100] or 'nothing'!r}; send application/json")
+
+
+def parsed(body: bytes) -> Any:
+    """An object of JSON, NaN included. Raises RequestError where it is none."""
+    try:
+        found = from_json(body)
+    except ValueError as error:
+        raise RequestError(400, f"The body is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise refusal([FieldError(field="body", message="Input should be an object")])
+    return found
+
+
+def read_json(call: Call, contract: Contract) -> tuple[list[Any], str]:
+    body = parsed(call.body)
+    present = [key for key in KEYS if key in body]
+    if len(present) != 1:
+        found = ", ".join(present) or "none of them"
+        raise refusal([FieldError(field="body", message=f"Should have one of {', '.join(KEYS)}; found {found}")])
+    (key,) = present
+    return FORMS[key](body[key], key, contract), key
+
+
+def records(value: Any, at: str, contract: Contract) -> list[Any]:
+    """Rows as objects, as lists in the order of the contract, or one list per column."""
+    if isinstance(value, dict):
+        return transposed(value, at)
+    if not isinstance(value, list):
+        raise refusal([FieldError(field=at, message="Input should be a list of rows, or an object of columns")])
+    return positional(value, list(contract.request), at) if value and isinstance(value[0], list) else value
+
+
+def split(value: Any, at: str, contract: Contract) -> list[Any]:
+    """Pandas' split form: the names of the columns once, and then lists."""
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+        raise refusal([FieldError(field=at, message="Input should be an object with columns and data")])
+    columns = value.get("columns", list(contract.request))
+    if not isinstance(columns, list) or len(set(map(str, columns))) != len(columns):
+        raise refusal([FieldError(field=f"{at}.columns", message="Input should be a list of different names")])
+    return positional(value["data"], list(map(str, columns)), at)
+
+
+def positional(rows: list[Any], names: list[str], at: str) -> list[dict[str, Any]]:
+    short = [n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names)]
+    if short:
+        text = f"Input should be a list of {len(names)} values: {', '.join(names)}"
+        raise refusal([FieldError(field=f"{at}.{n}", message=text[:300]) for n in short])
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def transposed(columns: dict[str, Any], at: str) -> list[dict[str, Any]]:
+    lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
+    if len(lengths) != 1 or -1 in lengths:
+        raise refusal([FieldError(field=at, message="Columns should be lists of the same length")])
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def read_lines(call: Call, _: Contract) -> tuple[list[Any], str]:
+    return [parsed(line) for line in call.body.splitlines() if line.strip()], "lines"
+
+
+def read_csv(call: Call, contract: Contract) -> tuple[list[Any], str]:
+    """CSV with the names of the columns in its first line; an empty cell is a missing value."""
+    try:
+        lines = list(csv.reader(io.StringIO(call.body.decode("utf-8-sig")), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(400, f"The body is not CSV: {error}") from None
+    filled = [line for line in lines if line]
+    if not filled:
+        return [], "rows"
+    names, *rows = filled
+    kinds = [contract.request[name].kind if name in contract.request else "category" for name in names]
+    typed = [[cell(text, kind) for text, kind in zip(row, kinds, strict=False)] + row[len(kinds) :] for row in rows]
+    return positional(typed, names, "rows"), "rows"
+
+
+def cell(text: str, kind: str) -> Any:
+    """What the text stands for; one that stands for nothing of its kind is left, for the contract to refuse."""
+    if text == "":
+        return None
+    if kind in ("number", "integer"):
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return FIRST_WORDS.get(text.lower(), text) if kind == "boolean" else text
+
+
+Form = Callable[[Any, str, Contract], list[Any]]
+FORMS: dict[str, Form] = {
+    "instances": records,
+    "inputs": records,
+    "dataframe_records": records,
+    "dataframe_split": split,
+}
+Reader = Callable[[Call, Contract], tuple[Sequence[Any], str]]
+READERS: dict[str, Reader] = {
+    "application/json": read_json,
+    "text/csv": read_csv,
+    "application/jsonlines": read_lines,
+    "application/x-jsonlines": read_lines,
+}

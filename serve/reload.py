@@ -1,0 +1,46 @@
+"""A new champion while serving: seen by its pointer, proven beside the old one, then put in its place."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline import predict, store
+from pipeline.predict import Predictor
+from serve.log import Log
+from serve.metrics import Metrics
+
+
+async def watch(
+    place: Path, seconds: float, current: str, take: Callable[[Predictor], None], metrics: Metrics, log: Log
+) -> None:
+    """Look at the pointer again and again. A bundle that does not prove itself is refused, and the old one goes on.
+
+    It is tried again only when the pointer has been written again.
+    """
+    seen = written(place)
+    while True:
+        await asyncio.sleep(seconds)
+        if (now := written(place)) == seen:
+            continue
+        seen = now
+        named = None
+        try:
+            named = store.pointer(place)
+            if named is None or named == current:
+                continue
+            take(await asyncio.to_thread(predict.load, place / named))
+            current = named
+            metrics.reloads.labels("taken").inc()
+            log.say("champion taken on", version=named)
+        except Exception as error:  # noqa: BLE001 -- reason: whatever it is, the old champion goes on
+            metrics.reloads.labels("refused").inc()
+            log.say("champion refused", version=named, serving=current, reason=f"{type(error).__name__}: {error}")
+
+
+def written(place: Path) -> tuple[int, int] | None:
+    """What changes whenever the pointer is written; None where there is none."""
+    try:
+        about = (place / store.POINTER).stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns

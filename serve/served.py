@@ -1,0 +1,75 @@
+"""A proven bundle in service: rows checked against its contract, and its answers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.predict import Predictor, told
+from pipeline.schema import to_columns
+from serve.calls import Call
+from serve.errors import FieldError, RequestError, faults, refusal, unreadable
+from serve.metrics import Metrics
+
+CHUNK = 500  # rows that are worked on in one go, so that others get their turn between
+
+
+class Served:
+    """What is made from a bundle once, and used for every request."""
+
+    def __init__(self, predictor: Predictor, metrics: Metrics, max_rows: int) -> None:
+        self.predictor, self.contract = predictor, predictor.contract
+        self.name, self.version, self.threshold = self.contract.name, predictor.version, predictor.threshold
+        unit = self.contract.columns[self.contract.target].unit
+        self.kind: dict[str, Any] = {"unit": unit} if self.threshold is None else {"threshold": self.threshold}
+        self.facts = {**self.kind, "model": self.name, "version": self.version}
+        self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
+        self.max_rows, self._metrics = max_rows, metrics
+        row: Any = predictor.row_model
+        self._one, self._many = row.__pydantic_validator__, TypeAdapter(list[row])
+
+    def row(self, body: bytes) -> dict[str, Any]:
+        """One row of JSON. Raises RequestError with every wrong field."""
+        try:
+            found: dict[str, Any] = vars(self._one.validate_json(body))
+            return found
+        except ValidationError as error:
+            raise unreadable(error) or refusal(faults(error)) from None
+
+    def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
+        """Rows of plain values, which the request has under `at`. Raises RequestError with every wrong field of all."""
+        if not sent:
+            raise refusal([FieldError(field=at, message="Should have at least one row")])
+        if len(sent) > self.max_rows:
+            raise RequestError(
+                413, f"{len(sent):,} rows are more than {self.max_rows:,} (MAX_ROWS); send fewer at a time"
+            )
+        checked: list[dict[str, Any]] = []
+        wrong: list[FieldError] = []
+        for first in range(0, len(sent), CHUNK):
+            call.still_wanted()
+            try:
+                checked += map(vars, self._many.validate_python(sent[first : first + CHUNK]))
+            except ValidationError as error:
+                wrong += faults(error, at, first)
+        if wrong:
+            raise refusal(wrong)
+        return checked
+
+    def answer(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
+        """The model's answer to each checked row; counted."""
+        parts = []
+        for first in range(0, len(rows), CHUNK):
+            call.still_wanted()
+            part = rows[first : first + CHUNK]
+            columns = to_columns(part, self.contract)
+            answers = self.predictor.predict(columns)
+            self._metrics.answered(part, answers, self.predictor.unseen(columns))
+            parts.append(answers)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def told(self, answers: NDArray[np.float64]) -> list[dict[str, float]]:
+        return [told(answer, self.threshold) for answer in answers.tolist()]
