@@ -15,11 +15,11 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve promote rollback history test lint format bench readme mlflow lock clean
+.PHONY: help train serve promote rollback history test test-clients lint format bench readme mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=configs/flights.yaml]
 	$(BIN)/python -m pipeline train $(CONFIG)
@@ -29,6 +29,9 @@ serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=fli
 
 test: .venv/.dev ## all tests, with coverage
 	$(BIN)/pytest
+
+test-clients: .venv/.train .venv-clients/.clients ## the platforms' own clients against a real server
+	.venv-clients/bin/python -m pytest -c tests/clients/pytest.ini tests/clients
 
 lint: .venv/.lint ## code style and types
 	$(BIN)/ruff check --quiet --output-format concise $(CODE)
@@ -61,11 +64,15 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
+	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## remove the environment, caches and reports; models and the record of runs stay
 	rm -rf .venv build reports src/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
+
+.venv-clients/.clients: requirements/clients.txt requirements/install.py
+	@$(PYTHON) requirements/install.py clients
 
 .venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml
 	@$(PYTHON) requirements/install.py $*

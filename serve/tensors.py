@@ -34,7 +34,7 @@ def infer(served: Served, call: Call) -> Reply:
     answers = served.told(served.answer(served.rows(sent, "inputs", call), call))
     wanted = read_outputs(head, [name for name in OUTPUTS if name in answers[0]])
     given = head.get("id")
-    about = {"model_name": served.name, "model_version": served.version, "id": given if given else call.id}
+    about = {"model_name": served.name, "model_version": served.version, "id": given if isinstance(given, str) and given else call.id}
     return written(about, wanted, answers)
 
 
@@ -87,7 +87,7 @@ def elements(tensor: dict[str, Any], where: str) -> int:
         or sizes[1:] not in ([], [1])
     ):
         raise refusal([FieldError(field=where, message="shape should be [rows] or [rows, 1]")])
-    if kind != "BYTES" and kind not in NUMBERS:
+    if not isinstance(kind, str) or (kind != "BYTES" and kind not in NUMBERS):
         raise refusal([FieldError(field=where, message=f"datatype should be one of BYTES, {', '.join(NUMBERS)}")])
     return math.prod(sizes)
 
@@ -101,15 +101,19 @@ def from_data(tensor: dict[str, Any], count: int, where: str) -> list[Any]:
     if len(flat) != count:
         raise refusal([FieldError(field=where, message=f"shape speaks of {count} values, and there are {len(flat)}")])
     kind = tensor["datatype"]
-    fits = {"BYTES": str, "BOOL": bool}.get(kind, int if "INT" in kind else (int, float))
-    wrong = [n for n, value in enumerate(flat) if not (value is None or fitting(value, fits))]
+    wrong = [n for n, value in enumerate(flat) if not (value is None or fitting(value, kind))]
     if wrong:
-        raise refusal([FieldError(field=f"{where}.{n}", message=f"Input should be a {kind}") for n in wrong])
+        raise refusal([FieldError(field=f"{where}.{n}", message=f"Input should be of {kind}") for n in wrong])
     return flat
 
 
-def fitting(value: Any, kinds: Any) -> bool:
-    return isinstance(value, kinds) and (kinds is bool or not isinstance(value, bool))
+def fitting(value: Any, kind: str) -> bool:
+    """Whether a value of JSON is one of a tensor's; 18.0 is an integer, as it is to JSON Schema."""
+    if kind in ("BYTES", "BOOL"):
+        return isinstance(value, str if kind == "BYTES" else bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return "INT" not in kind or isinstance(value, int) or value.is_integer()
 
 
 def from_bytes(tensor: dict[str, Any], raw: bytes, count: int, where: str) -> list[Any]:

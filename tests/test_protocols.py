@@ -69,7 +69,11 @@ WRONG: list[tuple[Row, str, str]] = [
     ({"scheduled_minutes": 18.5}, "scheduled_minutes", "Input should be a valid integer"),
     ({"scheduled_minutes": 5}, "scheduled_minutes", "Input should be greater than or equal to 20"),
     ({"origin": "XXX"}, "origin", "Input should be 'EWR', 'JFK' or 'LGA'"),
-    ({"scheduled_departure": "2013-02-30T10:00"}, "scheduled_departure", "Input should be a date and time that exists"),
+    (
+        {"scheduled_departure": "2013-02-30T10:00"},
+        "scheduled_departure",
+        "Input should be a date and time that exists, such as 2013-07-01T17:30, without an offset",
+    ),
     ({"tmp": "1"}, "tmp", "Extra inputs are not permitted"),
     ({"carrier": None}, "carrier", "Input should be a valid string"),
 ]
@@ -85,7 +89,7 @@ def test_what_is_wrong_is_told_in_the_same_words_everywhere(
     assert answer.status_code == 422
     (told,) = answer.json()["errors"]
     if way == "v2" and field == "scheduled_minutes" and change[field] == 18.5:
-        assert told == {"field": "inputs.scheduled_minutes.0", "message": "Input should be a INT64"}
+        assert told == {"field": "inputs.scheduled_minutes.0", "message": "Input should be of INT64"}
     else:
         assert told == {"field": f"{asked[3]}.{field}", "message": message}
     assert answer.json()["error"] == answer.json()["message"]
@@ -164,6 +168,7 @@ def test_csv_has_a_header_and_empty_cells_are_missing(server: httpx2.Client) -> 
     ("text", "status", "field"),
     [
         ("", 422, "rows"),
+        ("\n\n", 422, "rows"),
         (HEADER, 422, "rows"),
         (f"{HEADER}\nB6,JFK", 422, "rows.0"),
         (f"{HEADER}\n{LINE},7", 422, "rows.0"),
@@ -321,6 +326,8 @@ def test_a_binary_body_that_is_not_what_it_says_is_refused(
         [{**tensor("carrier", ["B6"]), "shape": [True]}],
         [{**tensor("carrier", ["B6"]), "shape": [2]}],
         [{**tensor("carrier", ["B6"]), "datatype": "TEXT"}],
+        [{**tensor("carrier", ["B6"]), "datatype": ["BYTES"]}],
+        [{**tensor("carrier", ["B6"]), "parameters": {"binary_data_size": True}}],
         [{"name": "carrier", "shape": [1], "datatype": "BYTES"}],
         [tensor("carrier", ["B6"]), tensor("dest", ["BOS", "LAX"])],
         [tensor("carrier", [6])],
