@@ -37,6 +37,7 @@ class Front:
         self._keys = [key.encode() for key in settings.api_keys]
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="rows")
         self._in_flight = 0
+        self._expires: dict[asyncio.Task[Any] | None, float] = {}
         metrics.in_flight.set_function(lambda: self._in_flight)
         self.now: Now
         self.watch: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -54,15 +55,16 @@ class Front:
             await self._http(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Any) -> None:
-        """From the server's start to its end: look for new champions."""
-        watching = None
+        """From the server's start to its end: end what is overdue, and look for new champions."""
+        running: list[asyncio.Task[None]] = []
         while True:
             message = await receive()
-            if message["type"] == "lifespan.startup" and self.watch:
-                watching = asyncio.create_task(self.watch())
+            if message["type"] == "lifespan.startup":
+                wanted = [self._end_overdue, *([self.watch] if self.watch else [])]
+                running = [asyncio.create_task(each()) for each in wanted]
             if message["type"] == "lifespan.shutdown":
-                if watching:
-                    watching.cancel()
+                for task in running:
+                    task.cancel()
                 self._pool.shutdown(wait=False)
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
@@ -75,13 +77,14 @@ class Front:
         name, path, method = request_id(headers), scope["path"], scope["method"]
         route = "none"
         try:
-            if path.startswith(PAGES):
+            methods = now.table.get(path)
+            if methods is None and path.startswith(PAGES):
                 route = "pages"
                 self._ask_for_key(headers)
                 status = await page(now.pages, scope, receive, send, name)
                 self.metrics.requested(route, status, time.perf_counter() - began)
                 return
-            found = find(now.table, method, path)
+            found = chosen(methods, method, path)
             route = found.name
             self._admit(found, headers)
             self._in_flight += 1
@@ -125,19 +128,36 @@ class Front:
             raise RequestError(401, text, headers=[("www-authenticate", "Bearer")])
 
     async def _answer(self, served: Served, route: Route, headers: Headers, name: str, receive: Receive) -> Reply:
-        limit = self.settings.timeout_seconds
-        async with asyncio.timeout(limit):
+        """Raises TimeoutError at the time limit. `_end_overdue` sees to that: a timer for each request costs more."""
+        task, expires = asyncio.current_task(), time.monotonic() + self.settings.timeout_seconds
+        self._expires[task] = expires
+        try:
             body = await read(receive, headers, self.settings.max_body_bytes)
-            call = Call(name, body, headers, time.monotonic() + limit)
+            call = Call(name, body, headers, expires)
             if len(body) <= INLINE:
                 return route.handler(served, call)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool, route.handler, served, call)
+        except asyncio.CancelledError:
+            if task is None or time.monotonic() < expires:
+                raise  # somebody else's wish
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            del self._expires[task]
+
+    async def _end_overdue(self) -> None:
+        """Ends whatever has waited for longer than it may, several times in each time limit."""
+        while True:
+            await asyncio.sleep(min(0.25, self.settings.timeout_seconds / 4))
+            now = time.monotonic()
+            for task, expires in list(self._expires.items()):
+                if task and now >= expires:
+                    task.cancel()
 
 
-def find(paths: Table, method: str, path: str) -> Route:
+def chosen(methods: dict[str, Route] | None, method: str, path: str) -> Route:
     """Raises RequestError for a path or a method that is not there."""
-    methods = paths.get(path)
     if methods is None:
         raise RequestError(404, f"There is nothing at {path[:200]}; /docs lists what there is")
     if method not in methods:

@@ -24,10 +24,12 @@ class Answers:
 
     def observe(self, answers: NDArray[np.float64]) -> None:
         if len(answers) == 1:
-            self._counts[bisect_left(self._bounds, answers[0])] += 1
-        else:
-            places = np.bincount(np.searchsorted(self._bounds, answers), minlength=len(self._counts))
-            self._counts = [count + int(more) for count, more in zip(self._counts, places, strict=True)]
+            answer = answers.item()
+            self._counts[bisect_left(self._bounds, answer)] += 1
+            self._sum += answer
+            return
+        places = np.bincount(np.searchsorted(self._bounds, answers), minlength=len(self._counts))
+        self._counts = [count + int(more) for count, more in zip(self._counts, places, strict=True)]
         self._sum += float(answers.sum())
 
     def collect(self) -> Iterable[HistogramMetricFamily]:

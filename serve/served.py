@@ -61,15 +61,19 @@ class Served:
 
     def answer(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
         """The model's answer to each checked row; counted."""
+        if len(rows) <= CHUNK:
+            return self._answer(rows)
         parts = []
         for first in range(0, len(rows), CHUNK):
             call.still_wanted()
-            part = rows[first : first + CHUNK]
-            columns = to_columns(part, self.contract)
-            answers = self.predictor.predict(columns)
-            self._metrics.answered(part, answers, self.predictor.unseen(columns))
-            parts.append(answers)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            parts.append(self._answer(rows[first : first + CHUNK]))
+        return np.concatenate(parts)
+
+    def _answer(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+        columns = to_columns(rows, self.contract)
+        answers = self.predictor.predict(columns)
+        self._metrics.answered(rows, answers, self.predictor.unseen(columns))
+        return answers
 
     def told(self, answers: NDArray[np.float64]) -> list[dict[str, float]]:
         return [told(answer, self.threshold) for answer in answers.tolist()]

@@ -34,7 +34,11 @@ def infer(served: Served, call: Call) -> Reply:
     answers = served.told(served.answer(served.rows(sent, "inputs", call), call))
     wanted = read_outputs(head, [name for name in OUTPUTS if name in answers[0]])
     given = head.get("id")
-    about = {"model_name": served.name, "model_version": served.version, "id": given if isinstance(given, str) and given else call.id}
+    about = {
+        "model_name": served.name,
+        "model_version": served.version,
+        "id": given if isinstance(given, str) and given else call.id,
+    }
     return written(about, wanted, answers)
 
 

@@ -88,10 +88,11 @@ class Predictor:
 
     def unseen(self, columns: Columns) -> dict[str, int]:
         """How many values of each category no training row had. Such a row is answered: the model knows "other"."""
-        counts = {
-            name: sum(value not in seen for value in columns[name] if value != "") for name, seen in self._seen.items()
-        }
-        return {name: count for name, count in counts.items() if count}
+        counts = {}
+        for name, seen in self._seen.items():
+            if new := [value for value in columns[name] if value not in seen and value != ""]:
+                counts[name] = len(new)
+        return counts
 
 
 def told(answer: float, threshold: float | None) -> dict[str, float]:

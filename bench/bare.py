@@ -1,0 +1,24 @@
+"""The floor to compare with: one Starlette route, the bundle's own pydantic model, onnxruntime; no limits, ids or metrics."""
+
+import os
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pipeline.predict import load, told
+from pipeline.schema import to_columns
+
+predictor = load(Path(os.environ["MODEL_DIR"]))
+validate = predictor.row_model.__pydantic_validator__.validate_json
+
+
+async def predict(request: Request) -> Response:
+    columns = to_columns([vars(validate(await request.body()))], predictor.contract)
+    answer = told(float(predictor.predict(columns)[0]), predictor.threshold)
+    return Response(f'{{"probability":{answer["probability"]},"label":{answer["label"]}}}')
+
+
+app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])
