@@ -15,7 +15,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve promote rollback history test test-clients lint format bench readme mlflow lock clean
+.PHONY: help train serve promote rollback history test test-slow test-clients lint format bench readme mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -29,6 +29,9 @@ serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=fli
 
 test: .venv/.dev ## all tests, with coverage
 	$(BIN)/pytest
+
+test-slow: .venv/.dev ## champions that change under load for a minute; Prometheus itself (apt install prometheus)
+	$(BIN)/pytest -c tests/slow/pytest.ini tests/slow
 
 test-clients: .venv/.train .venv-clients/.clients ## the platforms' own clients against a real server
 	.venv-clients/bin/python -m pytest -c tests/clients/pytest.ini tests/clients

@@ -22,7 +22,7 @@ from rich.console import Console
 from pipeline.config import Config, load
 from pipeline.train import Outcome, run
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 TINY = """
 name: tiny

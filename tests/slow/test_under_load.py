@@ -1,0 +1,105 @@
+"""What takes a minute: champions that change under load, and Prometheus itself."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from conftest import Smoke, serving
+from conftest import smoke as smoke
+from test_front import other_bundle
+from test_serve import REQUIRED
+
+from pipeline import predict, store
+
+CLIENTS, SECONDS, SWAPS = 64, 60, 12
+
+
+def test_champions_change_under_load_and_every_answer_is_that_of_the_version_it_names(
+    smoke: Smoke, tmp_path: Path
+) -> None:
+    """64 connections for 60 seconds, through twelve swaps, two of them to a bundle that is broken."""
+    place = Path(shutil.copytree(smoke.store, tmp_path / "store"))
+    other = other_bundle(smoke.bundle, place)
+    broken = place / "0123456789abcdef"
+    shutil.copytree(smoke.bundle, broken)
+    rows = predict.load(smoke.bundle).golden.rows[:48]
+    thresholds = {smoke.bundle.name: 0.25, other.name: 0.5}
+    with serving(place, RELOAD_SECONDS="0.2") as client:
+        said = asyncio.run(crowd(str(client.base_url), rows, place, [other.name, smoke.bundle.name], broken.name))
+        told = client.get("/metrics").text
+    assert 'model_reloads_total{outcome="refused"} 2.0' in told
+    assert f'model_reloads_total{{outcome="taken"}} {SWAPS - 2}.0' in told
+    assert {status for status, _ in said} == {200}
+    assert {answer["version"] for _, answer in said} == set(thresholds)
+    for _, answer in said:
+        threshold = thresholds[answer["version"]]
+        assert answer["threshold"] == threshold
+        assert answer["label"] == int(answer["probability"] >= threshold)
+    assert len(said) > 10_000
+
+
+async def crowd(
+    address: str, rows: list[dict[str, Any]], place: Path, names: list[str], broken: str
+) -> list[tuple[int, dict[str, Any]]]:
+    said: list[tuple[int, dict[str, Any]]] = []
+    ends = time.monotonic() + SECONDS
+
+    async def ask(client: httpx2.AsyncClient, start: int) -> None:
+        for row in cycle(rows[start % len(rows) :] + rows[: start % len(rows)]):
+            if time.monotonic() > ends:
+                return
+            answer = await client.post("/predict", json=row)
+            said.append((answer.status_code, answer.json()))
+
+    async def swap() -> None:
+        next_name = cycle(names)
+        for n in range(SWAPS):
+            await asyncio.sleep(SECONDS / (SWAPS + 1))
+            store.point(place, broken if n in (3, 8) else next(next_name))
+
+    limits = httpx2.Limits(max_connections=CLIENTS)
+    async with httpx2.AsyncClient(base_url=address, limits=limits, timeout=30) as client:
+        await asyncio.gather(swap(), *(ask(client, n) for n in range(CLIENTS)))
+    return said
+
+
+def test_prometheus_scrapes_the_server_and_finds_nothing_wrong_with_what_it_says(smoke: Smoke, tmp_path: Path) -> None:
+    if shutil.which("prometheus") is None:
+        pytest.fail("this test runs Prometheus itself: apt install prometheus")
+    with serving(smoke.store) as client:
+        client.post("/predict", json=REQUIRED)
+        metrics = client.get("/metrics").text
+        subprocess.run(["promtool", "check", "metrics"], input=metrics, text=True, check=True)
+        target = f"{client.base_url.host}:{client.base_url.port}"
+        scrape = {"job_name": "serve", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+        (tmp_path / "prometheus.yml").write_text(json.dumps({"scrape_configs": [scrape]}))
+        prometheus = subprocess.Popen(
+            ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
+             "--web.listen-address=127.0.0.1:19090"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            assert scraped("predicted_rows_total") == "1"
+        finally:
+            prometheus.terminate()
+            prometheus.wait(timeout=20)
+
+
+def scraped(query: str) -> str:
+    """The newest value that Prometheus has of a metric."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            found = httpx2.get("http://127.0.0.1:19090/api/v1/query", params={"query": query}).json()["data"]["result"]
+        except (httpx2.TransportError, ValueError):  # not up yet, or not ready
+            continue
+        if found:
+            return str(found[0]["value"][1])
+    raise AssertionError(query)
