@@ -46,7 +46,9 @@ def run(settings: Settings) -> None:
     print(greeting(address, app.now.served.predictor), flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has drained
     sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the loop sooner
-    config = uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=8)
+    config = uvicorn.Config(
+        app, access_log=False, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=8
+    )
     Server(config).run(sockets=[listener])
 
 

@@ -79,13 +79,13 @@ def unreadable(error: ValidationError) -> RequestError | None:
 
 
 def faults(error: ValidationError, at: str = "", first_row: int = 0) -> list[FieldError]:
-    """Each wrong field under its name in the request; rows are counted from `first_row` where `at` names their list."""
+    """Each wrong field of a list of rows under its name in the request: below `at` and counted from `first_row`, or
+    where there is but one row by its field alone.
+    """
     found = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        where = [str(part) for part in fault["loc"]]
-        if at and where:
-            where[0] = str(int(where[0]) + first_row)
-        name = ".".join([*([at] if at else []), *where]) or "body"
+        row, *where = fault["loc"]
+        name = ".".join(map(str, [at, int(row) + first_row, *where] if at else where)) or "body"
         text = "Input should be an object" if fault["type"] == "model_type" else fault["msg"]
         found.append(FieldError(field=name[:100], message=text.removeprefix("Value error, ")))
     return found

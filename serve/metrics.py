@@ -80,7 +80,7 @@ class Metrics:
         if len(rows) == 1 and None not in rows[0].values():
             return
         for column in rows[0]:
-            if count := sum(row[column] is None for row in rows):
+            if count := [row[column] for row in rows].count(None):
                 self._absent(column).inc(count)
 
     def _absent(self, column: str) -> Any:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from pipeline.predict import Predictor, told
+from pipeline.request import without_nan
 from pipeline.schema import to_columns
 from serve.calls import Call
 from serve.errors import FieldError, RequestError, faults, refusal, unreadable
@@ -35,9 +37,14 @@ class Served:
         """One row of JSON. Raises RequestError with every wrong field."""
         try:
             found: dict[str, Any] = vars(self._one.validate_json(body))
-            return found
         except ValidationError as error:
-            raise unreadable(error) or refusal(faults(error)) from None
+            if broken := unreadable(error):
+                raise broken from None
+            try:
+                found = vars(self._checked([from_json(body)])[0])  # once more, with NaN as a missing value
+            except ValidationError as error:
+                raise refusal(faults(error)) from None
+        return found
 
     def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
         """Rows of plain values, which the request has under `at`. Raises RequestError with every wrong field of all."""
@@ -51,13 +58,21 @@ class Served:
         wrong: list[FieldError] = []
         for first in range(0, len(sent), CHUNK):
             call.still_wanted()
+            part = sent[first : first + CHUNK]
             try:
-                checked += map(vars, self._many.validate_python(sent[first : first + CHUNK]))
+                checked += map(vars, self._checked(part))
             except ValidationError as error:
                 wrong += faults(error, at, first)
         if wrong:
             raise refusal(wrong)
         return checked
+
+    def _checked(self, rows: Sequence[Any]) -> list[Any]:
+        """Rows as they are or, where that fails, with NaN as a missing value."""
+        try:
+            return self._many.validate_python(rows)
+        except ValidationError:
+            return self._many.validate_python(without_nan(rows))
 
     def answer(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
         """The model's answer to each checked row; counted."""
