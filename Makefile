@@ -15,7 +15,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve promote rollback history test test-slow test-clients lint format bench readme mlflow lock clean
+.PHONY: help train serve promote rollback history test test-slow test-clients lint format bench bench-serve readme mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -56,6 +56,9 @@ history: .venv/.train ## who made what the champion, when and why
 
 bench: .venv/.dev ## measure everything that docs/benchmarks.md states, and write it there
 	$(BIN)/python bench/measure.py
+
+bench-serve: .venv/.dev ## this server and its peers, in turns, with wrk (apt install wrk)
+	$(BIN)/python bench/serving.py
 
 readme: .venv/.dev ## run the three commands and put what they print, and the picture, into README.md
 	$(BIN)/python docs/refresh.py

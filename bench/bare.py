@@ -1,4 +1,4 @@
-"""The floor to compare with: one Starlette route, the bundle's own pydantic model, onnxruntime; no limits, ids or metrics."""
+"""What to compare with: a Starlette route, the bundle's pydantic model, onnxruntime; no limits, ids or metrics."""
 
 import os
 from pathlib import Path

@@ -6,6 +6,7 @@ Takes about six minutes and a quiet machine. `python bench/measure.py NAME …` 
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -190,6 +193,17 @@ def server(work: Path) -> str:
     return f"{sorted(starts)[2]:.2f} s, {resident:.0f} MiB"
 
 
+def installed(_: Path) -> str:
+    """The files of every package of the serving lock, without their compiled copies."""
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/serve.txt").read_text(), re.MULTILINE)
+    size = 0
+    for name in set(pinned):
+        with suppress(metadata.PackageNotFoundError):  # one for another platform
+            files = [Path(str(file.locate())) for file in metadata.files(name) or []]
+            size += sum(file.stat().st_size for file in files if file.is_file() and file.suffix != ".pyc")
+    return f"{size / 1e6:.0f} MB"
+
+
 ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     "setup": ("set-up from nothing: cold cache, pip, hashes checked", "150 s", setup),
     "train": ("`make train`, environment ready: wall, peak of all processes", "150 s, 2.5 GB", train),
@@ -209,6 +223,7 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     ),
     "one_row": ("one row in process, request columns to answer, p50", "60 µs", one_row),
     "server": ("server: start to ready (median of five), resident memory", "0.8 s, 110 MB", server),
+    "installed": ("installed serving set, every package of `requirements/serve.txt`", "200 MB", installed),
     "tests": ("`make test`", "150 s", tests),
 }
 
@@ -232,6 +247,8 @@ def page(lines: list[str]) -> str:
     memory = psutil.virtual_memory().total / 2**30
     machine = f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
     today, python = datetime.now(UTC).date(), platform.python_version()
+    before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    serving = re.search(r"<!-- serving -->.*<!-- /serving -->", before, re.DOTALL)
     return "\n".join(
         [
             "# Benchmarks",
@@ -242,6 +259,12 @@ def page(lines: list[str]) -> str:
             "| what | limit | measured |",
             "|---|---|---|",
             *lines,
+            "",
+            "## The server and its peers",
+            "",
+            "Written by `make bench-serve`; `bench/serving.py` says who the peers are and how they are measured.",
+            "",
+            serving[0] if serving else "<!-- serving -->\n<!-- /serving -->",
             "",
         ]
     )

@@ -53,7 +53,7 @@ def _field_type(column: Column) -> Any:
     whole: Any = {"ge": max(int(low), -LARGEST), "le": min(int(high), LARGEST)}
     text: Any = Annotated[str, Field(min_length=1, max_length=LONGEST)]
     kinds: dict[str, Any] = {
-        "category": text if column.pattern is None else Annotated[text, _matches(column.pattern)],
+        "category": text if column.pattern is None else Annotated[text, _matching(column.pattern)],
         "number": Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)],
         "integer": Annotated[int, Field(**whole), BeforeValidator(_integral)],
         "boolean": bool,
@@ -63,8 +63,10 @@ def _field_type(column: Column) -> Any:
     return kind | None if column.nullable else kind
 
 
-def _matches(pattern: str) -> AfterValidator:
-    """Python's own regular expressions, as in cleaning; pydantic's know less of the language."""
+def _matching(pattern: str) -> Any:
+    """Python's own regular expressions, as in cleaning; pydantic's where both mean the same, which are quicker."""
+    if "\\" not in pattern and "(?" not in pattern and pattern.isascii():
+        return Field(pattern=f"^(?:{pattern})$")
     compiled = re.compile(pattern)
 
     def match(value: str) -> str:
