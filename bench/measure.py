@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -168,29 +168,61 @@ def one_row(work: Path) -> str:
     return f"{p50:.0f} µs (p99 {p99:.0f} µs)"
 
 
-def server(work: Path) -> str:
-    """Start to the first 200 of /readyz, the best of five; resident memory after 200 predictions."""
-    from pipeline.predict import load
-
-    example = json.dumps(load(work / "models" / "flights").golden.rows[0]).encode()
-    starts, resident = [], 0.0
-    for _ in range(5):
-        began = time.perf_counter()
-        environment = {**os.environ, "MODEL_DIR": str(work / "models/flights"), "PORT": "8765"}
-        process = subprocess.Popen([PYTHON, "-m", "serve"], env=environment, stdout=subprocess.PIPE, cwd=ROOT)
+@contextmanager
+def serving(work: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of its own, from the moment that it is ready."""
+    environment = {**os.environ, "MODEL_DIR": str(work / "models/flights"), "PORT": "8765"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([PYTHON, "-m", "serve"], env=environment, cwd=ROOT, **quiet)
+    try:
         while True:
             try:
                 urlopen("http://127.0.0.1:8765/readyz")
                 break
             except OSError:
                 time.sleep(0.005)
-        starts.append(time.perf_counter() - began)
-        for _ in range(200):
-            urlopen(Request("http://127.0.0.1:8765/predict", example, {"content-type": "application/json"})).read()
-        resident = psutil.Process(process.pid).memory_info().rss / MIB
+        yield process
+    finally:
         process.terminate()
         process.wait()
+
+
+def ask(path: str, body: bytes) -> None:
+    urlopen(Request(f"http://127.0.0.1:8765{path}", body, {"content-type": "application/json"})).read()
+
+
+def server(work: Path) -> str:
+    """Start to the first 200 of /readyz, the median of five; resident memory after 200 predictions."""
+    from pipeline.predict import load
+
+    example = json.dumps(load(work / "models" / "flights").golden.rows[0]).encode()
+    starts, resident = [], 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        with serving(work) as process:
+            starts.append(time.perf_counter() - began)
+            for _ in range(200):
+                ask("/predict", example)
+            resident = psutil.Process(process.pid).memory_info().rss / MIB
     return f"{sorted(starts)[2]:.2f} s, {resident:.0f} MiB"
+
+
+def beside(work: Path) -> str:
+    """One row again and again while batches of ten thousand are answered: the median and the worst."""
+    from pipeline.predict import load
+
+    rows = load(work / "models" / "flights").golden.rows[:48]
+    one = json.dumps(rows[0]).encode()
+    many = json.dumps({"rows": [rows[n % 48] for n in range(10_000)]}).encode()
+    took = []
+    with serving(work):
+        crowd = threading.Thread(target=lambda: [ask("/predict/batch", many) for _ in range(20)])
+        crowd.start()
+        while crowd.is_alive():
+            began = time.perf_counter()
+            ask("/predict", one)
+            took.append((time.perf_counter() - began) * 1000)
+    return f"{np.median(took):.1f} ms, 99 % within {np.percentile(took, 99):.0f} ms, worst {max(took):.0f} ms"
 
 
 def installed(_: Path) -> str:
@@ -223,6 +255,7 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     ),
     "one_row": ("one row in process, request columns to answer, p50", "60 µs", one_row),
     "server": ("server: start to ready (median of five), resident memory", "0.8 s, 110 MB", server),
+    "beside": ("one row while batches of 10,000 are answered", "20 ms", beside),
     "installed": ("installed serving set, every package of `requirements/serve.txt`", "200 MB", installed),
     "tests": ("`make test`", "150 s", tests),
 }

@@ -10,16 +10,16 @@ from serve.settings import variables
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 
 def test_every_make_target_that_readme_names_exists_and_every_target_is_named() -> None:
-    named = set(re.findall(r"(?:`|^|\$ )make ([a-z]+)", README, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^|\$ )make ([a-z-]+)", README, re.MULTILINE))
     assert named == TARGETS - {"help"}
 
 
-def test_help_lists_every_target_and_no_recipe_is_longer_than_three_lines_and_a_half() -> None:
-    assert set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
+def test_help_lists_every_target_and_all_are_phony() -> None:
+    assert set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
     assert set(re.findall(r"\.PHONY: (.*)", MAKEFILE)[0].split()) == TARGETS
 
 
