@@ -110,3 +110,15 @@ def test_tensors_hold_the_features_in_their_declared_order(tiny_config: Config) 
     assert strings.tolist() == [["red", "round"]]
     assert numbers.tolist() == [[2.5, 4.0, 17.0]]
     assert numbers.dtype == np.float32
+
+
+def test_rows_without_a_number_become_columns_too(tiny_config: Config) -> None:
+    texts = tiny_config.contract.model_copy(update={"features": ["colour"]})
+    assert to_columns([{"colour": "red"}, {"colour": None}], texts)["colour"].tolist() == ["red", ""]
+
+
+def test_a_field_that_some_rows_lack_is_missing_in_them(tiny_config: Config) -> None:
+    columns = to_columns([ROW, {"colour": "blue"}], tiny_config.contract)
+    assert columns["legs"][0] == 4
+    assert np.isnan(columns["legs"][1])
+    assert columns["shape"].tolist() == ["round", ""]

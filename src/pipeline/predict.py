@@ -33,11 +33,12 @@ class Session:
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._inputs = [entry.name for entry in self._session.get_inputs()]
-        self._output = self._session.get_outputs()[-1].name  # a classifier has its labels before the probabilities
+        self._outputs = [self._session.get_outputs()[-1].name]  # a classifier has its labels before the probabilities
 
     def __call__(self, data: Tensors) -> NDArray[np.float64]:
         fed = {name: getattr(data, name) for name in self._inputs}
-        return np.asarray(self._session.run([self._output], fed)[0][:, -1], dtype=np.float64)
+        found: NDArray[np.float32] = self._session.run(self._outputs, fed)[0]
+        return found[:, -1].astype(np.float64)
 
 
 class Golden(NamedTuple):

@@ -8,6 +8,7 @@ booleans (NaN is missing), datetime64[s] for a local date and time.
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -181,24 +182,36 @@ class Contract(Frozen):
     @cached_property
     def by_array(self) -> tuple[list[str], dict[str, str]]:
         """The request columns that travel as float64, and the others with their kinds."""
-        others: dict[str, str] = {
-            name: c.kind for name, c in self.request.items() if c.kind in ("category", "datetime")
-        }
+        kinds: dict[str, str] = {name: column.kind for name, column in self.request.items()}
+        others = {name: kind for name, kind in kinds.items() if kind in ("category", "datetime")}
         return [name for name in self.request if name not in others], others
+
+    @cached_property
+    def numbers_of(self) -> Any:
+        """A function that takes from a whole row what travels as float64."""
+        numeric = self.by_array[0]
+        return itemgetter(*numeric) if numeric else _nothing
+
+
+def _nothing(_: Mapping[str, Any]) -> tuple[()]:
+    return ()
 
 
 def to_columns(rows: Sequence[Mapping[str, Any]], contract: Contract) -> dict[str, NDArray[Any]]:
     """Validated rows to request columns; a field that a row lacks is missing."""
     numeric, others = contract.by_array
-    values = np.array([[row.get(name) for row in rows] for name in numeric], dtype=np.float64)  # one call for all
-    found = dict(zip(numeric, values, strict=True))
-    return found | {name: as_array([row.get(name) for row in rows], kind) for name, kind in others.items()}
+    try:  # one call for all: one row at a time has no time for more
+        values = np.array([contract.numbers_of(row) for row in rows], dtype=np.float64)
+        texts = {name: as_array([row[name] for row in rows], kind) for name, kind in others.items()}
+    except KeyError:
+        return to_columns([{**dict.fromkeys(contract.request), **row} for row in rows], contract)
+    return texts | dict(zip(numeric, values.reshape(len(rows), len(numeric)).T, strict=True))
 
 
 def as_array(values: Sequence[Any], kind: str) -> NDArray[Any]:
     """Values of one column, None where missing, to the array that its kind travels in."""
     if kind == "category":
-        return np.array(["" if value is None else value for value in values], dtype=object)
+        return np.array([value or "" for value in values], dtype=object)
     if kind == "datetime":
         return np.array(values, dtype="datetime64[s]")
     return np.array(values, dtype=np.float64)
