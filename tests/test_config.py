@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from pipeline.config import Config, Duration, TimeSplit, load
+from pipeline.config import Config, load
 from pipeline.errors import ConfigError
 from pipeline.evaluate import metrics
 from pipeline.limits import FIGURES
+from pipeline.plan import Duration, TimeSplit
 
 
 def test_the_default_config_resolves_to_forward_chaining_with_a_threshold_of_one_quarter() -> None:
@@ -50,7 +51,10 @@ def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("train: {sed: 3}", r"tiny.yaml:26: train.sed: is not a key here. Did you mean seed\? Known: seed, workers"),
+        (
+            "train: {sed: 3}",
+            r"tiny.yaml:26: train.sed: is not a key here. Did you mean seed\? Known: seed, engine, workers",
+        ),
         ("seeed: 3", r"tiny.yaml:26: seeed: is not a key here. Did you mean train.seed\?"),
         ("train: {seed: x}", r"tiny.yaml:26: train.seed: Input should be a valid integer; found 'x'"),
         ("train: {seed: -1}", r"train.seed: Input should be greater than or equal to 0; found -1"),
@@ -107,6 +111,11 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
             "holdout: mae is no figure of a classification. Known: log_loss, roc_auc",
         ),
         ("gates.slices.figures.r2={low: 0, high: 1}", "slices.figures: r2 is no figure of a classification"),
+        (
+            "gates.holdout={roc_auc: {low: 0, high: 1}, log_loss: {low: 0, high: 1}}",
+            "holdout: every classification has limits for roc_auc, log_loss, ece; ece has none",
+        ),
+        ("train.engine=ray", "train.engine: Input should be 'local'"),
         ("gates.holdout.ece={low: 0.1, high: 0}", "low 0.1 is not below high 0"),
         ("gates.exact=0.1", "Input should be less than or equal to 0.0001"),
         ("gates.champion=null", "gates.champion: Input should be"),

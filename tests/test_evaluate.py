@@ -97,6 +97,13 @@ def test_a_figure_that_does_not_exist_is_null_in_a_file() -> None:
     assert rounded({"auc": Interval(0.12345678, 0, 1)})["auc"]["value"] == 0.123457
 
 
+def test_no_interval_of_a_share_goes_beyond_it() -> None:
+    """Twelve rows of which two are out of order: the moved percentiles of the area reach above 1."""
+    outcome = np.array([0] * 5 + [1, 0] + [1] * 5)
+    found = with_intervals(outcome, np.linspace(0.1, 0.9, 12), np.arange(12), Bootstrap(0.5, 200, 0))
+    assert found["roc_auc"].value < found["roc_auc"].high == 1
+
+
 def test_the_paired_interval_is_that_of_the_difference_over_blocks() -> None:
     """Worse by the same on every row: the difference has no spread, however much the losses themselves have."""
     loss = -np.log(np.where(OUTCOME, PROBABILITY, 1 - PROBABILITY).clip(0.02, 0.98))

@@ -131,20 +131,15 @@ def test_what_is_recorded_lies_beside_the_store_and_not_in_the_working_folder(sm
     assert (smoke.folder / "mlruns").is_dir()
 
 
-def test_a_failure_marks_the_run_as_failed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (RefusedError, "FINISHED")])
+def test_a_failure_marks_the_run_as_failed_and_a_refusal_does_not(
+    tmp_path: Path, error: type[Exception], status: str
+) -> None:
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
-    registry.connect("failing", tracking)
-    with pytest.raises(RuntimeError), registry.run() as run_id:
-        raise RuntimeError
-    assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == "FAILED"
-
-
-def test_a_refusal_is_no_failure_of_the_run(tmp_path: Path) -> None:
-    tracking = f"sqlite:///{tmp_path}/mlflow.db"
-    registry.connect("refusing", tracking)
-    with pytest.raises(RefusedError), registry.run() as run_id:
-        raise RefusedError
-    assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == "FINISHED"
+    registry.connect("ending", tracking)
+    with pytest.raises(error), registry.run() as run_id:
+        raise error
+    assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == status
 
 
 def test_the_page_opens_on_the_classical_view_of_the_experiment(smoke: Smoke) -> None:

@@ -8,6 +8,7 @@ import pytest
 from conftest import WEAK, Toy
 
 from pipeline import promotion, store
+from pipeline.config import Config
 from pipeline.errors import RefusedError
 from pipeline.rival import ANSWERS, remember, remembered, rival
 
@@ -40,11 +41,13 @@ def test_a_record_that_is_absent_or_cannot_be_read_is_none(tmp_path: Path, conte
     assert remembered(tmp_path, "a", KEYS) is None
 
 
-def test_without_a_champion_there_is_nothing_to_beat_and_the_same_model_says_the_same(tmp_path: Path) -> None:
-    said = np.array([0.3, 0.1, 0.2])
-    assert rival(tmp_path, "0123456789abcdef", {}, KEYS, said) is None
+def test_without_a_champion_there_is_nothing_to_beat_and_the_same_model_says_the_same(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    said, tiny = np.array([0.3, 0.1, 0.2]), tiny_config.contract
+    assert rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said) is None
     store.point(tmp_path, "0123456789abcdef")
-    same = rival(tmp_path, "0123456789abcdef", {}, KEYS, said)
+    same = rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said)
     assert same is not None
     assert same.said is said
 
@@ -69,3 +72,10 @@ def test_without_a_record_it_is_refused_with_the_remedy(toy: Toy) -> None:
     shutil.rmtree(models / ANSWERS)
     with pytest.raises(RefusedError, match=r"it cannot be asked.*on no record: bring back what .* remove .*/champion"):
         toy.train()
+
+
+def test_a_champion_of_another_outcome_cannot_be_compared(toy: Toy) -> None:
+    toy.train()
+    bad = "columns.bad={kind: boolean, known: after, meaning: Another outcome, source: good}"
+    with pytest.raises(RefusedError, match=r"it cannot be asked.*asked for good \(classification\), another outcome"):
+        toy.train(bad, "target=bad")

@@ -3,8 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.config import Config, Data, Duration, GroupSplit, RowSplit, TimeSplit
+from pipeline.config import Config, Data
 from pipeline.errors import DataError
+from pipeline.plan import Duration, GroupSplit, RowSplit, TimeSplit
 from pipeline.split import blocks, by_hash, keys, row_keys, sample, split
 
 YEAR = np.arange("2013-01-01T05:00", "2014-01-01T05:00", 12, dtype="datetime64[h]").astype("datetime64[s]")

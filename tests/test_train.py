@@ -199,7 +199,11 @@ def breast_cancer(tmp_path: Path) -> Path:
         candidates={"linear": {}, "boosting": {"min_samples_leaf": 10, "max_iter": 50}},
         costs={"miss": 1, "false_alarm": 1},
         gates={
-            "holdout": {"roc_auc": {"low": 0.9, "high": 1}},
+            "holdout": {
+                "roc_auc": {"low": 0.9, "high": 1},
+                "log_loss": {"low": 0, "high": 0.3},
+                "ece": {"low": 0, "high": 0.1},
+            },
             "baseline": 0.1,
             "champion": {"worse": 0.01},
             "slices": {"columns": [], "figures": {}},
@@ -276,7 +280,7 @@ def test_patients_who_are_several_rows_are_never_on_both_sides(diabetes: Path, t
     frame["age"] = (frame["age"] // 2).astype(int)
     frame.to_csv(tmp_path / "diabetes.csv", index=False)
     grouped = ["split={by: group, group: age, holdout: 0.3, folds: 3}", "columns.age.kind=integer"]
-    overrides = [*in_folder(tmp_path), *grouped, "gates.holdout={r2: {low: 0.1, high: 0.8}}"]
+    overrides = [*in_folder(tmp_path), *grouped, "gates.holdout={mae: {low: 30, high: 60}}"]
     outcome = run(load(diabetes, overrides), Console(quiet=True))
     assert outcome.bundle is not None
     record = json.loads((outcome.bundle / "record.json").read_text())

@@ -7,42 +7,17 @@ import difflib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from pipeline import yamlfile
 from pipeline.candidates import Candidates, Search, faults
 from pipeline.errors import ConfigError
-from pipeline.limits import FIGURES, Bounds, Gates
+from pipeline.limits import ASKED, FIGURES, Bounds, Gates
+from pipeline.plan import GroupSplit, Plan, TimeSplit
 from pipeline.schema import Column, Contract, Frozen
-
-UNITS = {"day": "days", "days": "days", "week": "weeks", "weeks": "weeks", "month": "months", "months": "months"}
-
-
-class Duration(NamedTuple):
-    """A span of calendar time, such as 2 months."""
-
-    amount: int
-    unit: str
-
-
-def _duration(text: Any) -> Any:
-    words = text.split() if isinstance(text, str) else []
-    if len(words) != 2 or not words[0].isdecimal() or not 1 <= int(words[0]) <= 9999 or words[1] not in UNITS:
-        raise ValueError("should be a number and a unit, such as 2 months, 3 weeks or 14 days")
-    return Duration(int(words[0]), UNITS[words[1]])
-
-
-Span = Annotated[
-    Duration,
-    BeforeValidator(_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+ (day|week|month)s?$")]),
-]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Opened = Annotated[
-    Literal["once", "none"], Field(description="none: compare the candidates and leave the holdout unopened.")
-]
 
 
 class Data(Frozen):
@@ -54,41 +29,9 @@ class Data(Frozen):
     max_rejected: float = Field(0.001, ge=0, lt=1, description="Share of rejected rows above which training stops.")
 
 
-class TimeSplit(Frozen):
-    """Forward chaining: each fold is trained on all days before it; the end of the data is the holdout."""
-
-    by: Literal["time"]
-    time: str = Field(description="The column with the date and time.")
-    holdout: Span
-    folds: int = Field(3, ge=1)
-    fold_length: Span
-    test: Opened = "once"
-
-
-class RowSplit(Frozen):
-    """For rows without time: a stable hash of the row's key decides where it belongs, so that it stays there."""
-
-    by: Literal["row"]
-    holdout: Share
-    folds: int = Field(5, ge=2)
-    test: Opened = "once"
-
-
-class GroupSplit(Frozen):
-    """For rows that come in groups, such as several of one patient: a stable hash keeps each group together."""
-
-    by: Literal["group"]
-    group: str = Field(description="The column that names the group.")
-    holdout: Share
-    folds: int = Field(5, ge=2)
-    test: Opened = "once"
-
-
-Plan = TimeSplit | GroupSplit | RowSplit
-
-
 class Train(Frozen):
     seed: int = Field(0, ge=0, lt=2**32)
+    engine: Literal["local"] = Field("local", description="Where folds are fitted: in processes of this machine.")
     workers: int = Field(2, ge=1, description="Processes that fit folds side by side, one thread each.")
     rare: int = Field(50, ge=1, description="A category value with fewer training rows counts as unknown.")
     resamples: int = Field(500, ge=20, description="Bootstrap resamples behind each interval.")
@@ -166,6 +109,8 @@ class Config(Contract):
         for part, named in (("holdout", gates.holdout), ("slices.figures", gates.slices.figures)):
             if wrong := [name for name in named if task in FIGURES and name not in FIGURES[task]]:
                 raise ValueError(f"{part}: {wrong[0]} is no figure of a {task}. Known: {', '.join(FIGURES[task])}")
+        if absent := [name for name in ASKED.get(task, ()) if name not in gates.holdout]:
+            raise ValueError(f"holdout: every {task} has limits for {', '.join(ASKED[task])}; {absent[0]} has none")
         columns: dict[str, Column] = info.data.get("columns") or {}
         features: list[str] = (info.data.get("features") or []) if columns else []
         sent = {origin for name in features for origin in columns[name].derived_from or [name]}

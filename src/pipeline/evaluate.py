@@ -15,7 +15,13 @@ from pipeline.schema import Columns
 
 BINS = 10
 EPSILON = 1e-7  # float32 probabilities can be 0 or 1; their log loss stays finite
-SIGNED = ("r2", "bias")  # the figures that can be below zero
+ENDS = {  # between which a figure can lie; the others are shares, between 0 and 1
+    "log_loss": (0.0, np.inf),
+    "mae": (0.0, np.inf),
+    "rmse": (0.0, np.inf),
+    "r2": (-np.inf, 1.0),
+    "bias": (-np.inf, np.inf),
+}
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
 Weighted = Callable[[Floats], dict[str, float]]
@@ -179,15 +185,15 @@ def with_intervals(outcome: Array, answer: Array, blocks: Array, plan: Bootstrap
     at = figures(outcome, answer, plan.threshold)
     resampled = [at(weight) for weight in resamples(blocks, plan)]
     return {
-        name: _interval(value, [each[name] for each in resampled], lowest=-np.inf if name in SIGNED else 0.0)
+        name: _interval(value, [each[name] for each in resampled], *ENDS.get(name, (0.0, 1.0)))
         for name, value in at(np.ones(len(outcome))).items()
     }
 
 
-def _interval(value: float, resampled: list[float], *, lowest: float) -> Interval:
+def _interval(value: float, resampled: list[float], lowest: float, highest: float) -> Interval:
     defined = np.array([figure for figure in resampled if np.isfinite(figure)] or [value])
     low, high = np.percentile(defined, [2.5, 97.5]) - (defined.mean() - value)
-    return Interval(value, max(lowest, float(low)), float(high))
+    return Interval(value, max(lowest, float(low)), min(highest, float(high)))
 
 
 def paired(outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstrap, level: float) -> dict[str, Interval]:

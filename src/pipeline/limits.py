@@ -14,6 +14,11 @@ FIGURES = {
     "regression": ("mae", "rmse", "r2", "bias"),
 }  # fmt: skip
 
+ASKED = {
+    "classification": ("roc_auc", "log_loss", "ece"),
+    "regression": ("mae",),
+}  # the figures that no config leaves out
+
 
 class Bounds(Frozen):
     """Below `low` a figure is too bad; above `high` too good to be true, or for a loss the other way round."""

@@ -97,8 +97,8 @@ def child(name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str,
     ]
     with mlflow.start_run(run_name=name, nested=True) as started:
         mlflow.set_tags({f"fold {step}": fold for step, fold in enumerate(folds)} | ({"error": error} if error else {}))
-        params_ = [Param(key, str(value)) for key, value in params.items()]
-        mlflow.MlflowClient().log_batch(started.info.run_id, metrics, params_)
+        told = [Param(key, str(value)) for key, value in params.items()]
+        mlflow.MlflowClient().log_batch(started.info.run_id, metrics, told)
 
 
 def register(contract: Contract, bundle: Path, tags: Mapping[str, str]) -> str:

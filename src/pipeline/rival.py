@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline import store
 from pipeline.errors import BundleError
 from pipeline.predict import load
-from pipeline.schema import Columns
+from pipeline.schema import Columns, Contract
 
 ANSWERS = "answers"  # the folder beside the bundles with what each said of the rows that judged it
 ENOUGH = 0.9  # share of the rows that a record has to know
@@ -29,29 +29,40 @@ class Rival(NamedTuple):
 
 
 def rival(
-    models: Path, digest: str, request: Columns, keys: NDArray[np.uint64], said: NDArray[np.float64]
+    models: Path,
+    contract: Contract,
+    digest: str,
+    request: Columns,
+    keys: NDArray[np.uint64],
+    said: NDArray[np.float64],
 ) -> Rival | None:
     """The present champion on these rows, or None where there is none; `said` where it is the model `digest` itself.
 
-    Where it cannot be loaded and has no record of these rows, it has no rows, and `how` says what to do.
+    Where it answers another question than the `contract`, or cannot be loaded and has no record of these rows, it has
+    no rows, and `how` says what to do.
     """
     name = store.pointer(models)
     everything = np.arange(len(keys))
+    remedy = f"to begin without a champion, remove {models / store.POINTER}"
     if name is None:
         return None
     if name == digest:
         return Rival(name, everything, said, "the same model")
     try:
-        return Rival(name, everything, load(models / name).predict(request), "asked again")
+        champion = load(models / name)
+        if (asked := champion.contract).target != contract.target or asked.task != contract.task:
+            return silent(name, f"asked for {asked.target} ({asked.task}), another outcome: {remedy}")
+        return Rival(name, everything, champion.predict(request), "asked again")
     except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
         known = remembered(models, name, keys)
         if known is None:
-            nothing = np.empty(0, np.int64)
-            remedy = (
-                f"bring back what {name} was made with or, to begin without a champion, remove {models / store.POINTER}"
-            )
-            return Rival(name, nothing, nothing.astype(np.float64), f"{error}. Its answers are on no record: {remedy}")
+            remedy = f"bring back what {name} was made with or, {remedy}"
+            return silent(name, f"{error}. Its answers are on no record: {remedy}")
         return Rival(name, *known, "from its record, since it cannot be loaded")
+
+
+def silent(name: str, why: str) -> Rival:
+    return Rival(name, np.empty(0, np.int64), np.empty(0), why)
 
 
 def remember(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[np.float64]) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.config import Config, Duration, GroupSplit, Plan, RowSplit, TimeSplit
+from pipeline.config import Config
 from pipeline.errors import DataError
+from pipeline.plan import Duration, GroupSplit, Plan, RowSplit, TimeSplit
 from pipeline.schema import Columns
 
 Rows = NDArray[np.int64]

@@ -111,7 +111,8 @@ def run(config: Config, out: Console) -> Outcome:
         about["slices"] = record.of_slices(judged.slices)
         files = bundle.package(config, made.onnx, seen, judged.figures, about)
         row_key = rows.row_key[parts.holdout]
-        old = rival.rival(models, store.digest(files["bundle.json"]), kept.request, row_key, judged.said)
+        digest = store.digest(files["bundle.json"])
+        old = rival.rival(models, config.contract, digest, kept.request, row_key, judged.said)
         size = sum(map(len, files.values()))
         verdicts = ask(config, gates.Evidence(seen, kept, *judged, old, made.off, made.session, size), out)
         with console.step(out, "Package, record and register") as say:

@@ -1,0 +1,66 @@
+"""How rows are divided into folds and a holdout, as it stands in the config; `split` divides them."""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field
+
+from pipeline.schema import Frozen
+
+UNITS = {"day": "days", "days": "days", "week": "weeks", "weeks": "weeks", "month": "months", "months": "months"}
+
+
+class Duration(NamedTuple):
+    """A span of calendar time, such as 2 months."""
+
+    amount: int
+    unit: str
+
+
+def _duration(text: Any) -> Any:
+    words = text.split() if isinstance(text, str) else []
+    if len(words) != 2 or not words[0].isdecimal() or not 1 <= int(words[0]) <= 9999 or words[1] not in UNITS:
+        raise ValueError("should be a number and a unit, such as 2 months, 3 weeks or 14 days")
+    return Duration(int(words[0]), UNITS[words[1]])
+
+
+Span = Annotated[
+    Duration,
+    BeforeValidator(_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+ (day|week|month)s?$")]),
+]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Opened = Annotated[
+    Literal["once", "none"], Field(description="none: compare the candidates and leave the holdout unopened.")
+]
+
+
+class TimeSplit(Frozen):
+    """Forward chaining: each fold is trained on all days before it; the end of the data is the holdout."""
+
+    by: Literal["time"]
+    time: str = Field(description="The column with the date and time.")
+    holdout: Span
+    folds: int = Field(3, ge=1)
+    fold_length: Span
+    test: Opened = "once"
+
+
+class RowSplit(Frozen):
+    """For rows without time: a stable hash of the row's key decides where it belongs, so that it stays there."""
+
+    by: Literal["row"]
+    holdout: Share
+    folds: int = Field(5, ge=2)
+    test: Opened = "once"
+
+
+class GroupSplit(Frozen):
+    """For rows that come in groups, such as several of one patient: a stable hash keeps each group together."""
+
+    by: Literal["group"]
+    group: str = Field(description="The column that names the group.")
+    holdout: Share
+    folds: int = Field(5, ge=2)
+    test: Opened = "once"
+
+
+Plan = TimeSplit | GroupSplit | RowSplit
