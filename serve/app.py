@@ -9,6 +9,7 @@ from serve.log import Log
 from serve.metrics import Metrics
 from serve.pages import pages
 from serve.reload import watch
+from serve.routes import State, table
 from serve.served import Served
 from serve.settings import Settings
 
@@ -23,7 +24,8 @@ def create_app(settings: Settings) -> Front:
 
     def take(new: Predictor) -> None:
         served = Served(new, metrics, settings.max_rows)
-        front.serve(served, pages(served))
+        routes = table(served, settings, State(metrics, lambda: front.draining))
+        front.serve(served, routes, pages(served, routes))
 
     take(predictor)
     followed = (settings.model_dir / store.POINTER).exists()
@@ -33,7 +35,7 @@ def create_app(settings: Settings) -> Front:
 
 
 def bounds(predictor: Predictor) -> list[float]:
-    """Of the histogram of answers: twentieths of a probability, or what most training answers were."""
+    """Of the histogram of answers: twentieths of a probability, or some of what the golden rows were answered."""
     if predictor.threshold is not None:
         return TENTHS
     return sorted({float(f"{quantile:.3g}") for quantile in predictor.golden.answers})[::4]

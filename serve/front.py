@@ -13,7 +13,7 @@ from serve.calls import Call, DisconnectedError, Headers, Receive, Reply, read, 
 from serve.errors import PLAIN, RequestError
 from serve.log import Log
 from serve.metrics import Metrics
-from serve.routes import Route, State, Table, table
+from serve.routes import Route, Table
 from serve.served import Served
 from serve.settings import Settings
 
@@ -42,10 +42,9 @@ class Front:
         self.now: Now
         self.watch: Callable[[], Coroutine[Any, Any, None]] | None = None
 
-    def serve(self, served: Served, pages: Any) -> None:
+    def serve(self, served: Served, table: Table, pages: Any) -> None:
         """From now on answer with this model; `pages` is the ASGI application that documents it."""
-        state = State(self.metrics, lambda: self.draining)
-        self.now = Now(served, table(served, self.settings, state), pages)
+        self.now = Now(served, table, pages)
         self.metrics.serves(served.name, served.version)
 
     async def __call__(self, scope: Any, receive: Receive, send: Any) -> None:
@@ -82,7 +81,7 @@ class Front:
                 route = "pages"
                 self._ask_for_key(headers)
                 status = await page(now.pages, scope, receive, send, name)
-                self.metrics.requested(route, status, time.perf_counter() - began)
+                self._told(name, route, status, began)
                 return
             found = chosen(methods, method, path)
             route = found.name
@@ -106,9 +105,12 @@ class Front:
         started = {"type": "http.response.start", "status": reply.status, "headers": head(reply, name)}
         await send(started)
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
+        self._told(name, route, reply.status, began)
+
+    def _told(self, name: str, route: str, status: int, began: float) -> None:
         took = time.perf_counter() - began
-        self.metrics.requested(route, reply.status, took)
-        self.log.request(name, route, reply.status, took)
+        self.metrics.requested(route, status, took)
+        self.log.request(name, route, status, took)
 
     def _admit(self, route: Route, headers: Headers) -> None:
         """Raises RequestError for one without a key, and where too many are in already."""

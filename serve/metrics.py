@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,21 +22,26 @@ class Answers:
     def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
         self._name, self._text, self._bounds = name, text, list(bounds)
         self._counts, self._sum = [0] * (len(bounds) + 1), 0.0
+        self._lock = Lock()  # large requests are answered in threads
 
     def observe(self, answers: NDArray[np.float64]) -> None:
         if len(answers) == 1:
             answer = answers.item()
-            self._counts[bisect_left(self._bounds, answer)] += 1
-            self._sum += answer
+            with self._lock:
+                self._counts[bisect_left(self._bounds, answer)] += 1
+                self._sum += answer
             return
         places = np.bincount(np.searchsorted(self._bounds, answers), minlength=len(self._counts))
-        self._counts = [count + int(more) for count, more in zip(self._counts, places, strict=True)]
-        self._sum += float(answers.sum())
+        with self._lock:
+            self._counts = [count + int(more) for count, more in zip(self._counts, places, strict=True)]
+            self._sum += float(answers.sum())
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        totals = np.cumsum(self._counts).tolist()
+        with self._lock:
+            counts, total = list(self._counts), self._sum
+        totals = np.cumsum(counts).tolist()
         bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
-        yield HistogramMetricFamily(self._name, self._text, list(zip(bounds, totals, strict=True)), self._sum)
+        yield HistogramMetricFamily(self._name, self._text, list(zip(bounds, totals, strict=True)), total)
 
 
 class Metrics:

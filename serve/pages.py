@@ -1,28 +1,39 @@
 """/docs and /openapi.json: what the front door's handlers take and give, documented by FastAPI from the contract.
 
-The routes here stand for the front door's and are never called; a test compares the two.
+The routes here stand for the front door's and are never called; a test holds the two against each other.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Body, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
 from pipeline.predict import told
-from serve import answers, tensors
+from serve import answers, protocols, tensors
 from serve.errors import PLAIN, RESPONSES
 from serve.protocols import KEYS
+from serve.routes import Route, Table
 from serve.served import Served
 
+GROUPS = {  # headings of /docs, by how a path begins
+    "/predict": "Predictions",
+    "/v2": "Open Inference V2",
+    "/v1": "KServe V1",
+    "/invocations": "MLflow and SageMaker",
+    "/ping": "MLflow and SageMaker",
+    "/execution": "MLflow and SageMaker",
+    "/": "The server",
+}
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
 
 
-def pages(served: Served) -> FastAPI:
-    """/openapi.json and /docs. Its routes stand for the front door's and are never called."""
+def pages(served: Served, table: Table) -> FastAPI:
+    """/openapi.json and /docs of the routes in the table."""
     app = FastAPI(
         title=served.name,
         summary=served.contract.question,
@@ -32,40 +43,43 @@ def pages(served: Served) -> FastAPI:
         telemetry=QUIET,
         redirect_slashes=False,
     )
-    typed(app, served)
-    platforms(app, served)
-    facts(app)
+    typed(app, served, table)
+    platforms(app, served, table)
+    gets(app, table)
     docs(app)
     return app
 
 
-def typed(app: FastAPI, served: Served) -> None:
+def typed(app: FastAPI, served: Served, table: Table) -> None:
     """The routes for people: one row, and many."""
     golden, row_model = served.predictor.golden, served.predictor.row_model
     one, many = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
 
     class Rows(BaseModel):
         model_config = {"extra": "forbid"}
-        rows: Annotated[list[row_model], Field(min_length=1)]  # type: ignore[valid-type]
+        rows: Annotated[list[row_model], Field(min_length=1)]  # type: ignore[valid-type]  # made while running
 
     known = told(float(golden.answers[0]), served.threshold)
     first = {**known, **served.facts, "request_id": "a1"}
     listed = {"predictions": [known], **served.facts, "request_id": "a1"}
     rows = {f"row {n + 1}": {"value": row} for n, row in enumerate(golden.rows[:3])}
 
-    @app.post("/predict", response_model=one, responses=documented(first), summary=served.contract.question)
-    def predict_one(row: Annotated[row_model, Body(openapi_examples=rows)]) -> None:  # type: ignore[valid-type]
+    head = {path: named(path, table[path]["POST"]) for path in ("/predict", "/predict/batch")}
+
+    @app.post("/predict", response_model=one, responses=documented(first), **head["/predict"])
+    def predict_one(row: Annotated[row_model, Body(openapi_examples=rows)]) -> None:  # type: ignore[valid-type]  # as above
         """One row."""
 
-    @app.post("/predict/batch", response_model=many, responses=documented(listed), summary="The same for many rows")
+    @app.post("/predict/batch", response_model=many, responses=documented(listed), **head["/predict/batch"])
     def predict_batch(
         body: Annotated[Rows, Body(openapi_examples={"rows": {"value": {"rows": golden.rows[:3]}}})],
     ) -> None:
         """Many rows."""
 
 
-def platforms(app: FastAPI, served: Served) -> None:
+def platforms(app: FastAPI, served: Served, table: Table) -> None:
     """The routes for platforms. What OpenAPI can say of their bodies is a part of what they take."""
+    posts = {path: methods["POST"] for path, methods in table.items() if "POST" in methods}
     name, known = served.name, told(float(served.predictor.golden.answers[0]), served.threshold)
     row = served.predictor.golden.rows[0]
     said = {"predictions": [known], "metadata": {"model_name": name, "model_version": served.version}}
@@ -78,16 +92,20 @@ def platforms(app: FastAPI, served: Served) -> None:
         "inputs": {"inputs": {column: [value] for column, value in row.items()}},
     }
     more = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
-    for path, title in (("/invocations", "MLflow, SageMaker"), (f"/v1/models/{name}:predict", "KServe V1, Vertex AI")):
-        extra = body_of({"oneOf": forms}, examples)
-        app.post(path, summary=title, description=more, openapi_extra=extra, responses=documented(said))(nothing)
+    answers_with = partial(app.post, description=more, responses=documented(said))
+    for path in (path for path, route in posts.items() if route.handler is protocols.invoke):
+        answers_with(path, **named(path, posts[path]), openapi_extra=body_of({"oneOf": forms}, examples))(nothing)
     outputs = [{"name": n, "datatype": tensors.OUTPUTS[n], "shape": [1], "data": [v]} for n, v in known.items()]
     said = {"model_name": name, "model_version": served.version, "id": "a1", "outputs": outputs}
     more = "One row here. Tensors are [rows] or [rows, 1], in any order, as JSON or with the binary extension."
-    for path in (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{served.version}/infer"):
-        extra = body_of(one_row_of_tensors(served), {})
-        title = "Open Inference V2"
-        app.post(path, summary=title, description=more, openapi_extra=extra, responses=documented(said))(nothing)
+    answers_with = partial(app.post, description=more, responses=documented(said))
+    for path in (path for path, route in posts.items() if route.handler is tensors.infer):
+        answers_with(path, **named(path, posts[path]), openapi_extra=body_of(one_row_of_tensors(served), {}))(nothing)
+
+
+def named(path: str, route: Route) -> dict[str, Any]:
+    """Under which heading a route stands in /docs, and its title there."""
+    return {"summary": route.title, "tags": [next(tag for start, tag in GROUPS.items() if path.startswith(start))]}
 
 
 def one_row_of_tensors(served: Served) -> dict[str, Any]:
@@ -114,19 +132,13 @@ def body_of(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, **shown}}}}
 
 
-def facts(app: FastAPI) -> None:
+def gets(app: FastAPI, table: Table) -> None:
     """The routes for machines."""
-    told = {
-        "/livez": "The process answers",
-        "/readyz": "A proven model is loaded",
-        "/model": "What the model is, how good it is, where it comes from",
-        "/v1/models": "KServe V1: which models there are",
-        "/v2": "Open Inference V2: what the server is",
-        f"/v2/models/{app.title}": "Open Inference V2: what the model takes and gives",
-    }
-    for path, title in told.items():
-        app.get(path, summary=title, response_model=None, responses={401: RESPONSES[401]})(nothing)
-    app.get("/metrics", summary="For Prometheus", response_class=PlainTextResponse)(nothing)
+    for path, methods in table.items():
+        if route := methods.get("GET"):
+            answers_with: Any = {} if route.open else {"responses": {401: RESPONSES[401]}}
+            kind = PlainTextResponse if path in ("/metrics", "/version") else JSONResponse
+            app.get(path, **named(path, route), response_model=None, response_class=kind, **answers_with)(nothing)
 
 
 def nothing() -> None:

@@ -18,15 +18,14 @@ from serve.errors import FieldError, RequestError, refusal
 from serve.served import Served
 
 KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
-FIRST_WORDS = {"true": True, "false": False}  # how CSV says a boolean
+BOOLEANS = {"true": True, "false": False}  # as CSV says them
 
 
 def predict(served: Served, call: Call) -> Reply:
     """One record, as a person sends it; a body with `instances` is a platform's, whose local default is this route."""
-    if b'"instances"' in call.body and "instances" not in served.contract.request:
-        body = parsed(call.body)
-        if isinstance(body, dict) and "instances" in body:
-            return invoke(served, call)
+    platforms = b'"instances"' in call.body and "instances" not in served.contract.request
+    if platforms and "instances" in parsed(call.body):
+        return invoke(served, call)
     only_json(call)
     (answer,) = served.told(served.answer([served.row(call.body)], call))
     return Reply(200, shown(answer)[:-1] + served.tail + call.id.encode() + b'"}')
@@ -85,7 +84,7 @@ def only_json(call: Call) -> None:
         raise RequestError(415, f"The content type is {kind[:100] or 'nothing'!r}; send application/json")
 
 
-def parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> dict[str, Any]:
     """An object of JSON, NaN included. Raises RequestError where it is none."""
     try:
         found = from_json(body)
@@ -141,7 +140,13 @@ def transposed(columns: dict[str, Any], at: str) -> list[dict[str, Any]]:
 
 
 def read_lines(call: Call, _: Contract) -> tuple[list[Any], str]:
-    return [parsed(line) for line in call.body.splitlines() if line.strip()], "lines"
+    rows = []
+    for number, line in enumerate(filter(bytes.strip, call.body.splitlines())):
+        try:
+            rows.append(from_json(line))
+        except ValueError as error:
+            raise RequestError(400, f"lines.{number} is not JSON: {error}") from None
+    return rows, "lines"
 
 
 def read_csv(call: Call, contract: Contract) -> tuple[list[Any], str]:
@@ -165,10 +170,10 @@ def cell(text: str, kind: str) -> Any:
         return None
     if kind in ("number", "integer"):
         try:
-            return float(text)
+            return text if "_" in text else float(text)  # Python reads 1_000 as a number; nobody else does
         except ValueError:
             return text
-    return FIRST_WORDS.get(text.lower(), text) if kind == "boolean" else text
+    return BOOLEANS.get(text.lower(), text) if kind == "boolean" else text
 
 
 Form = Callable[[Any, str, Contract], list[Any]]

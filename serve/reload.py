@@ -15,9 +15,9 @@ async def watch(
 ) -> None:
     """Look at the pointer again and again. A bundle that does not prove itself is refused, and the old one goes on.
 
-    It is tried again only when the pointer has been written again.
+    It is tried again only when the pointer has been written again. `take` works in a thread.
     """
-    seen = written(place)
+    seen = None  # not the pointer as it is: it may have moved since `current` was loaded
     while True:
         await asyncio.sleep(seconds)
         if (now := written(place)) == seen:
@@ -28,7 +28,7 @@ async def watch(
             named = store.pointer(place)
             if named is None or named == current:
                 continue
-            take(await asyncio.to_thread(predict.load, place / named))
+            await asyncio.to_thread(lambda bundle: take(predict.load(bundle)), place / named)
             current = named
             metrics.reloads.labels("taken").inc()
             log.say("champion taken on", version=named)

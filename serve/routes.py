@@ -23,9 +23,12 @@ class State(NamedTuple):
 
 
 class Route(NamedTuple):
+    """`name` is how it is counted, `title` how it is documented; an open one asks for no API key."""
+
     name: str
     handler: Callable[[Served, Call], Reply]
-    open: bool = False  # without an API key
+    title: str
+    open: bool = False
 
 
 Table = dict[str, dict[str, Route]]
@@ -35,31 +38,39 @@ def table(served: Served, settings: Settings, state: State) -> Table:
     """By path and then by method."""
     name, version = served.name, served.version
     posts = {
-        "/predict": Route("/predict", protocols.predict),
-        "/predict/batch": Route("/predict/batch", protocols.batch),
-        "/invocations": Route("/invocations", protocols.invoke),
-        f"/v1/models/{name}:predict": Route("/v1/models/{name}:predict", protocols.invoke),
-        f"/v2/models/{name}/infer": Route("/v2/models/{name}/infer", tensors.infer),
-        f"/v2/models/{name}/versions/{version}/infer": Route("/v2/models/{name}/infer", tensors.infer),
+        "/predict": Route("/predict", protocols.predict, served.contract.question),
+        "/predict/batch": Route("/predict/batch", protocols.batch, "The same for many rows"),
+        "/invocations": Route("/invocations", protocols.invoke, "MLflow, SageMaker"),
+        f"/v1/models/{name}:predict": Route("/v1/models/{name}:predict", protocols.invoke, "KServe V1, Vertex AI"),
+        **dict.fromkeys(
+            (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{version}/infer"),
+            Route("/v2/models/{name}/infer", tensors.infer, "Open Inference V2"),
+        ),
     }
     if settings.predict_route and settings.predict_route not in posts:
-        posts[settings.predict_route] = Route("predict_route", protocols.invoke)
-    ready = Route("ready", lambda served, _: readiness(served, state), open=True)
-    live = Route("live", lambda *_: as_json({"live": True}), open=True)
+        posts[settings.predict_route] = Route("predict_route", protocols.invoke, "Vertex AI, by AIP_PREDICT_ROUTE")
+    ready = Route("ready", lambda served, _: readiness(served, state), "A proven model is loaded", open=True)
+    live = Route("live", lambda *_: as_json({"live": True}), "The process answers", open=True)
     model_ready = [f"/v1/models/{name}", f"/v2/models/{name}/ready", f"/v2/models/{name}/versions/{version}/ready"]
-    about = Route("/v2/models/{name}", lambda served, _: as_json(tensors.metadata(served)))
+    about = Route(
+        "/v2/models/{name}", lambda served, _: as_json(tensors.metadata(served)), "What the model takes and gives"
+    )
     server = {"name": "mlops-reference", "version": VERSION, "extensions": ["binary_tensor_data"]}
     gets = {
         **dict.fromkeys(("/livez", "/v2/health/live"), live),
         **dict.fromkeys(("/readyz", "/ping", "/health", "/v2/health/ready", *model_ready), ready),
         **({settings.health_route: ready} if settings.health_route else {}),
-        "/": Route("/", root, open=True),
-        "/version": Route("/version", lambda *_: Reply(200, VERSION.encode(), b"text/plain; charset=utf-8")),
-        "/model": Route("/model", lambda served, _: as_json(facts(served))),
-        "/metrics": Route("/metrics", lambda *_: Reply(200, state.metrics.text(), CONTENT_TYPE_LATEST.encode())),
-        "/execution-parameters": Route("/execution-parameters", lambda *_: as_json(transform(settings))),
-        "/v1/models": Route("/v1/models", lambda served, _: as_json({"models": [served.name]})),
-        **dict.fromkeys(("/v2", "/v2/"), Route("/v2", lambda *_: as_json(server))),
+        "/": Route("/", root, "Alive; a browser is sent to the docs", open=True),
+        "/version": Route("/version", lambda *_: text(VERSION.encode()), "Of this server"),
+        "/model": Route(
+            "/model", lambda served, _: as_json(facts(served)), "What it is, how good, and where it comes from"
+        ),
+        "/metrics": Route("/metrics", lambda *_: text(state.metrics.text(), CONTENT_TYPE_LATEST), "For Prometheus"),
+        "/execution-parameters": Route(
+            "/execution-parameters", lambda *_: as_json(transform(settings)), "For SageMaker's batch transform"
+        ),
+        "/v1/models": Route("/v1/models", lambda served, _: as_json({"models": [served.name]}), "Which there are"),
+        **dict.fromkeys(("/v2", "/v2/"), Route("/v2", lambda *_: as_json(server), "What the server is")),
         **dict.fromkeys((f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"), about),
     }
     found: Table = {path: {"GET": route, "HEAD": route} for path, route in gets.items()}
@@ -70,6 +81,10 @@ def table(served: Served, settings: Settings, state: State) -> Table:
 
 def as_json(value: Any, status: int = 200) -> Reply:
     return Reply(status, json.dumps(value, ensure_ascii=False).encode())
+
+
+def text(value: bytes, kind: str = "text/plain; charset=utf-8") -> Reply:
+    return Reply(200, value, kind.encode())
 
 
 def readiness(served: Served, state: State) -> Reply:

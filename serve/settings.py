@@ -1,5 +1,6 @@
 """Environment to typed settings: the only reader of `os.environ` in the server."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,8 @@ STAND_FOR = {
     "predict_route": ("AIP_PREDICT_ROUTE",),
 }
 MOUNTED = (Path("/opt/ml/model"), Path("/mnt/models"))  # where SageMaker and KServe put a model
-EXAMPLES = {"changeme", "secret", "password", "example", "your-api-key", "apikey", "test"}
+KEY = 16  # characters of an API key, at least
+EXAMPLE = re.compile(r"example|change|secret|passw|your|api.?key|token|test|demo|dummy|12345|01234|abcdef|qwert", re.I)
 
 
 def _separate(value: Any) -> Any:
@@ -46,8 +48,8 @@ class Settings(BaseModel):
     @classmethod
     def keys_are_secrets(cls, keys: list[str]) -> list[str]:
         for key in keys:
-            if len(key) < 16 or key.lower() in EXAMPLES or len(set(key)) < 6:
-                raise ValueError("a key should be 16 characters or more that cannot be guessed, such as those of "
+            if len(key) < KEY or len(set(key)) < 6 or EXAMPLE.search(key):
+                raise ValueError(f"a key should be {KEY} characters or more that cannot be guessed, such as those of "
                                  "`openssl rand -hex 16`")  # fmt: skip
         return keys
 

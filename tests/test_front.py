@@ -17,10 +17,13 @@ from typing import Any
 import httpx2
 import pytest
 from conftest import ROOT, Smoke, serving
+from fastapi.testclient import TestClient
 from test_serve import REQUIRED
 
 from pipeline import store
+from serve.app import create_app
 from serve.log import A_SECOND, Log
+from serve.settings import Settings
 
 KEY = "3f9c2b7e51d84a06"
 
@@ -224,6 +227,22 @@ def test_a_new_champion_takes_over_and_a_broken_one_does_not(smoke: Smoke, tmp_p
         assert client.post("/predict", json=REQUIRED).json()["version"] == other.name
 
 
+def test_a_champion_that_came_between_loading_and_watching_is_taken_on(smoke: Smoke, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(smoke.store, tmp_path / "store"))
+    app = create_app(Settings(model_dir=place, reload_seconds=0.01))
+    other = other_bundle(smoke.bundle, place)
+    store.point(place, other.name)
+    with TestClient(app) as client:
+        wait_for(client, 'model_reloads_total{outcome="taken"} 1.0')
+        assert client.get("/readyz").json()["version"] == other.name
+
+
+def test_pages_are_told_in_the_log_like_everything_else(smoke: Smoke, capsys: pytest.CaptureFixture[str]) -> None:
+    TestClient(create_app(Settings(model_dir=smoke.store))).get("/docs")
+    told = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (told["route"], told["status"]) == ("pages", 200)
+
+
 def other_bundle(bundle: Path, place: Path) -> Path:
     """The same model under another threshold, and so another digest."""
     files = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != store.SUMS}
@@ -233,7 +252,7 @@ def other_bundle(bundle: Path, place: Path) -> Path:
     return store.write(place, files)
 
 
-def wait_for(client: httpx2.Client, line: str) -> None:
+def wait_for(client: Any, line: str) -> None:
     deadline = time.monotonic() + 20
     while line not in client.get("/metrics").text:
         assert time.monotonic() < deadline, line

@@ -173,6 +173,7 @@ def test_csv_has_a_header_and_empty_cells_are_missing(server: httpx2.Client) -> 
         (f"{HEADER}\nB6,JFK", 422, "rows.0"),
         (f"{HEADER}\n{LINE},7", 422, "rows.0"),
         (f"{HEADER},temp\n{LINE},warm", 422, "rows.0.temp"),
+        (f"{HEADER},temp\n{LINE},7_5", 422, "rows.0.temp"),
         (f'{HEADER}\n"{LINE}', 400, None),
     ],
 )
@@ -182,6 +183,14 @@ def test_csv_that_is_not_what_it_should_be_is_refused(
     answer = csv(server, text)
     assert answer.status_code == status
     assert [each["field"] for each in answer.json()["errors"]] == ([field] if field else [])
+
+
+def test_a_line_that_is_no_json_is_told_by_its_number(server: httpx2.Client) -> None:
+    headers = {"content-type": "application/jsonlines"}
+    for line, status, field in ((b"{", 400, "lines.1 is not JSON"), (b"[1]", 422, "1 wrong: lines.1")):
+        body = json.dumps(REQUIRED).encode() + b"\n\n" + line
+        answer = server.post("/invocations", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["detail"].startswith(field)) == (status, True), answer.text
 
 
 def test_bytes_that_are_no_text_are_no_csv(server: httpx2.Client) -> None:

@@ -209,6 +209,15 @@ def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
         assert server.post("/predict", json=example["value"]).status_code == 200
 
 
+def test_every_route_that_is_answered_is_documented_and_no_other(smoke: Smoke) -> None:
+    app = create_app(Settings(model_dir=smoke.store, predict_route="/ask", health_route="/alive"))
+    answered = {(path, method) for path, methods in app.now.table.items() for method in methods if method != "HEAD"}
+    paths = TestClient(app).get("/openapi.json").json()["paths"]
+    assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == answered
+    assert ("/ask", "POST") in answered
+    assert all(about["tags"] and about["summary"] for methods in paths.values() for about in methods.values())
+
+
 def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside_and_is_in_the_log(
     smoke: Smoke, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,7 +46,10 @@ def test_keys_come_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
     assert found.api_keys == [KEY, "a1b2c3d4e5f6a7b8"]
 
 
-@pytest.mark.parametrize("key", ["short", "aaaaaaaaaaaaaaaaaaaa", "changeme"])
+@pytest.mark.parametrize(
+    "key",
+    ["short", "aaaaaaaaaaaaaaaaaaaa", "changeme", "your-api-key-goes-here", "Password-0983-xkcd", "0123456789abcdef"],
+)
 def test_a_key_that_can_be_guessed_is_refused_without_repeating_it(key: str, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(key)
     for said in ({"API_KEYS": key}, {"API_KEYS_FILE": str(tmp_path / "keys")}):
