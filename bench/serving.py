@@ -177,9 +177,9 @@ def measured(server: Server, load: Load, folder: Path) -> dict[str, float]:
     spent = cpu(server) - before
     if "Non-2xx" in said:
         sys.exit(f"{server.name} answered with errors:\n{said}")
-    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\n", said).groups()  # type: ignore[union-attr]
-    requests = float(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]
+    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\n", said).groups()
+    requests = float(re.search(r"(\d+) requests in", said)[1])
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
     p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
     return {"rate": rate, "p99": p99, "cpu": spent / requests * 1e6}
 

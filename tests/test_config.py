@@ -45,7 +45,7 @@ def test_an_override_changes_one_of_the_columns_that_share_an_anchor(tmp_path: P
 
 def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        tiny_config.name = "other"  # type: ignore[misc]  # because this is what the test is about
+        tiny_config.name = "other"
 
 
 @pytest.mark.parametrize(

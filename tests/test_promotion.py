@@ -76,7 +76,7 @@ def test_after_a_rollback_and_a_new_champion_the_one_rolled_back_from_is_not_gon
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_so(two: Two) -> None:
     """Both were decided while the second model was champion."""
-    third = str(two.toy.train("train.seed=7", "candidates.linear.C=0.5").bundle.name)  # type: ignore[union-attr]
+    third = str(two.toy.train("train.seed=7", "candidates.linear.C=0.5").bundle.name)
     promote(two.config, two.second, instead_of=third, why="begin again")
 
     def attempt(digest: str) -> str:

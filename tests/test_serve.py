@@ -225,7 +225,7 @@ def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside_and_is_in_the_log
         raise RuntimeError("secret")
 
     app = create_app(Settings(model_dir=smoke.store))
-    app.now.served.predictor.predict = broken  # type: ignore[assignment]
+    app.now.served.predictor.predict = broken
     answer = TestClient(app, raise_server_exceptions=False).post("/predict", json=REQUIRED)
     assert answer.status_code == 500
     assert "secret" not in answer.text

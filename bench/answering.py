@@ -1,0 +1,103 @@
+"""What `make bench` measures of the champion that answers: in process, in the server, on disk."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).parent.parent
+PYTHON = sys.executable
+MIB = 2**20
+
+
+def one_row(work: Path) -> str:
+    from pipeline.predict import load
+
+    predictor = load(work / "models" / "flights")
+    row = {name: values[:1] for name, values in predictor.golden.columns.items()}
+    took = []
+    for _ in range(20_000):
+        began = time.perf_counter_ns()
+        predictor.predict(row)
+        took.append(time.perf_counter_ns() - began)
+    p50, p99 = np.percentile(took[1000:], [50, 99]) / 1000
+    return f"{p50:.0f} µs (p99 {p99:.0f} µs)"
+
+
+@contextmanager
+def serving(work: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of its own, from the moment that it is ready."""
+    environment = {**os.environ, "MODEL_DIR": str(work / "models/flights"), "PORT": "8765"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([PYTHON, "-m", "serve"], env=environment, cwd=ROOT, **quiet)
+    try:
+        while True:
+            try:
+                urlopen("http://127.0.0.1:8765/readyz")
+                break
+            except OSError:
+                time.sleep(0.005)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask(path: str, body: bytes) -> None:
+    urlopen(Request(f"http://127.0.0.1:8765{path}", body, {"content-type": "application/json"})).read()
+
+
+def server(work: Path) -> str:
+    """Start to the first 200 of /readyz, the median of five; resident memory after 200 predictions."""
+    from pipeline.predict import load
+
+    example = json.dumps(load(work / "models" / "flights").golden.rows[0]).encode()
+    starts, resident = [], 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        with serving(work) as process:
+            starts.append(time.perf_counter() - began)
+            for _ in range(200):
+                ask("/predict", example)
+            resident = psutil.Process(process.pid).memory_info().rss / MIB
+    return f"{sorted(starts)[2]:.2f} s, {resident:.0f} MiB"
+
+
+def beside(work: Path) -> str:
+    """One row again and again while batches of ten thousand are answered: the median and the worst."""
+    from pipeline.predict import load
+
+    rows = load(work / "models" / "flights").golden.rows[:48]
+    one = json.dumps(rows[0]).encode()
+    many = json.dumps({"rows": [rows[n % 48] for n in range(10_000)]}).encode()
+    took = []
+    with serving(work):
+        crowd = threading.Thread(target=lambda: [ask("/predict/batch", many) for _ in range(20)])
+        crowd.start()
+        while crowd.is_alive():
+            began = time.perf_counter()
+            ask("/predict", one)
+            took.append((time.perf_counter() - began) * 1000)
+    return f"{np.median(took):.1f} ms, 99 % within {np.percentile(took, 99):.0f} ms, worst {max(took):.0f} ms"
+
+
+def installed(_: Path) -> str:
+    """The files of every package of the serving lock, without their compiled copies."""
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/serve.txt").read_text(), re.MULTILINE)
+    size = 0
+    for name in set(pinned):
+        with suppress(metadata.PackageNotFoundError):  # one for another platform
+            files = [Path(str(file.locate())) for file in metadata.files(name) or []]
+            size += sum(file.stat().st_size for file in files if file.is_file() and file.suffix != ".pyc")
+    return f"{size / 1e6:.0f} MB"
