@@ -17,8 +17,8 @@ validate = predictor.row_model.__pydantic_validator__.validate_json
 
 async def predict(request: Request) -> Response:
     columns = to_columns([vars(validate(await request.body()))], predictor.contract)
-    answer = told(float(predictor.predict(columns)[0]), predictor.threshold)
-    return Response(f'{{"probability":{answer["probability"]},"label":{answer["label"]}}}')
+    answer = told(predictor.predict(columns), predictor.threshold)
+    return Response(f'{{"probability":{answer["probability"][0]},"label":{answer["label"][0]}}}')
 
 
 app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])

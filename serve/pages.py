@@ -59,7 +59,7 @@ def typed(app: FastAPI, served: Served, table: Table) -> None:
         model_config = {"extra": "forbid"}
         rows: Annotated[list[row_model], Field(min_length=1)]  # type: ignore[valid-type]  # made while running
 
-    known = told(float(golden.answers[0]), served.threshold)
+    known = known_answer(served)
     first = {**known, **served.facts, "request_id": "a1"}
     listed = {"predictions": [known], **served.facts, "request_id": "a1"}
     rows = {f"row {n + 1}": {"value": row} for n, row in enumerate(golden.rows[:3])}
@@ -77,10 +77,15 @@ def typed(app: FastAPI, served: Served, table: Table) -> None:
         """Many rows."""
 
 
+def known_answer(served: Served) -> dict[str, float]:
+    """To the first golden row."""
+    return {name: first for name, (first,) in told(served.predictor.golden.answers[:1], served.threshold).items()}
+
+
 def platforms(app: FastAPI, served: Served, table: Table) -> None:
     """The routes for platforms. What OpenAPI can say of their bodies is a part of what they take."""
     posts = {path: methods["POST"] for path, methods in table.items() if "POST" in methods}
-    name, known = served.name, told(float(served.predictor.golden.answers[0]), served.threshold)
+    name, known = served.name, known_answer(served)
     row = served.predictor.golden.rows[0]
     said = {"predictions": [known], "metadata": {"model_name": name, "model_version": served.version}}
     listed = {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Row"}}

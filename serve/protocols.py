@@ -27,8 +27,8 @@ def predict(served: Served, call: Call) -> Reply:
     if platforms and "instances" in parsed(call.body):
         return invoke(served, call)
     only_json(call)
-    (answer,) = served.told(served.answer([served.row(call.body)], call))
-    return Reply(200, shown(answer)[:-1] + served.tail + call.id.encode() + b'"}')
+    (answer,) = as_objects(served.told([served.row(call.body)], call))
+    return Reply(200, answer[:-1].encode() + served.tail + call.id.encode() + b'"}')
 
 
 def batch(served: Served, call: Call) -> Reply:
@@ -44,8 +44,7 @@ def batch(served: Served, call: Call) -> Reply:
         wrong.append(FieldError(field="rows", message="Input should be a valid list"))
     if wrong:
         raise refusal(wrong)
-    answers = served.told(served.answer(served.rows(body["rows"], "rows", call), call))
-    listed = b",".join(map(shown, answers))
+    listed = ",".join(as_objects(served.told(served.rows(body["rows"], "rows", call), call))).encode()
     return Reply(200, b'{"predictions":[' + listed + b"]" + served.tail + call.id.encode() + b'"}')
 
 
@@ -56,22 +55,23 @@ def invoke(served: Served, call: Call) -> Reply:
     if reader is None and (kind.startswith("text/") or kind.endswith("parquet")):
         raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")
     sent, at = (reader or read_json)(call, served.contract)  # botocore says octet-stream where nobody chose a type
-    answers = served.told(served.answer(served.rows(sent, at, call), call))
+    told = served.told(served.rows(sent, at, call), call)
     accepted = media_type(call.headers.get(b"accept", b""))
     if accepted == "text/csv":
-        lines = [",".join(map(str, answer.values())) for answer in answers]
+        lines = [",".join(map(str, answer)) for answer in zip(*told.values(), strict=True)]
         return Reply(200, "\n".join([*lines, ""]).encode(), b"text/csv; charset=utf-8")
+    answers = as_objects(told)
     if accepted in ("application/jsonlines", "application/x-jsonlines"):
-        return Reply(200, b"\n".join([*map(shown, answers), b""]), b"application/jsonlines")
+        return Reply(200, "\n".join([*answers, ""]).encode(), b"application/jsonlines")
     about = {"model_name": served.name, "model_version": served.version, **served.kind, "request_id": call.id}
-    listed = b",".join(map(shown, answers))
+    listed = ",".join(answers).encode()
     return Reply(200, b'{"predictions":[' + listed + b'],"metadata":' + json.dumps(about).encode() + b"}")
 
 
-def shown(answer: dict[str, float]) -> bytes:
-    """As JSON, which for names and finite numbers is what Python writes."""
-    parts = [f'"{name}":{value!r}' for name, value in answer.items()]
-    return f"{{{','.join(parts)}}}".encode()
+def as_objects(told: dict[str, list[float]]) -> list[str]:
+    """Each answer as JSON, which for names and finite numbers is what Python writes."""
+    form = "{" + ",".join(f'"{name}":%r' for name in told) + "}"
+    return [form % answer for answer in zip(*told.values(), strict=True)]
 
 
 def media_type(header: bytes) -> str:

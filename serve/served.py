@@ -90,5 +90,6 @@ class Served:
         self._metrics.answered(rows, answers, self.predictor.unseen(columns))
         return answers
 
-    def told(self, answers: NDArray[np.float64]) -> list[dict[str, float]]:
-        return [told(answer, self.threshold) for answer in answers.tolist()]
+    def told(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:
+        """The answers to checked rows as callers get them."""
+        return told(self.answer(rows, call), self.threshold)

@@ -31,15 +31,15 @@ def infer(served: Served, call: Call) -> Reply:
     if len(lengths) > 1:
         raise refusal([FieldError(field="inputs", message="Tensors should have the same number of rows")])
     sent = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    answers = served.told(served.answer(served.rows(sent, "inputs", call), call))
-    wanted = read_outputs(head, [name for name in OUTPUTS if name in answers[0]])
+    told = served.told(served.rows(sent, "inputs", call), call)
+    wanted = read_outputs(head, list(told))
     given = head.get("id")
     about = {
         "model_name": served.name,
         "model_version": served.version,
         "id": given if isinstance(given, str) and given else call.id,
     }
-    return written(about, wanted, answers)
+    return written(about, wanted, told)
 
 
 def parts(call: Call) -> tuple[dict[str, Any], bytes]:
@@ -170,10 +170,10 @@ def parameter(part: dict[str, Any], name: str) -> Any:
     return parameters.get(name) if isinstance(parameters, dict) else None
 
 
-def written(about: dict[str, Any], wanted: list[tuple[str, bool]], answers: list[dict[str, float]]) -> Reply:
+def written(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[str, list[float]]) -> Reply:
     tensors, behind = [], b""
     for name, as_bytes in wanted:
-        values = [answer[name] for answer in answers]
+        values = told[name]
         tensor: dict[str, Any] = {"name": name, "datatype": OUTPUTS[name], "shape": [len(values)]}
         if as_bytes:
             raw = np.array(values, NUMBERS[OUTPUTS[name]]).tobytes()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from conftest import ROOT, Smoke, serving
 from fastapi.testclient import TestClient
@@ -147,8 +148,8 @@ def test_a_body_over_the_limit_is_not_read(server: httpx2.Client) -> None:
 
 
 def test_the_label_follows_from_the_probability_that_is_told() -> None:
-    assert told(0.24999998, 0.25) == {"probability": 0.25, "label": 1}
-    assert told(0.2499999, 0.25) == {"probability": 0.2499999, "label": 0}
+    assert told(np.array([0.24999998]), 0.25) == {"probability": [0.25], "label": [1]}
+    assert told(np.array([0.2499999]), 0.25) == {"probability": [0.2499999], "label": [0]}
 
 
 def test_an_unknown_key_beside_the_rows_is_refused(server: httpx2.Client) -> None:

@@ -96,12 +96,12 @@ class Predictor:
         return counts
 
 
-def told(answer: float, threshold: float | None) -> dict[str, float]:
-    """One answer as a caller gets it: a probability with the label that follows from it, or a value."""
+def told(answers: NDArray[np.float64], threshold: float | None) -> dict[str, list[float]]:
+    """The answers as callers get them: probabilities with the labels that follow from them, or values."""
     if threshold is None:
-        return {"value": float(f"{answer:.{DIGITS}g}")}
-    probability = round(answer, DIGITS)
-    return {"probability": probability, "label": int(probability >= threshold)}
+        return {"value": [float(f"{answer:.{DIGITS}g}") for answer in answers.tolist()]}
+    probabilities = [round(answer * 10**DIGITS) / 10**DIGITS for answer in answers.tolist()]
+    return {"probability": probabilities, "label": [int(each >= threshold) for each in probabilities]}
 
 
 def load(place: Path) -> Predictor:

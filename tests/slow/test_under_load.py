@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from conftest import ROOT, Smoke, in_folder, serving
 from conftest import smoke as smoke
@@ -57,8 +58,8 @@ def linear(folder: Path) -> Path:
 def probabilities(bundle: Path, rows: list[dict[str, Any]]) -> list[float]:
     """Of each row asked alone, as it is over HTTP: in one go float32 may end with another last digit."""
     predictor = predict.load(bundle)
-    answers = [predictor.predict(to_columns([row], predictor.contract)).item() for row in rows]
-    return [predict.told(answer, predictor.threshold)["probability"] for answer in answers]
+    answers = [predictor.predict(to_columns([row], predictor.contract)) for row in rows]
+    return predict.told(np.concatenate(answers), predictor.threshold)["probability"]
 
 
 async def crowd(
