@@ -57,7 +57,7 @@ history: .venv/.train ## who made what the champion, when and why
 bench: .venv/.dev ## measure everything that docs/benchmarks.md states, and write it there
 	$(BIN)/python bench/measure.py
 
-bench-serve: .venv/.dev ## this server and its peers, in turns, with wrk (apt install wrk)
+bench-serve: .venv/.dev .venv-peers/.peers ## this server and its peers, in turns, with wrk (apt install wrk)
 	$(BIN)/python bench/serving.py
 
 readme: .venv/.dev ## run the three commands and put what they print, and the picture, into README.md
@@ -71,6 +71,7 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
+	$(COMPILE) --group pyproject.toml:peers -o requirements/peers.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## remove the environment, caches and reports; models and the record of runs stay
@@ -79,6 +80,9 @@ clean: ## remove the environment, caches and reports; models and the record of r
 
 .venv-clients/.clients: requirements/clients.txt requirements/install.py
 	@$(PYTHON) requirements/install.py clients
+
+.venv-peers/.peers: requirements/peers.txt requirements/install.py
+	@$(PYTHON) requirements/install.py peers
 
 .venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml
 	@$(PYTHON) requirements/install.py $*

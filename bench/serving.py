@@ -1,8 +1,9 @@
 """`make bench-serve`: this server and its peers over the same model, in turns, with wrk; writes docs/benchmarks.md.
 
 Every server has one worker on the first core, wrk has the second. `mlflow` serves the registered champion, `mlflow
-(scikit-learn)` the same pipeline as MLflow's own scikit-learn flavour logs it, `bare` is bench/bare.py. Needs wrk
-(`apt install wrk`), a trained champion, a quiet machine, and about six minutes.
+(scikit-learn)` the same pipeline as MLflow's own scikit-learn flavour logs it; BentoML and a hand-written FastAPI app
+(bench/peer_*.py) serve that pipeline too. `bare` is bench/bare.py. Needs wrk (`apt install wrk`), a trained champion, a
+quiet machine, and about ten minutes.
 """
 
 import json
@@ -24,6 +25,7 @@ import psutil
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 BIN = Path(sys.executable).parent
+PEERS = ROOT / ".venv-peers/bin"
 MODELS = ROOT / "models/flights"
 ROUNDS, SECONDS = 5, 4
 CLOSE = 2e-6  # two ways to round a probability
@@ -69,16 +71,21 @@ def started(folder: Path, stack: ExitStack) -> list[Server]:
     one = {1: json.dumps(rows[0]).encode()}
     here = {"MODEL_DIR": str(MODELS), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     record = {**here, "MLFLOW_TRACKING_URI": f"sqlite:///{ROOT}/mlflow.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    sklearn, features = as_mlflow_logs_it(folder, rows)
+    sklearn, features, instances = as_pipeline(folder, rows)
     uvicorn = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(ROOT / "bench"), "--no-access-log"]
     mlflow = [str(BIN / "mlflow"), "models", "serve", "--env-manager", "local", "--port"]
     ours = [sys.executable, "-m", "serve"]
+    fastapi = [str(PEERS / "uvicorn"), "peer_fastapi:app", "--app-dir", str(ROOT / "bench"), "--no-access-log"]
+    bento = [str(PEERS / "bentoml"), "serve", "peer_bentoml:Flights", "--working-dir", str(ROOT / "bench")]
+    peer = {"PIPELINE": f"{folder}/pipeline.joblib", "BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": f"{folder}/bento"}
     commands = {
         "serve": (ours, {**here, "PORT": "8101"}, 8101, "/predict", one),
         "serve, many": (ours, {**here, "PORT": "8102"}, 8102, "/invocations", {100: records[100]}),
         "bare": ([*uvicorn, "--port", "8103"], here, 8103, "/predict", one),
         "mlflow": ([*mlflow, "8104", "-m", "models:/flights@champion"], record, 8104, "/invocations", records),
         "mlflow (scikit-learn)": ([*mlflow, "8105", "-m", sklearn], here, 8105, "/invocations", features),
+        "FastAPI, scikit-learn": ([*fastapi, "--port", "8106"], peer, 8106, "/predict", instances),
+        "BentoML": ([*bento, "--port", "8107"], peer, 8107, "/predict", instances),
     }  # fmt: skip
     servers = []
     for name, (command, environment, port, path, bodies) in commands.items():
@@ -102,8 +109,11 @@ def golden() -> list[dict[str, Any]]:
     return [row for row in predictor.golden.rows[:48] if len(row) == len(predictor.contract.request)]
 
 
-def as_mlflow_logs_it(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int, bytes]]:
-    """The champion's pipeline fitted again and saved with MLflow's scikit-learn flavour; bodies of its features."""
+def as_pipeline(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int, bytes], dict[int, bytes]]:
+    """The champion's pipeline fitted again, saved with MLflow's scikit-learn flavour and with joblib; bodies of its
+    features for the one and for the other.
+    """
+    import joblib
     import mlflow.sklearn
 
     from pipeline import datasets, model
@@ -127,9 +137,12 @@ def as_mlflow_logs_it(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, di
         fitted, str(place), serialization_format="cloudpickle", pyfunc_predict_fn="predict_proba",
         pip_requirements=["scikit-learn"],
     )  # fmt: skip
+    joblib.dump(fitted, folder / "pipeline.joblib")
     values = frame.astype(object).to_numpy().tolist()
-    bodies = {n: {"dataframe_split": {"columns": list(frame), "data": values[:n]}} for n in (1, 100)}
-    return str(place), {n: json.dumps(body).encode() for n, body in bodies.items()}
+    split_form = {n: {"dataframe_split": {"columns": list(frame), "data": values[:n]}} for n in (1, 100)}
+    instances = {n: {"instances": [dict(zip(frame, row, strict=True)) for row in values[:n]]} for n in (1, 100)}
+    forms = [{n: json.dumps(body).encode() for n, body in form.items()} for form in (split_form, instances)]
+    return str(place), *forms
 
 
 def wait(server: Server) -> None:
