@@ -1,5 +1,6 @@
 """`serve`: settings from the environment, a socket, uvicorn."""
 
+import gc
 import json
 import os
 import shlex
@@ -46,6 +47,7 @@ def run(settings: Settings) -> None:
     print(greeting(address, app.now.served.predictor), flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has drained
     sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the loop sooner
+    gc.freeze()  # what is here stays: a full collection beside large requests would take 10 ms for it
     config = uvicorn.Config(
         app, access_log=False, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=8
     )
