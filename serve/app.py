@@ -25,7 +25,7 @@ def create_app(settings: Settings) -> Front:
     def take(new: Predictor) -> None:
         served = Served(new, metrics, settings.max_rows)
         routes = table(served, settings, State(metrics, lambda: front.draining))
-        front.serve(served, routes, pages(served, routes))
+        front.serve(served, routes, pages(served, routes, settings))
 
     take(predictor)
     followed = (settings.model_dir / store.POINTER).exists()

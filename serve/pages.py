@@ -19,6 +19,7 @@ from serve.errors import PLAIN, RESPONSES
 from serve.protocols import KEYS
 from serve.routes import Route, Table
 from serve.served import Served
+from serve.settings import Settings
 
 GROUPS = {  # headings of /docs, by how a path begins
     "/predict": "Predictions",
@@ -32,11 +33,15 @@ GROUPS = {  # headings of /docs, by how a path begins
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
 
 
-def pages(served: Served, table: Table) -> FastAPI:
+LIMITS = ("max_body_bytes", "max_rows", "timeout_seconds", "max_in_flight")
+
+
+def pages(served: Served, table: Table, settings: Settings) -> FastAPI:
     """/openapi.json and /docs of the routes in the table."""
     app = FastAPI(
         title=served.name,
         summary=served.contract.question,
+        description=limits(settings),
         version=served.version,
         docs_url=None,
         redoc_url=None,
@@ -48,6 +53,14 @@ def pages(served: Served, table: Table) -> FastAPI:
     gets(app, table)
     docs(app)
     return app
+
+
+def limits(settings: Settings) -> str:
+    """The limits of this very server, as Markdown."""
+    told = Settings.model_fields
+    rows = [f"| `{name.upper()}` | {getattr(settings, name):,} | {told[name].description} |" for name in LIMITS]
+    key = "An API key is asked for: `authorization: Bearer …` or `x-api-key: …`." if settings.api_keys else ""
+    return "\n".join(["| limit | here | |", "|---|---|---|", *rows, "", key])
 
 
 def typed(app: FastAPI, served: Served, table: Table) -> None:
