@@ -46,5 +46,28 @@ class EstimateAnswers(Source, Measure):
     predictions: list[Estimate]
 
 
-JUDGEMENTS = JudgementAnswer, JudgementAnswers
-ESTIMATES = EstimateAnswer, EstimateAnswers
+class Contribution(BaseModel):
+    """What one field did to the answer."""
+
+    field: str
+    value: str | float | bool | None = Field(description="As it was sent; null where it was left out.")
+    contribution: float = Field(description="In probability or, of a value, in its unit.", examples=[0.04])
+    standard_error: float = Field(description="From sampling orders of fields and rows to start from.")
+
+
+class Explained(BaseModel):
+    base: float = Field(description="The mean answer to rows of the training.")
+    contributions: list[Contribution] = Field(description="They add up to the answer minus the base; largest first.")
+    exact: bool = Field(description="Whether every coalition of fields was asked, and not a sample of orders.")
+
+
+class JudgementExplained(Source, Cut, Explained, Judgement):
+    """A judgement with its reasons."""
+
+
+class EstimateExplained(Source, Measure, Explained, Estimate):
+    """An estimate with its reasons."""
+
+
+JUDGEMENTS = JudgementAnswer, JudgementAnswers, JudgementExplained
+ESTIMATES = EstimateAnswer, EstimateAnswers, EstimateExplained

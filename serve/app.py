@@ -4,10 +4,10 @@ from functools import partial
 
 from pipeline import predict, store
 from pipeline.predict import Predictor
+from serve.docs import pages
 from serve.front import Front
 from serve.log import Log
 from serve.metrics import Metrics
-from serve.pages import pages
 from serve.reload import watch
 from serve.routes import State, table
 from serve.served import Served

@@ -25,6 +25,7 @@ class Call(NamedTuple):
     body: bytes
     headers: Headers
     expires: float
+    query: bytes = b""
 
     def still_wanted(self) -> None:
         """Raises TimeoutError when the time limit has passed: to be asked between the pieces of long work."""
@@ -49,6 +50,11 @@ def request_id(headers: Headers) -> str:
         if (given := headers.get(name)) and SIMPLE.fullmatch(given):
             return given.decode()
     return f"{PREFIX}{next(NUMBERS):012x}"
+
+
+def wants_html(headers: Headers) -> bool:
+    """Whether a browser asks."""
+    return b"text/html" in headers.get(b"accept", b"")
 
 
 async def read(receive: Receive, headers: Headers, limit: int) -> bytes:

@@ -3,13 +3,14 @@ documented page or a problem. FastAPI stands behind it and makes the pages.
 """
 
 import asyncio
+import base64
 import hmac
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from serve.calls import Call, DisconnectedError, Headers, Receive, Reply, read, request_id
+from serve.calls import Call, DisconnectedError, Headers, Receive, Reply, read, request_id, wants_html
 from serve.errors import PLAIN, RequestError
 from serve.log import Log
 from serve.metrics import Metrics
@@ -88,7 +89,7 @@ class Front:
             self._admit(found, headers)
             self._in_flight += 1
             try:
-                reply = await self._answer(now.served, found, headers, name, receive)
+                reply = await self._answer(now.served, found, headers, name, scope["query_string"], receive)
             finally:
                 self._in_flight -= 1
         except DisconnectedError:
@@ -124,19 +125,22 @@ class Front:
         """Every key is compared, in constant time, so that the time tells nothing."""
         if not self._keys:
             return
-        given = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
+        given = headers.get(b"x-api-key") or credential(headers.get(b"authorization", b""))
         if sum(hmac.compare_digest(given, key) for key in self._keys) == 0:
             text = "An API key is asked for: send it as `authorization: Bearer …` or `x-api-key: …`"
-            raise RequestError(401, text, headers=[("www-authenticate", "Bearer")])
+            way = 'Basic realm="API key as the password", charset="UTF-8"' if wants_html(headers) else "Bearer"
+            raise RequestError(401, text, headers=[("www-authenticate", way)])
 
-    async def _answer(self, served: Served, route: Route, headers: Headers, name: str, receive: Receive) -> Reply:
+    async def _answer(
+        self, served: Served, route: Route, headers: Headers, name: str, query: bytes, receive: Receive
+    ) -> Reply:
         """Raises TimeoutError at the time limit. `_end_overdue` sees to that: a timer for each request costs more."""
         task, expires = asyncio.current_task(), time.monotonic() + self.settings.timeout_seconds
         self._expires[task] = expires
         try:
             body = await read(receive, headers, self.settings.max_body_bytes)
-            call = Call(name, body, headers, expires)
-            if len(body) <= INLINE:
+            call = Call(name, body, headers, expires, query)
+            if len(body) <= INLINE and not route.slow:
                 return route.handler(served, call)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool, route.handler, served, call)
@@ -156,6 +160,17 @@ class Front:
             for task, expires in list(self._expires.items()):
                 if task and now >= expires:
                     task.cancel()
+
+
+def credential(authorization: bytes) -> bytes:
+    """The key as a bearer's token or, from browsers, as the password of whoever."""
+    scheme, _, value = authorization.partition(b" ")
+    if scheme.lower() == b"basic":
+        try:
+            return base64.b64decode(value, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return value.strip() if scheme.lower() == b"bearer" else authorization
 
 
 def chosen(methods: dict[str, Route] | None, method: str, path: str) -> Route:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any, NamedTuple
 
-from serve import protocols, tensors
-from serve.calls import Call, Reply
+from serve import explanations, page, protocols, tensors
+from serve.calls import Call, Reply, wants_html
 from serve.errors import RequestError
 from serve.metrics import CONTENT_TYPE_LATEST, Metrics
 from serve.served import Served
@@ -23,12 +23,15 @@ class State(NamedTuple):
 
 
 class Route(NamedTuple):
-    """`name` is how it is counted, `title` how it is documented; an open one asks for no API key."""
+    """`name` is how it is counted, `title` how it is documented, if it is. An open one asks for no API key; a slow one
+    leaves the event loop to others.
+    """
 
     name: str
     handler: Callable[[Served, Call], Reply]
     title: str
     open: bool = False
+    slow: bool = False
 
 
 Table = dict[str, dict[str, Route]]
@@ -40,8 +43,13 @@ def table(served: Served, settings: Settings, state: State) -> Table:
     posts = {
         "/predict": Route("/predict", protocols.predict, served.contract.question),
         "/predict/batch": Route("/predict/batch", protocols.batch, "The same for many rows"),
+        "/explain": Route("/explain", explanations.one, "What each field did to the answer", slow=True),
         "/invocations": Route("/invocations", protocols.invoke, "MLflow, SageMaker"),
         f"/v1/models/{name}:predict": Route("/v1/models/{name}:predict", protocols.invoke, "KServe V1, Vertex AI"),
+        f"/v1/models/{name}:explain": Route(
+            "/v1/models/{name}:explain", explanations.many, "KServe V1: what each field did to the answers", slow=True
+        ),
+        "/": Route("/", page.answer, "", slow=True),
         **dict.fromkeys(
             (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{version}/infer"),
             Route("/v2/models/{name}/infer", tensors.infer, "Open Inference V2"),
@@ -60,11 +68,11 @@ def table(served: Served, settings: Settings, state: State) -> Table:
         **dict.fromkeys(("/livez", "/v2/health/live"), live),
         **dict.fromkeys(("/readyz", "/ping", "/health", "/v2/health/ready", *model_ready), ready),
         **({settings.health_route: ready} if settings.health_route else {}),
-        "/": Route("/", root, "Alive; a browser is sent to the docs", open=True),
+        "/": Route("/", root, "Alive; a browser gets the page", open=True),
         "/version": Route("/version", lambda *_: text(VERSION.encode()), "Of this server"),
-        "/model": Route(
-            "/model", lambda served, _: as_json(facts(served)), "What it is, how good, and where it comes from"
-        ),
+        "/model": Route("/model", about_model, "What it is, how good, and where it comes from"),
+        **{f"/model/{picture}": Route("/model/{picture}", page.picture(picture), "") for picture in served.pictures},
+        **{f"/web/{name}": Route("/web", page.asset(name), "", open=True) for name in page.ASSETS},
         "/metrics": Route("/metrics", lambda *_: text(state.metrics.text(), CONTENT_TYPE_LATEST), "For Prometheus"),
         "/execution-parameters": Route(
             "/execution-parameters", lambda *_: as_json(transform(settings)), "For SageMaker's batch transform"
@@ -96,15 +104,17 @@ def readiness(served: Served, state: State) -> Reply:
 
 
 def root(served: Served, call: Call) -> Reply:
-    """Alive to a platform; to a browser the way to the docs."""
-    if b"text/html" in call.headers.get(b"accept", b""):
-        return Reply(307, b"", b"text/plain", ((b"location", b"docs"),))
+    """Alive to a platform; to a browser the page."""
+    if wants_html(call.headers):
+        return page.ask(served, call)
     return as_json({"status": "alive", "model": served.name, "version": served.version, "docs": "/docs"})
 
 
-def facts(served: Served) -> dict[str, Any]:
+def about_model(served: Served, call: Call) -> Reply:
+    """As JSON, or to a browser as a page."""
     manifest = served.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
-    return {"name": served.name, "version": served.version, **manifest, "record": served.predictor.record}
+    facts = {"name": served.name, "version": served.version, **manifest, "record": served.predictor.record}
+    return page.model(served, facts) if wants_html(call.headers) else as_json(facts)
 
 
 def transform(settings: Settings) -> dict[str, Any]:

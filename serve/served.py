@@ -29,6 +29,7 @@ class Served:
         self.kind: dict[str, Any] = {"unit": unit} if self.threshold is None else {"threshold": self.threshold}
         self.facts = {**self.kind, "model": self.name, "version": self.version}
         self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
+        self.pictures = predictor.pictures
         self.max_rows, self._metrics = max_rows, metrics
         row: Any = predictor.row_model
         self._one, self._many = row.__pydantic_validator__, TypeAdapter(list[row])

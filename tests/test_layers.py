@@ -23,7 +23,7 @@ HEAVY = {
     "joblib",
     "optuna",
 }
-LIGHT = ["schema", "request", "store", "predict", "errors", "datasets", "datasets.flights", "datasets.table"]
+LIGHT = ["schema", "request", "store", "predict", "explain", "errors", "datasets", "datasets.flights", "datasets.table"]
 
 
 def imported_by(module: str) -> set[str]:

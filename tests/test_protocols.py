@@ -361,7 +361,6 @@ def test_the_protocols_descriptions_say_what_there_is(server: httpx2.Client, smo
     assert server.get("/v2/health/live").json() == server.get("/livez").json() == {"live": True}
     assert server.get("/execution-parameters").json()["MaxPayloadInMB"] == 6
     assert server.get("/").json()["status"] == "alive"
-    assert server.get("/", headers={"accept": "text/html"}).headers["location"] == "docs"
     for path in ("/v1/models/other:predict", "/v2/models/other/infer", "/v2/models/smoke/versions/1/infer"):
         answer = server.post(path, json={"instances": [REQUIRED]})
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")

@@ -210,9 +210,14 @@ def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
         assert server.post("/predict", json=example["value"]).status_code == 200
 
 
-def test_every_route_that_is_answered_is_documented_and_no_other_and_the_limits_too(smoke: Smoke) -> None:
+def test_every_route_for_machines_is_documented_and_no_other_and_the_limits_too(smoke: Smoke) -> None:
     app = create_app(Settings(model_dir=smoke.store, predict_route="/ask", health_route="/alive"))
-    answered = {(path, method) for path, methods in app.now.table.items() for method in methods if method != "HEAD"}
+    answered = {
+        (path, method)
+        for path, methods in app.now.table.items()
+        for method, route in methods.items()
+        if method != "HEAD" and route.title
+    }
     api = TestClient(app).get("/openapi.json").json()
     paths = api["paths"]
     assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == answered

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,16 @@ from pipeline.evaluate import Interval
 from pipeline.predict import Session
 from pipeline.schema import Column, Columns, Contract, Examples, tensors
 
-GOLDEN, BACKGROUND = 64, 200
+GOLDEN, BACKGROUND, EXAMPLES = 64, 200, 20
 QUANTILES = [0.0, 0.01, 0.05, *(n / 10 for n in range(1, 10)), 0.95, 0.99, 1.0]
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skl2onnx", "onnx", "onnxruntime", "mlflow")
 
 
 def package(
-    config: Config, onnx: bytes, seen: Examples, figures: Mapping[str, Interval], record: Mapping[str, Any]
+    config: Config, onnx: bytes, seen: Examples, figures: Mapping[str, Interval], names: Mapping[str, Mapping[str, str]]
 ) -> dict[str, bytes]:
-    """Every file of the bundle by name. Answers and reference come from the exported model, which is what will
-    answer.
+    """The files that a bundle answers with. Answers and reference come from the exported model, which is what will
+    answer; `names` are those of values of categories.
     """
     session, derive, contract = Session(onnx), datasets.find(config.dataset).derive, config.contract
     rng = np.random.default_rng(config.train.seed)
@@ -42,11 +43,18 @@ def package(
         "model.onnx": onnx,
         "golden.json": golden(asked, contract, session(tensors(derive(asked), contract))),
         "background.json": as_json({"columns": plain(seen.take(np.sort(drawn[-BACKGROUND:])).request, contract)}),
-        "reference.json": reference(derive(seen.request), contract, session(seen.data), seen.target),
-        "record.json": as_json(record),
+        "reference.json": reference(derive(seen.request), contract, session(seen.data), seen.target, names),
     }
     files["bundle.json"] = manifest(contract, told_in(config, seen), evaluate.rounded(figures), files)
     return files
+
+
+def to_show(config: Config, kept: Examples, reports: Path) -> dict[str, bytes]:
+    """What a bundle shows to people: some rows of the holdout with what really happened, and the pictures."""
+    drawn = np.random.default_rng(config.train.seed).permutation(len(kept.target))[:EXAMPLES]
+    some = kept.take(drawn)
+    shown = {"columns": plain(some.request, config.contract), "outcomes": some.target.tolist()}
+    return {"examples.json": as_json(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
 
 
 def facts(config: Config) -> dict[str, Any]:
@@ -123,7 +131,13 @@ def _plain(value: Any, column: Column) -> Any:
     return {"integer": int, "boolean": bool}.get(column.kind, float)(value)
 
 
-def reference(columns: Columns, contract: Contract, answers: NDArray[np.float64], target: NDArray[Any]) -> bytes:
+def reference(
+    columns: Columns,
+    contract: Contract,
+    answers: NDArray[np.float64],
+    target: NDArray[Any],
+    names: Mapping[str, Mapping[str, str]],
+) -> bytes:
     """What the training rows looked like, column by column, and what the model said of them: what monitoring compares
     with.
     """
@@ -131,6 +145,8 @@ def reference(columns: Columns, contract: Contract, answers: NDArray[np.float64]
         name: _describe(columns[name], contract.columns[name])
         for name in {**contract.request, **dict.fromkeys(contract.features)}
     }
+    for name in about.keys() & names.keys():
+        about[name]["names"] = {value: names[name][value] for value in about[name]["values"] if value in names[name]}
     return as_json(
         {
             "rows": len(target),

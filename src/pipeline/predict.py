@@ -6,7 +6,7 @@ through here.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +49,13 @@ class Golden(NamedTuple):
     rows: list[dict[str, Any]]
 
 
+class Example(NamedTuple):
+    """A row that the model was judged on, and what really happened."""
+
+    row: dict[str, Any]
+    outcome: bool | float
+
+
 class Manifest(Frozen):
     """`bundle.json`: all that decides predictions."""
 
@@ -74,11 +81,14 @@ class Predictor:
         self.record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
         self.dataset_module = str(self.record["dataset_module"])
         reference = json.loads((folder / "reference.json").read_bytes())
-        self._seen = {
-            name: frozenset(about["values"])
-            for name, about in reference["columns"].items()
-            if name in self.contract.request and "values" in about
-        }
+        self.choices = choices(reference, self.contract)
+        self._seen = {name: frozenset(values) for name, values in self.choices.items()}
+        background = json.loads((folder / "background.json").read_bytes())["columns"]
+        self.background = arrays(background, self.contract)
+        told = json.loads((folder / "examples.json").read_bytes())
+        self.examples = [Example(*pair) for pair in zip(rows(told["columns"]), told["outcomes"], strict=True)]
+        self.pictures = sorted(path.name for path in folder.glob("*.png"))
+        self.folder = folder
         self.row_model = request_model(self.contract)
         self._derive: Callable[[Columns], Columns] = datasets.find(self.contract.dataset).derive
         self._session = Session(deciding["model.onnx"])
@@ -145,11 +155,27 @@ def prove(predictor: Predictor, folder: Path) -> None:
 
 def read_golden(content: bytes, contract: Contract) -> Golden:
     stored = json.loads(content)
-    columns = {name: as_array(stored["columns"][name], column.kind) for name, column in contract.request.items()}
+    columns = arrays(stored["columns"], contract)
     answers = np.array(stored["answers"], dtype=np.float64)
     if not len(answers) or {len(values) for values in columns.values()} != {len(answers)}:
         raise ValueError("golden.json has no rows, or not one answer for each")
     return Golden(columns, answers, rows(stored["columns"]))
+
+
+def arrays(stored: Mapping[str, Sequence[Any]], contract: Contract) -> dict[str, NDArray[Any]]:
+    """Request columns from their plain values."""
+    return {name: as_array(stored[name], column.kind) for name, column in contract.request.items()}
+
+
+def choices(reference: Mapping[str, Any], contract: Contract) -> dict[str, dict[str, str]]:
+    """Of each category that a caller sends, the values that training has seen, each with its name."""
+    found = {}
+    for name, column in contract.request.items():
+        if column.kind == "category":
+            about = reference["columns"][name]
+            names = {**about.get("names", {}), **(column.values or {})}
+            found[name] = {value: names.get(value, value) for value in about["values"]}
+    return found
 
 
 def rows(columns: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -102,6 +102,7 @@ class Contract(Frozen):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     question: str
+    noun: str = Field("case", description="What one row is, in a word, such as flight.")
     task: Literal["classification", "regression"]
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     columns: dict[str, Column]

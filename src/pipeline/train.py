@@ -1,7 +1,7 @@
 """The whole story in one function: raw rows to a champion. Read this first."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,12 +51,15 @@ class Outcome(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Valid rows, what decides where each belongs, a number that tells each from every other, facts for the record."""
+    """Valid rows, what decides where each belongs, a number that tells each from every other, facts for the record,
+    and names of values.
+    """
 
     examples: Examples
     key: NDArray[Any]
     row_key: NDArray[np.uint64]
     about: dict[str, Any]
+    names: Mapping[str, Mapping[str, str]]
 
 
 class Made(NamedTuple):
@@ -109,7 +112,8 @@ def run(config: Config, out: Console) -> Outcome:
             report.draw(reports, config.task, drawn | report.of_holdout(config, kept, judged.said, made.session))
         out.print(console.holdout(judged.figures))
         about["slices"] = record.of_slices(judged.slices)
-        files = bundle.package(config, made.onnx, seen, judged.figures, about)
+        files = bundle.package(config, made.onnx, seen, judged.figures, rows.names)
+        files |= bundle.to_show(config, kept, reports)
         row_key = rows.row_key[parts.holdout]
         digest = store.digest(files["bundle.json"])
         old = rival.rival(models, config.contract, digest, kept.request, row_key, judged.said)
@@ -174,7 +178,7 @@ def read(config: Config, reports: Path) -> Rows:
     outcome = columns[config.target][kept]
     target = outcome == 1 if config.task == "classification" else outcome
     examples = Examples(request, tensors(derived, config.contract), target)
-    return Rows(examples, key[kept], row_keys(columns, config)[kept], about)
+    return Rows(examples, key[kept], row_keys(columns, config)[kept], about, raw.names)
 
 
 def refit(config: Config, best: Standing, seen: Examples, kept: Examples, out: Console) -> Made:

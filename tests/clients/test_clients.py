@@ -5,10 +5,8 @@ They have an environment of their own; the server runs in the project's.
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,39 +20,6 @@ import tritonclient.http.aio as triton_aio
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from tritonclient.utils import InferenceServerException
-
-ROOT = Path(__file__).parent.parent.parent
-PYTHON = ROOT / ".venv/bin/python"
-
-
-@pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """HOST:PORT of a server over a model that was trained for it."""
-    folder = tmp_path_factory.mktemp("served")
-    places = {"models": folder / "models", "reports": folder / "reports", "tracking": f"sqlite:///{folder}/mlflow.db"}
-    overrides = [word for key, place in places.items() for word in ("--set", f"paths.{key}={place}")]
-    train = [str(PYTHON), "-m", "pipeline", "train", "configs/smoke.yaml", *overrides]
-    subprocess.run(train, cwd=ROOT, check=True, capture_output=True)
-    environment = {**os.environ, "MODEL_DIR": str(folder / "models/smoke"), "PORT": "0"}
-    server = subprocess.Popen(
-        [str(PYTHON), "-m", "serve"],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    try:
-        assert server.stdout is not None
-        said = [server.stdout.readline() for _ in range(2)][1]
-        yield next(word for word in said.split() if word.startswith("http://")).removeprefix("http://")
-    finally:
-        server.terminate()
-        assert server.wait(timeout=20) == 0
-
-
-@pytest.fixture(scope="session")
-def rows(address: str) -> list[dict[str, Any]]:
-    """Rows that /docs shows."""
-    api = httpx2.get(f"http://{address}/openapi.json").json()
-    body = api["paths"]["/predict/batch"]["post"]["requestBody"]["content"]["application/json"]
-    return list(body["examples"]["rows"]["value"]["rows"])
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ training and serving call the same one.
 
 import hashlib
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import ConfigError
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """Raw rows, how many were mended or dropped on the way and why, and the SHA-256 of each file read."""
+    """Raw rows, how many were mended or dropped on the way and why, and the SHA-256 of each file read; for people the
+    names of categories' values, by column.
+    """
 
     frame: "pd.DataFrame"
     counts: dict[str, int]
     hashes: dict[str, str]
+    names: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 def find(name: str) -> ModuleType:

@@ -34,7 +34,9 @@ HASHES = {
     "planes.csv": "778962edec8339f6f6edb1d6506869f61cab573eda03d7e162d2899c76d04c1a",
     "weather.csv": "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64",
 }
-PUERTO_RICO = ("BQN", "PSE", "SJU", "STT")  # served from New York, absent from airports.csv; STT keeps the same time
+PUERTO_RICO = {  # served from New York, absent from airports.csv; Saint Thomas keeps the same time
+    "BQN": "Aguadilla", "PSE": "Ponce", "SJU": "San Juan", "STT": "Saint Thomas",
+}  # fmt: skip
 OBSERVED = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 WEATHER = [*OBSERVED, "precip_3h", "visib_min_3h", "pressure_change_3h"]
 
@@ -66,11 +68,14 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
     landed, dropped = with_outcome(flights)
     frame = join_weather(landed, weather)
     repairs["flights without any weather"] = int(frame[WEATHER].isna().all(axis=1).sum())
-    zones = pd.read_csv(files["airports.csv"]).set_index("faa")["tzone"]
+    airports = pd.read_csv(files["airports.csv"]).set_index("faa")
+    airlines = pd.read_csv(files["airlines.csv"]).set_index("carrier")
     frame["scheduled_departure"] = local_departure(frame)
-    frame["scheduled_minutes"] = gate_to_gate(frame, zones)
+    frame["scheduled_minutes"] = gate_to_gate(frame, airports["tzone"])
     frame["late"] = frame["arr_delay"] > LATE
-    return Loaded(frame[[name for name in columns if name in frame]], {**repairs, **dropped}, hashes)
+    named = {str(code): str(name) for code, name in airports["name"].items()}
+    names = {"carrier": {str(code): str(name) for code, name in airlines["name"].items()}, "dest": PUERTO_RICO | named}
+    return Loaded(frame[[name for name in columns if name in frame]], {**repairs, **dropped}, hashes, names)
 
 
 def package_files() -> dict[str, Path]:
@@ -161,7 +166,7 @@ def gate_to_gate(flights: "pd.DataFrame", zones: "pd.Series") -> "pd.Series":
     """
     import pandas as pd
 
-    zone = flights["dest"].map(zones).mask(flights["dest"].isin(PUERTO_RICO), "America/Puerto_Rico")
+    zone = flights["dest"].map(zones).mask(flights["dest"].isin(list(PUERTO_RICO)), "America/Puerto_Rico")
     departure = flights["hour_utc"] + pd.to_timedelta(flights["sched_dep_time"] % 100, unit="min")
     same_day = clock(flights, "sched_arr_time")
     overnight = in_utc(same_day, zone) < departure

@@ -3,6 +3,7 @@
 The routes here stand for the front door's and are never called; a test holds the two against each other.
 """
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -13,9 +14,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
+from pipeline.explain import ROWS
 from pipeline.predict import told
 from serve import answers, protocols, tensors
 from serve.errors import PLAIN, RESPONSES
+from serve.explanations import explained, first
+from serve.explanations import many as explain_many
 from serve.protocols import KEYS
 from serve.routes import Route, Table
 from serve.served import Served
@@ -23,6 +27,7 @@ from serve.settings import Settings
 
 GROUPS = {  # headings of /docs, by how a path begins
     "/predict": "Predictions",
+    "/explain": "Predictions",
     "/v2": "Open Inference V2",
     "/v1": "KServe V1",
     "/invocations": "MLflow and SageMaker",
@@ -49,6 +54,7 @@ def pages(served: Served, table: Table, settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     typed(app, served, table)
+    explanations(app, served, table)
     platforms(app, served, table)
     gets(app, table)
     docs(app)
@@ -66,7 +72,7 @@ def limits(settings: Settings) -> str:
 def typed(app: FastAPI, served: Served, table: Table) -> None:
     """The routes for people: one row, and many."""
     golden, row_model = served.predictor.golden, served.predictor.row_model
-    one, many = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
+    one, many, _ = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
 
     class Rows(BaseModel):
         model_config = {"extra": "forbid"}
@@ -90,9 +96,33 @@ def typed(app: FastAPI, served: Served, table: Table) -> None:
         """Many rows."""
 
 
+def explanations(app: FastAPI, served: Served, table: Table) -> None:
+    """The routes that tell why, with the reasons for a real row and how far they can be off."""
+    row_model = served.predictor.row_model
+    given = served.predictor.golden.rows[0]
+    shown = explained(served, served.row(json.dumps(given).encode()), known_answer(served))
+    errors = [reason["standard_error"] for reason in shown["contributions"]]
+    how = "every coalition of fields" if shown["exact"] else "two orders of the fields, one the reverse of the other,"
+    about = (
+        f"Shapley values: how much each field moved the answer away from `base`, the mean answer to {ROWS} rows of the "
+        f"training. They add up to the answer minus `base`. Asked: {how} for each of those rows. `standard_error` is "
+        f"that of each contribution; in this example it is {sum(errors) / len(errors):.2g} on average and "
+        f"{max(errors):.2g} at most. What the model looked at, not what causes what."
+    )
+    *_, explanation = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
+    said = {**shown, **served.facts, "request_id": "a1"}
+    one = partial(app.post, "/explain", description=about, **named("/explain", table["/explain"]["POST"]))
+
+    @one(response_model=explanation, responses=documented(said))
+    def explain_one(
+        row: Annotated[row_model, Body(openapi_examples={"row": {"value": given}})],  # type: ignore[valid-type]  # as above
+    ) -> None:
+        """One row."""
+
+
 def known_answer(served: Served) -> dict[str, float]:
     """To the first golden row."""
-    return {name: first for name, (first,) in told(served.predictor.golden.answers[:1], served.threshold).items()}
+    return first(told(served.predictor.golden.answers[:1], served.threshold))
 
 
 def platforms(app: FastAPI, served: Served, table: Table) -> None:
@@ -112,6 +142,10 @@ def platforms(app: FastAPI, served: Served, table: Table) -> None:
     more = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
     answers_with = partial(app.post, description=more, responses=documented(said))
     for path in (path for path, route in posts.items() if route.handler is protocols.invoke):
+        answers_with(path, **named(path, posts[path]), openapi_extra=body_of({"oneOf": forms}, examples))(nothing)
+    reasons = {"explanations": [{**known, "base": 0.2}], "metadata": said["metadata"]}
+    answers_with = partial(app.post, description=more, responses=documented(reasons))
+    for path in (path for path, route in posts.items() if route.handler is explain_many):
         answers_with(path, **named(path, posts[path]), openapi_extra=body_of({"oneOf": forms}, examples))(nothing)
     outputs = [{"name": n, "datatype": tensors.OUTPUTS[n], "shape": [1], "data": [v]} for n, v in known.items()]
     said = {"model_name": name, "model_version": served.version, "id": "a1", "outputs": outputs}
@@ -153,7 +187,7 @@ def body_of(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
 def gets(app: FastAPI, table: Table) -> None:
     """The routes for machines."""
     for path, methods in table.items():
-        if route := methods.get("GET"):
+        if (route := methods.get("GET")) and route.title:
             answers_with: Any = {} if route.open else {"responses": {401: RESPONSES[401]}}
             kind = PlainTextResponse if path in ("/metrics", "/version") else JSONResponse
             app.get(path, **named(path, route), response_model=None, response_class=kind, **answers_with)(nothing)

@@ -1,0 +1,52 @@
+"""Explanations as callers get them: what each field did to the answer, the most first."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.explain import explain
+from pipeline.schema import to_columns
+from serve.calls import Call, Reply
+from serve.protocols import only_json, read_json
+from serve.served import Served
+
+DIGITS = 9  # of a contribution: many of them still add up to the answer
+
+
+def one(served: Served, call: Call) -> Reply:
+    """One record, as to /predict."""
+    only_json(call)
+    row = served.row(call.body)
+    found = explained(served, row, first(served.told([row], call)))
+    return Reply(200, json.dumps({**found, **served.facts, "request_id": call.id}).encode())
+
+
+def many(served: Served, call: Call) -> Reply:
+    """KServe's: rows under `instances`, or in one of the other forms that predictions take."""
+    sent, at = read_json(call, served.contract)
+    found = []
+    for row in served.rows(sent, at, call):
+        call.still_wanted()
+        found.append(explained(served, row, first(served.told([row], call))))
+    about = {"model_name": served.name, "model_version": served.version, **served.kind, "request_id": call.id}
+    return Reply(200, json.dumps({"explanations": found, "metadata": about}).encode())
+
+
+def first(told: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: values[0] for name, values in told.items()}
+
+
+def explained(served: Served, row: Mapping[str, Any], answer: Mapping[str, float]) -> dict[str, Any]:
+    """The answer to a checked row, and its reasons."""
+    found = explain(served.predictor, to_columns([row], served.contract))
+    ordered = sorted(found.contributions, key=lambda field: -abs(found.contributions[field]))
+    reasons = [
+        {
+            "field": field,
+            "value": row.get(field),
+            "contribution": round(found.contributions[field], DIGITS),
+            "standard_error": round(found.errors[field], DIGITS),
+        }
+        for field in ordered
+    ]
+    return {**answer, "base": round(found.base, DIGITS), "contributions": reasons, "exact": found.exact}
