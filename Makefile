@@ -15,7 +15,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve promote rollback history test test-slow test-clients lint format bench bench-serve readme mlflow lock clean
+.PHONY: help train serve promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -33,7 +33,7 @@ test: .venv/.dev ## all tests, with coverage
 test-slow: .venv/.dev ## champions that change under load for a minute; Prometheus itself (apt install prometheus)
 	$(BIN)/pytest -c tests/slow/pytest.ini tests/slow
 
-test-clients: .venv/.train .venv-clients/.clients ## the platforms' own clients against a real server
+test-clients: .venv/.train .venv-clients/.clients ## a browser, the platforms' own clients and shap against real servers (apt install chromium)
 	.venv-clients/bin/python -m pytest -c tests/clients/pytest.ini tests/clients
 
 lint: .venv/.lint ## code style and types
@@ -62,6 +62,9 @@ bench-serve: .venv/.dev .venv-peers/.peers ## this server and its peers, in turn
 
 readme: .venv/.dev ## run the three commands and put what they print, and the picture, into README.md
 	$(BIN)/python docs/refresh.py
+
+screenshots: .venv/.serve .venv-clients/.clients ## pictures of the page from the real server, for README [MODEL=flights]
+	.venv-clients/bin/python docs/screenshots.py
 
 mlflow: .venv/.train ## look at the recorded runs in MLflow [CONFIG=configs/flights.yaml]
 	$(BIN)/python -m pipeline mlflow $(CONFIG)

@@ -35,6 +35,32 @@ def one_row(work: Path) -> str:
     return f"{p50:.0f} µs (p99 {p99:.0f} µs)"
 
 
+def explained(work: Path) -> str:
+    """POST /explain for forty rows; in process how far its sample of orders is off forty times as many."""
+    from pipeline import explain
+    from pipeline.predict import load
+    from pipeline.schema import to_columns
+
+    predictor = load(work / "models" / "flights")
+    took, off = [], []
+    with serving(work):
+        for row in predictor.golden.rows[:40] * 3:
+            began = time.perf_counter()
+            ask("/explain", json.dumps(row).encode())
+            took.append((time.perf_counter() - began) * 1000)
+    rows, names = explain.spread_out(predictor.background), list(predictor.contract.request)
+    for row in predictor.golden.rows[:8]:
+        found = []
+        for explain.SEED in range(41):
+            explain.places.cache_clear()
+            found.append(
+                explain.by_walks(predictor, to_columns([row], predictor.contract), rows, names)[2].mean(axis=0)
+            )
+        off.append(np.abs(found[0] - np.mean(found[1:], axis=0)))
+    p50, p99 = np.percentile(took, [50, 99])
+    return f"{p50:.1f} ms (p99 {p99:.1f} ms); {np.mean(off):.4f} off, at most {np.max(off):.4f}"
+
+
 @contextmanager
 def serving(work: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server of its own, from the moment that it is ready."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -121,7 +122,9 @@ def percent(share: float) -> str:
 
 def bar(served: Served, reason: Mapping[str, Any], longest: float) -> Bar:
     column, change = served.contract.request[reason["field"]], reason["contribution"]
-    value = "not given" if reason["value"] is None else form.text(reason["value"]).replace("T", " ")
+    value = "not given" if reason["value"] is None else form.text(reason["value"])
+    if column.kind == "datetime" and reason["value"] is not None:
+        value = datetime.fromisoformat(value).strftime("%a %d %b %Y, %H:%M")
     if column.kind == "category":
         value = served.predictor.choices.get(reason["field"], {}).get(value, value)
     unit = f" {column.unit}" if column.unit and reason["value"] is not None else ""

@@ -49,7 +49,7 @@ def table(served: Served, settings: Settings, state: State) -> Table:
         f"/v1/models/{name}:explain": Route(
             "/v1/models/{name}:explain", explanations.many, "KServe V1: what each field did to the answers", slow=True
         ),
-        "/": Route("/", page.answer, "", slow=True),
+        "/answer": Route("/answer", page.answer, "", slow=True),
         **dict.fromkeys(
             (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{version}/infer"),
             Route("/v2/models/{name}/infer", tensors.infer, "Open Inference V2"),
@@ -69,6 +69,7 @@ def table(served: Served, settings: Settings, state: State) -> Table:
         **dict.fromkeys(("/readyz", "/ping", "/health", "/v2/health/ready", *model_ready), ready),
         **({settings.health_route: ready} if settings.health_route else {}),
         "/": Route("/", root, "Alive; a browser gets the page", open=True),
+        "/answer": Route("/answer", page.ask, "", open=True),  # for who reloads an answer
         "/version": Route("/version", lambda *_: text(VERSION.encode()), "Of this server"),
         "/model": Route("/model", about_model, "What it is, how good, and where it comes from"),
         **{f"/model/{picture}": Route("/model/{picture}", page.picture(picture), "") for picture in served.pictures},

@@ -45,7 +45,7 @@ def shown(server: httpx2.Client, path: str = "/") -> str:
 
 
 def asked(server: httpx2.Client, **given: object) -> httpx2.Response:
-    return server.post("/", data=given, headers=BROWSER)
+    return server.post("/answer", data=given, headers=BROWSER)
 
 
 def test_the_form_asks_what_the_contract_says_the_required_first(server: httpx2.Client, smoke: Smoke) -> None:
@@ -78,6 +78,10 @@ def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: http
     assert len(predictor.examples) == 20
     assert {example.outcome for example in predictor.examples} == {True, False}
     assert "What really happened" not in asked(server, **REQUIRED, _example="0").text
+
+
+def test_who_reloads_an_answer_gets_the_form_again(server: httpx2.Client) -> None:
+    assert Form(shown(server, "/answer")).values == Form(shown(server)).values
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "99999999999999999999", "", "²"])
@@ -145,10 +149,13 @@ def test_a_browser_is_asked_for_the_key_as_a_password(guarded: httpx2.Client) ->
     refused = asked(guarded, **REQUIRED)
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"].startswith("Basic ")
-    assert guarded.post("/", data=REQUIRED, headers=BROWSER, auth=("anyone", "3f9c2b7e51d84a06")).status_code == 200
-    for wrong in ("anyone:no", "3f9c2b7e51d84a06", ""):
+    assert (
+        guarded.post("/answer", data=REQUIRED, headers=BROWSER, auth=("anyone", "3f9c2b7e51d84a06")).status_code == 200
+    )
+    for wrong in ("anyone:no", "3f9c2b7e51d84a06", "YW55b25lOm5v"):
         assert (
-            guarded.post("/", data=REQUIRED, headers={**BROWSER, "authorization": f"Basic {wrong}"}).status_code == 401
+            guarded.post("/answer", data=REQUIRED, headers={**BROWSER, "authorization": f"Basic {wrong}"}).status_code
+            == 401
         )
     assert guarded.get("/model/roc.png").status_code == 401
     assert guarded.get("/web/style.css").status_code == 200

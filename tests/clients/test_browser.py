@@ -25,7 +25,7 @@ ASKED = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, no other test can have an event loop
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:

@@ -1,0 +1,58 @@
+"""`make screenshots`: the page of the champion, from a real server, as it looks at a desk and on a phone, by day and by
+night. Needs Chromium (`apt install chromium`).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+DESK, PHONE = {"width": 1280, "height": 960}, {"width": 390, "height": 844}
+
+
+def main() -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sys.exit("chromium is missing: apt install chromium")
+    server = subprocess.Popen(
+        [str(ROOT / ".venv/bin/python"), "-m", "serve"],
+        cwd=ROOT, env={**os.environ, "PORT": "0"}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        said = [server.stdout.readline() for _ in range(2)]
+        address = next((word for word in said[1].split() if word.startswith("http://")), None)
+        if address is None:
+            sys.exit("the server did not start: run `make train` first")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for name, viewport in (("desk", DESK), ("phone", PHONE)):
+                for scheme in ("light", "dark"):
+                    photograph(browser, address, viewport, scheme, ROOT / "docs" / f"page-{name}-{scheme}.png")
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def photograph(browser: Browser, address: str, viewport: dict[str, int], scheme: str, place: Path) -> None:
+    """A real row, asked and answered; on a phone the answer."""
+    context = browser.new_context(base_url=address, viewport=viewport, color_scheme=scheme)
+    page = context.new_page()
+    page.goto("/?example=0")
+    page.get_by_role("button", name="Ask").click()
+    page.locator(".headline").wait_for()
+    if viewport is PHONE:
+        page.locator(".answer").evaluate("part => part.scrollIntoView()")
+    else:
+        page.evaluate("window.scrollTo(0, 0)")
+    page.screenshot(path=str(place))
+    print(place.relative_to(ROOT))
+    context.close()
+
+
+if __name__ == "__main__":
+    main()
