@@ -96,7 +96,8 @@ def told(served: Served, row: Mapping[str, Any], found: Mapping[str, Any], given
     widest = max((each["standard_error"] for each in found["contributions"]), default=0)
     if served.threshold is None:
         headline, gauge = f"{found['value']:.3g}{unit}", None
-        sentence, base = target.meaning, f"{found['base']:.3g}{unit}"
+        off = f"{served.predictor.manifest.metrics['mae']['value']:.3g}{unit}"
+        sentence, base = f"{target.meaning}. Such answers were {off} off on average.", f"{found['base']:.3g}{unit}"
         sure = f"{widest:.2g}{unit}"
     else:
         share, cut = found["probability"], served.threshold
