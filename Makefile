@@ -2,6 +2,7 @@
 PYTHON ?= python3
 CONFIG ?= configs/flights.yaml
 MODEL ?= flights
+IMAGE ?= $(MODEL)
 export MODEL_DIR ?= models/$(MODEL)
 BIN := .venv/bin
 CODE := src serve tests bench docs requirements
@@ -15,7 +16,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -44,6 +45,14 @@ lint: .venv/.lint ## code style and types
 format: .venv/.lint ## rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+
+image: ## the server and its champion as a container image [MODEL=flights IMAGE=flights]
+	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg MODEL=$(MODEL) \
+	  --build-arg COMMIT=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown) \
+	  --build-arg VERSION=$$(cat models/$(MODEL)/champion 2>/dev/null || echo none) .
+
+image-test: .venv/.dev image ## the image as a platform runs it: locked down, mounted, starved, stopped
+	IMAGE=$(IMAGE) MODEL=$(MODEL) $(BIN)/pytest -c tests/image/pytest.ini tests/image
 
 promote: .venv/.train ## make another bundle the champion [VERSION=digest WHY="…"]
 	@$(BIN)/python -m pipeline promote $(CONFIG)
@@ -74,6 +83,7 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
+	$(COMPILE) --group pyproject.toml:mlflow -c requirements/dev.txt -o requirements/mlflow.txt
 	$(COMPILE) --group pyproject.toml:peers -o requirements/peers.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 

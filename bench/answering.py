@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -68,16 +69,20 @@ def serving(work: Path) -> Iterator[subprocess.Popen[bytes]]:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([PYTHON, "-m", "serve"], env=environment, cwd=ROOT, **quiet)
     try:
-        while True:
-            try:
-                urlopen("http://127.0.0.1:8765/readyz")
-                break
-            except OSError:
-                time.sleep(0.005)
+        wait()
         yield process
     finally:
         process.terminate()
         process.wait()
+
+
+def wait() -> None:
+    while True:
+        try:
+            urlopen("http://127.0.0.1:8765/readyz")
+            return
+        except OSError:
+            time.sleep(0.005)
 
 
 def ask(path: str, body: bytes) -> None:
@@ -116,6 +121,29 @@ def beside(work: Path) -> str:
             ask("/predict", one)
             took.append((time.perf_counter() - began) * 1000)
     return f"{np.median(took):.1f} ms, 99 % within {np.percentile(took, 99):.0f} ms, worst {max(took):.0f} ms"
+
+
+def image(_: Path) -> str:
+    """What the image of this champion adds to its base; `docker run` to the first 200 of /readyz, the median of five."""
+    if shutil.which("docker") is None:
+        return "no Docker here"
+    subprocess.run(["make", "image", "IMAGE=bench"], cwd=ROOT, check=True, capture_output=True)
+    base, ours = (
+        int(docker("image", "inspect", "--format", "{{.Size}}", name)) for name in ("python:3.13-slim", "bench")
+    )
+    locked = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host"]
+    starts = []
+    for _ in range(5):
+        began = time.perf_counter()
+        name = docker("run", "--detach", *locked, "--env", "PORT=8765", "bench")
+        wait()
+        starts.append(time.perf_counter() - began)
+        docker("rm", "--force", name)
+    return f"{(ours - base) / 1e6:.0f} MB, {sorted(starts)[2]:.2f} s"
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def installed(_: Path) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from answering import beside, explained, installed, one_row, server
+from answering import beside, explained, image, installed, one_row, server
 from training import bootstrap, export, folds, holdout, registration, setup, smoke, tests, train
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +49,7 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     "server": ("server: start to ready (median of five), resident memory", "0.8 s, 110 MB", server),
     "beside": ("one row while batches of 10,000 are answered", "20 ms", beside),
     "explained": ("an explanation over HTTP, p50; off 40 times as many orders, in probability", "10 ms", explained),
+    "image": ("image: over its base; `docker run` to the first answer (median of five)", "200 MB, 0.8 s", image),
     "installed": ("installed serving set, every package of `requirements/serve.txt`", "200 MB", installed),
     "tests": ("`make test`", "150 s", tests),
 }

@@ -16,6 +16,7 @@ STAND_FOR = {
     "predict_route": ("AIP_PREDICT_ROUTE",),
 }
 MOUNTED = (Path("/opt/ml/model"), Path("/mnt/models"))  # where SageMaker and KServe put a model
+BAKED = Path("/app/model")  # where our own image has one
 KEY = 16  # characters of an API key, at least
 EXAMPLE = re.compile(r"example|change|secret|passw|your|api.?key|token|test|demo|dummy|12345|01234|abcdef|qwert", re.I)
 
@@ -69,11 +70,11 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
 
 
 def mounted(environ: Mapping[str, str]) -> Path | None:
-    """Where a platform has put the model."""
+    """Where a platform has put the model, or else the image."""
     vertex = environ.get("AIP_STORAGE_URI", "")
     places = [*MOUNTED, *([Path(vertex)] if vertex.startswith("/") else [])]
     azure = sorted(Path("/var/azureml-app/azureml-models").glob("*/*"))
-    return next((place for place in [*places, *azure] if place.is_dir()), None)
+    return next((place for place in [*places, *azure, BAKED] if place.is_dir() and any(place.iterdir())), None)
 
 
 def keys_in(settings: Settings) -> list[str]:

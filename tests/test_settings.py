@@ -32,6 +32,8 @@ def test_the_platforms_names_for_the_port_come_before_ours() -> None:
 
 
 def test_a_model_that_vertex_has_mounted_is_found_and_ours_comes_first(tmp_path: Path) -> None:
+    assert from_environment({"AIP_STORAGE_URI": str(tmp_path)}).model_dir == Path("models/flights")  # nothing in it
+    (tmp_path / "bundle.json").touch()
     assert from_environment({"AIP_STORAGE_URI": str(tmp_path)}).model_dir == tmp_path
     assert from_environment({"AIP_STORAGE_URI": str(tmp_path), "MODEL_DIR": "mine"}).model_dir == Path("mine")
     assert from_environment({"AIP_STORAGE_URI": "gs://bucket/model"}).model_dir == Path("models/flights")
