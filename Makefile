@@ -3,9 +3,10 @@ PYTHON ?= python3
 CONFIG ?= configs/flights.yaml
 MODEL ?= flights
 IMAGE ?= $(MODEL)
+COMPOSE := DOCKER_BUILDKIT=1 MODEL=$(MODEL) docker compose
 export MODEL_DIR ?= models/$(MODEL)
 BIN := .venv/bin
-CODE := src serve tests bench docs requirements
+CODE := src serve tests bench docs deploy requirements
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 # The scripts of an environment name the folder that it was made in.
@@ -16,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test up down logs stack-test promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -53,6 +54,22 @@ image: ## the server and its champion as a container image [MODEL=flights IMAGE=
 
 image-test: .venv/.dev image ## the image as a platform runs it: locked down, mounted, starved, stopped
 	IMAGE=$(IMAGE) MODEL=$(MODEL) $(BIN)/pytest -c tests/image/pytest.ini tests/image
+
+up: ## the server, MLflow with PostgreSQL and Prometheus, in containers [MODEL=flights]
+	@$(PYTHON) deploy/secrets_for_compose.py
+	@$(COMPOSE) up --build --detach --wait
+	@echo; echo "the server   http://127.0.0.1:$${API_PORT:-8080}"
+	@echo "MLflow       http://127.0.0.1:$${MLFLOW_PORT:-5000}   (record there: MLFLOW_TRACKING_URI=http://127.0.0.1:$${MLFLOW_PORT:-5000} make train)"
+	@echo "Prometheus   http://127.0.0.1:$${PROMETHEUS_PORT:-9090}"
+
+down: ## end them; what they keep stays
+	@$(COMPOSE) down
+
+logs: ## what they say
+	@$(COMPOSE) logs --follow --tail 50
+
+stack-test: .venv/.dev ## all of them for real: train into that MLflow, kill each in turn, see that nothing is lost
+	$(BIN)/pytest -c tests/stack/pytest.ini tests/stack
 
 promote: .venv/.train ## make another bundle the champion [VERSION=digest WHY="…"]
 	@$(BIN)/python -m pipeline promote $(CONFIG)

@@ -124,7 +124,7 @@ def beside(work: Path) -> str:
 
 
 def image(_: Path) -> str:
-    """What the image of this champion adds to its base; `docker run` to the first 200 of /readyz, the median of five."""
+    """What the champion's image adds to its base; `docker run` to the first 200 of /readyz, the median of five."""
     if shutil.which("docker") is None:
         return "no Docker here"
     subprocess.run(["make", "image", "IMAGE=bench"], cwd=ROOT, check=True, capture_output=True)
