@@ -25,6 +25,7 @@ COPY requirements/serve.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /app/.venv \
  && pip --python /app/.venv/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
     -r requirements/serve.txt \
+ && rm /app/.venv/bin/[Aa]ctivate* \
  && pip install --quiet --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src

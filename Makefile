@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test up down logs stack-test promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test test-deploy up down logs stack-test promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -51,6 +51,9 @@ image: ## the server and its champion as a container image [MODEL=flights IMAGE=
 	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg MODEL=$(MODEL) \
 	  --build-arg COMMIT=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown) \
 	  --build-arg VERSION=$$(cat models/$(MODEL)/champion 2>/dev/null || echo none) .
+
+test-deploy: .venv-deploy/.deploy ## the manifests and scripts of deploy/ by the platforms' own checks (apt install kubernetes-client)
+	.venv-deploy/bin/python -m pytest -c tests/deploy/pytest.ini tests/deploy
 
 image-test: .venv/.dev image ## the image as a platform runs it: locked down, mounted, starved, stopped
 	IMAGE=$(IMAGE) MODEL=$(MODEL) $(BIN)/pytest -c tests/image/pytest.ini tests/image
@@ -100,6 +103,7 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
+	$(COMPILE) --group pyproject.toml:deploy -o requirements/deploy.txt
 	$(COMPILE) --group pyproject.toml:mlflow -c requirements/dev.txt -o requirements/mlflow.txt
 	$(COMPILE) --group pyproject.toml:peers -o requirements/peers.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
@@ -110,6 +114,9 @@ clean: ## remove the environment, caches and reports; models and the record of r
 
 .venv-clients/.clients: requirements/clients.txt requirements/install.py
 	@$(PYTHON) requirements/install.py clients
+
+.venv-deploy/.deploy: requirements/deploy.txt requirements/install.py
+	@$(PYTHON) requirements/install.py deploy
 
 .venv-peers/.peers: requirements/peers.txt requirements/install.py
 	@$(PYTHON) requirements/install.py peers
