@@ -30,6 +30,8 @@ RUN python -m venv --without-pip /app/.venv \
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY serve serve
+# DL3013 asks for a version; this is the wheel that was just made.
+# hadolint ignore=DL3013
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
  && pip --python /app/.venv/bin/python install --quiet --no-compile --no-deps --no-index --find-links /wheel mlops-reference
 # The brackets make it optional for COPY, so that the next line can say what is missing.

@@ -6,7 +6,7 @@ IMAGE ?= $(MODEL)
 COMPOSE := DOCKER_BUILDKIT=1 MODEL=$(MODEL) docker compose
 export MODEL_DIR ?= models/$(MODEL)
 BIN := .venv/bin
-CODE := src serve tests bench docs deploy requirements
+CODE := src serve tests bench docs deploy requirements .ci
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 # The scripts of an environment name the folder that it was made in.
@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test test-deploy up down logs stack-test promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test test-deploy up down logs stack-test ci lint-files packages try summary sbom audit mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -38,10 +38,60 @@ test-slow: .venv/.dev ## champions that change under load for a minute; Promethe
 test-clients: .venv/.train .venv-clients/.clients ## a browser, the platforms' own clients and shap against real servers (apt install chromium)
 	.venv-clients/bin/python -m pytest -c tests/clients/pytest.ini tests/clients
 
+ci: ## all that .github/workflows/ci.yml does and that can be done here, in its order
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory lint-files
+	$(MAKE) --no-print-directory test-deploy
+	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory train
+	$(MAKE) --no-print-directory try
+	$(MAKE) --no-print-directory summary
+	$(MAKE) --no-print-directory image-test
+	$(MAKE) --no-print-directory sbom
+	$(MAKE) --no-print-directory test-slow
+	$(MAKE) --no-print-directory test-clients
+	$(MAKE) --no-print-directory stack-test
+
 lint: .venv/.lint ## code style and types
 	$(BIN)/ruff check --quiet --output-format concise $(CODE)
 	$(BIN)/ruff format --quiet --check $(CODE)
 	$(BIN)/mypy
+
+lint-files: .venv-checks/.checks ## workflows, compose file, Dockerfile, shell scripts, YAML
+	.venv-checks/bin/zizmor --quiet --offline --persona pedantic .github
+	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	.venv-checks/bin/hadolint Dockerfile
+	.venv-checks/bin/shellcheck $$(grep -lr '^#!/usr/bin/env bash' .ci)
+	.venv-checks/bin/yamllint --strict --config-file .yamllint.yaml .yamllint.yaml .github compose.yaml configs deploy
+
+packages: ## Debian packages that the slow tests drive: a browser, Prometheus, kubectl
+	@.ci/packages
+
+try: .venv/.serve ## serve the champion, ask it what `make serve` prints, end it
+	@.ci/try
+
+summary: ## what the last training found, as Markdown [MODEL=flights]
+	@$(PYTHON) .ci/summary.py $(MODEL)
+
+sbom: .venv-release/.release ## bills of materials of the image's packages and of the model, in reports/sbom
+	@.venv-release/bin/python .ci/sbom.py $(MODEL)
+
+audit: .venv-release/.release ## known vulnerabilities of what is served (asks a database on the network)
+	@.ci/audit
+
+mains-champion: ## on GitHub: the models of main's last run, to be beaten
+	@.ci/mains-champion
+
+comment: ## on GitHub: the summary as the one comment of a pull request
+	@gh pr comment "$$PULL_REQUEST" --repo "$$GITHUB_REPOSITORY" --edit-last --create-if-none --body-file reports/summary.md
+
+push: ## on GitHub: the tested image to the repository's own registry
+	@IMAGE=$(IMAGE) .ci/push
+
+required: ## on GitHub: fail unless every job succeeded
+	@$(PYTHON) .ci/required.py
 
 format: .venv/.lint ## rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)
@@ -103,7 +153,7 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
-	$(COMPILE) --group pyproject.toml:deploy -o requirements/deploy.txt
+	for set in checks deploy release; do $(COMPILE) --group pyproject.toml:$$set -o requirements/$$set.txt || exit; done
 	$(COMPILE) --group pyproject.toml:mlflow -c requirements/dev.txt -o requirements/mlflow.txt
 	$(COMPILE) --group pyproject.toml:peers -o requirements/peers.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
@@ -117,6 +167,12 @@ clean: ## remove the environment, caches and reports; models and the record of r
 
 .venv-deploy/.deploy: requirements/deploy.txt requirements/install.py
 	@$(PYTHON) requirements/install.py deploy
+
+.venv-checks/.checks: requirements/checks.txt requirements/install.py
+	@$(PYTHON) requirements/install.py checks
+
+.venv-release/.release: requirements/release.txt requirements/install.py
+	@$(PYTHON) requirements/install.py release
 
 .venv-peers/.peers: requirements/peers.txt requirements/install.py
 	@$(PYTHON) requirements/install.py peers

@@ -25,8 +25,18 @@ def main() -> None:
     text = fill(text, "figures", figures())
     text = fill(text, "test", test())
     README.write_text(text, encoding="utf-8")
+    summarise()
     shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
     print("written: README.md, docs/summary.png")
+
+
+def summarise() -> None:
+    """What reviewers get, into docs/ci.md."""
+    page = ROOT / "docs/ci.md"
+    said = subprocess.run(
+        ["make", "--no-print-directory", "summary"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    page.write_text(fill(page.read_text(encoding="utf-8"), "summary", block("markdown", said.stdout)), encoding="utf-8")
 
 
 def fill(text: str, name: str, content: str) -> str:

@@ -15,7 +15,7 @@ DESK, PHONE = {"width": 1280, "height": 960}, {"width": 390, "height": 844}
 
 
 def main() -> None:
-    chromium = shutil.which("chromium")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("chromium is missing: apt install chromium")
     server = subprocess.Popen(

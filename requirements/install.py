@@ -13,7 +13,7 @@ import sys
 
 OLDEST = (3, 11)
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ALONE = ("clients", "deploy", "peers")
+ALONE = ("checks", "clients", "deploy", "peers", "release")
 VENV = os.path.join(ROOT, ".venv-" + sys.argv[-1] if sys.argv[-1] in ALONE else ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 

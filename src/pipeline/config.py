@@ -22,6 +22,7 @@ from pipeline.schema import Column, Contract, Frozen
 
 class Data(Frozen):
     path: str | None = Field(None, description="The file of a `table`; a dataset that brings its own files has none.")
+    licence: str | None = Field(None, description="Of the data, by its SPDX identifier, such as CC0-1.0.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
     key: list[str] = Field(
         [], description="Columns that tell a row from every other; all that are known before where none are named."

@@ -160,10 +160,8 @@ def read(config: Config, reports: Path) -> Rows:
     raw = dataset.load(path, config.columns)
     cleaned = clean.clean(raw.frame, config.contract)
     counts = {"loaded": len(raw.frame), "rejected": len(cleaned.rejected), "valid": len(cleaned.frame)}
-    about = {
-        "data": {"files": raw.hashes, "counts": raw.counts, "rules": clean.counts(cleaned, config.contract)},
-        "rows": counts,
-    }
+    told = {"counts": raw.counts, "rules": clean.counts(cleaned, config.contract)}
+    about = {"data": {"files": raw.hashes, "licence": config.data.licence, **told}, "rows": counts}
     (reports / "config.json").write_bytes(bundle.as_json(config.model_dump(mode="json", exclude={"paths"})))
     (reports / "data_report.json").write_bytes(bundle.as_json(about))
     cleaned.rejected.to_csv(reports / "rejected.csv", index_label="row")

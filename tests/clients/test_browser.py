@@ -27,7 +27,7 @@ ASKED = {
 
 @pytest.fixture(scope="module")  # while it runs, no other test can have an event loop
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.fail("these tests drive Debian's Chromium: apt install chromium")
     with sync_playwright() as playwright:

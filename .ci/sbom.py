@@ -1,0 +1,86 @@
+"""`make sbom`: bills of materials in CycloneDX: of the image's Python packages, and of the model with its card."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+ROOT = Path(__file__).parent.parent
+PLACE = ROOT / "reports/sbom"
+
+
+def main(model: str) -> None:
+    """Write and validate both."""
+    models = ROOT / "models" / model
+    if not (models / "champion").exists():
+        sys.exit(f"error: there is no champion of {model}: run make train first")
+    bundle = models / (models / "champion").read_text(encoding="utf-8").strip()
+    PLACE.mkdir(parents=True, exist_ok=True)
+    packages = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", "requirements/serve.txt"]
+    written = ["--output-reproducible", "--spec-version", "1.6", "--output-file", str(PLACE / "image.cdx.json")]
+    subprocess.run([*packages, "--pyproject", "pyproject.toml", *written], cwd=ROOT, check=True)
+    files = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    made = of_model(bundle.name, files, *(json.loads(files[f"{name}.json"]) for name in ("bundle", "record")))
+    (PLACE / "model.cdx.json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in sorted(PLACE.glob("*.cdx.json")):
+        if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text(encoding="utf-8")):
+            sys.exit(f"error: {path.name} is not valid CycloneDX 1.6: {wrong}")
+        print(path.relative_to(ROOT))
+
+
+def of_model(digest: str, files: dict[str, bytes], manifest: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """The model as a component with its card, its data as another."""
+    contract = manifest["contract"]
+    sums = dict(reversed(line.split("  ")) for line in files["SHA256SUMS"].decode().splitlines())
+    data = [data_file(name, content, record["data"].get("licence")) for name, content in record["data"]["files"].items()]
+    facts = {"training run": record["run_id"], "commit": record["commit"], "trained on": f"{record['trained_on']} rows"}
+    component = {
+        "type": "machine-learning-model",
+        "bom-ref": digest,
+        "name": contract["name"],
+        "version": digest,
+        "hashes": [{"alg": "SHA-256", "content": sums["model.onnx"]}],
+        "licenses": [{"license": {"id": "MIT"}}],
+        "properties": [{"name": name, "value": str(value)} for name, value in facts.items()],
+        "modelCard": card(contract, manifest["metrics"], record, [part["bom-ref"] for part in data]),
+    }
+    head = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
+    return {**head, "metadata": {"component": component}, "components": data}
+
+
+def data_file(name: str, digest: str, licence: str | None) -> dict[str, Any]:
+    told = {"licenses": [{"license": {"id": licence}}]} if licence else {}
+    return {"type": "data", "bom-ref": name, "name": name, "hashes": [{"alg": "SHA-256", "content": digest}], **told}
+
+
+def card(contract: dict[str, Any], metrics: dict[str, Any], record: dict[str, Any], data: list[str]) -> dict[str, Any]:
+    """CycloneDX's model card: what it was made of, how good it is, what it is for."""
+    known = {name: column for name, column in contract["columns"].items() if column["known"] == "before"}
+    classifies = contract["task"] == "classification"
+    parameters = {
+        "approach": {"type": "supervised"},
+        "task": contract["task"],
+        "modelArchitecture": record["candidate"],
+        "datasets": [{"ref": name} for name in data],
+        "inputs": [{"format": f"{name}: {column['kind']}"} for name, column in known.items()],
+        "outputs": [{"format": "probability" if classifies else "number"}],
+    }
+    limits = ["It was judged on rows like those of its training.", "What it gives as reasons are no causes."]
+    return {
+        "modelParameters": parameters,
+        "quantitativeAnalysis": {"performanceMetrics": [figure(record, *each) for each in metrics.items()]},
+        "considerations": {"useCases": [contract["question"]], "technicalLimitations": limits},
+    }
+
+
+def figure(record: dict[str, Any], name: str, ends: dict[str, float | None]) -> dict[str, Any]:
+    interval = {"lowerBound": str(ends["low"]), "upperBound": str(ends["high"])}
+    return {"type": name, "value": str(ends["value"]), "slice": record["holdout"], "confidenceInterval": interval}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,47 @@
+"""`make summary`: what a training found, as Markdown: in reports/summary.md, and on GitHub in the job's summary."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+MARK = "<!-- evidence -->"  # by which the one comment of a pull request is found again
+
+
+def main(model: str) -> None:
+    """Write the summary of the champion that was made last."""
+    models = ROOT / "models" / model
+    if not (models / "champion").exists():
+        sys.exit(f"error: there is no champion of {model}: run make train first")
+    bundle = models / (models / "champion").read_text(encoding="utf-8").strip()
+    text = summary(bundle.name, *(json.loads((bundle / f"{name}.json").read_bytes()) for name in ("record", "bundle")))
+    (ROOT / "reports/summary.md").write_text(text, encoding="utf-8")
+    if place := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(place).open("a", encoding="utf-8") as file:
+            file.write(text)
+    print(text)
+
+
+def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> str:
+    """The leaderboard, the holdout and the gates; among these is the difference to the champion before."""
+    candidates, loss = record["candidates"], "log_loss" if manifest.get("threshold") else "mae"
+    means = {
+        name: sum(fold[loss] for fold in folds.values()) / len(folds) for name, folds in candidates.items() if folds
+    }
+    lines = [MARK, f"## `{manifest['contract']['name']}` `{digest}`: {record['candidate']}", ""]
+    lines += [f"| candidate | mean {loss} of the folds |", "|---|---|"]
+    for name in sorted(means, key=lambda each: means[each]):
+        shown = f"**{name}**" if name == record["candidate"] else name
+        lines.append(f"| {shown} | {means[name]:.4f} |")
+    lines += ["", f"Holdout: {record['holdout']}, {record['judged_on']:,} rows, opened once.", ""]
+    lines += ["| gate | found | allowed | |", "|---|---|---|---|"]
+    for gate in record["gates"]:
+        verdict = "pass" if gate["passed"] else "**refused**"
+        lines.append(f"| {gate['gate']} | {gate['value']} | {gate['limit']} | {verdict} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,107 @@
+"""The workflows: every step can be run on a laptop, in the same order, and none has more rights than it needs."""
+
+import re
+import subprocess
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ONLY_THERE = {
+    "mains-champion",
+    "comment",
+    "push",
+    "required",
+    "audit",
+    "packages",
+}  # need GitHub or the network, or `.ci/run` has done it
+
+
+def read(path: Any) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text())
+
+
+def steps(workflow: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, step) for name, job in workflow["jobs"].items() for step in job["steps"]]
+
+
+def recipe(target: str) -> list[str]:
+    """The targets that a target of the Makefile calls, in order."""
+    block = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert block
+    return re.findall(r"\$\(MAKE\) --no-print-directory ([\w-]+)", block[1])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_run_is_one_target_of_the_makefile(path: Any) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for job, step in steps(read(path)):
+        if "run" in step:
+            found = re.fullmatch(r"make ([\w-]+)", step["run"])
+            assert found, (job, step["run"])
+            assert found[1] in targets
+
+
+def test_make_ci_does_what_the_jobs_do_in_their_order() -> None:
+    workflow = read(ROOT / ".github/workflows/ci.yml")
+    run = [step["run"].removeprefix("make ") for _, step in steps(workflow) if "run" in step]
+    assert recipe("ci") == [target for target in run if target not in ONLY_THERE]
+    jobs = workflow["jobs"]
+    done: list[str] = []
+    for name, job in jobs.items():
+        assert set(job.get("needs", [])) <= set(done), f"{name} needs what comes after it"
+        done.append(name)
+    chain = [name for name in jobs if name not in ("comment", "required")]
+    for before, after in pairwise(chain):
+        assert jobs[after]["needs"] == [before]
+    assert set(jobs["required"]["needs"]) == set(chain)
+    assert jobs["required"]["if"] == "always()"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    assert workflow["concurrency"]["cancel-in-progress"] is True
+    for name, job in workflow["jobs"].items():
+        assert job["timeout-minutes"] <= 60, name
+        assert job["permissions"].get("contents") == "read", name
+    for name, step in steps(workflow):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False, name
+        if step.get("uses", "").startswith("actions/setup-python@"):
+            assert step["with"]["cache-dependency-path"] == "requirements/*.txt", name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_with_its_version_beside_it_and_no_failure_is_swallowed(path: Any) -> None:
+    text = path.read_text()
+    uses = re.findall(r"uses: (.*)", text)
+    assert uses
+    for each in uses:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d.*", each), each
+    assert "|| true" not in text
+    assert "continue-on-error" not in text
+    assert "secrets." not in text
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_job_says_why_it_is_there_and_what_it_would_catch(path: Any) -> None:
+    text = path.read_text()
+    for name in read(path)["jobs"]:
+        assert re.search(rf"  # Why: .*\n(  # .*\n)*?  # Catches: .*\n(  # .*\n)*  {name}:\n", text), name
+
+
+@pytest.mark.parametrize(("results", "code"), [("success success", 0), ("success skipped", 1), ("failure", 1), ("", 1)])
+def test_required_takes_nothing_but_success(results: str, code: int) -> None:
+    ended = subprocess.run(
+        ["python3", ".ci/required.py"],
+        cwd=ROOT,
+        env={"RESULTS": results, "PATH": "/usr/bin:/bin:/usr/local/bin"},
+        check=False,
+        capture_output=True,
+    )
+    assert ended.returncode == code
