@@ -21,10 +21,11 @@ FROM ${PYTHON} AS build
 ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 # What is installed changes more seldom than what is ours: a layer of its own, which later builds find again.
-COPY requirements/serve.txt requirements/build.txt requirements/
+ARG SET=serve
+COPY requirements/${SET}.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /app/.venv \
  && pip --python /app/.venv/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
-    -r requirements/serve.txt \
+    -r "requirements/$SET.txt" \
  && rm /app/.venv/bin/[Aa]ctivate* \
  && pip install --quiet --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
@@ -36,9 +37,14 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
  && pip --python /app/.venv/bin/python install --quiet --no-compile --no-deps --no-index --find-links /wheel mlops-reference
 # The brackets make it optional for COPY, so that the next line can say what is missing.
 ARG MODEL=flights
+ARG PUBLIC_KEY=""
 COPY LICENSE model[s] models/
 RUN if [ ! -f "models/$MODEL/champion" ]; then echo "there is no champion of $MODEL: run make train first" >&2; exit 1; fi \
+ && if [ -n "$PUBLIC_KEY" ]; then echo "$PUBLIC_KEY" >/tmp/key.pem \
+    && /app/.venv/bin/python -m pipeline.signature "models/$MODEL" /tmp/key.pem; fi \
  && cp -r "models/$MODEL/$(cat "models/$MODEL/champion")" /app/model \
+ && if [ -f "models/$MODEL/$(cat "models/$MODEL/champion").sig" ]; then \
+      cp "models/$MODEL/$(cat "models/$MODEL/champion").sig" /app/model.sig; fi \
  && /app/.venv/bin/python -c "from pathlib import Path; from pipeline import predict; predict.load(Path('/app/model'))"
 # Bytecode that is bound to its source by hash and not by time, one time for all files, and one COPY below: two builds of
 # the same files give the same layer.

@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test test-deploy up down logs stack-test ci lint-files packages try summary sbom audit mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test test-deploy up down logs stack-test ci lint-files packages try summary sbom sign verify test-signing audit mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -47,6 +47,7 @@ ci: ## all that .github/workflows/ci.yml does and that can be done here, in its 
 	$(MAKE) --no-print-directory try
 	$(MAKE) --no-print-directory summary
 	$(MAKE) --no-print-directory image-test
+	$(MAKE) --no-print-directory test-signing
 	$(MAKE) --no-print-directory sbom
 	$(MAKE) --no-print-directory test-slow
 	$(MAKE) --no-print-directory test-clients
@@ -78,6 +79,18 @@ summary: ## what the last training found, as Markdown [MODEL=flights]
 sbom: .venv-release/.release ## bills of materials of the image's packages and of the model, in reports/sbom
 	@.venv-release/bin/python .ci/sbom.py $(MODEL)
 
+sign: .venv-release/.release ## sign the champion in OpenSSF's format [KEY=private.pem]
+	@test -n "$(KEY)" || { echo "error: KEY=private.pem is missing; docs/ci.md says how to make one" >&2; exit 2; }
+	@champion=models/$(MODEL)/$$(cat models/$(MODEL)/champion) && \
+	  .venv-release/bin/model_signing sign key $$champion --private_key $(KEY) --signature $$champion.sig
+
+verify: .venv/.signed ## is the champion what was signed? [KEY=public.pem]
+	@test -n "$(KEY)" || { echo "error: KEY=public.pem is missing" >&2; exit 2; }
+	@$(BIN)/python -m pipeline.signature models/$(MODEL) $(KEY)
+
+test-signing: .venv/.dev .venv-release/.release ## signatures of OpenSSF's own tool, verified by ours, and broken in every way
+	$(BIN)/pytest -c tests/signing/pytest.ini tests/signing
+
 audit: .venv-release/.release ## known vulnerabilities of what is served (asks a database on the network)
 	@.ci/audit
 
@@ -97,8 +110,9 @@ format: .venv/.lint ## rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-image: ## the server and its champion as a container image [MODEL=flights IMAGE=flights]
+image: ## the server and its champion as a container image [MODEL=flights IMAGE=flights PUBLIC_KEY=public.pem]
 	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg MODEL=$(MODEL) \
+	  $(if $(PUBLIC_KEY),--build-arg SET=signed --build-arg PUBLIC_KEY="$$(cat $(PUBLIC_KEY))") \
 	  --build-arg COMMIT=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown) \
 	  --build-arg VERSION=$$(cat models/$(MODEL)/champion 2>/dev/null || echo none) .
 
@@ -152,6 +166,7 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
+	$(COMPILE) pyproject.toml --extra signed -c requirements/dev.txt -o requirements/signed.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
 	for set in checks deploy release; do $(COMPILE) --group pyproject.toml:$$set -o requirements/$$set.txt || exit; done
 	$(COMPILE) --group pyproject.toml:mlflow -c requirements/dev.txt -o requirements/mlflow.txt

@@ -36,7 +36,8 @@ def of_model(digest: str, files: dict[str, bytes], manifest: dict[str, Any], rec
     """The model as a component with its card, its data as another."""
     contract = manifest["contract"]
     sums = dict(reversed(line.split("  ")) for line in files["SHA256SUMS"].decode().splitlines())
-    data = [data_file(name, content, record["data"].get("licence")) for name, content in record["data"]["files"].items()]
+    licence = record["data"].get("licence")
+    data = [data_file(name, content, licence) for name, content in record["data"]["files"].items()]
     facts = {"training run": record["run_id"], "commit": record["commit"], "trained on": f"{record['trained_on']} rows"}
     component = {
         "type": "machine-learning-model",

@@ -1,8 +1,9 @@
 """`create_app(settings)`: a proven bundle behind the front door, and the watch for the next one."""
 
 from functools import partial
+from pathlib import Path
 
-from pipeline import predict, store
+from pipeline import predict, signature, store
 from pipeline.predict import Predictor
 from serve.docs import pages
 from serve.front import Front
@@ -17,8 +18,8 @@ TENTHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probab
 
 
 def create_app(settings: Settings) -> Front:
-    """Raises BundleError where there is no bundle, or one that does not prove itself."""
-    predictor = predict.load(settings.model_dir)
+    """Raises BundleError where there is no bundle, or one that does not prove itself or is not signed as asked."""
+    predictor = load(settings, settings.model_dir)
     log, metrics = Log(), Metrics(bounds(predictor))
     front = Front(settings, metrics, log)
 
@@ -30,8 +31,15 @@ def create_app(settings: Settings) -> Front:
     take(predictor)
     followed = (settings.model_dir / store.POINTER).exists()
     if followed and settings.reload_seconds:
-        front.watch = partial(watch, settings.model_dir, settings.reload_seconds, predictor.version, take, metrics, log)
+        look = partial(watch, settings.model_dir, settings.reload_seconds, predictor.version)
+        front.watch = partial(look, partial(load, settings), take, metrics, log)
     return front
+
+
+def load(settings: Settings, place: Path) -> Predictor:
+    if settings.model_public_key:
+        signature.verify(store.resolve(place), settings.model_public_key)
+    return predict.load(place)
 
 
 def bounds(predictor: Predictor) -> list[float]:

@@ -4,18 +4,24 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import predict, store
+from pipeline import store
 from pipeline.predict import Predictor
 from serve.log import Log
 from serve.metrics import Metrics
 
 
 async def watch(
-    place: Path, seconds: float, current: str, take: Callable[[Predictor], None], metrics: Metrics, log: Log
+    place: Path,
+    seconds: float,
+    current: str,
+    load: Callable[[Path], Predictor],
+    take: Callable[[Predictor], None],
+    metrics: Metrics,
+    log: Log,
 ) -> None:
     """Look at the pointer again and again. A bundle that does not prove itself is refused, and the old one goes on.
 
-    It is tried again only when the pointer has been written again. `take` works in a thread.
+    It is tried again only when the pointer has been written again. `load` and `take` work in a thread.
     """
     seen = None  # not the pointer as it is: it may have moved since `current` was loaded
     while True:
@@ -28,7 +34,7 @@ async def watch(
             named = store.pointer(place)
             if named is None or named == current:
                 continue
-            await asyncio.to_thread(lambda bundle: take(predict.load(bundle)), place / named)
+            await asyncio.to_thread(lambda bundle: take(load(bundle)), place / named)
             current = named
             metrics.reloads.labels("taken").inc()
             log.say("champion taken on", version=named)

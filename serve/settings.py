@@ -42,6 +42,7 @@ class Settings(BaseModel):
         [], description="Keys to ask for, separated by commas; without any everyone may ask."
     )
     api_keys_file: Path | None = Field(None, description="A file with one more key a line.")
+    model_public_key: Path | None = Field(None, description="A PEM file; only bundles signed with its key are served.")
     health_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for health checks.")
     predict_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for predictions.")
 
