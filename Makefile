@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test test-deploy up down logs stack-test ci lint-files packages try summary sbom sign verify test-signing audit mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -29,8 +29,8 @@ train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
 	@$(BIN)/serve
 
-test: .venv/.dev ## all tests, with coverage
-	$(BIN)/pytest
+test: .venv/.dev ## all tests, with coverage [ONLY=tests/test_front.py: some, without]
+	$(BIN)/pytest $(if $(ONLY),--no-cov $(ONLY))
 
 test-slow: .venv/.dev ## champions that change under load for a minute; Prometheus itself (apt install prometheus)
 	$(BIN)/pytest -c tests/slow/pytest.ini tests/slow
@@ -49,6 +49,7 @@ ci: ## all that .github/workflows/ci.yml does and that can be done here, in its 
 	$(MAKE) --no-print-directory image-test
 	$(MAKE) --no-print-directory test-signing
 	$(MAKE) --no-print-directory sbom
+	$(MAKE) --no-print-directory test-broken
 	$(MAKE) --no-print-directory test-slow
 	$(MAKE) --no-print-directory test-clients
 	$(MAKE) --no-print-directory stack-test
@@ -78,6 +79,9 @@ summary: ## what the last training found, as Markdown [MODEL=flights]
 
 sbom: .venv-release/.release ## bills of materials of the image's packages and of the model, in reports/sbom
 	@.venv-release/bin/python .ci/sbom.py $(MODEL)
+
+test-broken: .venv/.dev .venv-checks/.checks ## ten broken changes to a copy of this tree, each stopped by its target
+	$(BIN)/pytest -c tests/broken/pytest.ini tests/broken
 
 sign: .venv-release/.release ## sign the champion in OpenSSF's format [KEY=private.pem]
 	@test -n "$(KEY)" || { echo "error: KEY=private.pem is missing; docs/ci.md says how to make one" >&2; exit 2; }

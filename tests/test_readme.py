@@ -1,6 +1,7 @@
 """README and the docs name only what there is, and all of it."""
 
 import re
+import tomllib
 
 import pytest
 from conftest import ROOT
@@ -67,6 +68,29 @@ def test_the_marked_parts_of_readme_hold_the_output_of_a_run(name: str) -> None:
     assert len(part[1].split()) > 10
 
 
+def part(name: str) -> str:
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_numbers_of_readme_are_those_of_its_runs_and_of_the_benchmarks() -> None:
+    benchmarks = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    for name, row in {"ROC AUC": "roc_auc", "log loss": "log_loss"}.items():
+        said = re.search(rf"{name} ([\d.]+ \([\d.]+ to [\d.]+\))", part("figures"))
+        run = re.search(rf"^{row} +([\d.]+) +([\d.]+) to ([\d.]+)$", part("train"), re.MULTILINE)
+        assert said
+        assert run
+        value, low, high = (f"{float(number):.3f}" for number in run.groups())
+        assert said[1] == f"{value} ({low} to {high})"
+        assert said[1] in benchmarks
+    digests = {name: set(re.findall(r"\b[0-9a-f]{16}\b", part(name))) for name in ("figures", "train", "serve")}
+    assert len(digests["figures"]) == 1
+    assert digests["train"] == digests["serve"] == digests["figures"]
+    sizes = re.findall(r"(\d+) MB over `python:3.13-slim`", README)
+    assert sizes == re.findall(r"\| 200 MB, 0.8 s \| (\d+) MB", benchmarks)
+
+
 def test_links_inside_the_repository_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
@@ -82,6 +106,16 @@ def test_locks_name_no_package_index_and_pin_every_package_with_hashes() -> None
         assert text.count("==") >= len(pinned)
         for block in re.split(r"\n(?=\S)", text.strip()):
             assert block.startswith("#") or "--hash=sha256:" in block, block
+
+
+def test_every_declared_dependency_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = [line for group in project["dependency-groups"].values() for line in group if isinstance(line, str)]
+    declared += [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["signed"]]
+    locked = "".join(path.read_text() for path in (ROOT / "requirements").glob("*.txt"))
+    for line in declared:
+        name = re.split(r"[\[<>=;~!]", line)[0].strip().replace("_", "-")
+        assert re.search(rf"^{name}(\[.*\])?==", locked, re.MULTILINE), f"{name} is in no lock: run make lock"
 
 
 def test_every_lock_is_part_of_one_resolution() -> None:
