@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit challenge released-champion propose sign-keyless release mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -97,6 +97,22 @@ test-signing: .venv/.dev .venv-release/.release ## signatures of OpenSSF's own t
 
 audit: .venv-release/.release ## known vulnerabilities of what is served (asks a database on the network)
 	@.ci/audit
+
+challenge: .venv/.train ## train as of a day of the data, and note whether that is a new champion [AS_OF=2013-07-01]
+	@mkdir -p reports && CONFIG=$(CONFIG) MODEL=$(MODEL) .ci/challenge
+
+released-champion: ## on GitHub: the models of the latest release, to be beaten
+	@.ci/released-champion
+
+propose: ## on GitHub: a pull request for a better model, an issue where there is none
+	@.ci/propose
+
+sign-keyless: .venv-release/.release ## on GitHub: sign the champion with the workflow's own identity
+	@champion=models/$(MODEL)/$$(cat models/$(MODEL)/champion) && \
+	  .venv-release/bin/model_signing sign sigstore $$champion --use_ambient_credentials --signature $$champion.sig
+
+release: ## on GitHub: the release of a tag, with everything that it takes to check it
+	@MODEL=$(MODEL) .ci/release
 
 mains-champion: ## on GitHub: the models of main's last run, to be beaten
 	@.ci/mains-champion

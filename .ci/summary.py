@@ -11,11 +11,11 @@ MARK = "<!-- evidence -->"  # by which the one comment of a pull request is foun
 
 
 def main(model: str) -> None:
-    """Write the summary of the champion that was made last."""
-    models = ROOT / "models" / model
-    if not (models / "champion").exists():
-        sys.exit(f"error: there is no champion of {model}: run make train first")
-    bundle = models / (models / "champion").read_text(encoding="utf-8").strip()
+    """Write the summary of the model that was made last, a champion or not."""
+    records = list((ROOT / "models" / model).glob("*/record.json"))
+    if not records:
+        sys.exit(f"error: there is no model of {model}: run make train first")
+    bundle = max(records, key=lambda path: json.loads(path.read_bytes())["created"]).parent
     text = summary(bundle.name, *(json.loads((bundle / f"{name}.json").read_bytes()) for name in ("record", "bundle")))
     (ROOT / "reports/summary.md").write_text(text, encoding="utf-8")
     if place := os.environ.get("GITHUB_STEP_SUMMARY"):

@@ -20,6 +20,14 @@ ONLY_THERE = {
 }  # need GitHub or the network, or `.ci/run` has done it
 
 
+RIGHTS = {
+    ("ci.yml", "comment"): {"pull-requests"},
+    ("ci.yml", "image"): {"packages", "id-token", "attestations"},
+    ("train.yml", "challenge"): {"contents", "pull-requests", "issues"},
+    ("release.yml", "release"): {"contents", "packages", "id-token"},
+}
+
+
 def read(path: Any) -> dict[str, Any]:
     return yaml.safe_load(path.read_text())
 
@@ -65,15 +73,20 @@ def test_make_ci_does_what_the_jobs_do_in_their_order() -> None:
 def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {}
-    assert workflow["concurrency"]["cancel-in-progress"] is True
+    assert workflow["concurrency"]["cancel-in-progress"] is (path.name != "release.yml")
     for name, job in workflow["jobs"].items():
         assert job["timeout-minutes"] <= 60, name
-        assert job["permissions"].get("contents") == "read", name
+        granted = {right for right, level in job["permissions"].items() if level == "write"}
+        assert granted <= RIGHTS.get((path.name, name), set()), name
+        for right in granted:
+            assert re.search(rf"{right}: write # to ", path.read_text()), (
+                f"{name} does not say why it may write {right}"
+            )
     for name, step in steps(workflow):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False, name
         if step.get("uses", "").startswith("actions/setup-python@"):
-            assert step["with"]["cache-dependency-path"] == "requirements/*.txt", name
+            assert path.name == "release.yml" or step["with"]["cache-dependency-path"] == "requirements/*.txt", name
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

@@ -5,6 +5,7 @@ The only place that parses settings. Nothing here knows a dataset or a library t
 
 import difflib
 from collections.abc import Iterator, Sequence
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,7 @@ class Data(Frozen):
     path: str | None = Field(None, description="The file of a `table`; a dataset that brings its own files has none.")
     licence: str | None = Field(None, description="Of the data, by its SPDX identifier, such as CC0-1.0.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
+    until: date | None = Field(None, description="Rows from this day on are left out; for a split by time.")
     key: list[str] = Field(
         [], description="Columns that tell a row from every other; all that are known before where none are named."
     )
@@ -87,6 +89,8 @@ class Config(Contract):
             column = columns.get(split.time)
             if column is None or column.kind != "datetime" or column.nullable:
                 raise ValueError(f"time: {split.time} is not a declared datetime column that is never missing")
+        if (data := info.data.get("data")) and data.until and not isinstance(split, TimeSplit):
+            raise ValueError("by: data.until is for a split by time")
         if isinstance(split, GroupSplit) and columns:
             column = columns.get(split.group)
             if column is None or column.kind not in ("category", "integer") or column.nullable or column.derived_from:

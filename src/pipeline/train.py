@@ -168,7 +168,8 @@ def read(config: Config, reports: Path) -> Rows:
     clean.enforce(cleaned, config.data.max_rejected, f"{config.paths.reports}/{config.name}.failed/rejected.csv")
     columns = clean.frame_to_columns(cleaned.frame, config.contract)
     key = keys(columns, config)
-    kept = sample(blocks(key), config.data.sample, config.train.seed)
+    known = np.flatnonzero(key < np.datetime64(config.data.until)) if config.data.until else np.arange(len(key))
+    kept = known[sample(blocks(key[known]), config.data.sample, config.train.seed)]
     request = {name: columns[name][kept] for name in config.request}  # all that `derive` may see
     derived = dataset.derive(request)
     if missing := [name for name in config.features if name not in derived]:
