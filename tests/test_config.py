@@ -120,6 +120,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("gates.exact=0.1", "Input should be less than or equal to 0.0001"),
         ("gates.champion=null", "gates.champion: Input should be"),
         ("data.key=[size]", "key: size is not a declared column of the data that is never missing"),
+        ("data.until=soon", "data.until: Input should be a valid date"),
         ("data.key=[hour]", "key: hour is not a declared column of the data"),
         ("split={by: group, group: size, holdout: 0.2}", "group: size is not a declared category or integer"),
         ("split={by: group, group: moon, holdout: 0.2}", "group: moon is not a declared category or integer"),
@@ -139,6 +140,12 @@ def test_a_config_that_cannot_be_is_refused_with_its_reason(tiny: Path, override
     with pytest.raises(ConfigError) as refused:
         load(tiny, [override])
     assert said in str(refused.value)
+
+
+def test_an_end_of_the_data_is_for_rows_that_have_a_time(tiny: Path) -> None:
+    assert str(load(tiny, ["data.until=2013-01-05"]).data.until) == "2013-01-05"
+    with pytest.raises(ConfigError, match="data.until is for a split by time"):
+        load(tiny, ["data.until=2013-01-05", "split={by: row, holdout: 0.2}"])
 
 
 def test_every_fault_is_told_at_once(tiny: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, Smoke, in_folder, serving
+from conftest import ROOT, Smoke, Toy, in_folder, serving
 from rich.console import Console
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
@@ -347,3 +347,12 @@ def test_a_sampled_training_uses_whole_days(smoke: Smoke) -> None:
     days = split.blocks(rows.key)
     assert len(np.unique(days)) == pytest.approx(37, abs=2)
     assert len(rows.examples.target) == len(days)
+
+
+def test_what_came_later_is_not_learnt_from(toy: Toy) -> None:
+    """The toy's rows are of eight days; as of the seventh, six of them are left, and the last two judge."""
+    outcome = toy.train("data.until=2013-01-07")
+    assert outcome.bundle is not None
+    record = json.loads((outcome.bundle / "record.json").read_text())
+    assert record["holdout"] == "05 Jan 2013 to 06 Jan 2013"
+    assert record["trained_on"] + record["judged_on"] == 3000
