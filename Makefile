@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit challenge released-champion propose sign-keyless release mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -98,21 +98,15 @@ test-signing: .venv/.dev .venv-release/.release ## signatures of OpenSSF's own t
 audit: .venv-release/.release ## known vulnerabilities of what is served (asks a database on the network)
 	@.ci/audit
 
-challenge: .venv/.train ## train as of a day of the data, and note whether that is a new champion [AS_OF=2013-07-01]
-	@mkdir -p reports && CONFIG=$(CONFIG) MODEL=$(MODEL) .ci/challenge
-
-released-champion: ## on GitHub: the models of the latest release, to be beaten
-	@.ci/released-champion
-
-propose: ## on GitHub: a pull request for a better model, an issue where there is none
-	@.ci/propose
-
 sign-keyless: .venv-release/.release ## on GitHub: sign the champion with the workflow's own identity
 	@champion=models/$(MODEL)/$$(cat models/$(MODEL)/champion) && \
 	  .venv-release/bin/model_signing sign sigstore $$champion --use_ambient_credentials --signature $$champion.sig
 
 release: ## on GitHub: the release of a tag, with everything that it takes to check it
 	@MODEL=$(MODEL) .ci/release
+
+retag: ## on GitHub: the image that CI tested, under the name of a tag
+	@.ci/retag
 
 mains-champion: ## on GitHub: the models of main's last run, to be beaten
 	@.ci/mains-champion
@@ -133,7 +127,7 @@ format: .venv/.lint ## rewrite the code in the house's style
 image: ## the server and its champion as a container image [MODEL=flights IMAGE=flights PUBLIC_KEY=public.pem]
 	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) --build-arg MODEL=$(MODEL) \
 	  $(if $(PUBLIC_KEY),--build-arg SET=signed --build-arg PUBLIC_KEY="$$(cat $(PUBLIC_KEY))") \
-	  --build-arg COMMIT=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown) \
+	  --build-arg COMMIT=$$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown) \
 	  --build-arg VERSION=$$(cat models/$(MODEL)/champion 2>/dev/null || echo none) .
 
 test-deploy: .venv-deploy/.deploy ## the manifests and scripts of deploy/ by the platforms' own checks (apt install kubernetes-client)
@@ -194,7 +188,7 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## remove the environment, caches and reports; models and the record of runs stay
-	rm -rf .venv build reports src/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* build reports src/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
 .venv-clients/.clients: requirements/clients.txt requirements/install.py

@@ -1,6 +1,7 @@
 """`make sbom`: bills of materials in CycloneDX: of the image's Python packages, and of the model with its card."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from packaging.markers import Marker, default_environment
 
 ROOT = Path(__file__).parent.parent
 PLACE = ROOT / "reports/sbom"
+PYTHON = "3.13"  # of the image
 
 
 def main(model: str) -> None:
@@ -20,7 +23,8 @@ def main(model: str) -> None:
         sys.exit(f"error: there is no champion of {model}: run make train first")
     bundle = models / (models / "champion").read_text(encoding="utf-8").strip()
     PLACE.mkdir(parents=True, exist_ok=True)
-    packages = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", "requirements/serve.txt"]
+    (PLACE / "requirements.txt").write_text(in_image((ROOT / "requirements/serve.txt").read_text(encoding="utf-8")))
+    packages = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", str(PLACE / "requirements.txt")]
     written = ["--output-reproducible", "--spec-version", "1.6", "--output-file", str(PLACE / "image.cdx.json")]
     subprocess.run([*packages, "--pyproject", "pyproject.toml", *written], cwd=ROOT, check=True)
     files = {path.name: path.read_bytes() for path in bundle.iterdir()}
@@ -30,6 +34,18 @@ def main(model: str) -> None:
         if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text(encoding="utf-8")):
             sys.exit(f"error: {path.name} is not valid CycloneDX 1.6: {wrong}")
         print(path.relative_to(ROOT))
+
+
+def in_image(lock: str) -> str:
+    """Of a lock for every system and Python what the image installs."""
+    image = {**default_environment(), "python_version": PYTHON, "python_full_version": f"{PYTHON}.0"}
+    image |= {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "implementation_name": "cpython"}
+    kept = []
+    for block in re.split(r"\n(?=\S)", lock.strip()):
+        _, _, marker = block.split("\\")[0].partition(";")
+        if not marker.strip() or Marker(marker.strip()).evaluate(image):
+            kept.append(block)
+    return "\n".join([*kept, ""])
 
 
 def of_model(digest: str, files: dict[str, bytes], manifest: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """`make up` begins here: random secrets in .env where there is none, and no start with those of the example."""
 
+import re
 import secrets
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+SECRET = re.compile(r"[A-Za-z0-9_-]{12,}")  # it stands in an address, where other characters would mean something
 
 
 def main() -> None:
@@ -16,8 +18,10 @@ def main() -> None:
         env.write_text("".join(f"{name}={secrets.token_hex(16)}\n" for name in example), encoding="utf-8")
         print("made .env with new secrets")
     said = pairs(env.read_text(encoding="utf-8"))
-    if wrong := [name for name, value in example.items() if said.get(name, value) == value or len(said[name]) < 12]:
-        sys.exit(f"error: .env: {', '.join(wrong)} should be set to secrets of your own, of 12 characters or more")
+    if wrong := [
+        name for name, value in example.items() if said.get(name, value) == value or not SECRET.fullmatch(said[name])
+    ]:
+        sys.exit(f"error: .env: {', '.join(wrong)} should be set to secrets of your own: 12 or more letters and digits")
 
 
 def pairs(text: str) -> dict[str, str]:

@@ -37,9 +37,10 @@ def create_app(settings: Settings) -> Front:
 
 
 def load(settings: Settings, place: Path) -> Predictor:
+    folder = store.resolve(place)  # once: what is verified is what is loaded
     if settings.model_public_key:
-        signature.verify(store.resolve(place), settings.model_public_key)
-    return predict.load(place)
+        signature.verify(folder, settings.model_public_key)
+    return predict.load(folder)
 
 
 def bounds(predictor: Predictor) -> list[float]:

@@ -169,7 +169,7 @@ def one_row_of_tensors(served: Served) -> dict[str, Any]:
         data = {"type": "array", "prefixItems": [field], "minItems": 1, "maxItems": 1}
         fixed = {"name": {"const": name}, "shape": {"const": [1]}, "datatype": {"const": kind}}
         columns.append(object_of({**fixed, "data": data}))
-    count = {"minItems": len(fields["required"]), "maxItems": len(columns)}
+    count = {"minItems": max(1, len(fields.get("required", []))), "maxItems": len(columns)}
     return object_of({"inputs": {"type": "array", "prefixItems": columns, "items": False, **count}})
 
 

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.explain import explain
+from pipeline.explain import Between, explain, nothing
 from pipeline.schema import to_columns
 from serve.calls import Call, Reply
+from serve.errors import RequestError
 from serve.protocols import only_json, read_json
 from serve.served import Served
 
+MOST = 100  # rows of one request: each takes as long as some thousand predictions
 DIGITS = 9  # of a contribution: many of them still add up to the answer
 
 
@@ -17,17 +19,17 @@ def one(served: Served, call: Call) -> Reply:
     """One record, as to /predict."""
     only_json(call)
     row = served.row(call.body)
-    found = explained(served, row, first(served.told([row], call)))
+    found = explained(served, row, first(served.told([row], call)), call.still_wanted)
     return Reply(200, json.dumps({**found, **served.facts, "request_id": call.id}).encode())
 
 
 def many(served: Served, call: Call) -> Reply:
     """KServe's: rows under `instances`, or in one of the other forms that predictions take."""
     sent, at = read_json(call, served.contract)
-    found = []
-    for row in served.rows(sent, at, call):
-        call.still_wanted()
-        found.append(explained(served, row, first(served.told([row], call))))
+    if len(sent) > MOST:
+        raise RequestError(413, f"{len(sent):,} rows are more than {MOST} to explain; send fewer at a time")
+    rows = served.rows(sent, at, call)
+    found = [explained(served, row, first(served.told([row], call)), call.still_wanted) for row in rows]
     about = {"model_name": served.name, "model_version": served.version, **served.kind, "request_id": call.id}
     return Reply(200, json.dumps({"explanations": found, "metadata": about}).encode())
 
@@ -36,9 +38,11 @@ def first(told: Mapping[str, list[float]]) -> dict[str, float]:
     return {name: values[0] for name, values in told.items()}
 
 
-def explained(served: Served, row: Mapping[str, Any], answer: Mapping[str, float]) -> dict[str, Any]:
-    """The answer to a checked row, and its reasons."""
-    found = explain(served.predictor, to_columns([row], served.contract))
+def explained(
+    served: Served, row: Mapping[str, Any], answer: Mapping[str, float], between: Between = nothing
+) -> dict[str, Any]:
+    """The answer to a checked row, and its reasons; `between` may end the work."""
+    found = explain(served.predictor, to_columns([row], served.contract), between)
     ordered = sorted(found.contributions, key=lambda field: -abs(found.contributions[field]))
     reasons = [
         {

@@ -55,7 +55,8 @@ def advice(column: Column) -> str:
     """What else it means, the unit and the bounds, as far as they are declared."""
     low, high = column.limits
     unit = f" {column.unit}" if column.unit else ""
-    bounds = {(True, True): f"{low:g} to {high:g}", (True, False): f"from {low:g}", (False, True): f"up to {high:g}"}
+    least, most = (f"{end:,.0f}" if float(end).is_integer() else f"{end:g}" for end in (low, high))
+    bounds = {(True, True): f"{least} to {most}", (True, False): f"from {least}", (False, True): f"up to {most}"}
     declared = bounds.get((low > -FLOAT32_MAX, high < FLOAT32_MAX), "")
     return "; ".join(filter(None, [column.meaning[len(label(column)) :].strip(" ,;"), f"{declared}{unit}".strip()]))
 
@@ -96,10 +97,14 @@ def text(value: Any) -> str:
 def filled_in(call: Call) -> dict[str, str]:
     """What a browser sent, the last of each name."""
     sent = parse_qs(call.body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: values[-1].strip() for name, values in sent.items()}
+    return {name: values[-1] for name, values in sent.items()}
 
 
 def as_row(predictor: Predictor, given: Mapping[str, str]) -> dict[str, Any]:
     """The row that was meant; what was left empty is left out."""
-    request = predictor.contract.request
-    return {name: cell(given[name], column.kind) for name, column in request.items() if given.get(name)}
+    found = {}
+    for name, column in predictor.contract.request.items():
+        text = given.get(name, "")
+        if said := text if column.kind == "category" else text.strip():  # a category is what it is, blanks and all
+            found[name] = cell(said, column.kind)
+    return found

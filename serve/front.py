@@ -87,11 +87,11 @@ class Front:
             found = chosen(methods, method, path)
             route = found.name
             self._admit(found, headers)
-            self._in_flight += 1
+            self._in_flight += not found.open  # a check of health neither takes a place nor needs one
             try:
-                reply = await self._answer(now.served, found, headers, name, scope["query_string"], receive)
+                reply = await self._answer(now.served, found, scope, headers, name, receive)
             finally:
-                self._in_flight -= 1
+                self._in_flight -= not found.open
         except DisconnectedError:
             return
         except RequestError as refused:
@@ -115,7 +115,7 @@ class Front:
 
     def _admit(self, route: Route, headers: Headers) -> None:
         """Raises RequestError for one without a key, and where too many are in already."""
-        if not route.open:
+        if not route.open or (route.name == "/" and wants_html(headers)):  # the page shows rows, its JSON does not
             self._ask_for_key(headers)
         if self._in_flight >= self.settings.max_in_flight and not route.open:
             text = f"{self._in_flight} requests are being answered (MAX_IN_FLIGHT); try again"
@@ -132,14 +132,15 @@ class Front:
             raise RequestError(401, text, headers=[("www-authenticate", way)])
 
     async def _answer(
-        self, served: Served, route: Route, headers: Headers, name: str, query: bytes, receive: Receive
+        self, served: Served, route: Route, scope: Any, headers: Headers, name: str, receive: Receive
     ) -> Reply:
         """Raises TimeoutError at the time limit. `_end_overdue` sees to that: a timer for each request costs more."""
         task, expires = asyncio.current_task(), time.monotonic() + self.settings.timeout_seconds
         self._expires[task] = expires
         try:
-            body = await read(receive, headers, self.settings.max_body_bytes)
-            call = Call(name, body, headers, expires, query)
+            sent = scope["method"] == "POST"
+            body = await read(receive, headers, self.settings.max_body_bytes) if sent else b""
+            call = Call(name, body, headers, expires, scope["query_string"])
             if len(body) <= INLINE and not route.slow:
                 return route.handler(served, call)
             loop = asyncio.get_running_loop()

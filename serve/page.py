@@ -83,7 +83,7 @@ def answer(served: Served, call: Call) -> Reply:
     except RequestError as refused:
         errors = {each.field: each.message for each in refused.errors}
         return rendered(served, given, errors=errors, example=given.get("_example", ""), status=422)
-    found = told(served, row, explained(served, row, first(served.told([row], call))), given)
+    found = told(served, row, explained(served, row, first(served.told([row], call)), call.still_wanted), given)
     return rendered(served, given, answered=found, example=given.get("_example", ""))
 
 
@@ -95,10 +95,10 @@ def told(served: Served, row: Mapping[str, Any], found: Mapping[str, Any], given
     bars = [bar(served, each, longest) for each in found["contributions"]]
     widest = max((each["standard_error"] for each in found["contributions"]), default=0)
     if served.threshold is None:
-        headline, gauge = f"{found['value']:.3g}{unit}", None
-        off = f"{served.predictor.manifest.metrics['mae']['value']:.3g}{unit}"
-        sentence, base = f"{target.meaning}. Such answers were {off} off on average.", f"{found['base']:.3g}{unit}"
-        sure = f"{widest:.2g}{unit}"
+        headline, gauge = f"{shown(found['value'])}{unit}", None
+        off = f"{shown(served.predictor.manifest.metrics['mae']['value'] or 0)}{unit}"
+        sentence, base = f"{target.meaning}. Such answers were {off} off on average.", f"{shown(found['base'])}{unit}"
+        sure = f"{shown(widest)}{unit}"
     else:
         share, cut = found["probability"], served.threshold
         headline, gauge = f"{percent(share)} likely", (share * 100, cut * 100)
@@ -117,6 +117,11 @@ def told(served: Served, row: Mapping[str, Any], found: Mapping[str, Any], given
     )
 
 
+def shown(number: float) -> str:
+    """As many digits as a person reads."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+
+
 def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
@@ -131,7 +136,7 @@ def bar(served: Served, reason: Mapping[str, Any], longest: float) -> Bar:
     unit = f" {column.unit}" if column.unit and reason["value"] is not None else ""
     if served.threshold is None:
         of = served.contract.columns[served.contract.target].unit or ""
-        words = f"{'adds' if change > 0 else 'takes off'} {abs(change):.2g} {of}".strip()
+        words = f"{'adds' if change > 0 else 'takes off'} {shown(abs(change))} {of}".strip()
     else:
         words = f"{'raises' if change > 0 else 'lowers'} it by {abs(change) * 100:.1f} points"
     return Bar(reason["field"], form.label(column), value + unit, words, abs(change) / longest * 100, change > 0)
@@ -150,7 +155,7 @@ def happened(served: Served, row: Mapping[str, Any], example: Example | None) ->
     target = served.contract.columns[served.contract.target]
     if isinstance(example.outcome, bool):
         return "yes" if example.outcome else "no"
-    return f"{example.outcome:g}{f' {target.unit}' if target.unit else ''}"
+    return f"{shown(example.outcome)}{f' {target.unit}' if target.unit else ''}"
 
 
 def same(one: Columns, other: Columns) -> bool:
@@ -180,7 +185,7 @@ def rendered(
             answered=answered,
             shown=SHOWN,
             example=example,
-            next_example=(int(example) + 1) % len(served.predictor.examples) if example.isdecimal() else 0,
+            next_example=(int(example) + 1) % len(served.predictor.examples) if chosen(served, example) else 0,
             known=known(served),
         )
     )
@@ -199,8 +204,8 @@ def known(served: Served) -> list[str]:
     if served.threshold is None:
         unit = served.contract.columns[served.contract.target].unit or ""
         error = figure("mae")
-        return [learnt, f"There it was {error['value']:.3g} {unit} off on average ({error['low']:.3g} to "
-                f"{error['high']:.3g})."]  # fmt: skip
+        return [learnt, f"There it was {shown(error['value'])} {unit} off on average ({shown(error['low'])} to "
+                f"{shown(error['high'])})."]  # fmt: skip
     order, gap = figure("roc_auc"), figure("ece")
     return [
         learnt,

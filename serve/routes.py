@@ -68,8 +68,8 @@ def table(served: Served, settings: Settings, state: State) -> Table:
         **dict.fromkeys(("/livez", "/v2/health/live"), live),
         **dict.fromkeys(("/readyz", "/ping", "/health", "/v2/health/ready", *model_ready), ready),
         **({settings.health_route: ready} if settings.health_route else {}),
-        "/": Route("/", root, "Alive; a browser gets the page", open=True, slow=True),
-        "/answer": Route("/answer", page.ask, "", open=True, slow=True),  # for who reloads an answer
+        "/": Route("/", root, "Alive; a browser gets the page", open=True),
+        "/answer": Route("/answer", page.ask, "", slow=True),  # for who reloads an answer
         "/version": Route("/version", lambda *_: text(VERSION.encode()), "Of this server"),
         "/model": Route("/model", about_model, "What it is, how good, and where it comes from", slow=True),
         **{f"/model/{picture}": Route("/model/{picture}", page.picture(picture), "") for picture in served.pictures},

@@ -88,6 +88,8 @@ class Served:
     def _answer(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         columns = to_columns(rows, self.contract)
         answers = self.predictor.predict(columns)
+        if not np.isfinite(answers).all():
+            raise RequestError(422, "The model has no answer: a number is too far from all that it knows")
         self._metrics.answered(rows, answers, self.predictor.unseen(columns))
         return answers
 

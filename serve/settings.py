@@ -63,6 +63,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     given: dict[str, Any] = {field: environ[name] for field, name in said.items() if name}
     if "model_dir" not in given and (place := mounted(environ)):
         given["model_dir"] = place
+    if given.get("api_keys") and not _separate(given["api_keys"]):
+        raise ConfigError("API_KEYS: has no key in it; leave it unset where everyone may ask")
     try:
         settings = Settings.model_validate(given)
         return Settings.model_validate({**dict(settings), "api_keys": settings.api_keys + keys_in(settings)})

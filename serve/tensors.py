@@ -16,6 +16,7 @@ from serve.protocols import parsed
 from serve.served import Served
 
 LENGTH = b"inference-header-content-length"
+DIGITS = 12  # of a length in bytes
 NUMBERS = {
     "FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
     "UINT8": "<u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "BOOL": "?",
@@ -47,7 +48,7 @@ def parts(call: Call) -> tuple[dict[str, Any], bytes]:
     declared = call.headers.get(LENGTH)
     if declared is None:
         return parsed(call.body), b""
-    if not declared.isdigit() or int(declared) > len(call.body):
+    if not declared.isdigit() or len(declared) > DIGITS or int(declared) > len(call.body):
         raise RequestError(400, "Inference-Header-Content-Length is not the length of the JSON in the body")
     at = int(declared)
     return parsed(call.body[:at]), call.body[at:]

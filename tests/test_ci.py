@@ -23,7 +23,6 @@ ONLY_THERE = {
 RIGHTS = {
     ("ci.yml", "comment"): {"pull-requests"},
     ("ci.yml", "image"): {"packages", "id-token", "attestations"},
-    ("train.yml", "challenge"): {"contents", "pull-requests", "issues"},
     ("release.yml", "release"): {"contents", "packages", "id-token"},
 }
 

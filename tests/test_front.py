@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from conftest import ROOT, Smoke, serving
 from fastapi.testclient import TestClient
@@ -205,6 +206,36 @@ def test_requests_are_lines_of_json_and_under_load_some_are_only_counted(capsys:
     }  # fmt: skip
     assert lines[-1]["request_id"] == "bad"
     assert len(lines) + sum(line.get("left_out", 0) for line in lines) == A_SECOND + 21
+
+
+def test_a_check_of_health_takes_no_place_and_reads_no_body(strict: httpx2.Client) -> None:
+    """Two that never finish sending would fill this server, were they let to."""
+    waiting = []
+    for _ in range(4):
+        sock = socket.create_connection((strict.base_url.host, strict.base_url.port or 80))
+        sock.sendall(b"GET /livez HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n")
+        assert sock.recv(4000).startswith(b"HTTP/1.1 200 ")
+        waiting.append(sock)
+    assert strict.post("/predict", json=REQUIRED, headers=headers()).status_code == 200
+    for sock in waiting:
+        sock.close()
+
+
+def test_what_the_model_has_no_number_for_is_refused(smoke: Smoke, capsys: pytest.CaptureFixture[str]) -> None:
+    app = create_app(Settings(model_dir=smoke.store))
+    app.now.served.predictor.predict = lambda columns: np.array([np.inf])
+    client = TestClient(app)
+    for path in ("/predict", "/explain"):
+        answer = client.post(path, json=REQUIRED)
+        assert (answer.status_code, "The model has no answer" in answer.json()["detail"]) == (422, True)
+    assert "inf" not in client.get("/metrics").text.lower().replace('le="+inf"', "").replace("model_info", "")
+
+
+def test_more_rows_than_can_be_explained_in_time_are_refused(server: httpx2.Client) -> None:
+    answer = server.post("/v1/models/smoke:explain", json={"instances": [REQUIRED] * 101})
+    assert (answer.status_code, answer.json()["detail"][:24]) == (413, "101 rows are more than 1")
+    told = server.post("/v1/models/smoke:explain", json={"instances": [REQUIRED] * 2}).raise_for_status().json()
+    assert told["explanations"][0] == told["explanations"][1]
 
 
 def test_a_new_champion_takes_over_and_a_broken_one_does_not(smoke: Smoke, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -11,6 +12,9 @@ from conftest import Smoke, serving
 from test_serve import REQUIRED
 
 from pipeline import predict
+from pipeline.schema import Column
+from serve import page
+from serve.form import as_row
 
 BROWSER = {"accept": "text/html"}
 
@@ -161,6 +165,20 @@ def test_a_browser_is_asked_for_the_key_as_a_password(guarded: httpx2.Client) ->
     assert guarded.get("/web/style.css").status_code == 200
 
 
+def test_the_page_shows_rows_and_so_it_asks_for_the_key_and_the_health_below_it_does_not(
+    guarded: httpx2.Client,
+) -> None:
+    for path in ("/", "/?example=0", "/answer"):
+        assert guarded.get(path, headers=BROWSER).status_code == 401
+        assert guarded.get(path, headers=BROWSER, auth=("anyone", "3f9c2b7e51d84a06")).status_code == 200
+    assert guarded.get("/").json()["status"] == "alive"
+
+
+@pytest.mark.parametrize("example", ["9" * 5000, "-1", "²", "x"])
+def test_a_number_of_an_example_that_is_none_does_no_harm(server: httpx2.Client, example: str) -> None:
+    assert asked(server, **REQUIRED, _example=example).status_code == 200
+
+
 def test_no_file_but_the_pictures_can_be_had_from_the_bundle(server: httpx2.Client) -> None:
     for path in ("/model/bundle.json", "/model/../bundle.json", "/web/ask.html", "/web/../__init__.py"):
         assert server.get(path).status_code == 404
@@ -170,3 +188,18 @@ def test_the_page_knows_no_column_of_any_dataset() -> None:
     web = Path(__file__).parent.parent / "serve"
     text = "".join(path.read_text() for path in [*web.glob("web/*"), web / "page.py", web / "form.py"])
     assert not re.search("flight|carrier|airport|weather", text)
+
+
+def test_a_category_with_blanks_is_sent_as_it_is() -> None:
+    kinds = {"kind": "category", "size": "number"}
+    columns = {name: Column(kind=kind, known="before", meaning="Any of it") for name, kind in kinds.items()}
+    stand = SimpleNamespace(contract=SimpleNamespace(request=columns))
+    assert as_row(stand, {"kind": " Private", "size": " 7 "}) == {"kind": " Private", "size": 7.0}
+    assert as_row(stand, {"kind": "", "size": "  "}) == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(120000.0, "120,000"), (1234.4, "1,234"), (46.42, "46.4"), (0.00012, "0.00012")]
+)
+def test_numbers_are_shown_as_people_write_them(number: float, text: str) -> None:
+    assert page.shown(number) == text

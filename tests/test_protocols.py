@@ -316,6 +316,7 @@ def test_only_the_outputs_that_are_asked_for_come_back_each_in_its_form(server: 
         ({}, {"behind": b"more"}, 400),
         ({}, {"headers": {"inference-header-content-length": "99999"}}, 400),
         ({}, {"headers": {"inference-header-content-length": "-1"}}, 400),
+        ({}, {"headers": {"inference-header-content-length": "9" * 5000}}, 400),
         ({"carrier": {"name": "origin"}}, {}, 422),
     ],
 )

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -18,8 +19,11 @@ from conftest import ROOT, Smoke, serving
 from fastapi.testclient import TestClient
 
 from pipeline import predict, store
+from pipeline.config import Config
 from pipeline.predict import told
+from pipeline.request import request_model
 from serve.app import create_app
+from serve.docs import one_row_of_tensors
 from serve.settings import Settings
 
 REQUIRED = {
@@ -224,6 +228,12 @@ def test_every_route_for_machines_is_documented_and_no_other_and_the_limits_too(
     assert ("/ask", "POST") in answered
     assert "| `MAX_ROWS` | 10,000 | A request with more rows is refused (413). |" in api["info"]["description"]
     assert all(about["tags"] and about["summary"] for methods in paths.values() for about in methods.values())
+
+
+def test_a_model_that_can_do_without_any_field_is_documented_too(tiny_config: Config) -> None:
+    contract = tiny_config.contract.model_copy(update={"features": ["size"]})
+    stand = SimpleNamespace(contract=contract, predictor=SimpleNamespace(row_model=request_model(contract)))
+    assert one_row_of_tensors(stand)["properties"]["inputs"]["minItems"] == 1
 
 
 def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside_and_is_in_the_log(

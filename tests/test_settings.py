@@ -62,6 +62,12 @@ def test_a_key_that_can_be_guessed_is_refused_without_repeating_it(key: str, tmp
         assert key not in str(refused.value)
 
 
+@pytest.mark.parametrize("said", [",", " ", " , "])
+def test_keys_that_were_meant_and_are_none_leave_no_door_open(said: str) -> None:
+    with pytest.raises(ConfigError, match="API_KEYS: has no key in it"):
+        from_environment({"API_KEYS": said})
+
+
 def test_a_file_of_keys_that_is_not_there_or_empty_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     with pytest.raises(ConfigError, match="has no key in it"):

@@ -74,9 +74,8 @@ def commit() -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    said = subprocess.run(
-        [git, "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=False
-    )
+    command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]  # the commit, and no tag
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
     return said.stdout.strip() or None
 
 

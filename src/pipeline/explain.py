@@ -7,6 +7,7 @@ background row walks through one random order and its reverse, whose errors part
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,10 +18,15 @@ from pipeline.predict import Predictor
 from pipeline.schema import Columns
 
 Floats = NDArray[np.float64]
+Between = Callable[[], None]
 ROWS = 50  # background rows
 EXACT = 10  # fields up to which every coalition is asked
 AT_ONCE = 4096  # rows for the model in one call
 SEED = 0  # the same request has the same explanation
+
+
+def nothing() -> None:
+    """Nobody waits for the end of the work."""
 
 
 class Explanation(NamedTuple):
@@ -37,13 +43,16 @@ class Explanation(NamedTuple):
     exact: bool
 
 
-def explain(predictor: Predictor, row: Columns) -> Explanation:
-    """The explanation of one row of request columns, each of length 1."""
+def explain(predictor: Predictor, row: Columns, between: Between = nothing) -> Explanation:
+    """The explanation of one row of request columns, each of length 1.
+
+    `between` is called before each call of the model; what it raises ends the work.
+    """
     names = list(predictor.contract.request)
     background = spread_out(predictor.background)
     exact = len(names) <= EXACT
     shares = by_coalitions if exact else by_walks
-    base, answer, found = shares(predictor, row, background, names)
+    base, answer, found = shares(predictor, row, background, names, between)
     errors = found.std(axis=0, ddof=1) / math.sqrt(len(found))
     means = found.mean(axis=0)
     return Explanation(
@@ -62,13 +71,16 @@ def spread_out(columns: Columns) -> Columns:
     return {name: values[at] for name, values in columns.items()}
 
 
-def by_walks(predictor: Predictor, row: Columns, background: Columns, names: list[str]) -> tuple[float, float, Floats]:
+def by_walks(
+    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = nothing
+) -> tuple[float, float, Floats]:
     """Base, answer and the changes [background rows, fields] along a random order and its reverse."""
     rows, fields = len(background[names[0]]), len(names)
     place = places(rows, fields)
     said = np.empty((2 * rows, fields + 1))
     step = np.arange(fields + 1)[:, None]
     for walks in np.array_split(np.arange(2 * rows), math.ceil(2 * rows * (fields + 1) / AT_ONCE)):
+        between()
         taken = (place[walks, None, :] < step).reshape(-1, fields)
         start = np.repeat(walks % rows, fields + 1)
         said[walks] = predictor.predict(mixed(row, background, names, taken, start)).reshape(-1, fields + 1)
@@ -85,13 +97,16 @@ def places(rows: int, fields: int) -> NDArray[np.int64]:
 
 
 def by_coalitions(
-    predictor: Predictor, row: Columns, background: Columns, names: list[str]
+    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = nothing
 ) -> tuple[float, float, Floats]:
     """Base, answer and the contributions [background rows, fields] over all coalitions of fields."""
     rows, fields = len(background[names[0]]), len(names)
     coalitions = (np.arange(2**fields)[:, None] >> np.arange(fields)) & 1 == 1
-    taken, start = np.repeat(coalitions, rows, axis=0), np.tile(np.arange(rows), len(coalitions))
-    said = predictor.predict(mixed(row, background, names, taken, start)).reshape(len(coalitions), rows)
+    said = np.empty((len(coalitions), rows))
+    for some in np.array_split(np.arange(len(coalitions)), math.ceil(said.size / AT_ONCE)):
+        between()
+        taken, start = np.repeat(coalitions[some], rows, axis=0), np.tile(np.arange(rows), len(some))
+        said[some] = predictor.predict(mixed(row, background, names, taken, start)).reshape(len(some), rows)
     size = coalitions.sum(axis=1)
     orders = np.array([1 / math.comb(fields, n) for n in range(fields + 1)])
     with np.errstate(divide="ignore"):
