@@ -13,7 +13,7 @@ from test_serve import REQUIRED
 
 from pipeline import predict
 from pipeline.schema import Column
-from serve import page
+from serve import words
 from serve.form import as_row
 
 BROWSER = {"accept": "text/html"}
@@ -186,7 +186,8 @@ def test_no_file_but_the_pictures_can_be_had_from_the_bundle(server: httpx2.Clie
 
 def test_the_page_knows_no_column_of_any_dataset() -> None:
     web = Path(__file__).parent.parent / "serve"
-    text = "".join(path.read_text() for path in [*web.glob("web/*"), web / "page.py", web / "form.py"])
+    sources = [*web.glob("web/*"), *(web / name for name in ("page.py", "form.py", "words.py"))]
+    text = "".join(path.read_text() for path in sources)
     assert not re.search("flight|carrier|airport|weather", text)
 
 
@@ -202,4 +203,4 @@ def test_a_category_with_blanks_is_sent_as_it_is() -> None:
     ("number", "text"), [(120000.0, "120,000"), (1234.4, "1,234"), (46.42, "46.4"), (0.00012, "0.00012")]
 )
 def test_numbers_are_shown_as_people_write_them(number: float, text: str) -> None:
-    assert page.shown(number) == text
+    assert words.shown(number) == text
