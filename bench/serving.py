@@ -188,12 +188,13 @@ def measured(server: Server, load: Load, folder: Path) -> dict[str, float]:
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     spent = cpu(server) - before
-    if "Non-2xx" in said:
-        sys.exit(f"{server.name} answered with errors:\n{said}")
-    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\n", said).groups()
+    slowest = re.search(r"99%\s+([\d.]+)(us|ms|s|m)\n", said)
+    if "Non-2xx" in said or slowest is None:
+        sys.exit(f"{server.name} did not answer as it should:\n{said}")
+    number, unit = slowest.groups()
     requests = float(re.search(r"(\d+) requests in", said)[1])
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-    p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+    p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
     return {"rate": rate, "p99": p99, "cpu": spent / requests * 1e6}
 
 
