@@ -21,7 +21,7 @@ endif
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=configs/flights.yaml]
 	$(BIN)/python -m pipeline train $(CONFIG)
@@ -187,7 +187,7 @@ lock: .venv/.lint ## resolve the dependencies of pyproject.toml again, into requ
 	$(COMPILE) --group pyproject.toml:peers -o requirements/peers.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
-clean: ## remove the environment, caches and reports; models and the record of runs stay
+clean: ## remove the environments, caches and reports; models and the record of runs stay
 	rm -rf .venv* build reports src/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 

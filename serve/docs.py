@@ -53,9 +53,11 @@ def pages(served: Served, table: Table, settings: Settings) -> FastAPI:
         telemetry=QUIET,
         redirect_slashes=False,
     )
+    given = served.predictor.golden.rows[0]
+    reasons = explained(served, served.row(json.dumps(given).encode()), known_answer(served))
     typed(app, served, table)
-    explanations(app, served, table)
-    platforms(app, served, table)
+    explanations(app, served, table, reasons)
+    platforms(app, served, table, reasons)
     gets(app, table)
     docs(app)
     return app
@@ -79,14 +81,14 @@ def typed(app: FastAPI, served: Served, table: Table) -> None:
         rows: Annotated[list[row_model], Field(min_length=1)]  # type: ignore[valid-type]  # made while running
 
     known = known_answer(served)
-    first = {**known, **served.facts, "request_id": "a1"}
+    single = {**known, **served.facts, "request_id": "a1"}
     listed = {"predictions": [known], **served.facts, "request_id": "a1"}
     rows = {f"row {n + 1}": {"value": row} for n, row in enumerate(golden.rows[:3])}
 
     head = {path: named(path, table[path]["POST"]) for path in ("/predict", "/predict/batch")}
 
-    @app.post("/predict", response_model=one, responses=documented(first), **head["/predict"])
-    def predict_one(row: Annotated[row_model, Body(openapi_examples=rows)]) -> None:  # type: ignore[valid-type]  # as above
+    @app.post("/predict", response_model=one, responses=documented(single), **head["/predict"])
+    def predict_one(row: Annotated[row_model, Body(openapi_examples=rows)]) -> None:  # type: ignore[valid-type]  # made while running
         """One row."""
 
     @app.post("/predict/batch", response_model=many, responses=documented(listed), **head["/predict/batch"])
@@ -96,11 +98,9 @@ def typed(app: FastAPI, served: Served, table: Table) -> None:
         """Many rows."""
 
 
-def explanations(app: FastAPI, served: Served, table: Table) -> None:
-    """The routes that tell why, with the reasons for a real row and how far they can be off."""
-    row_model = served.predictor.row_model
-    given = served.predictor.golden.rows[0]
-    shown = explained(served, served.row(json.dumps(given).encode()), known_answer(served))
+def explanations(app: FastAPI, served: Served, table: Table, shown: dict[str, Any]) -> None:
+    """The route that tells why, with the reasons `shown` for the first golden row and how far they can be off."""
+    row_model, given = served.predictor.row_model, served.predictor.golden.rows[0]
     errors = [reason["standard_error"] for reason in shown["contributions"]]
     how = "every coalition of fields" if shown["exact"] else "two orders of the fields, one the reverse of the other,"
     about = (
@@ -115,7 +115,7 @@ def explanations(app: FastAPI, served: Served, table: Table) -> None:
 
     @one(response_model=explanation, responses=documented(said))
     def explain_one(
-        row: Annotated[row_model, Body(openapi_examples={"row": {"value": given}})],  # type: ignore[valid-type]  # as above
+        row: Annotated[row_model, Body(openapi_examples={"row": {"value": given}})],  # type: ignore[valid-type]  # made while running
     ) -> None:
         """One row."""
 
@@ -125,8 +125,11 @@ def known_answer(served: Served) -> dict[str, float]:
     return first(told(served.predictor.golden.answers[:1], served.threshold))
 
 
-def platforms(app: FastAPI, served: Served, table: Table) -> None:
-    """The routes for platforms. What OpenAPI can say of their bodies is a part of what they take."""
+def platforms(app: FastAPI, served: Served, table: Table, shown: dict[str, Any]) -> None:
+    """The routes for platforms, with the reasons `shown` for the first golden row.
+
+    What OpenAPI can say of their bodies is a part of what they take.
+    """
     posts = {path: methods["POST"] for path, methods in table.items() if "POST" in methods}
     name, known = served.name, known_answer(served)
     row = served.predictor.golden.rows[0]
@@ -143,7 +146,7 @@ def platforms(app: FastAPI, served: Served, table: Table) -> None:
     answers_with = partial(app.post, description=more, responses=documented(said))
     for path in (path for path, route in posts.items() if route.handler is protocols.invoke):
         answers_with(path, **named(path, posts[path]), openapi_extra=body_of({"oneOf": forms}, examples))(nothing)
-    reasons = {"explanations": [{**known, "base": 0.2}], "metadata": said["metadata"]}
+    reasons = {"explanations": [shown], "metadata": said["metadata"]}
     answers_with = partial(app.post, description=more, responses=documented(reasons))
     for path in (path for path, route in posts.items() if route.handler is explain_many):
         answers_with(path, **named(path, posts[path]), openapi_extra=body_of({"oneOf": forms}, examples))(nothing)
