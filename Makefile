@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train retrain serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -25,6 +25,9 @@ help: ## this list
 
 train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=configs/flights.yaml]
 	$(BIN)/python -m pipeline train $(CONFIG)
+
+retrain: .venv/.train ## train again on newer data, judged by days that the champion does not know [AS_OF=2013-12-01]
+	$(BIN)/python -m pipeline retrain $(CONFIG)
 
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
 	@$(BIN)/serve
@@ -107,6 +110,18 @@ release: ## on GitHub: the release of a tag, with everything that it takes to ch
 
 retag: ## on GitHub: the image that CI tested, under the name of a tag
 	@.ci/retag
+
+challenge: .venv/.train ## is there a better model than the champion, a month on? [AS_OF=2013-07-01]
+	@$(BIN)/python .ci/challenge.py $(MODEL) $(CONFIG)
+
+released-champion: ## on GitHub: the models of the latest release, to be challenged
+	@MODEL=$(MODEL) .ci/released-champion
+
+propose: ## on GitHub: what the challenge found, as a pull request or an issue
+	@.ci/propose
+
+chosen-champion: ## on GitHub: the model that a merged pull request has chosen to go out
+	@MODEL=$(MODEL) .ci/chosen-champion
 
 mains-champion: ## on GitHub: the models of main's last run, to be beaten
 	@.ci/mains-champion

@@ -119,8 +119,10 @@ def known(served: Served) -> list[str]:
     def figure(name: str) -> dict[str, float]:
         return {end: value for end, value in figures[name].items() if value is not None}
 
-    judged = f"{record['judged_on']:,} cases ({record['holdout']}) that it had not seen"
-    learnt = f"It learnt from {record['trained_on']:,} cases and was judged on {judged}."
+    judged = f"was judged on {record['judged_on']:,} cases ({record['holdout']}) that it had not seen"
+    learnt = f"It learnt from {record['judged_fit']:,} cases and {judged}."
+    if record["trained_on"] > record["judged_fit"]:
+        learnt += " Then it learnt from those too."
     if served.threshold is None:
         unit = served.contract.columns[served.contract.target].unit or ""
         error = figure("mae")

@@ -12,6 +12,7 @@ from conftest import ROOT
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ONLY_THERE = {
     "mains-champion",
+    "chosen-champion",
     "comment",
     "push",
     "required",
@@ -23,6 +24,7 @@ ONLY_THERE = {
 RIGHTS = {
     ("ci.yml", "comment"): {"pull-requests"},
     ("ci.yml", "image"): {"packages", "id-token", "attestations"},
+    ("train.yml", "challenge"): {"contents", "pull-requests", "issues"},
     ("release.yml", "release"): {"contents", "packages", "id-token"},
 }
 

@@ -19,6 +19,7 @@ OUTCOME = RNG.random(500) < PROBABILITY
         ("roc_auc", lambda y, p, w: reference.roc_auc_score(y, p, sample_weight=w)),
         ("average_precision", lambda y, p, w: reference.average_precision_score(y, p, sample_weight=w)),
         ("log_loss", lambda y, p, w: reference.log_loss(y, np.clip(p, 1e-7, 1 - 1e-7), sample_weight=w)),
+        ("skill", lambda y, p, w: reference.d2_log_loss_score(y, np.clip(p, 1e-7, 1 - 1e-7), sample_weight=w)),
         ("brier", lambda y, p, w: reference.brier_score_loss(y, p, sample_weight=w)),
         ("accuracy", lambda y, p, w: reference.accuracy_score(y, p >= 0.25, sample_weight=w)),
         ("precision", lambda y, p, w: reference.precision_score(y, p >= 0.25, sample_weight=w)),

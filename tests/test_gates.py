@@ -14,7 +14,7 @@ from pipeline import evaluate, export, model, promotion, registry, store
 from pipeline.candidates import Linear
 from pipeline.config import Config, load
 from pipeline.errors import RefusedError
-from pipeline.evaluate import Bootstrap
+from pipeline.evaluate import Bootstrap, Interval
 from pipeline.gates import Evidence, Verdict, verdicts
 from pipeline.rival import Rival
 from pipeline.schema import Examples, Tensors
@@ -70,6 +70,21 @@ def test_a_model_without_skill_is_refused_by_floor_and_base_rate(tiny_config: Co
 def test_a_model_that_is_too_good_is_refused(tiny_config: Config) -> None:
     certain = np.where(evidence().kept.target, 0.99, 0.01)
     assert {"roc_auc on the holdout", "log_loss on the holdout"} <= set(refused(tiny_config, evidence(said=certain)))
+
+
+def test_a_window_that_is_too_short_for_more_refuses_only_what_is_surely_outside(tiny_config: Config) -> None:
+    """The answers are of no use, so the figures lie outside their limits, but not with their whole intervals."""
+    noise = np.random.default_rng(0).permutation(evidence().said)
+    wide = {name: Interval(figure.value, 0.0, 1.0) for name, figure in evidence(said=noise).holdout.items()}
+    asked = tiny_config.gates.model_copy(update={"baseline": 0.5})
+    strict = tiny_config.model_copy(update={"gates": asked})
+    surely = tiny_config.model_copy(update={"gates": asked.model_copy(update={"surely": True, "baseline": 0.001})})
+    limits, below = {"roc_auc on the holdout", "log_loss on the holdout"}, "log_loss below the baseline's"
+    weak = evidence(said=noise)._replace(holdout=wide)
+    assert limits | {below} <= set(refused(strict, weak))
+    assert not limits & set(refused(surely, weak))
+    assert below in refused(surely, weak)
+    assert below not in refused(surely, evidence())
 
 
 def test_a_model_that_is_off_by_a_tenth_is_refused_for_its_calibration(tiny_config: Config) -> None:

@@ -59,7 +59,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal_and_ends_with_the_fi
 def test_every_holdout_figure_has_an_interval_around_it(smoke: Smoke) -> None:
     metrics = json.loads((smoke.bundle / "bundle.json").read_text())["metrics"]
     assert set(metrics) == {
-        "roc_auc", "average_precision", "log_loss", "brier", "ece", "accuracy", "precision", "recall", "f1"
+        "roc_auc", "average_precision", "log_loss", "skill", "brier", "ece", "accuracy", "precision", "recall", "f1"
     }  # fmt: skip
     for name, figure in metrics.items():
         assert figure["low"] < figure["high"], name

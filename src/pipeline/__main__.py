@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,10 @@ import typer
 from pipeline.errors import ConfigError, PipelineError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipeline.config import Config
+    from pipeline.train import Outcome
 
 # Read by OpenMP when scikit-learn is imported: idle threads sleep instead of spinning against the workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -28,6 +32,10 @@ Overrides = Annotated[
 ]
 Version = Annotated[
     str | None, typer.Option(help="The digest of the bundle; the challenger where none is named.", envvar="VERSION")
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Know only the rows before this day, such as 2013-07-01.", envvar="AS_OF"),
 ]
 Why = Annotated[str | None, typer.Option(help="The reason, for the record; asked for where missing.", envvar="WHY")]
 DEFAULT = Path("configs/flights.yaml")
@@ -47,11 +55,28 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
     config = settings(path, overrides)
     from rich.console import Console
 
-    from pipeline import console
     from pipeline.train import run
 
     out = Console()
-    outcome = run(config, out)
+    tell(run(config, out), config, path, out)
+
+
+@app.command()
+def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None) -> None:  # noqa: B006 -- reason: as above
+    """Train again on newer data; days that neither model knows judge, and then the new one learns from them too."""
+    config = settings(path, overrides)
+    from rich.console import Console
+
+    from pipeline.retrain import run
+
+    out = Console()
+    tell(run(config, as_of.date() if as_of else None, out), config, path, out)
+
+
+def tell(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> None:
+    """Where the champion is now, and what to do next."""
+    from pipeline import console
+
     if outcome.bundle is None:
         out.print("\nNothing was packaged. Train without split.test=none to open the holdout and promote.")
         return

@@ -17,7 +17,7 @@ from pipeline import yamlfile
 from pipeline.candidates import Candidates, Search, faults
 from pipeline.errors import ConfigError
 from pipeline.limits import ASKED, FIGURES, Bounds, Gates
-from pipeline.plan import GroupSplit, Plan, TimeSplit
+from pipeline.plan import GroupSplit, Plan, Retrain, TimeSplit
 from pipeline.schema import Column, Contract, Frozen
 
 
@@ -69,6 +69,7 @@ class Config(Contract):
     search: Search = Search()
     costs: Annotated[Costs | None, Field(validate_default=True)] = None
     gates: Gates
+    retrain: Retrain | None = None
     train: Train = Train()
     paths: Paths = Paths()
 
@@ -123,6 +124,16 @@ class Config(Contract):
         if wrong := [name for name in gates.slices.columns if features and name not in categories]:
             raise ValueError(f"slices.columns: {wrong[0]} is not a category that a caller sends")
         return gates
+
+    @field_validator("retrain")
+    @classmethod
+    def retraining_has_time(cls, retrain: Retrain | None, info: ValidationInfo) -> Retrain | None:
+        task = str(info.data.get("task"))
+        if retrain and (split := info.data.get("split")) and not isinstance(split, TimeSplit):
+            raise ValueError("is for a split by time")
+        if retrain and (wrong := [name for name in retrain.holdout if task in FIGURES and name not in FIGURES[task]]):
+            raise ValueError(f"holdout: {wrong[0]} is no figure of a {task}. Known: {', '.join(FIGURES[task])}")
+        return retrain
 
     @field_validator("search")
     @classmethod

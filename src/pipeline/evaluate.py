@@ -17,6 +17,7 @@ BINS = 10
 EPSILON = 1e-7  # float32 probabilities can be 0 or 1; their log loss stays finite
 ENDS = {  # between which a figure can lie; the others are shares, between 0 and 1
     "log_loss": (0.0, np.inf),
+    "skill": (-np.inf, 1.0),
     "mae": (0.0, np.inf),
     "rmse": (0.0, np.inf),
     "r2": (-np.inf, 1.0),
@@ -105,20 +106,23 @@ def figures(outcome: Array, answer: Array, threshold: float | None) -> Weighted:
 def of_probabilities(ranked: Ranked, weight: Floats) -> dict[str, float]:
     """The figures with row n, in ranked order, counted `weight[n]` times.
 
-    Average precision as the sum of precision over steps of recall; expected calibration error over ten bins of equal
-    size, in which equal probabilities stay together.
+    Average precision as the sum of precision over steps of recall; skill as the share of log loss that is saved
+    against always saying these rows' own share of yes; expected calibration error over ten bins of equal size, in which
+    equal probabilities stay together.
     """
     tp, fp = hits_and_alarms(ranked, weight)
     positives, negatives, total = tp[-1], fp[-1], tp[-1] + fp[-1]
     flagged = slice(0, ranked.flagged)
     hits = float(weight[flagged] @ ranked.outcome[flagged])
     alarms = float(weight[flagged].sum()) - hits
+    loss, shares = float(weight @ ranked.loss / total), np.array([positives, negatives]) / total
     gap = np.bincount(ranked.bins, weight * (ranked.probability - ranked.outcome), minlength=BINS)
     with np.errstate(divide="ignore", invalid="ignore"):
         precision_at = np.nan_to_num(tp / (tp + fp))
         return {
             "average_precision": float(np.sum(np.diff(tp) * precision_at[1:]) / positives),
-            "log_loss": float(weight @ ranked.loss / total),
+            "log_loss": loss,
+            "skill": float(1 + np.divide(loss, shares @ np.log(shares))),
             "brier": float(weight @ (ranked.probability - ranked.outcome) ** 2 / total),
             "ece": float(np.abs(gap).sum() / total),
             "accuracy": float((hits + negatives - alarms) / total),

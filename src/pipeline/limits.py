@@ -9,7 +9,7 @@ from pipeline.schema import Frozen
 # Figures that are measured, by task; the first decides between candidates and against the champion. Lower is better.
 FIGURES = {
     "classification": (
-        "log_loss", "roc_auc", "average_precision", "brier", "ece", "accuracy", "precision", "recall", "f1"
+        "log_loss", "skill", "roc_auc", "average_precision", "brier", "ece", "accuracy", "precision", "recall", "f1"
     ),
     "regression": ("mae", "rmse", "r2", "bias"),
 }  # fmt: skip
@@ -48,6 +48,9 @@ class Gates(Frozen):
     """What a model has to pass before it may go out. All of it is required, and nothing switches it off."""
 
     holdout: dict[str, Bounds] = Field(min_length=1)
+    surely: bool = Field(
+        False, description="Whether limits and baseline refuse by the whole interval: for windows too short for more."
+    )
     baseline: float = Field(
         gt=0, description="How far the loss has to be below that of an answer that is always the same."
     )

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
+from pipeline.limits import Bounds
 from pipeline.schema import Frozen
 
 UNITS = {"day": "days", "days": "days", "week": "weeks", "weeks": "weeks", "month": "months", "months": "months"}
@@ -42,6 +43,18 @@ class TimeSplit(Frozen):
     folds: int = Field(3, ge=1)
     fold_length: Span
     test: Opened = "once"
+
+
+class Retrain(Frozen):
+    """What judges a model that is trained again: the newest days, from which neither it nor the champion has learnt."""
+
+    judge: Span
+    folds: int = Field(1, ge=1)
+    fold_length: Span
+    worse: float = Field(0.0, ge=0, description="How much higher than the champion's the loss may be.")
+    holdout: dict[str, Bounds] = Field(
+        min_length=1, description="Instead of `gates.holdout`, whose limits are those of another window."
+    )
 
 
 class RowSplit(Frozen):

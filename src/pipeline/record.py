@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import evaluate, registry
 from pipeline.candidates import Settings
@@ -12,11 +13,13 @@ from pipeline.config import Config
 from pipeline.evaluate import Interval, Slice
 from pipeline.gates import Verdict
 from pipeline.search import Standing
-from pipeline.split import Split
+from pipeline.split import Split, day_after
 
 
-def story(best: Standing, standings: list[Standing], parts: Split) -> dict[str, Any]:
-    """How the choice was made."""
+def story(best: Standing, standings: list[Standing], parts: Split, key: NDArray[Any], learnt: int) -> dict[str, Any]:
+    """How the choice was made, and from how many rows the model has `learnt`: those before the holdout, or all, after
+    the same settings were judged without it. `until` is the day after the last of them.
+    """
     return {
         "candidate": best.name,
         "settings": best.settings.model_dump(),
@@ -25,7 +28,9 @@ def story(best: Standing, standings: list[Standing], parts: Split) -> dict[str, 
             for s in standings
         },
         "holdout": parts.holdout_name,
-        "trained_on": len(parts.search),
+        "trained_on": learnt,
+        "judged_fit": len(parts.search),
+        "until": day_after(key if learnt > len(parts.search) else key[parts.search]),
         "judged_on": len(parts.holdout),
     }
 

@@ -3,6 +3,7 @@ judged itself.
 """
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,11 +36,12 @@ def rival(
     request: Columns,
     keys: NDArray[np.uint64],
     said: NDArray[np.float64],
+    first: str | None,
 ) -> Rival | None:
     """The present champion on these rows, or None where there is none; `said` where it is the model `digest` itself.
 
-    Where it answers another question than the `contract`, or cannot be loaded and has no record of these rows, it has
-    no rows, and `how` says what to do.
+    Where it has learnt from rows after `first` or cannot be loaded, what it said of these before that counts. Where
+    that is on no record, or it answers another question than the `contract`, it has no rows, and `how` says what to do.
     """
     name = store.pointer(models)
     everything = np.arange(len(keys))
@@ -52,13 +54,25 @@ def rival(
         champion = load(models / name)
         if (asked := champion.contract).target != contract.target or asked.task != contract.task:
             return silent(name, f"asked for {asked.target} ({asked.task}), another outcome: {remedy}")
-        return Rival(name, everything, champion.predict(request), "asked again")
+        if not (late := learnt_until(champion.record, first)):
+            return Rival(name, everything, champion.predict(request), "asked again")
+        if known := remembered(models, name, keys):
+            return Rival(name, *known, "judged before it learnt from these")
+        return silent(
+            name, f"has learnt from rows before {late}, and these begin on {first}: `retrain` judges by newer"
+        )
     except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
         known = remembered(models, name, keys)
         if known is None:
             remedy = f"bring back what {name} was made with or, {remedy}"
             return silent(name, f"{error}. Its answers are on no record: {remedy}")
         return Rival(name, *known, "from its record, since it cannot be loaded")
+
+
+def learnt_until(record: Mapping[str, Any], first: str | None) -> str | None:
+    """The day before which a model's training rows lie, if that is after `first`: then they cannot judge it."""
+    until = record.get("until")
+    return str(until) if until and first and str(until) > first else None
 
 
 def silent(name: str, why: str) -> Rival:

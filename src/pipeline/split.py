@@ -1,5 +1,6 @@
 """Which rows are trained on, which judge, and which are kept apart until the end."""
 
+from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,6 +96,21 @@ def by_time(times: NDArray[Any], plan: TimeSplit) -> Split:
         for n in range(plan.folds)
     ]
     return Split(folds, np.flatnonzero(times < at[-1]), np.flatnonzero(times >= at[-1]), window(edges[-1], end))
+
+
+def first_day(key: NDArray[Any]) -> str | None:
+    """The day of the earliest row; None where rows have no time."""
+    return str(key.min().astype("datetime64[D]")) if np.issubdtype(key.dtype, np.datetime64) else None
+
+
+def day_after(key: NDArray[Any]) -> str | None:
+    """The day after that of the latest row; None where rows have no time."""
+    return str(key.max().astype("datetime64[D]") + 1) if np.issubdtype(key.dtype, np.datetime64) else None
+
+
+def begin(plan: TimeSplit, end: date) -> str:
+    """The first day of the holdout of rows that go up to the day before `end`."""
+    return f"{pd.Timestamp(end) - offset(plan.holdout):%Y-%m-%d}"
 
 
 def by_hash(hashes: NDArray[np.uint64], plan: RowSplit | GroupSplit) -> Split:

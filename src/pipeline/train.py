@@ -33,7 +33,7 @@ from pipeline.evaluate import Bootstrap, Interval, Slice
 from pipeline.predict import Session
 from pipeline.schema import Examples, tensors
 from pipeline.search import Standing
-from pipeline.split import Fold, blocks, keys, row_keys, sample, split
+from pipeline.split import Fold, blocks, first_day, keys, row_keys, sample, split
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
 
@@ -79,10 +79,11 @@ class Judged(NamedTuple):
     slices: list[Slice]
 
 
-def run(config: Config, out: Console) -> Outcome:
+def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
     """Read, clean, search, refit, export, judge, ask the gates, package, record, register, promote.
 
-    Raises RefusedError where a gate refuses: the bundle is there then, and the champion as it was.
+    With `everything` the same settings learn once more after the holdout has judged them, from all rows, and that is
+    what goes out. Raises RefusedError where a gate refuses: the bundle is there then, and the champion as it was.
     """
     models = make_folders(config)
     registry.connect(config.name, config.paths.tracking)
@@ -98,8 +99,13 @@ def run(config: Config, out: Console) -> Outcome:
         best = search.choose(standings, config.loss)
         baseline = search.baseline(rows.examples.target, parts.folds, config.threshold)
         out.print(console.leaderboard(standings, best, baseline, config.loss, trials))
-        made = refit(config, best, seen, kept, out)
-        about = {"export_off": made.off, **rows.about, **record.story(best, standings, parts), **bundle.facts(config)}
+        made = refit(config, best, seen, kept, "everything before the holdout", out)
+        learnt = rows.examples if everything else seen
+        about = {
+            **rows.about,
+            **record.story(best, standings, parts, rows.key, len(learnt.target)),
+            **bundle.facts(config),
+        }
         tried = {"trial": trials, "all rows": standings}
         drawn = report.of_search(config, trials, standings, best)
         if config.split.test == "none":
@@ -112,13 +118,16 @@ def run(config: Config, out: Console) -> Outcome:
             report.draw(reports, config.task, drawn | report.of_holdout(config, kept, judged.said, made.session))
         out.print(console.holdout(judged.figures))
         about["slices"] = record.of_slices(judged.slices)
-        files = bundle.package(config, made.onnx, seen, judged.figures, rows.names)
+        final = refit(config, best, learnt, kept, "everything", out) if everything else made
+        about["export_off"] = off = max(made.off, final.off)
+        files = bundle.package(config, final.onnx, learnt, judged.figures, rows.names)
         files |= bundle.to_show(config, kept, reports)
         row_key = rows.row_key[parts.holdout]
         digest = store.digest(files["bundle.json"])
-        old = rival.rival(models, config.contract, digest, kept.request, row_key, judged.said)
+        first = first_day(rows.key[parts.holdout])
+        old = rival.rival(models, config.contract, digest, kept.request, row_key, judged.said, first)
         size = sum(map(len, files.values()))
-        verdicts = ask(config, gates.Evidence(seen, kept, *judged, old, made.off, made.session, size), out)
+        verdicts = ask(config, gates.Evidence(seen, kept, *judged, old, off, final.session, size), out)
         with console.step(out, "Package, record and register") as say:
             about |= {"run_id": run_id, "gates": [verdict._asdict() for verdict in verdicts]}
             folder = store.write(models, {**files, "record.json": bundle.as_json(about)})
@@ -180,9 +189,9 @@ def read(config: Config, reports: Path) -> Rows:
     return Rows(examples, key[kept], row_keys(columns, config)[kept], about, raw.names)
 
 
-def refit(config: Config, best: Standing, seen: Examples, kept: Examples, out: Console) -> Made:
-    """The chosen candidate on everything before the holdout, exported, and compared with what was exported."""
-    with console.step(out, f"Refit {best.name} on everything before the holdout") as say:
+def refit(config: Config, best: Standing, seen: Examples, kept: Examples, what: str, out: Console) -> Made:
+    """The chosen candidate on the rows that are `seen`, exported, and compared with what was exported."""
+    with console.step(out, f"Refit {best.name} on {what}") as say:
         fitted = model.fit(best.settings, seen.data, seen.target, config.train, threads=config.train.workers)
         say(f"{len(seen.target):,} rows")
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:

@@ -1,0 +1,60 @@
+"""`make challenge`: is there a better model than the champion, a month on? The answer is in reports/challenge.json."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+FIRST = date(2013, 5, 1)  # where there is no champion to go on from
+REFUSED = 4
+
+
+def main(model: str, config: str) -> None:
+    """Train as of AS_OF, or of the month after what the champion knows; where none can be challenged so, make one."""
+    champion = record(model)
+    given = os.environ.get("AS_OF") or (str(months(champion["until"], 1)) if champion else str(FIRST))
+    before = str(months(given, -1))
+    if champion is None or champion["until"] > before:
+        print(f"no champion that knows only the days before {before}: one is made first, to be challenged", flush=True)
+        (ROOT / "models" / model / "champion").unlink(missing_ok=True)
+        if code := retrain(config, before):
+            sys.exit(code)
+        champion = record(model)
+    code = retrain(config, given)
+    if code not in (0, REFUSED):
+        sys.exit(code)
+    after = record(model)
+    better = code == 0 and after != champion
+    found = {"model": model, "as_of": given, "better": better, "version": after and after["version"]}
+    (ROOT / "reports/challenge.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"as of {given}: {'a better model' if better else 'nothing better'}")
+
+
+def record(model: str) -> dict[str, Any] | None:
+    """What is on record of the champion, with its version; None where there is none."""
+    models = ROOT / "models" / model
+    if not (models / "champion").exists():
+        return None
+    version = (models / "champion").read_text().strip()
+    return {"version": version, **json.loads((models / version / "record.json").read_bytes())}
+
+
+def retrain(config: str, as_of: str) -> int:
+    """The exit code of `make retrain`'s command."""
+    command = [ROOT / ".venv/bin/python", "-m", "pipeline", "retrain", config, "--as-of", as_of]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def months(day: str, count: int) -> date:
+    """The first of the month, so many months on."""
+    then = date.fromisoformat(day)
+    month = then.year * 12 + then.month - 1 + count
+    return date(month // 12, month % 12 + 1, 1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
