@@ -108,7 +108,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("gates.slices.columns=[size]", "size is not a category that a caller sends"),
         (
             "gates.holdout.mae={low: 1, high: 2}",
-            "holdout: mae is no figure of a classification. Known: log_loss, roc_auc",
+            "holdout: mae is no figure of a classification. Known: log_loss, skill, roc_auc",
         ),
         ("gates.slices.figures.r2={low: 0, high: 1}", "slices.figures: r2 is no figure of a classification"),
         (

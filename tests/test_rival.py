@@ -45,9 +45,9 @@ def test_without_a_champion_there_is_nothing_to_beat_and_the_same_model_says_the
     tmp_path: Path, tiny_config: Config
 ) -> None:
     said, tiny = np.array([0.3, 0.1, 0.2]), tiny_config.contract
-    assert rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said) is None
+    assert rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None) is None
     store.point(tmp_path, "0123456789abcdef")
-    same = rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said)
+    same = rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None)
     assert same is not None
     assert same.said is said
 
