@@ -36,7 +36,7 @@ class Cleaned(NamedTuple):
 
 def clean(raw: pd.DataFrame, contract: Contract) -> Cleaned:
     """Apply every rule to every declared column that `raw` has to bring. Raises DataError where one is absent."""
-    declared = {name: column for name, column in contract.columns.items() if not column.derived_from}
+    declared = {name: column for name, column in contract.columns.items() if column.brought}
     if missing := [name for name in declared if name not in raw]:
         raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
     raw = raw.reset_index(drop=True)
@@ -62,7 +62,7 @@ def counts(cleaned: Cleaned, contract: Contract) -> list[dict[str, Any]]:
     return [
         {"column": name, "rule": rule, "action": column.breach.get(rule, "reject"), "rows": found.get((name, rule), 0)}
         for name, column in contract.columns.items()
-        if not column.derived_from
+        if column.brought
         for rule in ["type", *checks(column)]
     ]
 
@@ -150,8 +150,8 @@ def checks(column: Column) -> dict[Any, pa.Check]:
 
 
 def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:
-    """Clean rows to columns, all that are declared and not derived, in the arrays that a request travels in."""
-    kinds = {name: column.kind for name, column in contract.columns.items() if not column.derived_from}
+    """Clean rows to columns, all that the data brings, in the arrays that a request travels in."""
+    kinds = {name: column.kind for name, column in contract.columns.items() if column.brought}
     return {name: _array(frame[name], kind) for name, kind in kinds.items()}
 
 

@@ -78,7 +78,7 @@ class Config(Contract):
     def keys_are_known(cls, data: Data, info: ValidationInfo) -> Data:
         columns: dict[str, Column] = info.data.get("columns") or {}
         for name in data.key:
-            if columns and (name not in columns or columns[name].derived_from or columns[name].nullable):
+            if columns and (name not in columns or not columns[name].brought or columns[name].nullable):
                 raise ValueError(f"key: {name} is not a declared column of the data that is never missing")
         return data
 

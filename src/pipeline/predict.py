@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline import datasets, store
+from pipeline import datasets, memory, store
 from pipeline.errors import BundleError
 from pipeline.request import request_model
 from pipeline.schema import Columns, Contract, Frozen, Tensors, as_array, tensors
@@ -62,6 +62,7 @@ class Manifest(Frozen):
     contract: Contract
     threshold: float | None = Field(None, gt=0, lt=1, description="From this probability on the label is 1.")
     spread: float = Field(1.0, gt=0, description="Standard deviation of a number to be told; 1 for a probability.")
+    prior: float | None = Field(None, description="What is remembered of a key without cases: the usual outcome.")
     metrics: dict[str, dict[str, float | None]]
     files: dict[str, str] = Field(description="SHA-256 of the model and of its golden rows.")
 
@@ -88,6 +89,9 @@ class Predictor:
         told = json.loads((folder / "examples.json").read_bytes())
         self.examples = [Example(*pair) for pair in zip(rows(told["columns"]), told["outcomes"], strict=True)]
         self.pictures = sorted(path.name for path in folder.glob("*.png"))
+        self.memory: memory.Table | None = None
+        if self.contract.remembered:
+            self.remember((folder / memory.FILE).read_bytes())
         self.folder = folder
         self.row_model = request_model(self.contract)
         self._derive: Callable[[Columns], Columns] = datasets.find(self.contract.dataset).derive
@@ -95,7 +99,18 @@ class Predictor:
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
         """For each row of request columns the probability of a yes or, for a regression, the number."""
-        return self._session(tensors(self._derive(columns), self.contract))
+        return self._session(tensors(self._derive(self.completed(columns)), self.contract))
+
+    def completed(self, columns: Columns) -> Columns:
+        """The columns with what is remembered of each row's key, where the caller has not sent it."""
+        if self.memory is None or self.contract.memory is None:
+            return columns
+        return memory.lookup(columns, self.memory, self.contract.memory.time)
+
+    def remember(self, content: bytes) -> None:
+        """From now on look up in another table. Raises ValueError where it is not for this model."""
+        tallies, as_of = memory.load(content, self.contract)
+        self.memory = memory.table(tallies, self.contract, as_of, self.manifest.prior or 0.0)
 
     def unseen(self, columns: Columns) -> dict[str, int]:
         """How many values of each category no training row had. Such a row is answered: the model knows "other"."""

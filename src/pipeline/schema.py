@@ -53,6 +53,26 @@ class Examples(NamedTuple):
         return Examples({n: v[rows] for n, v in self.request.items()}, self.data.take(rows), self.target[rows])
 
 
+class Remembered(Frozen):
+    """How cases with the same key ended in the days before: the mean of their outcomes, shrunk to the usual one."""
+
+    by: list[str] = Field(min_length=1, description="The columns whose values make the key.")
+    days: int = Field(ge=1, description="Days before the row's own that count.")
+    weight: float = Field(gt=0, description="Rows that the prior counts for.")
+    words: str = Field(
+        min_length=3, description="A sentence for people with {share} or {mean}, and {COLUMN} of the key."
+    )
+
+
+class Memory(Frozen):
+    """When outcomes are known, for features that remember them."""
+
+    time: str = Field(description="The column with the row's date and time.")
+    known: str | None = Field(None, description="The column with the time at which the outcome was known.")
+    known_at: int = Field(ge=0, le=23, description="The hour at which yesterday counts as known.")
+    ahead: float = Field(0, ge=0, description="Hours before the row's time at which it is asked.")
+
+
 class Column(Frozen):
     """One column: what it is, what it may hold, when it is known, and what happens to a value that breaks a rule."""
 
@@ -69,6 +89,8 @@ class Column(Frozen):
         {}, description="For each rule, what a breach does; reject where nothing is said."
     )
     derived_from: list[str] = Field([], description="The columns that `derive` makes this one of.")
+    remembers: Remembered | None = Field(None, description="Looked up where a caller does not send it.")
+    private: bool = Field(False, description="Never written to the prediction log.")
     source: str | None = Field(None, description="The name in the data file, where it is another one.")
     example: str | int | float | bool | None = None
 
@@ -86,9 +108,16 @@ class Column(Frozen):
                 re.compile(self.pattern)
             except re.error as error:
                 raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from None
+        if self.remembers and (self.kind != "number" or not self.nullable or self.known == "after"):
+            raise ValueError("what is remembered is a number that is known before and may be missing")
         if "nullify" in self.breach.values() and not self.nullable:
             raise ValueError("a breach can be nullified only where nullable is true")
         return self
+
+    @property
+    def brought(self) -> bool:
+        """Whether the data has to bring it: it is neither derived nor remembered."""
+        return not self.derived_from and not self.remembers
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -106,6 +135,7 @@ class Contract(Frozen):
     task: Literal["classification", "regression"]
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     columns: dict[str, Column]
+    memory: Memory | None = None
     features: list[str] = Field(min_length=1)
     target: str
 
@@ -131,6 +161,17 @@ class Contract(Frozen):
                 raise ValueError(f"{name} is said to be known before, but is derived from {late[0]}, known only after")
         return columns
 
+    @field_validator("memory")
+    @classmethod
+    def memory_has_its_times(cls, memory: Memory | None, info: ValidationInfo) -> Memory | None:
+        columns: dict[str, Column] = info.data.get("columns") or {}
+        times = {} if memory is None else {"time": (memory.time, "before"), "known": (memory.known, "after")}
+        for key, (name, when) in times.items():
+            column = columns.get(name or "")
+            if columns and name and (column is None or (column.kind, column.known) != ("datetime", when)):
+                raise ValueError(f"{key}: {name} is not a declared datetime that is known {when}")
+        return memory
+
     @field_validator("features")
     @classmethod
     def features_are_known_before(cls, features: list[str], info: ValidationInfo) -> list[str]:
@@ -146,6 +187,24 @@ class Contract(Frozen):
                 raise ValueError(f"{name} is known only after the moment of prediction: it cannot be a feature")
             if columns[name].kind == "datetime":
                 raise ValueError(f"{name} is a date and time: derive a category or a number from it")
+        return features
+
+    @field_validator("features")
+    @classmethod
+    def features_can_be_looked_up(cls, features: list[str], info: ValidationInfo) -> list[str]:
+        columns: dict[str, Column] = info.data.get("columns") or {}
+        if not columns:
+            return features
+        sent = {origin for name in features for origin in columns[name].derived_from or [name]}
+        memory: Memory | None = info.data.get("memory")
+        for name in features:
+            if rule := columns[name].remembers:
+                if memory is None or memory.time not in sent:
+                    raise ValueError(f"{name} is remembered: memory.time has to name a column that a caller sends")
+                if lost := [by for by in rule.by if by not in sent or columns[by].kind not in ("category", "integer")]:
+                    raise ValueError(f"{name} remembers by {lost[0]}, which is no category or integer that is sent")
+                if hidden := [by for by in [*rule.by, memory.time] if columns[by].private]:
+                    raise ValueError(f"{name} remembers by {hidden[0]}, which is private: no log could tell it")
         return features
 
     @field_validator("target")
@@ -179,6 +238,11 @@ class Contract(Frozen):
         """The columns that a caller sends: the features as they are, and what the derived ones are made of."""
         needed = {origin for name in self.features for origin in self.columns[name].derived_from or [name]}
         return {name: column for name, column in self.columns.items() if name in needed}
+
+    @cached_property
+    def remembered(self) -> dict[str, Remembered]:
+        """The request columns that are looked up, with how."""
+        return {name: column.remembers for name, column in self.request.items() if column.remembers}
 
     @cached_property
     def by_array(self) -> tuple[list[str], dict[str, str]]:

@@ -45,7 +45,7 @@ def row_keys(columns: Columns, config: Config) -> NDArray[np.uint64]:
     Without one all columns that are known before take part, features or not: a model that was given another choice of
     features still has the same rows to learn from and the same to be judged on.
     """
-    known = [name for name, column in config.columns.items() if column.known == "before" and not column.derived_from]
+    known = [name for name, column in config.columns.items() if column.known == "before" and column.brought]
     return hashed(columns, config.data.key or known)
 
 

@@ -18,6 +18,7 @@ from pipeline import (
     evaluate,
     export,
     gates,
+    memory,
     model,
     promotion,
     record,
@@ -30,10 +31,11 @@ from pipeline import (
 from pipeline.config import Config
 from pipeline.errors import ConfigError, RefusedError
 from pipeline.evaluate import Bootstrap, Interval, Slice
+from pipeline.memory import Recalled
 from pipeline.predict import Session
-from pipeline.schema import Examples, tensors
+from pipeline.schema import Columns, Examples, tensors
 from pipeline.search import Standing
-from pipeline.split import Fold, blocks, first_day, keys, row_keys, sample, split
+from pipeline.split import Fold, blocks, day_after, first_day, keys, row_keys, sample, split
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
 
@@ -52,7 +54,7 @@ class Outcome(NamedTuple):
 
 class Rows(NamedTuple):
     """Valid rows, what decides where each belongs, a number that tells each from every other, facts for the record,
-    and names of values.
+    names of values, and what the features that remember begin with.
     """
 
     examples: Examples
@@ -60,6 +62,7 @@ class Rows(NamedTuple):
     row_key: NDArray[np.uint64]
     about: dict[str, Any]
     names: Mapping[str, Mapping[str, str]]
+    recalled: Recalled | None
 
 
 class Made(NamedTuple):
@@ -120,7 +123,7 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
         about["slices"] = record.of_slices(judged.slices)
         final = refit(config, best, learnt, kept, "everything", out) if everything else made
         about["export_off"] = off = max(made.off, final.off)
-        files = bundle.package(config, final.onnx, learnt, judged.figures, rows.names)
+        files = bundle.package(config, final.onnx, learnt, judged.figures, rows.names, rows.recalled)
         files |= bundle.to_show(config, kept, reports)
         row_key = rows.row_key[parts.holdout]
         digest = store.digest(files["bundle.json"])
@@ -179,14 +182,29 @@ def read(config: Config, reports: Path) -> Rows:
     key = keys(columns, config)
     known = np.flatnonzero(key < np.datetime64(config.data.until)) if config.data.until else np.arange(len(key))
     kept = known[sample(blocks(key[known]), config.data.sample, config.train.seed)]
-    request = {name: columns[name][kept] for name in config.request}  # all that `derive` may see
+    recalled = recall(config, columns, key, known, kept) if config.contract.remembered else None
+    past = memory.history(take(columns, kept), recalled.tallies, config.contract, recalled.prior) if recalled else {}
+    request = {name: past[name] if name in past else columns[name][kept] for name in config.request}
     derived = dataset.derive(request)
     if missing := [name for name in config.features if name not in derived]:
         raise ConfigError(f"features: {missing[0]} is not made by `derive` of the dataset {config.dataset}")
     outcome = columns[config.target][kept]
     target = outcome == 1 if config.task == "classification" else outcome
     examples = Examples(request, tensors(derived, config.contract), target)
-    return Rows(examples, key[kept], row_keys(columns, config)[kept], about, raw.names)
+    return Rows(examples, key[kept], row_keys(columns, config)[kept], about, raw.names, recalled)
+
+
+def recall(config: Config, columns: Columns, key: NDArray[Any], known: NDArray[Any], kept: NDArray[Any]) -> Recalled:
+    """How all known rows ended, by day and key. The prior is from the rows that every fold trains on."""
+    rule, outcome = config.memory, columns[config.target]
+    told = columns[rule.known][known] if rule and rule.known else None
+    tallies = memory.tally(take(columns, known), outcome[known], config.contract, told)
+    prior = float(outcome[kept][split(key[kept], config.split).folds[0].train].mean())
+    return Recalled(tallies, prior, memory.number(str(day_after(key[known]))))
+
+
+def take(columns: Columns, rows: NDArray[Any]) -> Columns:
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def refit(config: Config, best: Standing, seen: Examples, kept: Examples, what: str, out: Console) -> Made:

@@ -72,6 +72,8 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
     airlines = pd.read_csv(files["airlines.csv"]).set_index("carrier")
     frame["scheduled_departure"] = local_departure(frame)
     frame["scheduled_minutes"] = gate_to_gate(frame, airports["tzone"])
+    late = pd.to_timedelta(frame["scheduled_minutes"] + frame["arr_delay"], unit="min")
+    frame["landed"] = frame["scheduled_departure"] + late
     frame["late"] = frame["arr_delay"] > LATE
     named = {str(code): str(name) for code, name in airports["name"].items()}
     names = {"carrier": {str(code): str(name) for code, name in airlines["name"].items()}, "dest": PUERTO_RICO | named}

@@ -26,7 +26,7 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
         raise DataError("data.path: is missing; a table is read from the CSV or Parquet file that it names")
     if not path.is_file():
         raise DataError(f"data.path: {path.absolute()}: no such file")
-    headers = {name: column.source or name for name, column in columns.items() if not column.derived_from}
+    headers = {name: column.source or name for name, column in columns.items() if column.brought}
     text = {header for name, header in headers.items() if columns[name].kind == "category"}
     absent = {header: [""] if header in text else MISSING for header in headers.values()}
     try:
