@@ -30,7 +30,7 @@ retrain: .venv/.train ## train again on newer data, judged by days that the cham
 	$(BIN)/python -m pipeline retrain $(CONFIG)
 
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
-	@$(BIN)/serve
+	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} $(BIN)/serve
 
 test: .venv/.dev ## all tests, with coverage [ONLY=tests/test_front.py: some, without]
 	$(BIN)/pytest $(if $(ONLY),--no-cov $(ONLY))

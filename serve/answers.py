@@ -53,6 +53,7 @@ class Contribution(BaseModel):
     value: str | float | bool | None = Field(description="As it was sent; null where it was left out.")
     contribution: float = Field(description="In probability or, of a value, in its unit.", examples=[0.04])
     standard_error: float = Field(description="From sampling orders of fields and rows to start from.")
+    words: str | None = Field(None, description="Of what is remembered: of whom, and when.")
 
 
 class Explained(BaseModel):

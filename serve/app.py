@@ -3,16 +3,17 @@
 from functools import partial
 from pathlib import Path
 
-from pipeline import predict, signature, store
+from pipeline import memory, predict, signature, store
 from pipeline.predict import Predictor
 from serve.docs import pages
 from serve.front import Front
 from serve.log import Log
 from serve.metrics import Metrics
-from serve.reload import watch
+from serve.reload import follow, recall, watch
 from serve.routes import State, table
 from serve.served import Served
 from serve.settings import Settings
+from serve.writer import Writer
 
 TENTHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
 
@@ -21,18 +22,29 @@ def create_app(settings: Settings) -> Front:
     """Raises BundleError where there is no bundle, or one that does not prove itself or is not signed as asked."""
     predictor = load(settings, settings.model_dir)
     log, metrics = Log(), Metrics(bounds(predictor))
+    refreshed = settings.memory_file or settings.model_dir / memory.FILE
     front = Front(settings, metrics, log)
 
+    writer = Writer(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None
+    front.at_end = writer.stop if writer else None
+
     def take(new: Predictor) -> None:
-        served = Served(new, metrics, settings.max_rows)
-        routes = table(served, settings, State(metrics, lambda: front.draining))
+        recall(new, refreshed, metrics, log)
+        served = Served(new, metrics, settings.max_rows, writer)
+        routes = table(served, settings, State(metrics, lambda: front.draining, writer))
         front.serve(served, routes, pages(served, routes, settings))
 
     take(predictor)
+
+    def again() -> None:
+        recall(front.now.served.predictor, refreshed, metrics, log)
+
     followed = (settings.model_dir / store.POINTER).exists()
     if followed and settings.reload_seconds:
         look = partial(watch, settings.model_dir, settings.reload_seconds, predictor.version)
-        front.watch = partial(look, partial(load, settings), take, metrics, log)
+        front.watches.append(partial(look, partial(load, settings), take, metrics, log))
+    if settings.reload_seconds:
+        front.watches.append(partial(follow, refreshed, settings.reload_seconds, again))
     return front
 
 

@@ -15,11 +15,11 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
 from pipeline.explain import ROWS
-from pipeline.predict import told
 from serve import answers, protocols, tensors
 from serve.errors import PLAIN, RESPONSES
-from serve.explanations import explained, first
+from serve.explanations import explained
 from serve.explanations import many as explain_many
+from serve.feedback import Label, Taken
 from serve.protocols import KEYS
 from serve.routes import Route, Table
 from serve.served import Served
@@ -28,6 +28,7 @@ from serve.settings import Settings
 GROUPS = {  # headings of /docs, by how a path begins
     "/predict": "Predictions",
     "/explain": "Predictions",
+    "/feedback": "Predictions",
     "/v2": "Open Inference V2",
     "/v1": "KServe V1",
     "/invocations": "MLflow and SageMaker",
@@ -58,6 +59,8 @@ def pages(served: Served, table: Table, settings: Settings) -> FastAPI:
     typed(app, served, table)
     explanations(app, served, table, reasons)
     platforms(app, served, table, reasons)
+    if "/feedback" in table:
+        labels(app, table)
     gets(app, table)
     docs(app)
     return app
@@ -120,9 +123,24 @@ def explanations(app: FastAPI, served: Served, table: Table, shown: dict[str, An
         """One row."""
 
 
+def labels(app: FastAPI, table: Table) -> None:
+    """The route for what came of predictions."""
+    about = "In any order, more than once, and before the prediction is in the log: the last label of a row counts."
+    said = {202: {"content": {"application/json": {"example": {"taken": 1, "unknown": []}}}}, **RESPONSES}
+    head = named("/feedback", table["/feedback"]["POST"])
+    one = {"request_id": "51c3044d1871d81fee68000000000001", "label": True}
+    shown = {"one": {"value": one}, "many": {"value": [one, {**one, "row": 1, "label": False}]}}
+
+    @app.post("/feedback", status_code=202, response_model=Taken, description=about, responses=said, **head)
+    def feedback(
+        body: Annotated[Label | Annotated[list[Label], Field(min_length=1)], Body(openapi_examples=shown)],
+    ) -> None:
+        """One label, or a list."""
+
+
 def known_answer(served: Served) -> dict[str, float]:
     """To the first golden row."""
-    return first(told(served.predictor.golden.answers[:1], served.threshold))
+    return served.first(served.predictor.golden.answers[:1])
 
 
 def platforms(app: FastAPI, served: Served, table: Table, shown: dict[str, Any]) -> None:

@@ -58,7 +58,9 @@ def advice(column: Column) -> str:
     least, most = (f"{end:,.0f}" if float(end).is_integer() else f"{end:g}" for end in (low, high))
     bounds = {(True, True): f"{least} to {most}", (True, False): f"from {least}", (False, True): f"up to {most}"}
     declared = bounds.get((low > -FLOAT32_MAX, high < FLOAT32_MAX), "")
-    return "; ".join(filter(None, [column.meaning[len(label(column)) :].strip(" ,;"), f"{declared}{unit}".strip()]))
+    left_out = "looked up where left out" if column.remembers else ""
+    parts = [column.meaning[len(label(column)) :].strip(" ,;"), f"{declared}{unit}".strip(), left_out]
+    return "; ".join(filter(None, parts))
 
 
 def options(predictor: Predictor, name: str, now: str) -> list[tuple[str, str]]:

@@ -40,8 +40,10 @@ class Front:
         self._in_flight = 0
         self._expires: dict[asyncio.Task[Any] | None, float] = {}
         metrics.in_flight.set_function(lambda: self._in_flight)
+        metrics.memory_age.set_function(lambda: self.now.served.age())
         self.now: Now
-        self.watch: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self.at_end: Callable[[], None] | None = None
+        self.watches: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def serve(self, served: Served, table: Table, pages: Any) -> None:
         """From now on answer with this model; `pages` is the ASGI application that documents it."""
@@ -60,12 +62,13 @@ class Front:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                wanted = [self._end_overdue, *([self.watch] if self.watch else [])]
-                running = [asyncio.create_task(each()) for each in wanted]
+                running = [asyncio.create_task(each()) for each in [self._end_overdue, *self.watches]]
             if message["type"] == "lifespan.shutdown":
                 for task in running:
                     task.cancel()
                 self._pool.shutdown(wait=False)
+                if self.at_end:
+                    await asyncio.to_thread(self.at_end)
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return

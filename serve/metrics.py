@@ -1,7 +1,7 @@
 """What Prometheus is told."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -59,6 +59,15 @@ class Metrics:
         self._missing = Counter("missing_values", "Values that were not sent", ["column"], **given)
         self._unseen = Counter("unseen_values", "Values that no training row had", ["column"], **given)
         self.reloads = Counter("model_reloads", "Champions taken on or refused while serving", ["outcome"], **given)
+        self.memory_age = Gauge("memory_age_days", "Days that what is remembered is behind the last row", **given)
+        self.memory_reloads = Counter("memory_reloads", "Refreshed tables taken on or refused", ["outcome"], **given)
+        self.log_written = Counter("logged_rows", "Predictions written to the log", **given)
+        self.log_dropped = Counter("log_dropped_rows", "Predictions that the log's queue had no room for", **given)
+        self.log_failures = Counter("log_failures", "Times that the log could not be written to", **given)
+        self.log_waiting = Gauge("log_waiting_rows", "Predictions that wait to be written", **given)
+        self._labels = Counter("labels_received", "Labels received", **given)
+        self._outcomes = Gauge("outcome", "How the last days' predictions turned out", ["figure", "days"], **given)
+        self._stale = True
         self._answers = Answers("predicted_answer", "Probabilities or values answered", bounds)
         self._registry.register(self._answers)
         self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
@@ -77,8 +86,13 @@ class Metrics:
         children[1].observe(seconds)
 
     def answered(
-        self, rows: Sequence[Mapping[str, Any]], answers: NDArray[np.float64], unseen: Mapping[str, int]
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        answers: NDArray[np.float64],
+        unseen: Mapping[str, int],
+        looked_up: Collection[str] = (),
     ) -> None:
+        """`looked_up` are columns that callers are not expected to send."""
         self._rows.inc(len(rows))
         self._answers.observe(answers)
         for column, count in unseen.items():
@@ -86,8 +100,21 @@ class Metrics:
         if len(rows) == 1 and None not in rows[0].values():
             return
         for column in rows[0]:
+            if column in looked_up:
+                continue
             if count := [row[column] for row in rows].count(None):
                 self._absent(column).inc(count)
+
+    def labelled(self, count: int) -> None:
+        self._labels.inc(count)
+        self._stale = True
+
+    def outcomes(self, figures: Callable[[], Mapping[tuple[str, int], float]]) -> None:
+        """Ask for the figures again if labels have come since."""
+        if self._stale:
+            self._stale = False
+            for (figure, days), value in figures().items():
+                self._outcomes.labels(figure, str(days)).set(value)
 
     def _absent(self, column: str) -> Any:
         if column not in self._columns:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from serve import form
 from serve.calls import Call, Reply
 from serve.errors import RequestError
-from serve.explanations import explained, first
+from serve.explanations import explained
 from serve.served import Served
 from serve.words import Answered, chosen, known, told
 
@@ -56,7 +56,7 @@ def answer(served: Served, call: Call) -> Reply:
     except RequestError as refused:
         errors = {each.field: each.message for each in refused.errors}
         return rendered(served, given, errors=errors, example=given.get("_example", ""), status=422)
-    found = told(served, row, explained(served, row, first(served.told([row], call)), call.still_wanted), given)
+    found = told(served, row, explained(served, row, served.once(row, call), call.still_wanted), given)
     return rendered(served, given, answered=found, example=given.get("_example", ""))
 
 

@@ -26,7 +26,7 @@ async def watch(
     seen = None  # not the pointer as it is: it may have moved since `current` was loaded
     while True:
         await asyncio.sleep(seconds)
-        if (now := written(place)) == seen:
+        if (now := written(place / store.POINTER)) == seen:
             continue
         seen = now
         named = None
@@ -43,10 +43,33 @@ async def watch(
             log.say("champion refused", version=named, serving=current, reason=f"{type(error).__name__}: {error}")
 
 
-def written(place: Path) -> tuple[int, int] | None:
-    """What changes whenever the pointer is written; None where there is none."""
+async def follow(file: Path, seconds: float, changed: Callable[[], None]) -> None:
+    """Call `changed`, in a thread, whenever the file has been written."""
+    seen = None  # not the file as it is: it may have been written since it was read
+    while True:
+        await asyncio.sleep(seconds)
+        if (now := written(file)) != seen:
+            seen = now
+            await asyncio.to_thread(changed)
+
+
+def recall(predictor: Predictor, file: Path, metrics: Metrics, log: Log) -> None:
+    """Have the predictor look up in a refreshed table, if there is one for it; if not it goes on with what it has."""
+    if predictor.memory is None or not file.is_file():
+        return
     try:
-        about = (place / store.POINTER).stat()
+        predictor.remember(file.read_bytes())
+        metrics.memory_reloads.labels("taken").inc()
+        log.say("memory taken on", as_of=predictor.memory.day)
+    except Exception as error:  # noqa: BLE001 -- reason: whatever it is, what was remembered goes on
+        metrics.memory_reloads.labels("refused").inc()
+        log.say("memory refused", as_of=predictor.memory.day, reason=f"{type(error).__name__}: {error}")
+
+
+def written(file: Path) -> tuple[int, int] | None:
+    """What changes whenever a file is written; None where there is none."""
+    try:
+        about = file.stat()
     except OSError:
         return None
     return about.st_ino, about.st_mtime_ns

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from typing import Any, NamedTuple
 
-from serve import explanations, page, protocols, tensors
+from serve import explanations, feedback, page, protocols, tensors
 from serve.calls import Call, Reply, wants_html
 from serve.errors import RequestError
 from serve.metrics import CONTENT_TYPE_LATEST, Metrics
 from serve.served import Served
 from serve.settings import Settings
+from serve.writer import Writer
 
 VERSION = metadata.version("mlops-reference")
 
@@ -20,6 +22,7 @@ class State(NamedTuple):
 
     metrics: Metrics
     draining: Callable[[], bool]
+    writer: Writer | None = None
 
 
 class Route(NamedTuple):
@@ -57,6 +60,8 @@ def table(served: Served, settings: Settings, state: State) -> Table:
     }
     if settings.predict_route and settings.predict_route not in posts:
         posts[settings.predict_route] = Route("predict_route", protocols.invoke, "Vertex AI, by AIP_PREDICT_ROUTE")
+    if state.writer:
+        posts["/feedback"] = Route("/feedback", feedback.take(state.writer), "What came of predictions", slow=True)
     ready = Route("ready", lambda served, _: readiness(served, state), "A proven model is loaded", open=True)
     live = Route("live", lambda *_: as_json({"live": True}), "The process answers", open=True)
     model_ready = [f"/v1/models/{name}", f"/v2/models/{name}/ready", f"/v2/models/{name}/versions/{version}/ready"]
@@ -74,7 +79,7 @@ def table(served: Served, settings: Settings, state: State) -> Table:
         "/model": Route("/model", about_model, "What it is, how good, and where it comes from", slow=True),
         **{f"/model/{picture}": Route("/model/{picture}", page.picture(picture), "") for picture in served.pictures},
         **{f"/web/{name}": Route("/web", page.asset(name), "", open=True) for name in page.ASSETS},
-        "/metrics": Route("/metrics", lambda *_: text(state.metrics.text(), CONTENT_TYPE_LATEST), "For Prometheus"),
+        "/metrics": Route("/metrics", partial(exposition, state), "For Prometheus", slow=state.writer is not None),
         "/execution-parameters": Route(
             "/execution-parameters", lambda *_: as_json(transform(settings)), "For SageMaker's batch transform"
         ),
@@ -94,6 +99,13 @@ def as_json(value: Any, status: int = 200) -> Reply:
 
 def text(value: bytes, kind: str = "text/plain; charset=utf-8") -> Reply:
     return Reply(200, value, kind.encode())
+
+
+def exposition(state: State, served: Served, _: Call) -> Reply:
+    """All metrics; how predictions turned out is read from the log, if labels have come since."""
+    if state.writer:
+        state.metrics.outcomes(partial(feedback.figures, served.predictor, state.writer.url))
+    return text(state.metrics.text(), CONTENT_TYPE_LATEST)
 
 
 def readiness(served: Served, state: State) -> Reply:

@@ -1,6 +1,7 @@
 """A proven bundle in service: rows checked against its contract, and its answers."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from pipeline import memory
 from pipeline.predict import Predictor, told
 from pipeline.request import without_nan
-from pipeline.schema import to_columns
+from pipeline.schema import Columns, to_columns
 from serve.calls import Call
 from serve.errors import FieldError, RequestError, faults, refusal, unreadable
 from serve.metrics import Metrics
+from serve.writer import Asked, Writer
 
 CHUNK = 500  # rows that are worked on in one go, so that others get their turn between
 
@@ -22,7 +25,7 @@ CHUNK = 500  # rows that are worked on in one go, so that others get their turn 
 class Served:
     """What is made from a bundle once, and used for every request."""
 
-    def __init__(self, predictor: Predictor, metrics: Metrics, max_rows: int) -> None:
+    def __init__(self, predictor: Predictor, metrics: Metrics, max_rows: int, writer: Writer | None = None) -> None:
         self.predictor, self.contract = predictor, predictor.contract
         self.name, self.version, self.threshold = self.contract.name, predictor.version, predictor.threshold
         unit = self.contract.columns[self.contract.target].unit
@@ -30,7 +33,8 @@ class Served:
         self.facts = {**self.kind, "model": self.name, "version": self.version}
         self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
         self.pictures = predictor.pictures
-        self.max_rows, self._metrics = max_rows, metrics
+        self.max_rows, self._metrics, self._writer = max_rows, metrics, writer
+        self.asked: Columns = {}  # the rows of the last request
         row: Any = predictor.row_model
         self._one, self._many = row.__pydantic_validator__, TypeAdapter(list[row])
 
@@ -90,9 +94,26 @@ class Served:
         answers = self.predictor.predict(columns)
         if not np.isfinite(answers).all():
             raise RequestError(422, "The model has no answer: a number is too far from all that it knows")
-        self._metrics.answered(rows, answers, self.predictor.unseen(columns))
+        self.asked = columns
+        self._metrics.answered(rows, answers, self.predictor.unseen(columns), self.contract.remembered)
         return answers
 
+    def age(self) -> int:
+        """Days by which what is remembered is behind the last row that was asked; 0 where nothing is."""
+        known, rule = self.predictor.memory, self.contract.memory
+        return memory.age(known, self.asked[rule.time]) if known and rule and self.asked else 0
+
     def told(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:
-        """The answers to checked rows as callers get them."""
-        return told(self.answer(rows, call), self.threshold)
+        """The answers to checked rows as callers get them, and into the log."""
+        answers = self.answer(rows, call)
+        if self._writer:
+            self._writer.put(Asked(call.id, time.time(), self.contract, self.version, rows, answers))
+        return told(answers, self.threshold)
+
+    def once(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:
+        """The answer to one checked row that is explained, which is no prediction to be logged."""
+        return self.first(self.answer([row], call))
+
+    def first(self, answers: NDArray[np.float64]) -> dict[str, float]:
+        """The first of the answers as callers get it."""
+        return {name: values[0] for name, values in told(answers, self.threshold).items()}

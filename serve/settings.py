@@ -43,6 +43,15 @@ class Settings(BaseModel):
     )
     api_keys_file: Path | None = Field(None, description="A file with one more key a line.")
     model_public_key: Path | None = Field(None, description="A PEM file; only bundles signed with its key are served.")
+    memory_file: Path | None = Field(
+        None, description="What `refresh` has written; memory.json beside the champion where none is named."
+    )
+    log_url: str | None = Field(
+        None,
+        pattern=r"^(sqlite:///.|postgresql(\+psycopg2)?://.)",
+        description="The prediction log: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; unset is none.",
+    )
+    log_queue: int = Field(8192, ge=1, description="Predictions that may wait to be logged; more are dropped.")
     health_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for health checks.")
     predict_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for predictions.")
 
@@ -95,7 +104,7 @@ def keys_in(settings: Settings) -> list[str]:
 def told(fault: Any, said: Mapping[str, str | None]) -> str:
     """One wrong setting by its variable; a key is not repeated."""
     field = str(fault["loc"][0])
-    value = "" if field == "api_keys" else fault["input"]
+    value = "" if field in ("api_keys", "log_url") else fault["input"]
     return f"{said.get(field) or field.upper()}={value}: {fault['msg'].removeprefix('Value error, ')}"
 
 

@@ -81,6 +81,7 @@ def bar(served: Served, reason: Mapping[str, Any], longest: float) -> Bar:
         value = datetime.fromisoformat(value).strftime("%a %d %b %Y, %H:%M")
     if column.kind == "category":
         value = served.predictor.choices.get(reason["field"], {}).get(value, value)
+    value = reason.get("words", value)
     unit = f" {column.unit}" if column.unit and reason["value"] is not None else ""
     if served.threshold is None:
         of = served.contract.columns[served.contract.target].unit or ""

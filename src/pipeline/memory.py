@@ -37,7 +37,7 @@ class Table(NamedTuple):
 
     @property
     def day(self) -> str:
-        return str(np.datetime64(self.as_of, "D"))
+        return date(self.as_of)
 
 
 class Recalled(NamedTuple):
@@ -94,19 +94,18 @@ def lookup(columns: Columns, known: Table, time: str) -> Columns:
     none or the row is older than the table, the prior.
     """
     filled: dict[str, NDArray[Any]] | None = None
+    absent = 0, 0.0, known.prior
     for name, (rule, cells) in known.features.items():
-        gaps = np.flatnonzero(np.isnan(columns[name]))
-        if not len(gaps):
+        sent: NDArray[np.float64] = columns[name]
+        if sent[0] == sent[0] if len(sent) == 1 else not np.isnan(sent).any():  # one row has no time for more
             continue
         if filled is None:
             filled, fresh = dict(columns), (columns[time] >= known.start).tolist()
-        some = keys({by: columns[by][gaps] for by in rule.by}, rule)
-        absent, prior = (0, 0.0, known.prior), known.prior
-        values = columns[name].copy()
-        values[gaps] = [
-            cells.get(key, absent)[2] if fresh[n] else prior for n, key in zip(gaps.tolist(), some, strict=True)
+        found = [
+            (cells.get(key, absent) if new else absent)[2] if value != value else value
+            for value, new, key in zip(sent.tolist(), fresh, keys(columns, rule), strict=True)
         ]
-        filled[name] = values
+        filled[name] = np.array(found)
     return filled or columns
 
 
@@ -130,14 +129,14 @@ def dump(tallies: Tallies, contract: Contract, as_of: int) -> bytes:
     """`memory.json`: the counts that tables of this day and later ones are made of, with a hash of their own."""
     told = {
         name: [
-            [str(np.datetime64(day, "D")), str(np.datetime64(first, "D")), *key, rows, total]
+            [date(day), date(first), *key, rows, total]
             for day in sorted(tallies[name])
             if day >= as_of - rule.days
             for (first, key), (rows, total) in sorted(tallies[name][day].items())
         ]
         for name, rule in contract.remembered.items()
     }
-    content = {"as_of": str(np.datetime64(as_of, "D")), "rules": rules(contract), "counts": told}
+    content = {"as_of": date(as_of), "rules": rules(contract), "counts": told}
     return json.dumps({"sha256": hashed(content), **content}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -180,6 +179,31 @@ def hashed(content: Mapping[str, Any]) -> str:
 def later(memory: Memory) -> np.timedelta64:
     """From the beginning of a day to the first row that its table is for."""
     return np.timedelta64(round((memory.known_at + memory.ahead) * HOUR), "s")
+
+
+def age(known: Table, times: NDArray[Any]) -> int:
+    """Days by which the table is behind the newest row that was asked."""
+    return max(0, int((times.max() - known.start) // np.timedelta64(DAY, "s")))
+
+
+def told(known: Table, name: str, row: Mapping[str, Any], time: Any, sent: float | None) -> str:
+    """A remembered value in words: what the caller said or, where that is nothing, what the table knows."""
+    rule, cells = known.features[name]
+    key = tuple(row[by] for by in rule.by)
+    rows, total, _ = cells.get(key, (0, 0.0, 0.0)) if time >= known.start else (0, 0.0, 0.0)
+    if sent is None and not rows:
+        return f"nothing is known, so the usual {mean(known.prior)['share']} is taken"
+    value = total / rows if sent is None else sent
+    said = rule.words.format(**mean(value), **dict(zip(rule.by, key, strict=True)))
+    return said if sent is not None else f"{said} ({rows:,} known on {known.day})"
+
+
+def mean(value: float) -> dict[str, str]:
+    return {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}
+
+
+def date(day: int) -> str:
+    return str(np.datetime64(day, "D"))
 
 
 def number(day: str) -> int:

@@ -90,8 +90,10 @@ class Predictor:
         self.examples = [Example(*pair) for pair in zip(rows(told["columns"]), told["outcomes"], strict=True)]
         self.pictures = sorted(path.name for path in folder.glob("*.png"))
         self.memory: memory.Table | None = None
+        self._oldest = -(10**6)  # day of the bundle's own table
         if self.contract.remembered:
             self.remember((folder / memory.FILE).read_bytes())
+            self._oldest = self.memory.as_of if self.memory else 0
         self.folder = folder
         self.row_model = request_model(self.contract)
         self._derive: Callable[[Columns], Columns] = datasets.find(self.contract.dataset).derive
@@ -108,8 +110,12 @@ class Predictor:
         return memory.lookup(columns, self.memory, self.contract.memory.time)
 
     def remember(self, content: bytes) -> None:
-        """From now on look up in another table. Raises ValueError where it is not for this model."""
+        """From now on look up in another table. Raises ValueError where that is older than the bundle's own, was
+        changed, or was made for another model.
+        """
         tallies, as_of = memory.load(content, self.contract)
+        if as_of < self._oldest:
+            raise ValueError(f"memory.json is of {memory.date(as_of)}, older than the bundle's own")
         self.memory = memory.table(tallies, self.contract, as_of, self.manifest.prior or 0.0)
 
     def unseen(self, columns: Columns) -> dict[str, int]:

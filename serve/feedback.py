@@ -1,0 +1,110 @@
+"""What came of predictions: labels as they become known, and the figures of the last days."""
+
+import json
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from pipeline import evaluate
+from pipeline.errors import ConfigError
+from pipeline.predict import Predictor
+from serve.calls import Call, Reply
+from serve.errors import FieldError, RequestError, refusal
+from serve.protocols import only_json
+from serve.served import Served
+from serve.writer import Writer
+
+DAYS = (7, 28)
+OF_NUMBERS, OF_PROBABILITIES = ("mae", "bias"), ("skill", "roc_auc")
+
+
+class Label(BaseModel):
+    """The outcome of one prediction."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    request_id: str = Field(min_length=1, max_length=128, examples=["51c3044d1871d81fee68000000000001"])
+    row: int = Field(0, ge=0, lt=2**31, description="Of a request with many: which, counted from 0.")
+    label: bool | float = Field(description="What really happened: true or false (1 or 0), or the number.")
+
+
+class Taken(BaseModel):
+    """What became of the labels."""
+
+    taken: int = Field(description="Labels whose prediction is in the log.")
+    unknown: list[dict[str, Any]] = Field(description="The others; they are kept, should their prediction still come.")
+
+
+MANY = TypeAdapter(list[Label])
+
+
+def take(writer: Writer) -> Any:
+    """The handler that takes one label, or a list of them."""
+
+    def handler(served: Served, call: Call) -> Reply:
+        only_json(call)
+        told = read(served, call)
+        try:
+            unknown = writer.tell(told).result(timeout=5)
+        except ConfigError as error:
+            raise RequestError(503, f"Nothing was taken: {error}; try again", headers=[("retry-after", "5")]) from None
+        listed = [{"request_id": name, "row": row} for name, row in unknown]
+        body = {"taken": len({(name, row) for name, row, _ in told}) - len(unknown), "unknown": listed}
+        return Reply(202, json.dumps(body).encode())
+
+    return handler
+
+
+def read(served: Served, call: Call) -> list[tuple[str, int, float]]:
+    """Raises RequestError with every wrong field."""
+    try:
+        sent = from_json(call.body, allow_inf_nan=False)
+    except ValueError as error:
+        raise RequestError(400, f"The body is not JSON: {error}") from None
+    many = sent if isinstance(sent, list) else [sent]
+    if not many or len(many) > served.max_rows:
+        text = f"Should be 1 to {served.max_rows:,} labels (MAX_ROWS); found {len(many):,}"
+        raise refusal([FieldError(field="body", message=text)])
+    try:
+        found = MANY.validate_python(many)
+    except ValidationError as error:
+        raise refusal([field(fault) for fault in error.errors(include_url=False, include_context=False)]) from None
+    yes_no = served.threshold is not None
+    if wrong := [n for n, each in enumerate(found) if yes_no and each.label not in (0, 1)]:
+        raise refusal([FieldError(field=f"{n}.label", message="Input should be true or false (1 or 0)") for n in wrong])
+    return [(each.request_id, each.row, float(each.label)) for each in found]
+
+
+def field(fault: Any) -> FieldError:
+    return FieldError(field=".".join(map(str, fault["loc"]))[:100], message=str(fault["msg"]))
+
+
+def figures(predictor: Predictor, url: str) -> dict[tuple[str, int], float]:
+    """How the last days' predictions turned out, by figure and days: those with a label, up to the newest of them."""
+    from pipeline import log
+
+    engine = log.connect(url)
+    try:
+        known = log.labelled(engine, predictor.contract.name, max(DAYS))
+    finally:
+        engine.dispose()
+    if not known.at:
+        return {}
+    at = np.array(known.at, dtype="datetime64[s]")
+    answer, label, delay = (np.array(part) for part in (known.answer, known.label, known.delay))
+    found: dict[tuple[str, int], float] = {}
+    for days in DAYS:
+        some = at > at[-1] - np.timedelta64(days, "D")
+        measured = evaluate.metrics(label[some], answer[some], predictor.threshold)
+        ratio = label[some].sum() / answer[some].sum() if answer[some].sum() else float("nan")
+        shown = OF_NUMBERS if predictor.threshold is None else OF_PROBABILITIES
+        wanted = {name: measured[name] for name in shown}
+        told = {
+            "labels": float(some.sum()),
+            "delay_seconds": float(np.median(delay[some])),
+            "observed_over_predicted": ratio,
+        }
+        found |= {(name, days): float(value) for name, value in {**told, **wanted}.items()}
+    return found

@@ -1,0 +1,177 @@
+"""The prediction log: what was asked and answered, and what came of it, in SQLite or PostgreSQL.
+
+Light, and the only module that imports SQLAlchemy. A prediction is known by its request's id and its row in it; where
+an id was used twice, the later one counts. Times are UTC; `at` is the row's own time, where the contract names one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+
+from pipeline.errors import ConfigError
+
+VERSION = 1
+UPGRADES: dict[int, tuple[str, ...]] = {}  # from a version to the next: statements that both databases know
+SOME = 500  # ids that are asked for at once
+
+tables = sql.MetaData()
+number = sql.BigInteger().with_variant(sql.Integer, "sqlite")  # SQLite counts up by itself in an INTEGER alone
+predictions = sql.Table(
+    "predictions",
+    tables,
+    sql.Column("id", number, primary_key=True, autoincrement=True),
+    sql.Column("request_id", sql.String(128), nullable=False),
+    sql.Column("row", sql.Integer, nullable=False),
+    sql.Column("time", sql.DateTime, nullable=False),
+    sql.Column("at", sql.DateTime, nullable=False),
+    sql.Column("model", sql.String, nullable=False),
+    sql.Column("version", sql.String(16), nullable=False),
+    sql.Column("inputs", sql.Text, nullable=False),
+    sql.Column("answer", sql.Float, nullable=False),
+    sql.Index("predictions_by_request", "request_id", "row"),
+    sql.Index("predictions_by_time", "model", "at"),
+)
+labels = sql.Table(
+    "labels",
+    tables,
+    sql.Column("request_id", sql.String(128), primary_key=True),
+    sql.Column("row", sql.Integer, primary_key=True),
+    sql.Column("label", sql.Float, nullable=False),
+    sql.Column("received", sql.DateTime, nullable=False),
+)
+about = sql.Table("log_version", tables, sql.Column("version", sql.Integer, nullable=False))
+
+
+class Labelled(NamedTuple):
+    """Predictions whose outcome is known, oldest first; `inputs` are JSON, empty where they were not asked for."""
+
+    at: list[datetime]
+    answer: list[float]
+    label: list[float]
+    delay: list[float]
+    inputs: list[str]
+
+
+def connect(url: str) -> Engine:
+    """A database that is ready to be written to, made or upgraded where that was needed.
+
+    Raises ConfigError where the address means nothing, or the log was written by a newer version of this project.
+    """
+    try:
+        address = sql.make_url(url)
+        engine = sql.create_engine(address, pool_pre_ping=True)
+    except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError, ImportError) as error:
+        raise ConfigError(f"LOG_URL: is no database that can be written to: {error}") from None
+    if engine.dialect.name == "sqlite":
+        if address.database:
+            Path(address.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+        sql.event.listen(engine, "connect", _settle)
+    with engine.begin() as connection:
+        _upgrade(connection, address.render_as_string())
+    return engine
+
+
+def _settle(connection: Any, _: Any) -> None:
+    """SQLite, so that readers and one writer do not wait for each other."""
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _upgrade(connection: Connection, name: str) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sql.text("SELECT pg_advisory_xact_lock(20131101)"))  # replicas start at the same time
+    if not sql.inspect(connection).has_table(about.name):
+        tables.create_all(connection)
+        connection.execute(about.insert().values(version=VERSION))
+        return
+    found = int(connection.execute(sql.select(about.c.version)).scalar_one())
+    if found > VERSION:
+        raise ConfigError(f"{name}: is a log of version {found}, and this project knows {VERSION}: use a newer one")
+    for version in range(found, VERSION):
+        for statement in UPGRADES[version]:
+            connection.execute(sql.text(statement))
+    connection.execute(about.update().values(version=VERSION))
+
+
+def write(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Predictions, all of them or none."""
+    with engine.begin() as connection:
+        connection.execute(predictions.insert(), rows)
+
+
+def take(engine: Engine, told: Iterable[tuple[str, int, float]], received: datetime) -> list[tuple[str, int]]:
+    """Labels by request id and row; those of which no prediction is known yet. All are kept, and the same one again
+    changes nothing.
+    """
+    wanted = {(name, row): label for name, row, label in told}
+    rows = [{"request_id": n, "row": r, "label": label, "received": received} for (n, r), label in wanted.items()]
+    with engine.begin() as connection:
+        insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(labels)
+        new = {"label": insert.excluded.label, "received": insert.excluded.received}
+        other = labels.c.label != insert.excluded.label
+        connection.execute(
+            insert.on_conflict_do_update(index_elements=["request_id", "row"], set_=new, where=other), rows
+        )
+        known: set[tuple[str, int]] = set()
+        ids = list({name for name, _ in wanted})
+        for first in range(0, len(ids), SOME):
+            asked = predictions.c.request_id.in_(ids[first : first + SOME])
+            found = connection.execute(sql.select(predictions.c.request_id, predictions.c.row).where(asked))
+            known |= {(str(name), int(row)) for name, row in found}
+    return [key for key in wanted if key not in known]
+
+
+def labelled(engine: Engine, model: str, days: int | None = None, *, inputs: bool = False) -> Labelled:
+    """The predictions of a model whose outcome is known, of the last days up to the newest of them."""
+    join = sql.and_(predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row)
+    both = predictions.join(labels, join)
+    columns = [predictions.c.at, predictions.c.answer, labels.c.label, predictions.c.time, labels.c.received]
+    columns += [predictions.c.request_id, predictions.c.row, *([predictions.c.inputs] if inputs else [])]
+    asked = sql.select(*columns).select_from(both).where(predictions.c.model == model).order_by(predictions.c.id)
+    with engine.connect() as connection:
+        if days is not None:
+            last = sql.select(sql.func.max(predictions.c.at)).select_from(both).where(predictions.c.model == model)
+            newest = connection.execute(last).scalar()
+            if newest is None:
+                return Labelled([], [], [], [], [])
+            asked = asked.where(predictions.c.at > newest - timedelta(days=days))
+        found = {(row[5], row[6]): row for row in connection.execute(asked)}  # of an id that came twice the last
+    rows = sorted(found.values(), key=lambda row: row[0])
+    return Labelled(
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [row[2] for row in rows],
+        [(row[4] - row[3]).total_seconds() for row in rows],
+        [row[7] for row in rows] if inputs else [],
+    )
+
+
+def prune(engine: Engine, model: str, days: int | None, most: int | None) -> int:
+    """Remove predictions that were made more than so many days ago, and the oldest beyond so many, with their labels;
+    how many. Labels without a prediction go after the same time.
+    """
+    mine, removed = predictions.c.model == model, 0
+    with engine.begin() as connection:
+        if most is not None:
+            newest = sql.select(predictions.c.id).where(mine).order_by(predictions.c.id.desc()).offset(most).limit(1)
+            edge = connection.execute(newest).scalar()
+            if edge is not None:
+                removed += connection.execute(predictions.delete().where(mine, predictions.c.id <= edge)).rowcount
+        if days is not None:
+            before = now() - timedelta(days=days)
+            removed += connection.execute(predictions.delete().where(mine, predictions.c.time < before)).rowcount
+            left = sql.exists().where(
+                predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row
+            )
+            connection.execute(labels.delete().where(labels.c.received < before, ~left))
+    return removed
+
+
+def now() -> datetime:
+    """In UTC, as the log keeps it."""
+    return datetime.now(UTC).replace(tzinfo=None)
