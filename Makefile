@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train retrain serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train retrain refresh serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -29,13 +29,16 @@ train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=
 retrain: .venv/.train ## train again on newer data, judged by days that the champion does not know [AS_OF=2013-12-01]
 	$(BIN)/python -m pipeline retrain $(CONFIG)
 
+refresh: .venv/.train ## bring what the champion remembers up to date, from the log and its labels [AS_OF=2014-01-02]
+	$(BIN)/python -m pipeline refresh $(CONFIG)
+
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
 	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} $(BIN)/serve
 
 test: .venv/.dev ## all tests, with coverage [ONLY=tests/test_front.py: some, without]
 	$(BIN)/pytest $(if $(ONLY),--no-cov $(ONLY))
 
-test-slow: .venv/.dev ## champions that change under load for a minute; Prometheus itself (apt install prometheus)
+test-slow: .venv/.dev ## champions that change under load for a minute; PostgreSQL and Prometheus themselves (apt install postgresql prometheus)
 	$(BIN)/pytest -c tests/slow/pytest.ini tests/slow
 
 test-clients: .venv/.train .venv-clients/.clients ## a browser, the platforms' own clients and shap against real servers (apt install chromium)

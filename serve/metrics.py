@@ -110,10 +110,16 @@ class Metrics:
         self._stale = True
 
     def outcomes(self, figures: Callable[[], Mapping[tuple[str, int], float]]) -> None:
-        """Ask for the figures again if labels have come since."""
+        """Ask for the figures again if labels have come since; where that fails the old ones stay."""
         if self._stale:
             self._stale = False
-            for (figure, days), value in figures().items():
+            try:
+                found = figures()
+            except Exception:  # noqa: BLE001 -- reason: whatever the database says, all else is still to be told
+                self._stale = True
+                self.log_failures.inc()
+                return
+            for (figure, days), value in found.items():
                 self._outcomes.labels(figure, str(days)).set(value)
 
     def _absent(self, column: str) -> Any:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from pipeline.errors import ConfigError
 from pipeline.schema import Contract
 from serve.log import Log
 from serve.metrics import Metrics
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
 
 AT_ONCE = 1000  # rows of one transaction
 OFTEN = 0.05  # seconds between two looks at the queue
@@ -57,7 +54,7 @@ class Writer:
         self._waiting, self._lock, self._wake = 0, threading.Lock(), threading.Event()
         self._until: float | None = None  # when to give up, once the server stops
         self._broken = False
-        self._engine: Engine | None = None
+        self._engine: Any = None  # of the log, which is imported by the thread: it takes a while
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         metrics.log_waiting.set_function(lambda: self._waiting)
         self._thread.start()

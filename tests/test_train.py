@@ -98,7 +98,8 @@ def test_without_the_holdout_nothing_is_packaged(tmp_path: Path) -> None:
 def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_to_the_bit(smoke: Smoke) -> None:
     config, dataset = smoke.config, datasets.find("flights")
     frame = clean.clean(dataset.load(None, config.columns).frame.iloc[::40_000], config.contract).frame
-    trained = {name: clean.frame_to_columns(frame, config.contract)[name] for name in config.request}
+    known = clean.frame_to_columns(frame, config.contract)
+    trained = {name: known.get(name, np.linspace(0, 1, len(frame)) / 3) for name in config.request}
     sent = json.loads(json.dumps(predict.rows(bundle.plain(trained, config.contract))))
     model = request_model(config.contract)
     served = schema.to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)

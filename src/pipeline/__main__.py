@@ -26,6 +26,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Raw rows to a packaged champion."
 )
+log_app = typer.Typer(no_args_is_help=True, help="The prediction log.")
+app.add_typer(log_app, name="log")
 ConfigPath = Annotated[Path, typer.Argument(help="The YAML file that declares the data and the training.")]
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as train.seed=3.")
@@ -36,6 +38,9 @@ Version = Annotated[
 AsOf = Annotated[
     datetime | None,
     typer.Option(formats=["%Y-%m-%d"], help="Know only the rows before this day, such as 2013-07-01.", envvar="AS_OF"),
+]
+LogUrl = Annotated[
+    str | None, typer.Option(help="The prediction log; sqlite:///log/NAME.db where none is named.", envvar="LOG_URL")
 ]
 Why = Annotated[str | None, typer.Option(help="The reason, for the record; asked for where missing.", envvar="WHY")]
 DEFAULT = Path("configs/flights.yaml")
@@ -95,6 +100,46 @@ def tell(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> No
             f"make mlflow{chosen}": "look at this run and the ones before it",
         },
     )
+
+
+@app.command()
+def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
+    """Bring what the champion remembers up to date, from the prediction log and its labels."""
+    config = settings(path, overrides)
+    from pipeline import promotion
+    from pipeline import refresh as refreshing
+
+    found = refreshing.run(promotion.home(config), place(log_url, config), as_of.date() if as_of else None)
+    of = f", {found.days[0]} to {found.days[-1]}" if found.days else ""
+    print(f"What {config.name} remembers is of {found.as_of} now, with {found.rows:,} labelled rows of the log{of}.")
+
+
+@log_app.command()
+def prune(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    log_url: LogUrl = None,
+    days: Annotated[int | None, typer.Option(min=0, help="Keep predictions of so many days.")] = None,
+    rows: Annotated[int | None, typer.Option(min=0, help="Keep so many predictions, the newest.")] = None,
+) -> None:
+    """Remove old predictions and their labels from the log."""
+    if days is None and rows is None:
+        raise ConfigError("what is to be kept? Say --days, --rows or both")
+    config = settings(path, overrides)
+    from pipeline import log
+
+    engine = log.connect(place(log_url, config))
+    print(f"{log.prune(engine, config.name, days, rows):,} predictions of {config.name} removed.")
+    engine.dispose()
+
+
+def place(log_url: str | None, config: "Config") -> str:
+    """The log that is meant, or that of `make serve`. Raises ConfigError where its file is not there."""
+    url = log_url or f"sqlite:///log/{config.name}.db"
+    file = url.removeprefix("sqlite:///")
+    if file != url and not Path(file).is_file():
+        raise ConfigError(f"{file}: there is no prediction log. `make serve` writes one, or LOG_URL names another")
+    return url
 
 
 @app.command()

@@ -22,7 +22,7 @@ from pipeline import datasets, evaluate, memory, store
 from pipeline.config import Config
 from pipeline.evaluate import Interval
 from pipeline.memory import Recalled
-from pipeline.predict import Session
+from pipeline.predict import DECIDING, Session
 from pipeline.schema import Column, Columns, Contract, Examples, tensors
 
 GOLDEN, BACKGROUND, EXAMPLES = 64, 200, 20
@@ -98,7 +98,7 @@ def manifest(
     contract: Contract, told: Mapping[str, float], metrics: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> bytes:
     """`bundle.json`: all that decides predictions, so that its hash can be the bundle's name."""
-    deciding = {name: store.sha256(files[name]) for name in ("model.onnx", "golden.json")}
+    deciding = {name: store.sha256(files[name]) for name in (*DECIDING, memory.FILE) if name in files}
     return as_json(
         {
             "contract": contract.model_dump(mode="json", exclude_defaults=True),

@@ -64,7 +64,11 @@ def connect(url: str) -> Engine:
     """
     try:
         address = sql.make_url(url)
-        engine = sql.create_engine(address, pool_pre_ping=True)
+        remote = address.get_backend_name() == "postgresql"
+        if remote:
+            address = address.set(drivername="postgresql+psycopg2")
+        patience = {"connect_timeout": 3} if remote else {"timeout": 5}  # seconds
+        engine = sql.create_engine(address, pool_pre_ping=True, connect_args=patience)
     except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError, ImportError) as error:
         raise ConfigError(f"LOG_URL: is no database that can be written to: {error}") from None
     if engine.dialect.name == "sqlite":
@@ -78,7 +82,7 @@ def connect(url: str) -> Engine:
 
 def _settle(connection: Any, _: Any) -> None:
     """SQLite, so that readers and one writer do not wait for each other."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -126,8 +130,10 @@ def take(engine: Engine, told: Iterable[tuple[str, int, float]], received: datet
     return [key for key in wanted if key not in known]
 
 
-def labelled(engine: Engine, model: str, days: int | None = None, *, inputs: bool = False) -> Labelled:
-    """The predictions of a model whose outcome is known, of the last days up to the newest of them."""
+def labelled(
+    engine: Engine, model: str, days: int | None = None, *, since: datetime | None = None, inputs: bool = False
+) -> Labelled:
+    """The predictions of a model whose outcome is known, since a time, or of the last days up to the newest."""
     join = sql.and_(predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row)
     both = predictions.join(labels, join)
     columns = [predictions.c.at, predictions.c.answer, labels.c.label, predictions.c.time, labels.c.received]
@@ -140,6 +146,8 @@ def labelled(engine: Engine, model: str, days: int | None = None, *, inputs: boo
             if newest is None:
                 return Labelled([], [], [], [], [])
             asked = asked.where(predictions.c.at > newest - timedelta(days=days))
+        if since is not None:
+            asked = asked.where(predictions.c.at >= since)
         found = {(row[5], row[6]): row for row in connection.execute(asked)}  # of an id that came twice the last
     rows = sorted(found.values(), key=lambda row: row[0])
     return Labelled(

@@ -21,6 +21,7 @@ from pipeline.request import request_model
 from pipeline.schema import Columns, Contract, Frozen, Tensors, as_array, tensors
 
 TOLERANCE = 1e-5  # the same float32 sums on another processor differ by less; another model or feature by far more
+DECIDING = ("model.onnx", "golden.json")
 DIGITS = 7  # of an answer; float32 has no more
 
 
@@ -64,7 +65,7 @@ class Manifest(Frozen):
     spread: float = Field(1.0, gt=0, description="Standard deviation of a number to be told; 1 for a probability.")
     prior: float | None = Field(None, description="What is remembered of a key without cases: the usual outcome.")
     metrics: dict[str, dict[str, float | None]]
-    files: dict[str, str] = Field(description="SHA-256 of the model and of its golden rows.")
+    files: dict[str, str] = Field(description="SHA-256 of the model, its golden rows and what it remembers.")
 
 
 class Predictor:
@@ -75,9 +76,10 @@ class Predictor:
         self.manifest = Manifest.model_validate_json(content)
         self.version = store.digest(content)
         self.contract, self.threshold = self.manifest.contract, self.manifest.threshold
-        deciding = {name: (folder / name).read_bytes() for name in ("model.onnx", "golden.json")}
+        named = (*DECIDING, memory.FILE) if self.contract.remembered else DECIDING
+        deciding = {name: (folder / name).read_bytes() for name in named}
         if self.manifest.files != {name: store.sha256(part) for name, part in deciding.items()}:
-            raise ValueError("bundle.json was made for another model.onnx or golden.json")
+            raise ValueError(f"bundle.json was made for another {' or '.join(named)}")
         self.golden = read_golden(deciding["golden.json"], self.contract)
         self.record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
         self.dataset_module = str(self.record["dataset_module"])
@@ -92,7 +94,7 @@ class Predictor:
         self.memory: memory.Table | None = None
         self._oldest = -(10**6)  # day of the bundle's own table
         if self.contract.remembered:
-            self.remember((folder / memory.FILE).read_bytes())
+            self.remember(deciding[memory.FILE])
             self._oldest = self.memory.as_of if self.memory else 0
         self.folder = folder
         self.row_model = request_model(self.contract)

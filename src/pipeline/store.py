@@ -110,12 +110,17 @@ def pointer(store: Path) -> str | None:
 
 def point(store: Path, name: str) -> None:
     """Point to another bundle, in one step: whoever reads meanwhile sees the old champion or the new one."""
-    handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=store)
+    replace(store / POINTER, f"{name}\n".encode())
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Write a file of the store in one step: it has its old content or the new one, whatever happens."""
+    handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=file.parent)
     os.close(handle)
-    save(Path(temporary), f"{name}\n".encode())
+    save(Path(temporary), content)
     Path(temporary).chmod(0o644)
-    Path(temporary).replace(store / POINTER)
-    flush(store)
+    Path(temporary).replace(file)
+    flush(file.parent)
 
 
 def resolve(place: Path) -> Path:
