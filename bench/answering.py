@@ -63,9 +63,9 @@ def explained(work: Path) -> str:
 
 
 @contextmanager
-def serving(work: Path) -> Iterator[subprocess.Popen[bytes]]:
+def serving(work: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """A server of its own, from the moment that it is ready."""
-    environment = {**os.environ, "MODEL_DIR": str(work / "models/flights"), "PORT": "8765"}
+    environment = {**os.environ, "MODEL_DIR": str(work / "models/flights"), "PORT": "8765", **settings}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([PYTHON, "-m", "serve"], env=environment, cwd=ROOT, **quiet)
     try:

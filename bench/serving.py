@@ -80,6 +80,9 @@ def started(folder: Path, stack: ExitStack) -> list[Server]:
     peer = {"PIPELINE": f"{folder}/pipeline.joblib", "BENTOML_DO_NOT_TRACK": "true", "BENTOML_HOME": f"{folder}/bento"}
     commands = {
         "serve": (ours, {**here, "PORT": "8101"}, 8101, "/predict", one),
+        "serve, with its log": (
+            ours, {**here, "PORT": "8108", "LOG_URL": f"sqlite:///{folder}/log.db"}, 8108, "/predict", one
+        ),
         "serve, many": (ours, {**here, "PORT": "8102"}, 8102, "/invocations", {100: records[100]}),
         "bare": ([*uvicorn, "--port", "8103"], here, 8103, "/predict", one),
         "mlflow": ([*mlflow, "8104", "-m", "models:/flights@champion"], record, 8104, "/invocations", records),
@@ -222,7 +225,13 @@ def table(servers: list[Server], found: dict[tuple[str, Load], list[dict[str, fl
                 f"| {name} | {what} | {figures['rate']:,.0f} | {figures['p99']:.1f} | {figures['cpu']:,.0f} | {times} |"
             )
     bare, ours = (median(found[name, LOADS[1]])["cpu"] for name in ("bare", "serve"))
-    return [*lines, "", f"CPU per request, 1 row, 64 clients, bare ÷ ours: {bare / ours:.2f}."]
+    log, off = (median(found[name, LOADS[0]])["rate"] for name in ("serve, with its log", "serve"))
+    return [
+        *lines,
+        "",
+        f"CPU per request, 1 row, 64 clients, bare ÷ ours: {bare / ours:.2f}. "
+        f"Requests per second, 1 row, 8 clients, with the prediction log ÷ without: {log / off:.2f}.",
+    ]
 
 
 def median(rounds: list[dict[str, float]]) -> dict[str, float]:

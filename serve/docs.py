@@ -19,7 +19,7 @@ from serve import answers, protocols, tensors
 from serve.errors import PLAIN, RESPONSES
 from serve.explanations import explained
 from serve.explanations import many as explain_many
-from serve.feedback import Label, Taken
+from serve.feedback import Number, Taken, YesNo
 from serve.protocols import KEYS
 from serve.routes import Route, Table
 from serve.served import Served
@@ -60,7 +60,7 @@ def pages(served: Served, table: Table, settings: Settings) -> FastAPI:
     explanations(app, served, table, reasons)
     platforms(app, served, table, reasons)
     if "/feedback" in table:
-        labels(app, table)
+        labels(app, served, table)
     gets(app, table)
     docs(app)
     return app
@@ -123,17 +123,19 @@ def explanations(app: FastAPI, served: Served, table: Table, shown: dict[str, An
         """One row."""
 
 
-def labels(app: FastAPI, table: Table) -> None:
+def labels(app: FastAPI, served: Served, table: Table) -> None:
     """The route for what came of predictions."""
     about = "In any order, more than once, and before the prediction is in the log: the last label of a row counts."
     said = {202: {"content": {"application/json": {"example": {"taken": 1, "unknown": []}}}}, **RESPONSES}
     head = named("/feedback", table["/feedback"]["POST"])
-    one = {"request_id": "51c3044d1871d81fee68000000000001", "label": True}
-    shown = {"one": {"value": one}, "many": {"value": [one, {**one, "row": 1, "label": False}]}}
+    yes_no = served.threshold is not None
+    one = {"request_id": "51c3044d1871d81fee68000000000001", "label": True if yes_no else 12.5}
+    label: Any = YesNo if yes_no else Number
+    shown = {"one": {"value": one}, "many": {"value": [one, {**one, "row": 1}]}}
 
     @app.post("/feedback", status_code=202, response_model=Taken, description=about, responses=said, **head)
     def feedback(
-        body: Annotated[Label | Annotated[list[Label], Field(min_length=1)], Body(openapi_examples=shown)],
+        body: Annotated[label | Annotated[list[label], Field(min_length=1)], Body(openapi_examples=shown)],
     ) -> None:
         """One label, or a list."""
 

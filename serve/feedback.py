@@ -1,15 +1,16 @@
 """What came of predictions: labels as they become known, and the figures of the last days."""
 
 import json
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from pipeline import evaluate
 from pipeline.errors import ConfigError
 from pipeline.predict import Predictor
+from pipeline.request import integral
 from serve.calls import Call, Reply
 from serve.errors import FieldError, RequestError, refusal
 from serve.protocols import only_json
@@ -20,14 +21,27 @@ DAYS = (7, 28)
 OF_NUMBERS, OF_PROBABILITIES = ("mae", "bias"), ("skill", "roc_auc")
 
 
-class Label(BaseModel):
-    """The outcome of one prediction."""
+class Prediction(BaseModel):
+    """Which one is meant."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     request_id: str = Field(min_length=1, max_length=128, examples=["51c3044d1871d81fee68000000000001"])
-    row: int = Field(0, ge=0, lt=2**31, description="Of a request with many: which, counted from 0.")
-    label: bool | float = Field(description="What really happened: true or false (1 or 0), or the number.")
+    row: Annotated[int, BeforeValidator(integral)] = Field(
+        0, ge=0, lt=2**31, description="Of a request with many: which, counted from 0."
+    )
+
+
+class YesNo(Prediction):
+    """What came of one prediction of a classification."""
+
+    label: Annotated[bool | Literal[0, 1], BeforeValidator(integral)] = Field(description="What really happened.")
+
+
+class Number(Prediction):
+    """What came of one prediction of a regression."""
+
+    label: float = Field(description="What really happened, in the unit of the values.", allow_inf_nan=False)
 
 
 class Taken(BaseModel):
@@ -37,7 +51,7 @@ class Taken(BaseModel):
     unknown: list[dict[str, Any]] = Field(description="The others; they are kept, should their prediction still come.")
 
 
-MANY = TypeAdapter(list[Label])
+MANY: dict[bool, Any] = {True: TypeAdapter(list[YesNo]), False: TypeAdapter(list[Number])}
 
 
 def take(writer: Writer) -> Any:
@@ -68,12 +82,9 @@ def read(served: Served, call: Call) -> list[tuple[str, int, float]]:
         text = f"Should be 1 to {served.max_rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise refusal([FieldError(field="body", message=text)])
     try:
-        found = MANY.validate_python(many)
+        found = MANY[served.threshold is not None].validate_python(many)
     except ValidationError as error:
         raise refusal([field(fault) for fault in error.errors(include_url=False, include_context=False)]) from None
-    yes_no = served.threshold is not None
-    if wrong := [n for n, each in enumerate(found) if yes_no and each.label not in (0, 1)]:
-        raise refusal([FieldError(field=f"{n}.label", message="Input should be true or false (1 or 0)") for n in wrong])
     return [(each.request_id, each.row, float(each.label)) for each in found]
 
 

@@ -107,7 +107,8 @@ class Served:
         """The answers to checked rows as callers get them, and into the log."""
         answers = self.answer(rows, call)
         if self._writer:
-            self._writer.put(Asked(call.id, time.time(), self.contract, self.version, rows, answers))
+            day = self.predictor.memory.day if self.predictor.memory else None
+            self._writer.put(Asked(call.id, time.time(), self.contract, self.version, rows, answers, day))
         return told(answers, self.threshold)
 
     def once(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:

@@ -27,7 +27,7 @@ PATIENCE = 5.0  # seconds for what is still in the queue when the server stops
 
 
 class Asked(NamedTuple):
-    """One request that was answered; `time` is in seconds since 1970."""
+    """One request that was answered; `time` is in seconds since 1970, `memory` the day of what was remembered."""
 
     id: str
     time: float
@@ -35,6 +35,7 @@ class Asked(NamedTuple):
     version: str
     rows: Sequence[Mapping[str, Any]]
     answers: NDArray[np.float64]
+    memory: str | None = None
 
 
 class Told(NamedTuple):
@@ -162,10 +163,17 @@ def recorded(asked: Asked) -> list[dict[str, Any]]:
     made = datetime.fromtimestamp(asked.time, UTC).replace(tzinfo=None)
     private = {name for name, column in asked.contract.request.items() if column.private}
     time_of = asked.contract.memory.time if asked.contract.memory else None
-    same = {"request_id": asked.id, "time": made, "model": asked.contract.name, "version": asked.version}
+    same = {
+        "request_id": asked.id,
+        "time": made,
+        "model": asked.contract.name,
+        "version": asked.version,
+        "memory": asked.memory,
+    }
     return [
         {
             **same,
+            "memory": asked.memory,
             "row": number,
             "at": datetime.fromisoformat(row[time_of]) if time_of else made,
             "inputs": to_json({k: v for k, v in row.items() if k not in private} if private else row).decode(),

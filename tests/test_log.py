@@ -82,6 +82,29 @@ def test_pruning_removes_what_is_old_and_what_is_too_much_with_the_labels(engine
     assert len(log.labelled(engine, "another").at) == len(log.labelled(engine, "m").at) == 1
 
 
+VERSION_1 = """
+CREATE TABLE predictions (id INTEGER PRIMARY KEY AUTOINCREMENT, request_id VARCHAR(128) NOT NULL, "row" INTEGER NOT NULL,
+    time DATETIME NOT NULL, "at" DATETIME NOT NULL, model VARCHAR NOT NULL, version VARCHAR(16) NOT NULL,
+    inputs TEXT NOT NULL, answer FLOAT NOT NULL);
+CREATE TABLE labels (request_id VARCHAR(128), "row" INTEGER, label FLOAT NOT NULL, received DATETIME NOT NULL,
+    PRIMARY KEY (request_id, "row"));
+CREATE TABLE log_version (version INTEGER NOT NULL);
+INSERT INTO log_version VALUES (1);
+INSERT INTO predictions VALUES (1, 'old', 0, '2013-07-01 10:00:00', '2013-07-01 17:30:00', 'm', 'v', '{}', 0.25);
+"""
+
+
+def test_a_log_of_version_1_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        connection.executescript(VERSION_1)
+    for _ in range(2):
+        engine = log.connect(f"sqlite:///{tmp_path}/log.db")
+    log.write(engine, [prediction("new", 0.75, memory="2013-07-01")])
+    log.take(engine, [("old", 0, 0.0), ("new", 0, 1.0)], log.now())
+    assert sorted(log.labelled(engine, "m").answer) == [0.25, 0.75]
+    assert [row["memory"] for row in stored(tmp_path / "log.db")] == [None, "2013-07-01"]
+
+
 def test_a_log_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
     log.connect(url).dispose()
@@ -123,6 +146,7 @@ def test_every_route_that_predicts_is_logged_and_explanations_are_not(
     assert rows[0]["answer"] == pytest.approx(answer["probability"], abs=1e-6)
     assert (rows[0]["model"], rows[0]["version"]) == ("smoke", smoke.bundle.name)
     assert json.loads(rows[2]["inputs"]) == {**dict.fromkeys(json.loads(rows[2]["inputs"])), **REQUIRED, "temp": 50}
+    assert rows[0]["memory"] == "2014-01-01"
     assert rows[0]["at"].startswith(REQUIRED["scheduled_departure"].replace("T", " "))
 
 
@@ -147,7 +171,7 @@ def test_feedback_is_taken_and_what_is_unknown_is_told(logged: httpx2.Client) ->
     [
         ({"request_id": "a"}, 422, "0.label"),
         ({"request_id": "a", "label": "yes"}, 422, "0.label"),
-        ({"request_id": "a", "label": 0.3}, 422, "true or false"),
+        ({"request_id": "a", "label": 0.3}, 422, "0.label"),
         ({"request_id": "", "label": 1}, 422, "0.request_id"),
         ([{"request_id": "a", "label": 1}, {"request_id": "a", "label": 1, "more": 1}], 422, "1.more"),
         ([], 422, "1 to 10,000 labels"),

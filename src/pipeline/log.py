@@ -15,8 +15,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from pipeline.errors import ConfigError
 
-VERSION = 1
-UPGRADES: dict[int, tuple[str, ...]] = {}  # from a version to the next: statements that both databases know
+VERSION = 2
+UPGRADES = {1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",)}  # from a version to the next
 SOME = 500  # ids that are asked for at once
 
 tables = sql.MetaData()
@@ -33,6 +33,7 @@ predictions = sql.Table(
     sql.Column("version", sql.String(16), nullable=False),
     sql.Column("inputs", sql.Text, nullable=False),
     sql.Column("answer", sql.Float, nullable=False),
+    sql.Column("memory", sql.String(10)),  # the day of what was remembered, since version 2
     sql.Index("predictions_by_request", "request_id", "row"),
     sql.Index("predictions_by_time", "model", "at"),
 )

@@ -56,7 +56,7 @@ def _field_type(column: Column) -> Any:
     kinds: dict[str, Any] = {
         "category": text if column.pattern is None else Annotated[text, _matching(column.pattern)],
         "number": Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)],
-        "integer": Annotated[int, Field(**whole), BeforeValidator(_integral)],
+        "integer": Annotated[int, Field(**whole), BeforeValidator(integral)],
         "boolean": bool,
         "datetime": Annotated[str, AfterValidator(_exists)],
     }
@@ -78,7 +78,7 @@ def _matching(pattern: str) -> Any:
     return AfterValidator(match)
 
 
-def _integral(value: Any) -> Any:
+def integral(value: Any) -> Any:
     """18.0 is an integer to JSON Schema, and so it is here; 18.5 and true are not."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

@@ -48,7 +48,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def address(smoke: Path) -> Iterator[str]:
-    with serving(smoke) as found:
+    with serving(smoke, LOG_URL=f"sqlite:///{smoke.parent}/log.db") as found:
         yield found
 
 

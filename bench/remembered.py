@@ -1,0 +1,48 @@
+"""What the features with memory are worth: the champion's settings with them and without, on the same days."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+
+
+def worth(work: Path) -> str:
+    """Paired differences in log loss and ROC AUC, with 95 % intervals over days: of the folds, and of the holdout."""
+    from pipeline import evaluate, model, split
+    from pipeline.candidates import Candidates
+    from pipeline.config import load
+    from pipeline.train import read
+
+    path = ROOT / "configs/flights.yaml"
+    config = load(path)
+    without = [name for name in config.features if not config.columns[name].remembers]
+    folder = work / "models/flights"
+    told = json.loads((folder / (folder / "champion").read_text().strip() / "record.json").read_bytes())
+    settings = Candidates.model_validate({told["candidate"]: told["settings"]}).named()[told["candidate"]]
+    answers: dict[str, list[np.ndarray]] = {}
+    for name, each in (("with", config), ("without", load(path, [f"features=[{', '.join(without)}]"]))):
+        with tempfile.TemporaryDirectory() as reports:
+            rows = read(each, Path(reports))
+        parts = split.split(rows.key, each.split)
+        windows = [*((fold.train, fold.valid) for fold in parts.folds), (parts.search, parts.holdout)]
+        for train, valid in windows:
+            data, target = rows.examples.data, rows.examples.target
+            fitted = model.fit(settings, data.take(train), target[train], each.train, threads=2)
+            answers.setdefault(name, []).append(model.answers(fitted, data.take(valid)))
+    judged = [valid for _, valid in windows]
+    plan = evaluate.Bootstrap(config.threshold, config.train.resamples, config.train.seed)
+
+    def difference(parts_of: slice) -> str:
+        at = np.concatenate(judged[parts_of])
+        new, old = (np.concatenate(answers[name][parts_of]) for name in ("with", "without"))
+        found = evaluate.paired(rows.examples.target[at], new, old, split.blocks(rows.key[at]), plan, 0.95)
+        auc, loss = found["roc_auc"], found["log_loss"]
+        return (
+            f"AUC {auc.value:+.3f} ({auc.low:+.3f} to {auc.high:+.3f}), log loss {loss.value:+.4f} ({loss.low:+.4f} to "
+            f"{loss.high:+.4f})"
+        )
+
+    return f"folds: {difference(slice(0, -1))}; November–December: {difference(slice(-1, None))}"
