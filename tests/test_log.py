@@ -1,8 +1,9 @@
 """The prediction log: what is asked and answered is there, what came of it finds it, and nothing waits for it."""
 
 import json
-import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -219,9 +220,6 @@ def test_a_server_ends_in_time_though_its_log_is_dead(smoke: Smoke, tmp_path: Pa
 
 
 def test_a_password_in_the_address_is_not_repeated(smoke: Smoke) -> None:
-    import subprocess
-    import sys
-
     environment = {"MODEL_DIR": str(smoke.store), "LOG_URL": "mysql://me:hidden@there/db", "PATH": ""}
     ended = subprocess.run(
         [sys.executable, "-m", "serve"], env=environment, capture_output=True, text=True, check=False
@@ -241,8 +239,19 @@ def test_what_is_private_is_never_written(smoke: Smoke, tmp_path: Path) -> None:
     assert set(json.loads(record["inputs"])) == set(REQUIRED) - {"dest"}
 
 
+def test_a_log_that_many_open_at_once_is_made_once(tmp_path: Path) -> None:
+    code = f"from pipeline import log; log.connect('sqlite:///{tmp_path}/log.db').dispose()"
+    for _ in range(3):
+        started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(6)]
+        ended = [(each.communicate()[1], each.returncode) for each in started]
+        assert {code for _, code in ended} == {0}, ended
+        with sqlite3.connect(tmp_path / "log.db") as connection:
+            assert connection.execute("SELECT count(*) FROM log_version").fetchone() == (1,)
+        for file in tmp_path.glob("log.db*"):
+            file.unlink()
+
+
 def test_the_disk_is_shared_by_two_servers(smoke: Smoke, tmp_path: Path) -> None:
-    shutil.rmtree(tmp_path / "x", ignore_errors=True)
     url = f"sqlite:///{tmp_path}/log.db"
     with serving(smoke.store, LOG_URL=url) as one, serving(smoke.store, LOG_URL=url) as other:
         for client, name in ((one, "a"), (other, "b")) * 5:

@@ -61,7 +61,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     assert codes == raised | {0}
 
 
-@pytest.mark.parametrize("name", ["train", "serve", "test", "figures"])
+@pytest.mark.parametrize("name", ["train", "serve", "test", "figures", "worth"])
 def test_the_marked_parts_of_readme_hold_the_output_of_a_run(name: str) -> None:
     part = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
     assert part is not None
@@ -84,6 +84,7 @@ def test_the_numbers_of_readme_are_those_of_its_runs_and_of_the_benchmarks() -> 
         numbers = [float(number) for number in re.findall(r"[\d.]+", said[1])]
         assert numbers == pytest.approx([float(number) for number in run.groups()], abs=6e-4)  # rounded twice
         assert said[1] in benchmarks
+    assert part("worth").partition("days: ")[2].rstrip(".\n") in benchmarks
     digests = {name: set(re.findall(r"\b[0-9a-f]{16}\b", part(name))) for name in ("figures", "train", "serve")}
     assert len(digests["figures"]) == 1
     assert digests["train"] == digests["serve"] == digests["figures"]

@@ -4,7 +4,8 @@ Light, and the only module that imports SQLAlchemy. A prediction is known by its
 an id was used twice, the later one counts. Times are UTC; `at` is the row's own time, where the contract names one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,13 +77,27 @@ def connect(url: str) -> Engine:
         if address.database:
             Path(address.database).absolute().parent.mkdir(parents=True, exist_ok=True)
         sql.event.listen(engine, "connect", _settle)
-    with engine.begin() as connection:
+        sql.event.listen(engine, "begin", _begin)
+    with writing(engine) as connection:
         _upgrade(connection, address.render_as_string())
     return engine
 
 
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: whole or not at all, tables included, whoever else writes."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+def _begin(connection: Connection) -> None:
+    """SQLite takes the lock at once: two that read first and then both want to write could not both go on."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
 def _settle(connection: Any, _: Any) -> None:
-    """SQLite, so that readers and one writer do not wait for each other."""
+    """SQLite, so that readers and one writer do not wait for each other; transactions begin where we say so."""
+    connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -105,7 +120,7 @@ def _upgrade(connection: Connection, name: str) -> None:
 
 def write(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> None:
     """Predictions, all of them or none."""
-    with engine.begin() as connection:
+    with writing(engine) as connection:
         connection.execute(predictions.insert(), rows)
 
 
@@ -115,7 +130,7 @@ def take(engine: Engine, told: Iterable[tuple[str, int, float]], received: datet
     """
     wanted = {(name, row): label for name, row, label in told}
     rows = [{"request_id": n, "row": r, "label": label, "received": received} for (n, r), label in wanted.items()]
-    with engine.begin() as connection:
+    with writing(engine) as connection:
         insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(labels)
         new = {"label": insert.excluded.label, "received": insert.excluded.received}
         other = labels.c.label != insert.excluded.label
@@ -165,7 +180,7 @@ def prune(engine: Engine, model: str, days: int | None, most: int | None) -> int
     how many. Labels without a prediction go after the same time.
     """
     mine, removed = predictions.c.model == model, 0
-    with engine.begin() as connection:
+    with writing(engine) as connection:
         if most is not None:
             newest = sql.select(predictions.c.id).where(mine).order_by(predictions.c.id.desc()).offset(most).limit(1)
             edge = connection.execute(newest).scalar()
