@@ -51,16 +51,20 @@ SIX = [
 
 def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[float]:
     columns, good, told = rows(*lines)
-    return memory.history(columns, memory.tally(columns, good, contract, told), contract, prior)["share"].tolist()
+    found = memory.history(columns, memory.tally(columns, good, contract, told), contract, prior)["share"]
+    return [float(value) for value in found]
 
 
 def test_six_rows_worked_out_by_hand(contract: Contract) -> None:
-    """(yeses + 2 × 0.5) / (rows + 2): nothing is known on the 1st; on the 2nd two reds, both a yes; on the 3rd four."""
-    assert shares(contract, SIX) == [0.5, 0.5, 0.5, 0.5, (2 + 1) / (2 + 2), (3 + 1) / (4 + 2)]
+    """(yeses + 2 × 0.5) / (rows + 2): nothing is known on the 1st; on the 2nd two reds, both a yes; on the 3rd four.
+
+    Four digits are kept.
+    """
+    assert shares(contract, SIX) == [0.5, 0.5, 0.5, 0.5, (2 + 1) / (2 + 2), 0.6667]
 
 
 def test_days_that_are_too_long_ago_are_forgotten(contract: Contract) -> None:
-    assert shares(contract, ["red 01T10 1 01T12", "red 03T10 0 03T12", "red 04T10 0 04T12"]) == [0.5, 2 / 3, 1 / 3]
+    assert shares(contract, ["red 01T10 1 01T12", "red 03T10 0 03T12", "red 04T10 0 04T12"]) == [0.5, 0.6667, 0.3333]
 
 
 def test_a_row_that_is_asked_before_the_hour_has_to_do_with_the_table_of_the_day_before(contract: Contract) -> None:
@@ -103,7 +107,7 @@ def test_a_value_that_a_caller_sends_stays_and_only_a_missing_one_is_looked_up(c
     columns, _, _ = rows("red 03T10 0 03T10", "red 03T10 0 03T10", "green 03T10 0 03T10", "red 02T10 0 03T10")
     asked = {**columns, "share": np.array([0.9, np.nan, np.nan, np.nan])}
     found = memory.lookup(asked, tables(contract), "when")
-    assert found["share"].tolist() == [0.9, (3 + 1) / (4 + 2), 0.5, 0.5]  # unknown colour; older than the table
+    assert found["share"].tolist() == [0.9, 0.6667, 0.5, 0.5]  # unknown colour; older than the table
     assert np.isnan(asked["share"][1:]).all()
 
 

@@ -21,6 +21,7 @@ Key = tuple[Any, ...]
 Counts = dict[int, dict[tuple[int, Key], tuple[int, float]]]  # by day, then by first table and key: rows, sum
 Tallies = dict[str, Counts]  # by feature
 FILE = "memory.json"
+DIGITS = 4  # of a mean; its keys have a few hundred rows at most
 HOUR, DAY = 3600, 86_400
 
 
@@ -85,7 +86,10 @@ def table(tallies: Tallies, contract: Contract, as_of: int, prior: float) -> Tab
                 if first <= as_of:
                     before = sums.get(key, (0, 0.0))
                     sums[key] = before[0] + rows, before[1] + total
-        features[name] = rule, {k: (n, s, (s + prior * rule.weight) / (n + rule.weight)) for k, (n, s) in sums.items()}
+        features[name] = (
+            rule,
+            {k: (n, s, round((s + prior * rule.weight) / (n + rule.weight), DIGITS)) for k, (n, s) in sums.items()},
+        )
     return Table(as_of, np.datetime64(as_of * DAY, "s") + later(memory), prior, features)
 
 

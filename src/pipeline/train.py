@@ -199,7 +199,7 @@ def recall(config: Config, columns: Columns, key: NDArray[Any], known: NDArray[A
     rule, outcome = config.memory, columns[config.target]
     told = columns[rule.known][known] if rule and rule.known else None
     tallies = memory.tally(take(columns, known), outcome[known], config.contract, told)
-    prior = float(outcome[kept][split(key[kept], config.split).folds[0].train].mean())
+    prior = round(float(outcome[kept][split(key[kept], config.split).folds[0].train].mean()), memory.DIGITS)
     return Recalled(tallies, prior, memory.number(str(day_after(key[known]))))
 
 
