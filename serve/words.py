@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from pipeline import memory
 from pipeline.predict import Example
 from pipeline.schema import Columns, to_columns
 from serve import form
@@ -81,14 +82,16 @@ def bar(served: Served, reason: Mapping[str, Any], longest: float) -> Bar:
         value = datetime.fromisoformat(value).strftime("%a %d %b %Y, %H:%M")
     if column.kind == "category":
         value = served.predictor.choices.get(reason["field"], {}).get(value, value)
-    value = reason.get("words", value)
     unit = f" {column.unit}" if column.unit and reason["value"] is not None else ""
     if served.threshold is None:
         of = served.contract.columns[served.contract.target].unit or ""
         words = f"{'adds' if change > 0 else 'takes off'} {shown(abs(change))} {of}".strip()
     else:
         words = f"{'raises' if change > 0 else 'lowers'} it by {abs(change) * 100:.1f} points"
-    return Bar(reason["field"], form.label(column), value + unit, words, abs(change) / longest * 100, change > 0)
+    label, said = form.label(column), value + unit
+    if told := reason.get("words"):  # of what is remembered; where something is, its words are enough
+        label, said = (label, told) if told.startswith(memory.NOTHING) else (told[:1].upper() + told[1:], "")
+    return Bar(reason["field"], label, said, words, abs(change) / longest * 100, change > 0)
 
 
 def chosen(served: Served, number: str) -> Example | None:

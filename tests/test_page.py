@@ -73,6 +73,13 @@ def test_the_answer_is_that_of_the_api_with_its_reasons(server: httpx2.Client) -
     assert fields == [each["field"] for each in said["contributions"]]
 
 
+def test_what_is_remembered_is_told_in_words(server: httpx2.Client) -> None:
+    sent = {**{name: str(value) for name, value in REQUIRED.items()}, "late_1d_origin_carrier": "0.31"}
+    page = server.post("/answer", data=sent, headers=BROWSER).text
+    assert "The day before, 31 % of B6 flights from JFK were late" in page
+    assert page.count("nothing is known, so the usual 2") == 4
+
+
 def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: httpx2.Client, smoke: Smoke) -> None:
     predictor = predict.load(smoke.bundle)
     for number, example in enumerate(predictor.examples):

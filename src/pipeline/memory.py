@@ -22,6 +22,7 @@ Counts = dict[int, dict[tuple[int, Key], tuple[int, float]]]  # by day, then by 
 Tallies = dict[str, Counts]  # by feature
 FILE = "memory.json"
 DIGITS = 4  # of a mean; its keys have a few hundred rows at most
+NOTHING = "nothing is known"
 HOUR, DAY = 3600, 86_400
 
 
@@ -196,7 +197,7 @@ def told(known: Table, name: str, row: Mapping[str, Any], time: Any, sent: float
     key = tuple(row[by] for by in rule.by)
     rows, total, _ = cells.get(key, (0, 0.0, 0.0)) if time >= known.start else (0, 0.0, 0.0)
     if sent is None and not rows:
-        return f"nothing is known, so the usual {mean(known.prior)['share']} is taken"
+        return f"{NOTHING}, so the usual {mean(known.prior)['share']} is taken"
     value = total / rows if sent is None else sent
     said = rule.words.format(**mean(value), **dict(zip(rule.by, key, strict=True)))
     return said if sent is not None else f"{said} ({rows:,} known on {known.day})"
