@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from pipeline import memory
 from serve.calls import Call, DisconnectedError, Headers, Receive, Reply, read, request_id, wants_html
 from serve.errors import PLAIN, RequestError
 from serve.log import Log
@@ -40,7 +41,7 @@ class Front:
         self._in_flight = 0
         self._expires: dict[asyncio.Task[Any] | None, float] = {}
         metrics.in_flight.set_function(lambda: self._in_flight)
-        metrics.memory_age.set_function(lambda: self.now.served.age())
+        metrics.memory_age.set_function(lambda: self.now.served.age() * memory.DAY)
         self.now: Now
         self.at_end: Callable[[], None] | None = None
         self.watches: list[Callable[[], Coroutine[Any, Any, None]]] = []

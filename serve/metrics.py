@@ -59,7 +59,7 @@ class Metrics:
         self._missing = Counter("missing_values", "Values that were not sent", ["column"], **given)
         self._unseen = Counter("unseen_values", "Values that no training row had", ["column"], **given)
         self.reloads = Counter("model_reloads", "Champions taken on or refused while serving", ["outcome"], **given)
-        self.memory_age = Gauge("memory_age_days", "Days that what is remembered is behind the last row", **given)
+        self.memory_age = Gauge("memory_age_seconds", "By how much what is remembered is behind the last row", **given)
         self.memory_reloads = Counter("memory_reloads", "Refreshed tables taken on or refused", ["outcome"], **given)
         self.log_written = Counter("logged_rows", "Predictions written to the log", **given)
         self.log_dropped = Counter("log_dropped_rows", "Predictions that the log's queue had no room for", **given)

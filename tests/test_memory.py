@@ -220,7 +220,7 @@ def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(smoke: An
     contract = predict.load(smoke.bundle).contract
     with serving(tmp_path / "smoke", RELOAD_SECONDS="0.05") as client:
         before = client.post("/predict", json=REQUIRED).json()["probability"]
-        assert "memory_age_days 1.0" in client.get("/metrics").text
+        assert "memory_age_seconds 86400.0" in client.get("/metrics").text
         day = memory.number("2014-01-02")
         yesterday = {day - 1: {(day, ("JFK", "B6")): (100, 31.0)}}
         counts = {name: yesterday if name == "late_1d_origin_carrier" else {} for name in contract.remembered}
@@ -234,7 +234,7 @@ def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(smoke: An
         )
         assert "the usual" in str(told["late_7d_route"])
         assert explained["probability"] == client.post("/predict", json=REQUIRED).json()["probability"] != before
-        assert "memory_age_days 0.0" in client.get("/metrics").text
+        assert "memory_age_seconds 0.0" in client.get("/metrics").text
         (tmp_path / "smoke" / memory.FILE).write_text("half a fi")
         wait_for(client, 'memory_reloads_total{outcome="refused"} 1.0')
         assert client.post("/predict", json=REQUIRED).json()["probability"] == explained["probability"]
