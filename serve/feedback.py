@@ -26,7 +26,9 @@ class Prediction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    request_id: str = Field(min_length=1, max_length=128, examples=["51c3044d1871d81fee68000000000001"])
+    request_id: str = Field(
+        pattern="^[A-Za-z0-9_.:/+=@-]+$", max_length=128, examples=["51c3044d1871d81fee68000000000001"]
+    )
     row: Annotated[int, BeforeValidator(integral)] = Field(
         0, ge=0, lt=2**31, description="Of a request with many: which, counted from 0."
     )

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,7 +126,9 @@ class Writer:
         """The answered requests at the head of the queue, as many as fit into one transaction."""
         part: list[Asked] = []
         rows = 0
-        for item in list(self._queue)[:AT_ONCE]:
+        with self._lock:
+            head = list(islice(self._queue, AT_ONCE))
+        for item in head:
             if isinstance(item, Told) or (part and rows + len(item.rows) > AT_ONCE):
                 break
             part.append(item)
@@ -162,20 +165,14 @@ def recorded(asked: Asked) -> list[dict[str, Any]]:
     """The rows of the log's table. What is private in the contract is left out."""
     made = datetime.fromtimestamp(asked.time, UTC).replace(tzinfo=None)
     private = {name for name, column in asked.contract.request.items() if column.private}
-    time_of = asked.contract.memory.time if asked.contract.memory else None
-    same = {
-        "request_id": asked.id,
-        "time": made,
-        "model": asked.contract.name,
-        "version": asked.version,
-        "memory": asked.memory,
-    }
+    time_of = asked.contract.memory.time if asked.contract.memory else ""
+    same = {"request_id": asked.id, "time": made, "model": asked.contract.name, "version": asked.version}
     return [
         {
             **same,
             "memory": asked.memory,
             "row": number,
-            "at": datetime.fromisoformat(row[time_of]) if time_of else made,
+            "at": datetime.fromisoformat(row[time_of]) if time_of in row else made,
             "inputs": to_json({k: v for k, v in row.items() if k not in private} if private else row).decode(),
             "answer": answer,
         }

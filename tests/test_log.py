@@ -174,6 +174,7 @@ def test_feedback_is_taken_and_what_is_unknown_is_told(logged: httpx2.Client) ->
         ({"request_id": "a", "label": "yes"}, 422, "0.label"),
         ({"request_id": "a", "label": 0.3}, 422, "0.label"),
         ({"request_id": "", "label": 1}, 422, "0.request_id"),
+        ({"request_id": "a\u0000b", "label": 1}, 422, "0.request_id"),
         ([{"request_id": "a", "label": 1}, {"request_id": "a", "label": 1, "more": 1}], 422, "1.more"),
         ([], 422, "1 to 10,000 labels"),
         ("text", 422, "0"),
@@ -235,6 +236,8 @@ def test_what_is_private_is_never_written(smoke: Smoke, tmp_path: Path) -> None:
     columns = {**contract.columns, "dest": contract.columns["dest"].model_copy(update={"private": True})}
     hidden = contract.model_copy(update={"columns": columns})
     hidden.__dict__.pop("request", None)
+    (timeless,) = recorded(Asked("a", 0.0, contract, "v", [{"origin": "JFK"}], np.array([0.5])))
+    assert timeless["at"] == datetime(1970, 1, 1)
     (record,) = recorded(Asked("a", 0.0, hidden, "v", [REQUIRED], np.array([0.5])))
     assert set(json.loads(record["inputs"])) == set(REQUIRED) - {"dest"}
 

@@ -147,6 +147,7 @@ def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract)
     ("override", "words"),
     [
         ("memory=null", "share is remembered: memory.time has to name a column that a caller sends"),
+        ("columns.when.nullable=true", "time: when is not a declared datetime that is known before and never missing"),
         ("memory.time=later", "time: later is not a declared datetime that is known before"),
         ("memory.known=when", "known: when is not a declared datetime that is known after"),
         ("features=[colour, size, share]", "memory.time has to name a column that a caller sends"),

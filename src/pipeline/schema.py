@@ -168,8 +168,12 @@ class Contract(Frozen):
         times = {} if memory is None else {"time": (memory.time, "before"), "known": (memory.known, "after")}
         for key, (name, when) in times.items():
             column = columns.get(name or "")
-            if columns and name and (column is None or (column.kind, column.known) != ("datetime", when)):
-                raise ValueError(f"{key}: {name} is not a declared datetime that is known {when}")
+            if (
+                columns
+                and name
+                and (column is None or (column.kind, column.known, column.nullable) != ("datetime", when, False))
+            ):
+                raise ValueError(f"{key}: {name} is not a declared datetime that is known {when} and never missing")
         return memory
 
     @field_validator("features")
