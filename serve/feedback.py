@@ -86,12 +86,16 @@ def read(served: Served, call: Call) -> list[tuple[str, int, float]]:
     try:
         found = MANY[served.threshold is not None].validate_python(many)
     except ValidationError as error:
-        raise refusal([field(fault) for fault in error.errors(include_url=False, include_context=False)]) from None
+        raise refusal(faults(error)) from None
     return [(each.request_id, each.row, float(each.label)) for each in found]
 
 
-def field(fault: Any) -> FieldError:
-    return FieldError(field=".".join(map(str, fault["loc"]))[:100], message=str(fault["msg"]))
+def faults(error: ValidationError) -> list[FieldError]:
+    """Each wrong field once, with all that it could have been."""
+    wrong: dict[str, list[str]] = {}
+    for fault in error.errors(include_url=False, include_context=False):
+        wrong.setdefault(".".join(map(str, fault["loc"][:2]))[:100], []).append(fault["msg"])
+    return [FieldError(field=name, message=", or: ".join(messages)) for name, messages in wrong.items()]
 
 
 def figures(predictor: Predictor, url: str) -> dict[tuple[str, int], float]:

@@ -172,7 +172,7 @@ def test_feedback_is_taken_and_what_is_unknown_is_told(logged: httpx2.Client) ->
     [
         ({"request_id": "a"}, 422, "0.label"),
         ({"request_id": "a", "label": "yes"}, 422, "0.label"),
-        ({"request_id": "a", "label": 0.3}, 422, "0.label"),
+        ({"request_id": "a", "label": 0.3}, 422, "1 wrong: 0.label"),
         ({"request_id": "", "label": 1}, 422, "0.request_id"),
         ({"request_id": "a\u0000b", "label": 1}, 422, "0.request_id"),
         ([{"request_id": "a", "label": 1}, {"request_id": "a", "label": 1, "more": 1}], 422, "1.more"),
