@@ -17,7 +17,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help train retrain refresh serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train retrain refresh monitor replay serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -31,6 +31,12 @@ retrain: .venv/.train ## train again on newer data, judged by days that the cham
 
 refresh: .venv/.train ## bring what the champion remembers up to date, from the log and its labels [AS_OF=2014-01-02]
 	$(BIN)/python -m pipeline refresh $(CONFIG)
+
+monitor: .venv/.train ## does the champion still hold, by the log and its labels? Ends with 5: train again, 6: broken data [AS_OF=2014-01-06]
+	@$(BIN)/python -m pipeline monitor $(CONFIG)
+
+replay: .venv/.train ## a year in minutes: months of data through running servers, day by day, the loop closed [UNTIL=december]
+	@$(BIN)/python -m pipeline replay $(CONFIG)
 
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
 	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} $(BIN)/serve

@@ -14,7 +14,7 @@ def worth(work: Path) -> str:
     from pipeline import evaluate, model, split
     from pipeline.candidates import Candidates
     from pipeline.config import load
-    from pipeline.train import read
+    from pipeline.rows import read
 
     path = ROOT / "configs/flights.yaml"
     config = load(path)

@@ -125,7 +125,7 @@ def as_pipeline(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int
     from pipeline.predict import load as predictor
     from pipeline.schema import tensors, to_columns
     from pipeline.split import split
-    from pipeline.train import read
+    from pipeline.rows import read
 
     config = load(ROOT / "configs/flights.yaml")
     told = predictor(MODELS).record

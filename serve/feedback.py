@@ -1,6 +1,7 @@
 """What came of predictions: labels as they become known, and the figures of the last days."""
 
 import json
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -104,11 +105,12 @@ def figures(predictor: Predictor, url: str) -> dict[tuple[str, int], float]:
 
     engine = log.connect(url)
     try:
-        known = log.labelled(engine, predictor.contract.name, max(DAYS))
+        newest = log.newest(engine, predictor.contract.name, known=True)
+        if newest is None:
+            return {}
+        known = log.labelled(engine, predictor.contract.name, since=newest - timedelta(days=max(DAYS)))
     finally:
         engine.dispose()
-    if not known.at:
-        return {}
     at = np.array(known.at, dtype="datetime64[s]")
     answer, label, delay = (np.array(part) for part in (known.answer, known.label, known.delay))
     found: dict[tuple[str, int], float] = {}

@@ -50,7 +50,7 @@ def test_plain_values_are_json_and_missing_is_null(tiny_config: Config) -> None:
         "legs": np.array([4.0, 2.0]),
         "when": np.array(["2013-07-01T17:30:00", "NaT"], dtype="datetime64[s]"),
     }
-    assert json.loads(as_json(plain(columns, tiny_config.contract))) == {
+    assert json.loads(as_json(plain(columns, tiny_config.request))) == {
         "colour": ["red", None],
         "shape": ["round", "square"],
         "size": [1.5, None],

@@ -66,7 +66,7 @@ def test_help_imports_nothing_heavy() -> None:
         ("skl2onnx", {"export.py"}),
         ("onnxruntime", {"predict.py"}),
         ("pandera", {"clean.py"}),
-        ("matplotlib", {"pictures.py"}),
+        ("matplotlib", {"pictures.py", "timelines.py"}),
         ("typer", {"__main__.py"}),
         ("sqlalchemy", {"log.py", "registry.py"}),
         ("yaml", {"yamlfile.py"}),

@@ -61,12 +61,29 @@ def test_of_an_id_that_came_twice_the_later_prediction_counts(engine: Any) -> No
     assert log.labelled(engine, "m").answer == [0.9]
 
 
-def test_the_last_days_are_counted_up_to_the_newest_row_with_a_label(engine: Any) -> None:
+def test_a_span_of_time_ends_before_its_last_moment_and_a_version_is_asked_for_alone(engine: Any) -> None:
     log.write(engine, [prediction(str(day), at=WHEN + timedelta(days=day)) for day in range(10)])
-    log.take(engine, [(str(day), 0, 1.0) for day in range(8)], log.now())
-    assert [at.day for at in log.labelled(engine, "m", 3).at] == [6, 7, 8]
-    assert len(log.labelled(engine, "m").at) == 8
-    assert log.labelled(engine, "another") == log.labelled(engine, "another", 3) == ([], [], [], [], [])
+    log.write(engine, [prediction("b", at=WHEN, version="b" * 16)])
+    log.take(engine, [*((str(day), 0, 1.0) for day in range(8)), ("b", 0, 0.0)], log.now())
+    since, until = WHEN + timedelta(days=2), WHEN + timedelta(days=5)
+    assert [at - WHEN for at in log.labelled(engine, "m", since=since, until=until).at] == [
+        timedelta(days=day) for day in (2, 3, 4)
+    ]
+    assert log.labelled(engine, "m", version="b" * 16).label == [0.0]
+    assert len(log.labelled(engine, "m").at) == 9
+    assert log.labelled(engine, "another") == ([], [], [], [], [])
+
+
+def test_what_was_asked_tells_of_each_row_whether_its_outcome_is_known(engine: Any) -> None:
+    log.write(engine, [prediction(str(day), at=WHEN + timedelta(days=day)) for day in range(4)])
+    log.take(engine, [("1", 0, 1.0)], log.now())
+    found = log.asked(engine, "m", WHEN, WHEN + timedelta(days=3))
+    assert found.known == [False, True, False]
+    assert found.at == [WHEN + timedelta(days=day) for day in range(3)]
+    assert log.asked(engine, "another", WHEN, WHEN + timedelta(days=3)) == ([], [], [], [], [])
+    assert log.newest(engine, "m") == WHEN + timedelta(days=3)
+    assert log.newest(engine, "m", known=True) == WHEN + timedelta(days=1)
+    assert log.newest(engine, "another") is None
 
 
 def test_pruning_removes_what_is_old_and_what_is_too_much_with_the_labels(engine: Any) -> None:

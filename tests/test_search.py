@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_model import examples
 
-from pipeline import model
+from pipeline import evaluate, model
 from pipeline.candidates import Boosting, Candidates, Forest, Linear, Range, Search, Tree, Trials, faults
 from pipeline.config import Config, Train, load
 from pipeline.errors import DataError, RefusedError
@@ -75,7 +75,16 @@ def test_the_same_seed_finds_the_same_whatever_the_number_of_workers(config: Con
     data, target = examples()
     two = config.model_copy(update={"train": Train(rare=1, workers=2)})
     one, other = (trials(each, data, target, FOLDS, UNIT, quiet) for each in (config, two))
-    assert one == other
+    assert [each[:4] for each in one] == [each[:4] for each in other]
+    assert all((a.said[fold] == b.said[fold]).all() for a, b in zip(one, other, strict=True) for fold in a.said)
+
+
+def test_a_standing_keeps_what_was_answered_on_each_fold(config: Config) -> None:
+    data, target = examples()
+    kept = standings(config, data, target, FOLDS, [("linear", Linear())], quiet)[0]
+    assert {name: len(said) for name, said in kept.said.items()} == {fold.name: len(fold.valid) for fold in FOLDS}
+    for fold in FOLDS:
+        assert evaluate.metrics(target[fold.valid], kept.said[fold.name], config.threshold) == kept.folds[fold.name]
 
 
 def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(
@@ -107,7 +116,7 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
     monkeypatch.setattr(model, "fit", fit)
     judged = trials(config, data, target, FOLDS, UNIT, quiet)
     assert {s.error for s in judged if s.name == "linear"} == {"MemoryError: too large"}
-    assert [name for name, _ in best_of_each(judged, "log_loss")] == ["boosting"]
+    assert [each.name for each in best_of_each(judged, "log_loss")] == ["boosting"]
     with pytest.raises(DataError, match="every trial failed, the first of linear with: MemoryError: too large"):
         best_of_each([s for s in judged if s.name == "linear"], config.loss)
     with pytest.raises(DataError, match="every candidate failed, linear with: MemoryError: too large"):
@@ -123,10 +132,8 @@ def test_a_sample_that_leaves_a_fold_without_rows_is_refused(config: Config) -> 
 
 def test_the_best_settings_of_each_kind_go_on_to_all_rows() -> None:
     good, bad = (standing("tree", loss)._replace(settings=Tree(max_depth=d)) for loss, d in ((0.4, 3), (0.5, 9)))
-    assert best_of_each([bad, good, standing("linear", 0.6)], "log_loss") == [
-        ("tree", Tree(max_depth=3)),
-        ("linear", Linear()),
-    ]
+    simple = standing("linear", 0.6)
+    assert best_of_each([bad, good, simple], "log_loss") == [good, simple]
 
 
 def test_the_lowest_mean_wins_where_it_wins_on_every_fold() -> None:

@@ -100,7 +100,7 @@ def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_t
     frame = clean.clean(dataset.load(None, config.columns).frame.iloc[::40_000], config.contract).frame
     known = clean.frame_to_columns(frame, config.contract)
     trained = {name: known.get(name, np.linspace(0, 1, len(frame)) / 3) for name in config.request}
-    sent = json.loads(json.dumps(predict.rows(bundle.plain(trained, config.contract))))
+    sent = json.loads(json.dumps(predict.rows(bundle.plain(trained, config.request))))
     model = request_model(config.contract)
     served = schema.to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)
     one_by_one = [schema.to_columns([row], config.contract) for row in sent]
@@ -149,7 +149,7 @@ def test_bad_weather_raises_the_risk_on_average(
 def test_features_see_nothing_that_a_caller_would_not_send(smoke: Smoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """The delays lie in the same frame; `derive` never gets them."""
     from pipeline.datasets import flights
-    from pipeline.train import read
+    from pipeline.rows import read
 
     given: list[set[str]] = []
     honest = flights.derive
@@ -342,7 +342,7 @@ def test_a_derived_feature_that_the_dataset_does_not_make_is_refused(breast_canc
 
 
 def test_a_sampled_training_uses_whole_days(smoke: Smoke) -> None:
-    from pipeline.train import read
+    from pipeline.rows import read
 
     rows = read(smoke.config, smoke.folder)
     days = split.blocks(rows.key)

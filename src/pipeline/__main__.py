@@ -114,6 +114,40 @@ def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     print(f"What {config.name} remembers is of {found.as_of} now, with {found.rows:,} labelled rows of the log{of}.")
 
 
+@app.command()
+def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
+    """Does the champion still hold? Ends with 5 where it should be trained again, with 6 where the data are broken."""
+    config = settings(path, overrides)
+    from rich.console import Console
+
+    from pipeline import monitor as watching
+    from pipeline import monitor_report, promotion
+
+    models = promotion.home(config)
+    found = watching.look(models, place(log_url, config), config.monitor, as_of.date() if as_of else None)
+    monitor_report.publish(config, models, found, Console())
+    sys.exit(found.code)
+
+
+@app.command()
+def replay(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    until: Annotated[
+        str | None, typer.Option(help="Play on to the end of this month, or this day.", envvar="UNTIL")
+    ] = None,
+) -> None:
+    """Play months of the data through a running server: log, memory, monitor, training, promotion, day by day."""
+    config = settings(path, overrides)
+    from rich.console import Console
+
+    from pipeline import replay as playing
+    from pipeline import replay_report
+
+    out = Console()
+    replay_report.publish(config, playing.run(config, until, out), out)
+
+
 @log_app.command()
 def prune(
     path: ConfigPath = DEFAULT,

@@ -26,7 +26,6 @@ from pipeline.predict import DECIDING, Session
 from pipeline.schema import Column, Columns, Contract, Examples, tensors
 
 GOLDEN, BACKGROUND, EXAMPLES = 64, 200, 20
-QUANTILES = [0.0, 0.01, 0.05, *(n / 10 for n in range(1, 10)), 0.95, 0.99, 1.0]
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skl2onnx", "onnx", "onnxruntime", "mlflow")
 
 
@@ -35,21 +34,20 @@ def package(
     onnx: bytes,
     seen: Examples,
     figures: Mapping[str, Interval],
-    names: Mapping[str, Mapping[str, str]],
     recalled: Recalled | None,
 ) -> dict[str, bytes]:
-    """The files that a bundle answers with. Answers and reference come from the exported model, which is what will
-    answer; `names` are those of values of categories, `recalled` what the features that remember begin with.
+    """The files that decide predictions, and rows to explain them by. Golden answers are those of the exported model,
+    which will answer; `recalled` is what the features that remember begin with.
     """
     session, derive, contract = Session(onnx), datasets.find(config.dataset).derive, config.contract
     rng = np.random.default_rng(config.train.seed)
     drawn = rng.permutation(len(seen.target))[: GOLDEN + BACKGROUND]
     asked = with_gaps(seen.take(np.sort(drawn[:GOLDEN])).request, contract)
+    background = seen.take(np.sort(drawn[-BACKGROUND:])).request
     files = {
         "model.onnx": onnx,
         "golden.json": golden(asked, contract, session(tensors(derive(asked), contract))),
-        "background.json": as_json({"columns": plain(seen.take(np.sort(drawn[-BACKGROUND:])).request, contract)}),
-        "reference.json": reference(derive(seen.request), contract, session(seen.data), seen.target, names),
+        "background.json": as_json({"columns": plain(background, contract.request)}),
     }
     told = told_in(config, seen)
     if recalled:
@@ -63,7 +61,7 @@ def to_show(config: Config, kept: Examples, reports: Path) -> dict[str, bytes]:
     """What a bundle shows to people: some rows of the holdout with what really happened, and the pictures."""
     drawn = np.random.default_rng(config.train.seed).permutation(len(kept.target))[:EXAMPLES]
     some = kept.take(drawn)
-    shown = {"columns": plain(some.request, config.contract), "outcomes": some.target.tolist()}
+    shown = {"columns": plain(some.request, config.request), "outcomes": some.target.tolist()}
     return {"examples.json": as_json(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
 
 
@@ -124,12 +122,12 @@ def with_gaps(columns: Columns, contract: Contract) -> dict[str, NDArray[Any]]:
 
 
 def golden(columns: Columns, contract: Contract, answers: NDArray[np.float64]) -> bytes:
-    return as_json({"columns": plain(columns, contract), "answers": answers.tolist()})
+    return as_json({"columns": plain(columns, contract.request), "answers": answers.tolist()})
 
 
-def plain(columns: Columns, contract: Contract) -> dict[str, list[Any]]:
+def plain(columns: Columns, request: Mapping[str, Column]) -> dict[str, list[Any]]:
     """Request columns as JSON values, None where missing."""
-    return {name: [_plain(value, column) for value in columns[name]] for name, column in contract.request.items()}
+    return {name: [_plain(value, column) for value in columns[name]] for name, column in request.items()}
 
 
 def _plain(value: Any, column: Column) -> Any:
@@ -140,56 +138,6 @@ def _plain(value: Any, column: Column) -> Any:
     if np.isnan(value):
         return None
     return {"integer": int, "boolean": bool}.get(column.kind, float)(value)
-
-
-def reference(
-    columns: Columns,
-    contract: Contract,
-    answers: NDArray[np.float64],
-    target: NDArray[Any],
-    names: Mapping[str, Mapping[str, str]],
-) -> bytes:
-    """What the training rows looked like, column by column, and what the model said of them: what monitoring compares
-    with.
-    """
-    about = {
-        name: _describe(columns[name], contract.columns[name])
-        for name in {**contract.request, **dict.fromkeys(contract.features)}
-    }
-    for name in about.keys() & names.keys():
-        about[name]["names"] = {value: names[name][value] for value in about[name]["values"] if value in names[name]}
-    return as_json(
-        {
-            "rows": len(target),
-            "quantiles": QUANTILES,
-            "columns": about,
-            "target": _describe_numbers(target.astype(np.float64)),
-            "predictions": _describe_numbers(answers),
-        }
-    )
-
-
-def _describe(values: NDArray[Any], column: Column) -> dict[str, Any]:
-    if column.kind == "category":
-        found, counts = np.unique(values[values != ""].astype(str), return_counts=True)
-        return {
-            "missing": float(np.mean(values == "")),
-            "values": dict(zip(found.tolist(), counts.tolist(), strict=True)),
-        }
-    if column.kind == "datetime":
-        return {"missing": float(np.isnat(values).mean()), "first": str(values.min()), "last": str(values.max())}
-    return _describe_numbers(values.astype(np.float64))
-
-
-def _describe_numbers(values: NDArray[np.float64]) -> dict[str, Any]:
-    present = values[~np.isnan(values)]
-    figures = {"mean": present.mean(), "std": present.std()} if len(present) else {}
-    quantiles = np.quantile(present, QUANTILES).tolist() if len(present) else []
-    return {
-        "missing": 1 - len(present) / len(values),
-        **{k: float(v) for k, v in figures.items()},
-        "quantiles": quantiles,
-    }
 
 
 def as_json(value: Any) -> bytes:

@@ -17,7 +17,7 @@ from pipeline import yamlfile
 from pipeline.candidates import Candidates, Search, faults
 from pipeline.errors import ConfigError
 from pipeline.limits import ASKED, FIGURES, Bounds, Gates
-from pipeline.plan import GroupSplit, Plan, Retrain, TimeSplit
+from pipeline.plan import GroupSplit, Monitor, Plan, Replay, Retrain, TimeSplit
 from pipeline.schema import Column, Contract, Frozen
 
 
@@ -70,6 +70,8 @@ class Config(Contract):
     costs: Annotated[Costs | None, Field(validate_default=True)] = None
     gates: Gates
     retrain: Retrain | None = None
+    monitor: Monitor = Monitor()
+    replay: Replay = Replay()
     train: Train = Train()
     paths: Paths = Paths()
 

@@ -22,6 +22,7 @@ ENDS = {  # between which a figure can lie; the others are shares, between 0 and
     "rmse": (0.0, np.inf),
     "r2": (-np.inf, 1.0),
     "bias": (-np.inf, np.inf),
+    "observed_over_predicted": (0.0, np.inf),
 }
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
@@ -189,13 +190,16 @@ def with_intervals(outcome: Array, answer: Array, blocks: Array, plan: Bootstrap
     at = figures(outcome, answer, plan.threshold)
     resampled = [at(weight) for weight in resamples(blocks, plan)]
     return {
-        name: _interval(value, [each[name] for each in resampled], *ENDS.get(name, (0.0, 1.0)))
+        name: interval(name, value, np.array([each[name] for each in resampled]))
         for name, value in at(np.ones(len(outcome))).items()
     }
 
 
-def _interval(value: float, resampled: list[float], lowest: float, highest: float) -> Interval:
-    defined = np.array([figure for figure in resampled if np.isfinite(figure)] or [value])
+def interval(name: str, value: float, resampled: Floats) -> Interval:
+    """A figure with what its resamples say, those in which it is defined."""
+    lowest, highest = ENDS.get(name, (0.0, 1.0))
+    found = resampled[np.isfinite(resampled)]
+    defined = found if len(found) else np.array([value])
     low, high = np.percentile(defined, [2.5, 97.5]) - (defined.mean() - value)
     return Interval(value, max(lowest, float(low)), min(highest, float(high)))
 

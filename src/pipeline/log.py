@@ -46,6 +46,7 @@ labels = sql.Table(
     sql.Column("label", sql.Float, nullable=False),
     sql.Column("received", sql.DateTime, nullable=False),
 )
+SAME = sql.and_(predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row)
 about = sql.Table("log_version", tables, sql.Column("version", sql.Integer, nullable=False))
 
 
@@ -57,6 +58,18 @@ class Labelled(NamedTuple):
     label: list[float]
     delay: list[float]
     inputs: list[str]
+
+
+class Asked(NamedTuple):
+    """Predictions in the order in which they were made: the row's own time, the answer, the inputs as JSON, the day of
+    what was remembered, and whether the outcome is known.
+    """
+
+    at: list[datetime]
+    answer: list[float]
+    inputs: list[str]
+    memory: list[str | None]
+    known: list[bool]
 
 
 def connect(url: str) -> Engine:
@@ -147,23 +160,26 @@ def take(engine: Engine, told: Iterable[tuple[str, int, float]], received: datet
 
 
 def labelled(
-    engine: Engine, model: str, days: int | None = None, *, since: datetime | None = None, inputs: bool = False
+    engine: Engine,
+    model: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    version: str | None = None,
+    inputs: bool = False,
 ) -> Labelled:
-    """The predictions of a model whose outcome is known, since a time, or of the last days up to the newest."""
-    join = sql.and_(predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row)
-    both = predictions.join(labels, join)
+    """The predictions of a model, or of one version of it, whose outcome is known, since a time and before another."""
+    both = predictions.join(labels, SAME)
     columns = [predictions.c.at, predictions.c.answer, labels.c.label, predictions.c.time, labels.c.received]
     columns += [predictions.c.request_id, predictions.c.row, *([predictions.c.inputs] if inputs else [])]
     asked = sql.select(*columns).select_from(both).where(predictions.c.model == model).order_by(predictions.c.id)
     with engine.connect() as connection:
-        if days is not None:
-            last = sql.select(sql.func.max(predictions.c.at)).select_from(both).where(predictions.c.model == model)
-            newest = connection.execute(last).scalar()
-            if newest is None:
-                return Labelled([], [], [], [], [])
-            asked = asked.where(predictions.c.at > newest - timedelta(days=days))
         if since is not None:
             asked = asked.where(predictions.c.at >= since)
+        if until is not None:
+            asked = asked.where(predictions.c.at < until)
+        if version is not None:
+            asked = asked.where(predictions.c.version == version)
         found = {(row[5], row[6]): row for row in connection.execute(asked)}  # of an id that came twice the last
     rows = sorted(found.values(), key=lambda row: row[0])
     return Labelled(
@@ -173,6 +189,26 @@ def labelled(
         [(row[4] - row[3]).total_seconds() for row in rows],
         [row[7] for row in rows] if inputs else [],
     )
+
+
+def asked(engine: Engine, model: str, since: datetime, until: datetime) -> Asked:
+    """What a model was asked about a span of time."""
+    columns = [predictions.c.at, predictions.c.answer, predictions.c.inputs, predictions.c.memory, labels.c.label]
+    both = predictions.outerjoin(labels, SAME)
+    span = (predictions.c.model == model, predictions.c.at >= since, predictions.c.at < until)
+    with engine.connect() as connection:
+        rows = connection.execute(sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id)).all()
+    at, answer, inputs, memory, label = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [], [])
+    return Asked(at, answer, inputs, memory, [each is not None for each in label])
+
+
+def newest(engine: Engine, model: str, *, known: bool = False) -> datetime | None:
+    """The latest time that a model was asked about or, with `known`, of which the outcome is known."""
+    of = predictions.join(labels, SAME) if known else predictions
+    with engine.connect() as connection:
+        asked = sql.select(sql.func.max(predictions.c.at)).select_from(of).where(predictions.c.model == model)
+        found: datetime | None = connection.execute(asked).scalar()
+        return found
 
 
 def prune(engine: Engine, model: str, days: int | None, most: int | None) -> int:

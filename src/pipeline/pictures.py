@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 Picture = Callable[[Axes], None]
 
 
-def save(path: Path, pictures: list[Picture]) -> None:
+def save(path: Path | BinaryIO, pictures: list[Picture]) -> None:
     """The pictures side by side as one PNG."""
     figure = Figure(figsize=(4.6 * len(pictures), 4.2), layout="constrained", facecolor="white")
     for axes, picture in zip(np.atleast_1d(figure.subplots(1, len(pictures))), pictures, strict=True):
@@ -28,7 +28,7 @@ def save(path: Path, pictures: list[Picture]) -> None:
         axes.title.set(fontsize=10, color=INK, fontweight="bold")
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set(fontsize=9, color=INK)
-    figure.savefig(path, dpi=130, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=130, metadata={"Software": None})
 
 
 def folds(axes: Axes, standings: list[Standing], metric: str) -> None:

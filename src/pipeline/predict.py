@@ -201,7 +201,7 @@ def choices(reference: Mapping[str, Any], contract: Contract) -> dict[str, dict[
     return found
 
 
-def rows(columns: dict[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Columns of plain values to one dict per row, as a caller would send it: what is missing is left out."""
     return [
         {name: value for name, value in zip(columns, row, strict=True) if value is not None}

@@ -35,14 +35,17 @@ def run(models: Path, url: str, as_of: date | None) -> Refreshed:
     own, first = memory.load((champion.folder / memory.FILE).read_bytes(), contract)
     engine = log.connect(url)
     try:
-        since = datetime.combine(date.fromisoformat(memory.date(first)), time())
+        newest = log.newest(engine, contract.name, known=True)
+        after = memory.number(str(newest.date())) + 1 if newest else first
+        day = memory.number(str(as_of)) if as_of else max(first, after)
+        if day < first:
+            raise ConfigError(f"as of {as_of}: the champion's own memory is of {memory.date(first)} already")
+        oldest = day - max(rule.days for rule in contract.remembered.values())
+        since = datetime.combine(date.fromisoformat(memory.date(max(first, oldest))), time())
         known = log.labelled(engine, contract.name, since=since, inputs=True)
     finally:
         engine.dispose()
     days = [memory.number(str(at.date())) for at in known.at]
-    day = memory.number(str(as_of)) if as_of else max([first, *(each + 1 for each in days)])
-    if day < first:
-        raise ConfigError(f"as of {as_of}: the champion's own memory is of {memory.date(first)} already")
     new = memory.tally(columns(known.inputs, contract), np.array(known.label), contract)
     store.replace(models / memory.FILE, memory.dump(memory.joined(own, new, first), contract, day))
     counted = sorted({each for each in days if each < day})

@@ -65,11 +65,11 @@ class Remembered(Frozen):
 
 
 class Memory(Frozen):
-    """When outcomes are known, for features that remember them."""
+    """A row's own time, by which the log counts days, and when outcomes are known, for features that remember them."""
 
     time: str = Field(description="The column with the row's date and time.")
     known: str | None = Field(None, description="The column with the time at which the outcome was known.")
-    known_at: int = Field(ge=0, le=23, description="The hour at which yesterday counts as known.")
+    known_at: int = Field(0, ge=0, le=23, description="The hour at which yesterday counts as known.")
     ahead: float = Field(0, ge=0, description="Hours before the row's time at which it is asked.")
 
 
@@ -239,8 +239,11 @@ class Contract(Frozen):
 
     @cached_property
     def request(self) -> dict[str, Column]:
-        """The columns that a caller sends: the features as they are, and what the derived ones are made of."""
+        """The columns that a caller sends: the features as they are, what the derived ones are made of, and the time by
+        which the log counts days.
+        """
         needed = {origin for name in self.features for origin in self.columns[name].derived_from or [name]}
+        needed |= {self.memory.time} if self.memory else set()
         return {name: column for name, column in self.columns.items() if name in needed}
 
     @cached_property

@@ -1,6 +1,7 @@
 """Which candidate is best? Trials on a sample of the days find each kind's settings; all rows then compare kinds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,16 +20,18 @@ from pipeline.split import Fold, sample
 
 Array = NDArray[Any]
 Say = Callable[[str], None]
+Judgement = tuple[dict[str, float], Array]
 PROBE = 600  # rows on which each candidate is fitted and exported before the search begins
 
 
 class Standing(NamedTuple):
-    """A candidate with its figures on each fold, by the fold's name; where a fit failed, why."""
+    """A candidate with its figures on each fold, by the fold's name, and its answers there; where a fit failed, why."""
 
     name: str
     settings: Settings
     folds: dict[str, dict[str, float]]
     error: str | None = None
+    said: Mapping[str, Array] = MappingProxyType({})
 
     def mean(self, metric: str) -> float:
         return float(np.mean([figures[metric] for figures in self.folds.values()])) if not self.error else np.inf
@@ -79,8 +82,8 @@ def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit
     return judged
 
 
-def best_of_each(judged: list[Standing], loss: str) -> list[tuple[str, Settings]]:
-    """Each kind with the settings of its best trial; a kind of which every trial failed is left out.
+def best_of_each(judged: list[Standing], loss: str) -> list[Standing]:
+    """The best trial of each kind; a kind of which every trial failed is left out.
 
     Raises DataError where all of them failed.
     """
@@ -88,7 +91,7 @@ def best_of_each(judged: list[Standing], loss: str) -> list[tuple[str, Settings]
         raise DataError(f"every trial failed, the first of {judged[0].name} with: {judged[0].error}")
     names = dict.fromkeys(standing.name for standing in judged)
     best = [min((s for s in judged if s.name == name), key=lambda s: s.mean(loss)) for name in names]
-    return [(standing.name, standing.settings) for standing in best if not standing.error]
+    return [standing for standing in best if not standing.error]
 
 
 def standings(
@@ -100,14 +103,15 @@ def standings(
     ]  # the slow kinds come last: begin with them
     tasks = [delayed(judge)(tried[n][1], data, target, fold, config) for n, fold in jobs]
     figures: list[dict[str, dict[str, float]]] = [{} for _ in tried]
+    said: list[dict[str, Array]] = [{} for _ in tried]
     errors: dict[int, str] = {}
     for (n, fold), result in zip(jobs, _run(config, tasks), strict=True):
         if isinstance(result, str):
             errors[n] = result
         else:
-            figures[n][fold.name] = result
-            say(f"{tried[n][0]} on {fold.name}: {config.loss} {result[config.loss]:.4f}")
-    return [Standing(name, settings, figures[n], errors.get(n)) for n, (name, settings) in enumerate(tried)]
+            figures[n][fold.name], said[n][fold.name] = result
+            say(f"{tried[n][0]} on {fold.name}: {config.loss} {result[0][config.loss]:.4f}")
+    return [Standing(name, settings, figures[n], errors.get(n), said[n]) for n, (name, settings) in enumerate(tried)]
 
 
 def choose(standings: list[Standing], loss: str) -> Standing:
@@ -169,17 +173,17 @@ def refuse_empty(data: Tensors, config: Config, where: str) -> None:
         raise DataError(f"{', '.join(empty)}: no value at all in {where}. Leave it out of the features")
 
 
-def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> dict[str, float] | str:
-    """One fit on a fold's training rows, judged on its validation rows; the reason where it fails."""
+def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> Judgement | str:
+    """One fit on a fold's training rows, judged on its validation rows: figures and answers, or why it failed."""
     try:
         fitted = model.fit(settings, data.take(fold.train), target[fold.train], config.train)
         judged = model.answers(fitted, data.take(fold.valid))
     except Exception as error:  # noqa: BLE001 -- reason: one lost trial is noted, and the others go on
         return f"{type(error).__name__}: {error}"
-    return evaluate.metrics(target[fold.valid], judged, config.threshold)
+    return evaluate.metrics(target[fold.valid], judged, config.threshold), judged
 
 
-def _run(config: Config, tasks: list[Any]) -> Iterator[dict[str, float] | str]:
+def _run(config: Config, tasks: list[Any]) -> Iterator[Judgement | str]:
     """All fan-out is joblib's: with one worker in this process, with more in processes of one thread each."""
-    results: Iterator[dict[str, float] | str] = Parallel(n_jobs=config.train.workers, return_as="generator")(tasks)
+    results: Iterator[Judgement | str] = Parallel(n_jobs=config.train.workers, return_as="generator")(tasks)
     return results

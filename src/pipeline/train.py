@@ -1,7 +1,7 @@
 """The whole story in one function: raw rows to a champion. Read this first."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,16 +12,15 @@ from rich.console import Console
 
 from pipeline import (
     bundle,
-    clean,
     console,
     datasets,
     evaluate,
     export,
     gates,
-    memory,
     model,
     promotion,
     record,
+    reference,
     registry,
     report,
     rival,
@@ -31,11 +30,11 @@ from pipeline import (
 from pipeline.config import Config
 from pipeline.errors import ConfigError, RefusedError
 from pipeline.evaluate import Bootstrap, Interval, Slice
-from pipeline.memory import Recalled
 from pipeline.predict import Session
-from pipeline.schema import Columns, Examples, tensors
+from pipeline.rows import Rows, read
+from pipeline.schema import Examples
 from pipeline.search import Standing
-from pipeline.split import Fold, blocks, day_after, first_day, keys, row_keys, sample, split
+from pipeline.split import Fold, Split, blocks, first_day, split
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
 
@@ -50,19 +49,6 @@ class Outcome(NamedTuple):
     holdout: dict[str, Interval]
     bundle: Path | None
     news: bool = False
-
-
-class Rows(NamedTuple):
-    """Valid rows, what decides where each belongs, a number that tells each from every other, facts for the record,
-    names of values, and what the features that remember begin with.
-    """
-
-    examples: Examples
-    key: NDArray[Any]
-    row_key: NDArray[np.uint64]
-    about: dict[str, Any]
-    names: Mapping[str, Mapping[str, str]]
-    recalled: Recalled | None
 
 
 class Made(NamedTuple):
@@ -123,8 +109,9 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
         about["slices"] = record.of_slices(judged.slices)
         final = refit(config, best, learnt, kept, "everything", out) if everything else made
         about["export_off"] = off = max(made.off, final.off)
-        files = bundle.package(config, final.onnx, learnt, judged.figures, rows.names, rows.recalled)
+        files = bundle.package(config, final.onnx, learnt, judged.figures, rows.recalled)
         files |= bundle.to_show(config, kept, reports)
+        files["reference.json"] = compared_with(config, rows, parts, best, judged.said, learnt, final.session)
         row_key = rows.row_key[parts.holdout]
         digest = store.digest(files["bundle.json"])
         first = first_day(rows.key[parts.holdout])
@@ -158,53 +145,13 @@ def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tupl
         trials = search.trials(config, data, target, folds, blocks(rows.key), say)
         lost = sum(trial.error is not None for trial in trials)
         say(f"{len(trials)} trials" + (f", {lost} lost" if lost else ""))
+    found = search.best_of_each(trials, config.loss)
+    if config.search.sample == 1:  # these rows have judged them already
+        return trials, found
     with console.step(out, f"Judge the best of each kind on all rows of {len(folds)} folds") as say:
-        found = search.best_of_each(trials, config.loss)
-        standings = search.standings(config, data, target, folds, found, say)
+        standings = search.standings(config, data, target, folds, [(each.name, each.settings) for each in found], say)
         say(f"{min(standings, key=lambda s: s.mean(config.loss)).name} has the lowest {config.loss}")
     return trials, standings
-
-
-def read(config: Config, reports: Path) -> Rows:
-    """Valid rows, and what happened to the others: in `data_report.json` and `rejected.csv`, even if too many."""
-    dataset = datasets.find(config.dataset)
-    path = None if config.data.path is None else Path(config.data.path)
-    raw = dataset.load(path, config.columns)
-    cleaned = clean.clean(raw.frame, config.contract)
-    counts = {"loaded": len(raw.frame), "rejected": len(cleaned.rejected), "valid": len(cleaned.frame)}
-    told = {"counts": raw.counts, "rules": clean.counts(cleaned, config.contract)}
-    about = {"data": {"files": raw.hashes, "licence": config.data.licence, **told}, "rows": counts}
-    (reports / "config.json").write_bytes(bundle.as_json(config.model_dump(mode="json", exclude={"paths"})))
-    (reports / "data_report.json").write_bytes(bundle.as_json(about))
-    cleaned.rejected.to_csv(reports / "rejected.csv", index_label="row")
-    clean.enforce(cleaned, config.data.max_rejected, f"{config.paths.reports}/{config.name}.failed/rejected.csv")
-    columns = clean.frame_to_columns(cleaned.frame, config.contract)
-    key = keys(columns, config)
-    known = np.flatnonzero(key < np.datetime64(config.data.until)) if config.data.until else np.arange(len(key))
-    kept = known[sample(blocks(key[known]), config.data.sample, config.train.seed)]
-    recalled = recall(config, columns, key, known, kept) if config.contract.remembered else None
-    past = memory.history(take(columns, kept), recalled.tallies, config.contract, recalled.prior) if recalled else {}
-    request = {name: past[name] if name in past else columns[name][kept] for name in config.request}
-    derived = dataset.derive(request)
-    if missing := [name for name in config.features if name not in derived]:
-        raise ConfigError(f"features: {missing[0]} is not made by `derive` of the dataset {config.dataset}")
-    outcome = columns[config.target][kept]
-    target = outcome == 1 if config.task == "classification" else outcome
-    examples = Examples(request, tensors(derived, config.contract), target)
-    return Rows(examples, key[kept], row_keys(columns, config)[kept], about, raw.names, recalled)
-
-
-def recall(config: Config, columns: Columns, key: NDArray[Any], known: NDArray[Any], kept: NDArray[Any]) -> Recalled:
-    """How all known rows ended, by day and key. The prior is from the rows that every fold trains on."""
-    rule, outcome = config.memory, columns[config.target]
-    told = columns[rule.known][known] if rule and rule.known else None
-    tallies = memory.tally(take(columns, known), outcome[known], config.contract, told)
-    prior = round(float(outcome[kept][split(key[kept], config.split).folds[0].train].mean()), memory.DIGITS)
-    return Recalled(tallies, prior, memory.number(str(day_after(key[known]))))
-
-
-def take(columns: Columns, rows: NDArray[Any]) -> Columns:
-    return {name: values[rows] for name, values in columns.items()}
 
 
 def refit(config: Config, best: Standing, seen: Examples, kept: Examples, what: str, out: Console) -> Made:
@@ -238,6 +185,25 @@ def judge(config: Config, kept: Examples, said: NDArray[np.float64], unit: NDArr
         kept.request, rule.columns, rule.rows, kept.target, said, unit, plan._replace(resamples=100)
     )
     return Judged(said, unit, figures, slices)
+
+
+def compared_with(
+    config: Config,
+    rows: Rows,
+    parts: Split,
+    best: Standing,
+    said: NDArray[np.float64],
+    learnt: Examples,
+    session: Session,
+) -> bytes:
+    """What monitoring compares with: the rows learnt from, and the answers to folds and holdout."""
+    at = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
+    answer = np.concatenate([*(best.said[fold.name] for fold in parts.folds), said])
+    derived = datasets.find(config.dataset).derive(learnt.request)
+    key = rows.key if len(learnt.target) == len(rows.key) else rows.key[parts.search]
+    own = reference.Learnt(derived, key, learnt.target, session(learnt.data))
+    unseen = reference.Unseen(rows.key[at], rows.examples.target[at], answer)
+    return reference.reference(config, own, unseen, rows.names)
 
 
 def typical(target: NDArray[Any]) -> str:

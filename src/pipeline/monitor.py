@@ -1,0 +1,178 @@
+"""Does the champion still hold? Its logged predictions and their labels against the reference in its bundle."""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import datasets, drift, log, memory, outcomes, predict, store
+from pipeline.drift import Drift, Gone
+from pipeline.errors import BundleError
+from pipeline.evaluate import Bootstrap, Interval
+from pipeline.outcomes import Window
+from pipeline.plan import Monitor
+from pipeline.predict import Predictor
+from pipeline.schema import Contract, as_array
+
+FILE = "monitor.json"  # beside the champion: what was found last, for the server's gauges
+QUIET, RETRAIN, FAULT = 0, 5, 6  # the exit codes
+VERDICTS = {QUIET: "quiet", RETRAIN: "retrain", FAULT: "data fault"}
+RESAMPLES = 200
+
+
+class Found(NamedTuple):
+    """What one look at the log has found. `asked` and `known` are rows of the last window, all of them and those with
+    a label; `delay` is the median of its labels in seconds, `old` the share of its rows that were answered from an
+    older memory than could be had.
+    """
+
+    model: str
+    version: str
+    as_of: str
+    code: int
+    reason: str
+    windows: list[Window]
+    expected: dict[str, Interval]
+    drifts: list[Drift]
+    gone: list[Gone]
+    asked: int
+    known: int
+    delay: float
+    old: float
+
+    @property
+    def verdict(self) -> str:
+        return VERDICTS[self.code]
+
+
+def look(models: Path, url: str, rule: Monitor, as_of: date | None, weeks: int = 12) -> Found:
+    """The last `weeks` windows before a day, without one those up to the newest prediction.
+
+    Only answers of the present champion say how it does; what came in is looked at whoever answered. Raises BundleError
+    where the champion was made before there was a reference to compare with.
+    """
+    champion = predict.load(models)
+    contract, about = champion.contract, json.loads((champion.folder / "reference.json").read_bytes())
+    if "outcomes" not in about:
+        raise BundleError(f"{champion.folder}: was made before there was monitoring. Train again")
+    expected = {name: Interval(*map(_number, ends.values())) for name, ends in about["outcomes"]["figures"].items()}
+    engine = log.connect(url)
+    try:
+        newest = log.newest(engine, contract.name)
+        end = as_of or (newest.date() + timedelta(days=1) if newest else date.today())
+        until = datetime.combine(end, time())
+        since = until - timedelta(days=rule.days * (weeks + rule.pooled))
+        known = log.labelled(engine, contract.name, since=since, until=until, version=champion.version)
+        asked = log.asked(engine, contract.name, until - timedelta(days=rule.days), until)
+    finally:
+        engine.dispose()
+    at = np.array(known.at, dtype="datetime64[s]")
+    plan = Bootstrap(champion.threshold, RESAMPLES, 0)
+    label, answer = np.array(known.label, dtype=np.float64), np.array(known.answer, dtype=np.float64)
+    if champion.threshold is not None:
+        label = label == 1
+    found = outcomes.windows(at, label, answer, np.datetime64(end), weeks, expected, rule, plan)
+    drifts, gone = incoming(champion, asked, about, rule)
+    recent = [
+        wait for when, wait in zip(known.at, known.delay, strict=True) if when >= until - timedelta(days=rule.days)
+    ]
+    code, reason = judged(found, gone, expected, rule)
+    return Found(
+        contract.name,
+        champion.version,
+        str(end),
+        code,
+        reason,
+        found,
+        expected,
+        drifts,
+        gone,
+        len(asked.at),
+        sum(asked.known),
+        float(np.median(recent)) if len(recent) else float("nan"),
+        old(asked, contract),
+    )
+
+
+def judged(found: list[Window], gone: list[Gone], expected: Mapping[str, Interval], rule: Monitor) -> tuple[int, str]:
+    """The exit code and its reason. Broken data come first: nothing should be learnt from them."""
+    if gone:
+        lost = "; ".join(f"{each.column} was {each.what} on {each.day} ({each.rows:,} rows)" for each in gone)
+        return FAULT, f"{lost}. Mend the source first: nothing is to be learnt from this"
+    if not found or not found[-1].pooled:
+        days, weeks = found[-1].days if found else 0, rule.pooled
+        needed = f"a judgement needs {rule.rows:,} labelled rows and {rule.least} days"
+        return QUIET, f"too little is known yet: {needed}, and the last {weeks} windows have {days} days of this model"
+    wrong = [each for each in found[-rule.of :] if each.wrong]
+    how = f"in {len(wrong)} of the last {rule.of} windows, and {rule.alarms} are an alarm"
+    if outcomes.alarm(found, rule):
+        return RETRAIN, f"{told(found[-1], expected)}; wrong {how}"
+    if found[-1].wrong:
+        return QUIET, f"{told(found[-1], expected)}; but wrong only {how}"
+    return QUIET, f"nothing is surely worse than on rows that it had not seen when it was made; wrong {how}"
+
+
+def told(window: Window, expected: Mapping[str, Interval]) -> str:
+    """What is wrong in a window, against what was expected."""
+    return ", ".join(
+        f"{name} {spelled(window.pooled[name])}, expected {spelled(expected[name])}" for name in window.wrong
+    )
+
+
+def spelled(figure: Interval) -> str:
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+
+
+def incoming(
+    champion: Predictor, asked: log.Asked, about: Mapping[str, Any], rule: Monitor
+) -> tuple[list[Drift], list[Gone]]:
+    """What came in during the last window, column by column, the furthest off first; and which columns were lost.
+
+    What is remembered or private stands in no log, and a date and time is always new.
+    """
+    if len(asked.at) < rule.rows:
+        return [], []
+    day = np.array(asked.at, dtype="datetime64[D]").astype(np.int64)
+    columns = logged(asked.inputs, champion.contract)
+    derived = datasets.find(champion.contract.dataset).derive(columns)
+    drifts, lost = [], []
+    for name, reference in about["columns"].items():
+        column = champion.contract.columns[name]
+        if name not in derived or "bins" not in reference or column.remembers or column.private:
+            continue
+        values = derived[name] if column.kind == "category" else derived[name].astype(np.float64)
+        drifts.append(drift.drift(name, values, reference))
+        if name in champion.contract.request:
+            lost += drift.gone(name, values, day, reference, rule)
+    answers = drift.drift("the answers", np.array(asked.answer, dtype=np.float64), about["predictions"])
+    lost += drift.gone("the answer", np.array(asked.answer, dtype=np.float64), day, about["predictions"], rule)
+    return sorted([answers, *drifts], key=lambda each: each.off / (each.usual or np.inf), reverse=True), lost
+
+
+def logged(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
+    """Request columns from the log's JSON."""
+    rows = [json.loads(each) for each in inputs]
+    return {name: as_array([row.get(name) for row in rows], each.kind) for name, each in contract.request.items()}
+
+
+def old(asked: log.Asked, contract: Contract) -> float:
+    """The share of rows that were answered from an older memory than one could have had."""
+    if contract.memory is None or not contract.remembered or not asked.at:
+        return 0.0
+    wanted = (np.array(asked.at, dtype="datetime64[s]") - memory.later(contract.memory)).astype("datetime64[D]")
+    had = np.array([day or "1970-01-01" for day in asked.memory], dtype="datetime64[D]")
+    return float(np.mean(had < wanted))
+
+
+def put(models: Path, found: Found) -> None:
+    """Leave the verdict beside the champion, where its server reads it."""
+    said = {"version": found.version, "as_of": found.as_of, "code": found.code, "reason": found.reason}
+    store.replace(models / FILE, json.dumps({**said, "looked": log.now().timestamp()}, ensure_ascii=False).encode())
+
+
+def _number(end: float | None) -> float:
+    return float("nan") if end is None else end

@@ -1,0 +1,99 @@
+"""What the monitor has found, for people, MLflow and the server: a table, one page with pictures, metrics, gauges."""
+
+import base64
+import io
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import monitor, pictures, registry, store, timelines
+from pipeline.config import Config
+from pipeline.monitor import Found
+from pipeline.pictures import Picture
+
+SHOWN = 6  # columns in the table on the screen
+
+
+def publish(config: Config, models: Path, found: Found, out: Console) -> None:
+    """The verdict on the screen and beside the champion, a page in the reports, and a run in MLflow."""
+    file = Path(config.paths.reports) / f"{config.name}.monitor.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    store.replace(file, page(config.question, found).encode())
+    monitor.put(models, found)
+    registry.connect(config.name, config.paths.tracking)
+    with registry.run():
+        registry.log({}, numbers(found), {"mlflow.runName": f"monitor {found.as_of}", "verdict": found.verdict,
+                                          "reason": found.reason, "version": found.version})  # fmt: skip
+    if found.windows:
+        out.print(outcomes(found), soft_wrap=True)
+    if found.drifts:
+        out.print(incoming(found), soft_wrap=True)
+    style = "green" if found.code == monitor.QUIET else "bold red"
+    out.print(f"[{style}]{found.verdict}[/]: {found.reason}.", soft_wrap=True, highlight=False)
+    out.print(f"With pictures: {file}", soft_wrap=True, highlight=False)
+
+
+def outcomes(found: Found) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("weeks to", "rows", "days", *found.expected):
+        table.add_column(heading, justify="left" if heading == "weeks to" else "right")
+    expected = [monitor.spelled(value) for value in found.expected.values()]
+    table.add_row("(when it was made)", "", "", *expected, style="dim")
+    for window in found.windows:
+        told = [monitor.spelled(value) for value in window.pooled.values()] or ["too few"] * len(expected)
+        marked = [
+            f"[bold red]{text} *[/]" if name in window.wrong else text
+            for name, text in zip(found.expected, told, strict=True)
+        ]
+        table.add_row(window.last, f"{window.rows:,}", str(window.days), *marked)
+    return table
+
+
+def incoming(found: Found) -> Table:
+    """The columns that are furthest off."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("last week", "distance", "furthest before", "missing", "before", "never seen", "beyond"):
+        table.add_column(heading, justify="left" if heading == "last week" else "right")
+    for each in found.drifts[:SHOWN]:
+        shares = (each.missing, each.missing_before, each.unseen, each.outside)
+        usual = "" if each.usual is None else f"{each.usual:.3f}"
+        far = " *" if each.far else ""
+        table.add_row(each.column + far, f"{each.off:.3f}", usual, *(f"{share * 100:.1f} %" for share in shares))
+    return table
+
+
+def numbers(found: Found) -> dict[str, float]:
+    """The metrics of the run: the code, shares of the last week, and what was judged last."""
+    told = {"monitor.code": found.code, "monitor.asked": found.asked, "monitor.known": found.known,
+            "monitor.old_memory": found.old, "monitor.delay_seconds": found.delay}  # fmt: skip
+    told |= {f"monitor.drift.{each.column.replace(' ', '_')}": each.off for each in found.drifts}
+    for window in found.windows[-1:]:
+        for name, figure in window.pooled.items():
+            told |= {f"monitor.{name}.{end}": value for end, value in figure._asdict().items()}
+    return {name: float(value) for name, value in told.items() if np.isfinite(value)}
+
+
+def page(question: str, found: Found) -> str:
+    """One file that needs no other."""
+    here = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    weeks: list[Picture] = [
+        partial(timelines.weeks, figure=name, found=found.windows, expected=expected)
+        for name, expected in found.expected.items()
+    ]
+    return here.get_template("monitor.html").render(
+        question=question,
+        found=found,
+        spelled=monitor.spelled,
+        weeks=encoded(weeks) if found.windows else "",
+        drifts=encoded([partial(timelines.drifts, found=found.drifts)]) if found.drifts else "",
+    )
+
+
+def encoded(drawn: list[Picture]) -> str:
+    file = io.BytesIO()
+    pictures.save(file, drawn)
+    return base64.b64encode(file.getvalue()).decode()

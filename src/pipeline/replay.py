@@ -1,0 +1,287 @@
+"""Months of data through a running server, day by day: labels of yesterday, a fresh memory, today's questions, a look
+at how it goes each week, and a new champion where that says so. Beside it the first champion, frozen, is asked the same
+with the same memory, so that what differs is what the loop is worth.
+"""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+
+from pipeline import bundle, console, memory, monitor, predict, promotion, refresh, retrain, store
+from pipeline.candidates import Search
+from pipeline.config import Config, Paths
+from pipeline.errors import ConfigError, DataError, PipelineError, RefusedError
+from pipeline.plan import TimeSplit
+from pipeline.rows import cleaned, take
+from pipeline.schema import Columns, Memory
+from pipeline.server import Server
+from pipeline.split import offset
+
+AT_ONCE, LABELS = 500, 5000  # rows of one request, labels of one
+Array = NDArray[Any]
+
+
+class Event(NamedTuple):
+    """Something that happened on a day, and why."""
+
+    day: str
+    what: str
+    why: str
+
+
+class Asked(NamedTuple):
+    """The rows that were played, in the order of their days, with what both servers answered."""
+
+    day: Array
+    outcome: Array
+    managed: NDArray[np.float64]
+    frozen: NDArray[np.float64]
+
+
+class Played(NamedTuple):
+    """The whole replay: rows and answers, what happened, requests by status, and those during a swap."""
+
+    asked: Asked
+    events: list[Event]
+    statuses: dict[int, int]
+    meanwhile: int
+    folder: Path
+
+
+class Days:
+    """The rows to be played, by the day on which they are asked; and of which the outcome has been told."""
+
+    def __init__(self, columns: Columns, config: Config, first: date, end: date) -> None:
+        rule = memory.needed(config.contract)
+        asked = (columns[rule.time] - memory.later(rule)).astype("datetime64[D]")
+        known = columns[rule.known] if rule.known else columns[rule.time].astype("datetime64[D]") + 1
+        rows = np.flatnonzero((asked >= np.datetime64(first)) & (asked < np.datetime64(end)))
+        rows = rows[np.argsort(columns[rule.time][rows], kind="stable")]
+        self.columns, self.day = take(columns, rows), asked[rows]
+        self.outcome = self.columns[config.target].astype(np.float64)
+        self.known = known[rows].astype("datetime64[s]") - np.timedelta64(rule.known_at * memory.HOUR, "s")
+        self.request: list[tuple[str, int]] = []  # of each row that was asked: id and place
+        self.told = np.zeros(len(rows), dtype=bool)
+        contract = config.contract
+        self._sent = {name: column for name, column in contract.request.items() if name not in contract.remembered}
+        self._number: Any = float if config.task == "regression" else int
+
+    def ask(self, day: np.datetime64) -> Iterator[tuple[slice, list[dict[str, Any]]]]:
+        """The rows of a day in parts, as a caller sends them: nothing that is remembered."""
+        start, stop = np.searchsorted(self.day, [day, day + 1])
+        for first in range(start, stop, AT_ONCE):
+            part = slice(first, min(first + AT_ONCE, stop))
+            yield part, predict.rows(bundle.plain({n: self.columns[n][part] for n in self._sent}, self._sent))
+
+    def tell(self, day: np.datetime64) -> list[dict[str, Any]]:
+        """The labels that are known by the morning of a day and have not been told yet."""
+        asked = len(self.request)
+        rows = np.flatnonzero(~self.told[:asked] & (self.known[:asked] <= day))
+        self.told[rows] = True
+        return [
+            {"request_id": self.request[row][0], "row": self.request[row][1], "label": self._number(self.outcome[row])}
+            for row in rows.tolist()
+        ]
+
+
+def run(config: Config, until: str | None, out: Console) -> Played:
+    """Play it. Raises ConfigError where the config has no days to play, RefusedError where its first model may not go
+    out, and PipelineError where a server does not answer.
+    """
+    config = playable(config)
+    folder = Path(config.paths.reports)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    quiet = Console(file=(folder / "training.log").open("w", encoding="utf-8"), width=160)
+    with console.step(out, "Read and clean the data") as say:
+        columns = cleaned(config, folder).columns
+        first, end = span(config, columns, until)
+        days = Days(columns, config, first, end)
+        say(f"{len(days.day):,} rows to play, {first} to {end - timedelta(days=1)}")
+    with console.step(out, f"Learn from everything before {first}") as say:
+        made = retrain.run(config, first, quiet).bundle
+        if made is None:
+            raise DataError("replay: nothing was packaged")
+        say(made.name)
+    frozen = Path(shutil.copytree(made, folder / "frozen" / config.name / made.name)).parent
+    store.point(frozen, made.name)
+    models, url = promotion.home(config), f"sqlite:///{folder}/log.db"
+    with ExitStack() as stack:
+        remembers = {"MEMORY_FILE": str(models / memory.FILE)}
+        both = [
+            stack.enter_context(Server(place, folder / f"{name}.log", **remembers, **more))
+            for name, place, more in (("managed", models, {"LOG_URL": url}), ("frozen", frozen, {}))
+        ]
+        return play(config, days, both, (first, end), Loop(config, url, quiet), out)
+
+
+class Loop:
+    """What is done beside answering: memory, monitor, training."""
+
+    def __init__(self, config: Config, url: str, quiet: Console) -> None:
+        self.config, self.url, self.quiet = config, url, quiet
+        self.models = promotion.home(config)
+
+    def refresh(self, day: date, both: list[Server]) -> None:
+        if self.config.contract.remembered:
+            refresh.run(self.models, self.url, day)
+            for server in both:
+                server.wait("memory taken on", as_of=str(day))
+
+    def look(self, day: date) -> monitor.Found:
+        found = monitor.look(self.models, self.url, self.config.monitor, day, self.config.monitor.of)
+        monitor.put(self.models, found)
+        return found
+
+    def retrain(self, day: date, managed: Server, row: dict[str, Any]) -> tuple[Event, int]:
+        """A new champion, if it is better, taken on while questions go on; and how many were answered meanwhile."""
+        with asking(managed.address, row) as answered:
+            try:
+                made = retrain.run(self.config, day, self.quiet)
+            except (RefusedError, ConfigError) as error:
+                return Event(str(day), "refused", str(error)), len(answered)
+            if made.bundle is None or not made.news:
+                return Event(str(day), "refused", "the same model again"), len(answered)
+            managed.wait("champion taken on", version=made.bundle.name)
+        gate = next(each for each in record(made.bundle)["gates"] if each["gate"].endswith("against the champion"))
+        return Event(str(day), "promoted", f"{made.bundle.name}: {gate['gate']} {gate['value']}"), len(answered)
+
+
+def play(config: Config, days: Days, both: list[Server], span: tuple[date, date], loop: Loop, out: Console) -> Played:
+    managed, frozen = np.empty(len(days.day)), np.empty(len(days.day))
+    events: list[Event] = []
+    meanwhile, row = 0, {}
+    with console.step(out, "Play") as say:
+        total = (span[1] - span[0]).days
+        for number in range(total):
+            day = span[0] + timedelta(days=number)
+            now = np.datetime64(day)
+            labels = days.tell(now)
+            for start in range(0, len(labels), LABELS):
+                both[0].tell(labels[start : start + LABELS])
+            found = loop.look(day) if number and number % config.monitor.days == 0 else None
+            loop.refresh(day, both)
+            for part, rows in days.ask(now):
+                answered = both[0].ask(rows)
+                managed[part], frozen[part] = answered.answers, both[1].ask(rows).answers
+                days.request += [(answered.id, place) for place in range(len(rows))]
+                row = rows[0]
+            if found and (found.code or (found.windows[-1:] and found.windows[-1].wrong)):
+                events.append(Event(str(day), found.verdict if found.code else "wrong once", found.reason))
+                told(events[-1], out)
+            if found and found.code == monitor.RETRAIN:
+                say(f"{day}, training again")
+                event, more = loop.retrain(day, both[0], row)
+                meanwhile += more
+                events.append(event)
+                told(event, out)
+            say(f"{number + 1} of {total} days, {len(days.request):,} rows; now {day}")
+    statuses: dict[int, int] = {}
+    for server in both:
+        for status, count in server.answered.items():
+            statuses[status] = statuses.get(status, 0) + count
+    asked = Asked(days.day, days.outcome, managed, frozen)
+    return Played(asked, events, statuses, meanwhile, Path(config.paths.reports))
+
+
+def told(event: Event, out: Console) -> None:
+    out.print(f"{event.day}  {event.what:<10}  {event.why}", soft_wrap=True, highlight=False, markup=False)
+
+
+@contextmanager
+def asking(address: str, row: dict[str, Any]) -> Iterator[list[int]]:
+    """Ask for explanations, which no log counts, one after the other until the body ends; the statuses of the answers.
+
+    Raises PipelineError at the end where one was not answered.
+    """
+    import http.client
+
+    ended, statuses, faults = threading.Event(), list[int](), list[str]()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(address, timeout=30)
+        while not ended.wait(0.1):
+            try:
+                connection.request("POST", "/explain", json.dumps(row), {"content-type": "application/json"})
+                reply = connection.getresponse()
+                reply.read()
+                statuses.append(reply.status)
+            except (OSError, http.client.HTTPException) as error:
+                faults.append(repr(error))
+                return
+        connection.close()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        ended.set()
+        thread.join(30)
+    if faults or set(statuses) - {200}:
+        raise PipelineError(f"{address}: not every question was answered during a swap: {faults or set(statuses)}")
+
+
+def playable(config: Config) -> Config:
+    """The config of a replay: its own folder and candidates, and a time by which the log counts days.
+
+    Raises ConfigError where there are no days to play.
+    """
+    if not isinstance(config.split, TimeSplit):
+        raise ConfigError(
+            f"{config.name} has no time column (split.by is {config.split.by}): there are no days to replay"
+        )
+    if config.retrain is None:
+        raise ConfigError("replay: wants `retrain:`, which says what judges a model that is trained again")
+    time = config.split.time
+    if config.columns[time].known == "after":
+        raise ConfigError(f"replay: {time} is known only after, so it cannot say when something is asked")
+    folder = Path(config.paths.reports) / f"{config.name}.replay"
+    changes: dict[str, Any] = {
+        "paths": Paths(models=str(folder / "models"), reports=str(folder), tracking=f"sqlite:///{folder}/mlflow.db"),
+        "memory": config.memory or Memory(time=time),
+    }
+    if config.replay.candidates:
+        changes |= {"candidates": config.replay.candidates, "search": Search()}
+    return Config.model_construct(**{**dict(config), **changes})  # a copy would keep the contract of the old memory
+
+
+def span(config: Config, columns: Columns, until: str | None) -> tuple[date, date]:
+    """The first day that is played, and the day after the last."""
+    time = columns[memory.needed(config.contract).time]
+    start, after = (pd.Timestamp(each).floor("D") for each in (time.min(), time.max() + np.timedelta64(1, "D")))
+    rule = config.replay
+    first = start + (offset(rule.learn) if rule.learn else ((after - start) / 4).floor("D"))
+    end = min(after, first + offset(rule.play)) if rule.play else after
+    if until:
+        end = min(after, day_after(until, first))
+    if end <= first:
+        raise ConfigError(f"replay: nothing lies between {first:%Y-%m-%d}, where it begins, and {end:%Y-%m-%d}")
+    return first.date(), end.date()
+
+
+def day_after(until: str, first: pd.Timestamp) -> pd.Timestamp:
+    """The day after a date, or after the end of a month that is named and comes next."""
+    for month in range(1, 13):
+        begin = pd.Timestamp(first.year + (month < first.month), month, 1)
+        if len(until) >= 3 and f"{begin:%B}".lower().startswith(until.lower()):
+            return begin + pd.DateOffset(months=1)
+    try:
+        return pd.Timestamp(date.fromisoformat(until)) + pd.Timedelta(days=1)
+    except ValueError:
+        raise ConfigError(f"UNTIL={until}: should be a month such as december, or a day such as 2013-12-31") from None
+
+
+def record(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
+    return read

@@ -1,0 +1,83 @@
+"""From files to rows: read, cleaned, with what they remember, in the shapes that training and a replay need."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import bundle, clean, datasets, memory
+from pipeline.config import Config
+from pipeline.errors import ConfigError
+from pipeline.memory import Recalled
+from pipeline.schema import Columns, Examples, tensors
+from pipeline.split import blocks, day_after, keys, row_keys, sample, split
+
+
+class Rows(NamedTuple):
+    """Valid rows, what decides where each belongs, a number that tells each from every other, facts for the record,
+    names of values, and what the features that remember begin with.
+    """
+
+    examples: Examples
+    key: NDArray[Any]
+    row_key: NDArray[np.uint64]
+    about: dict[str, Any]
+    names: Mapping[str, Mapping[str, str]]
+    recalled: Recalled | None
+
+
+class Cleaned(NamedTuple):
+    """All columns that the data brings, of valid rows; facts for the record, and names of values."""
+
+    columns: Columns
+    about: dict[str, Any]
+    names: Mapping[str, Mapping[str, str]]
+
+
+def cleaned(config: Config, reports: Path) -> Cleaned:
+    """Valid rows, and what happened to the others: in `data_report.json` and `rejected.csv`, even if too many."""
+    dataset = datasets.find(config.dataset)
+    path = None if config.data.path is None else Path(config.data.path)
+    raw = dataset.load(path, config.columns)
+    valid = clean.clean(raw.frame, config.contract)
+    counts = {"loaded": len(raw.frame), "rejected": len(valid.rejected), "valid": len(valid.frame)}
+    told = {"counts": raw.counts, "rules": clean.counts(valid, config.contract)}
+    about = {"data": {"files": raw.hashes, "licence": config.data.licence, **told}, "rows": counts}
+    (reports / "config.json").write_bytes(bundle.as_json(config.model_dump(mode="json", exclude={"paths"})))
+    (reports / "data_report.json").write_bytes(bundle.as_json(about))
+    valid.rejected.to_csv(reports / "rejected.csv", index_label="row")
+    clean.enforce(valid, config.data.max_rejected, f"{config.paths.reports}/{config.name}.failed/rejected.csv")
+    return Cleaned(clean.frame_to_columns(valid.frame, config.contract), about, raw.names)
+
+
+def read(config: Config, reports: Path) -> Rows:
+    """The rows that a training may know, in time or by their share."""
+    columns, about, names = cleaned(config, reports)
+    key = keys(columns, config)
+    known = np.flatnonzero(key < np.datetime64(config.data.until)) if config.data.until else np.arange(len(key))
+    kept = known[sample(blocks(key[known]), config.data.sample, config.train.seed)]
+    recalled = recall(config, columns, key, known, kept) if config.contract.remembered else None
+    past = memory.history(take(columns, kept), recalled.tallies, config.contract, recalled.prior) if recalled else {}
+    request = {name: past[name] if name in past else columns[name][kept] for name in config.request}
+    derived = datasets.find(config.dataset).derive(request)
+    if missing := [name for name in config.features if name not in derived]:
+        raise ConfigError(f"features: {missing[0]} is not made by `derive` of the dataset {config.dataset}")
+    outcome = columns[config.target][kept]
+    target = outcome == 1 if config.task == "classification" else outcome
+    examples = Examples(request, tensors(derived, config.contract), target)
+    return Rows(examples, key[kept], row_keys(columns, config)[kept], about, names, recalled)
+
+
+def recall(config: Config, columns: Columns, key: NDArray[Any], known: NDArray[Any], kept: NDArray[Any]) -> Recalled:
+    """How all known rows ended, by day and key. The prior is from the rows that every fold trains on."""
+    rule, outcome = config.memory, columns[config.target]
+    told = columns[rule.known][known] if rule and rule.known else None
+    tallies = memory.tally(take(columns, known), outcome[known], config.contract, told)
+    prior = round(float(outcome[kept][split(key[kept], config.split).folds[0].train].mean()), memory.DIGITS)
+    return Recalled(tallies, prior, memory.number(str(day_after(key[known]))))
+
+
+def take(columns: Columns, rows: NDArray[Any]) -> Columns:
+    return {name: values[rows] for name, values in columns.items()}
