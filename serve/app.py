@@ -15,6 +15,7 @@ from serve.served import Served
 from serve.settings import Settings
 from serve.writer import Writer
 
+MONITORED = "monitor.json"  # what `pipeline monitor` leaves, which imports more than a server has
 TENTHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
 
 
@@ -23,6 +24,7 @@ def create_app(settings: Settings) -> Front:
     predictor = load(settings, settings.model_dir)
     log, metrics = Log(), Metrics(bounds(predictor))
     refreshed = settings.memory_file or settings.model_dir / memory.FILE
+    monitored = settings.monitor_file or settings.model_dir / MONITORED
     front = Front(settings, metrics, log)
 
     writer = Writer(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None
@@ -31,7 +33,7 @@ def create_app(settings: Settings) -> Front:
     def take(new: Predictor) -> None:
         recall(new, refreshed, metrics, log)
         served = Served(new, metrics, settings.max_rows, writer)
-        routes = table(served, settings, State(metrics, lambda: front.draining, writer))
+        routes = table(served, settings, State(metrics, lambda: front.draining, writer, monitored))
         front.serve(served, routes, pages(served, routes, settings))
 
     take(predictor)

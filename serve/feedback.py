@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from serve.served import Served
 from serve.writer import Writer
 
 DAYS = (7, 28)
-OF_NUMBERS, OF_PROBABILITIES = ("mae", "bias"), ("skill", "roc_auc")
+OF_NUMBERS, OF_PROBABILITIES = ("mae", "bias"), ("skill", "roc_auc", "ece")
 
 
 class Prediction(BaseModel):
@@ -97,6 +98,17 @@ def faults(error: ValidationError) -> list[FieldError]:
     for fault in error.errors(include_url=False, include_context=False):
         wrong.setdefault(".".join(map(str, fault["loc"][:2]))[:100], []).append(fault["msg"])
     return [FieldError(field=name, message=", or: ".join(messages)) for name, messages in wrong.items()]
+
+
+def verdict(file: Path, version: str) -> tuple[dict[str, float], float]:
+    """The figures that the monitor has left of this version, if any, and when it looked, in seconds since 1970."""
+    try:
+        said = json.loads(file.read_bytes())
+        if said["version"] != version:
+            return {}, float(said["looked"])
+        return {name: float(value) for name, value in said["figures"].items()}, float(said["looked"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, 0.0
 
 
 def figures(predictor: Predictor, url: str) -> dict[tuple[str, int], float]:

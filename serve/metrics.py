@@ -67,6 +67,8 @@ class Metrics:
         self.log_waiting = Gauge("log_waiting_rows", "Predictions that wait to be written", **given)
         self._labels = Counter("labels_received", "Labels received", **given)
         self._outcomes = Gauge("outcome", "How the last days' predictions turned out", ["figure", "days"], **given)
+        self._monitored = Gauge("monitor", "What the monitor has found last of this model", ["figure"], **given)
+        self._looked = Gauge("monitor_looked_timestamp_seconds", "When that was", **given)
         self._stale = True
         self._answers = Answers("predicted_answer", "Probabilities or values answered", bounds)
         self._registry.register(self._answers)
@@ -121,6 +123,13 @@ class Metrics:
                 return
             for (figure, days), value in found.items():
                 self._outcomes.labels(figure, str(days)).set(value)
+
+    def judged(self, figures: Mapping[str, float], looked: float) -> None:
+        """What the monitor has left; nothing where it has not looked at this model."""
+        self._monitored.clear()
+        for figure, value in figures.items():
+            self._monitored.labels(figure).set(value)
+        self._looked.set(looked)
 
     def _absent(self, column: str) -> Any:
         if column not in self._columns:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from serve import explanations, feedback, page, protocols, tensors
@@ -23,6 +24,7 @@ class State(NamedTuple):
     metrics: Metrics
     draining: Callable[[], bool]
     writer: Writer | None = None
+    monitored: Path | None = None
 
 
 class Route(NamedTuple):
@@ -103,6 +105,8 @@ def text(value: bytes, kind: str = "text/plain; charset=utf-8") -> Reply:
 
 def exposition(state: State, served: Served, _: Call) -> Reply:
     """All metrics; how predictions turned out is read from the log, if labels have come since."""
+    if state.monitored:
+        state.metrics.judged(*feedback.verdict(state.monitored, served.version))
     if state.writer:
         state.metrics.outcomes(partial(feedback.figures, served.predictor, state.writer.url))
     return text(state.metrics.text(), CONTENT_TYPE_LATEST)

@@ -46,6 +46,9 @@ class Settings(BaseModel):
     memory_file: Path | None = Field(
         None, description="What `refresh` has written; memory.json beside the champion where none is named."
     )
+    monitor_file: Path | None = Field(
+        None, description="What `monitor` has written; monitor.json beside the champion where none is named."
+    )
     log_url: str | None = Field(
         None,
         pattern=r"^(sqlite:///.|postgresql(\+psycopg2)?://.)",

@@ -1,8 +1,9 @@
 """Does the champion still hold? Its logged predictions and their labels against the reference in its bundle."""
 
 import json
+import time
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ def look(models: Path, url: str, rule: Monitor, as_of: date | None, weeks: int =
     try:
         newest = log.newest(engine, contract.name)
         end = as_of or (newest.date() + timedelta(days=1) if newest else date.today())
-        until = datetime.combine(end, time())
+        until = datetime.combine(end, datetime.min.time())
         since = until - timedelta(days=rule.days * (weeks + rule.pooled))
         known = log.labelled(engine, contract.name, since=since, until=until, version=champion.version)
         asked = log.asked(engine, contract.name, until - timedelta(days=rule.days), until)
@@ -168,10 +169,22 @@ def old(asked: log.Asked, contract: Contract) -> float:
     return float(np.mean(had < wanted))
 
 
+def numbers(found: Found) -> dict[str, float]:
+    """What is recorded of a look: its code, rows and memory of the last window, drifts, and what was judged last."""
+    told = {"code": found.code, "asked": found.asked, "known": found.known, "old_memory": found.old}
+    told["delay_seconds"] = found.delay
+    told |= {f"drift.{each.column.replace(' ', '_')}": each.off for each in found.drifts}
+    for window in found.windows[-1:]:
+        for name, figure in window.pooled.items():
+            told |= {f"{name}.{end}": value for end, value in figure._asdict().items()}
+    return {name: float(value) for name, value in told.items() if np.isfinite(value)}
+
+
 def put(models: Path, found: Found) -> None:
     """Leave the verdict beside the champion, where its server reads it."""
-    said = {"version": found.version, "as_of": found.as_of, "code": found.code, "reason": found.reason}
-    store.replace(models / FILE, json.dumps({**said, "looked": log.now().timestamp()}, ensure_ascii=False).encode())
+    said = {"version": found.version, "as_of": found.as_of, "reason": found.reason, "looked": time.time()}
+    content = json.dumps({**said, "figures": numbers(found)}, ensure_ascii=False)
+    store.replace(models / FILE, content.encode())
 
 
 def _number(end: float | None) -> float:

@@ -5,7 +5,6 @@ import io
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table
@@ -15,7 +14,7 @@ from pipeline.config import Config
 from pipeline.monitor import Found
 from pipeline.pictures import Picture
 
-SHOWN = 6  # columns in the table on the screen
+SHOWN, WIDE = 6, 130  # columns of the data in the table on the screen, and columns of that
 
 
 def publish(config: Config, models: Path, found: Found, out: Console) -> None:
@@ -26,12 +25,14 @@ def publish(config: Config, models: Path, found: Found, out: Console) -> None:
     monitor.put(models, found)
     registry.connect(config.name, config.paths.tracking)
     with registry.run():
-        registry.log({}, numbers(found), {"mlflow.runName": f"monitor {found.as_of}", "verdict": found.verdict,
-                                          "reason": found.reason, "version": found.version})  # fmt: skip
+        name = f"monitor {found.as_of}"
+        tags = {"mlflow.runName": name, "verdict": found.verdict, "reason": found.reason, "version": found.version}
+        registry.log({}, {f"monitor.{figure}": value for figure, value in monitor.numbers(found).items()}, tags)
+    wide = Console(file=out.file, width=max(out.width, WIDE))
     if found.windows:
-        out.print(outcomes(found), soft_wrap=True)
+        wide.print(outcomes(found))
     if found.drifts:
-        out.print(incoming(found), soft_wrap=True)
+        wide.print(incoming(found))
     style = "green" if found.code == monitor.QUIET else "bold red"
     out.print(f"[{style}]{found.verdict}[/]: {found.reason}.", soft_wrap=True, highlight=False)
     out.print(f"With pictures: {file}", soft_wrap=True, highlight=False)
@@ -64,17 +65,6 @@ def incoming(found: Found) -> Table:
         far = " *" if each.far else ""
         table.add_row(each.column + far, f"{each.off:.3f}", usual, *(f"{share * 100:.1f} %" for share in shares))
     return table
-
-
-def numbers(found: Found) -> dict[str, float]:
-    """The metrics of the run: the code, shares of the last week, and what was judged last."""
-    told = {"monitor.code": found.code, "monitor.asked": found.asked, "monitor.known": found.known,
-            "monitor.old_memory": found.old, "monitor.delay_seconds": found.delay}  # fmt: skip
-    told |= {f"monitor.drift.{each.column.replace(' ', '_')}": each.off for each in found.drifts}
-    for window in found.windows[-1:]:
-        for name, figure in window.pooled.items():
-            told |= {f"monitor.{name}.{end}": value for end, value in figure._asdict().items()}
-    return {name: float(value) for name, value in told.items() if np.isfinite(value)}
 
 
 def page(question: str, found: Found) -> str:

@@ -1,0 +1,77 @@
+"""What came in, against the reference's own weeks and days."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import drift
+from pipeline.drift import Gone, by_day, profile
+from pipeline.plan import Monitor
+
+RULE = Monitor(rows=20)
+
+
+def weather(weeks: int, seed: int = 0, rows: int = 50) -> tuple[Any, Any]:
+    """Temperatures that follow the season, and the day of each; no week is like the whole."""
+    rng, day = np.random.default_rng(seed), np.repeat(np.arange(weeks * 7), rows)
+    return 10 + 8 * np.sin(day / 20) + rng.normal(0, 3, len(day)), day
+
+
+def test_the_stability_index_is_the_sum_of_differences_times_their_log_ratios() -> None:
+    assert drift.index(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0
+    assert drift.index(np.array([0.5, 0.5]), np.array([0.25, 0.75])) == pytest.approx(0.25 * np.log(3))
+
+
+def test_an_ordinary_week_is_not_far_though_its_index_is_above_the_usual_fifth() -> None:
+    values, day = weather(20)
+    about = profile(values, day, RULE)
+    week = drift.drift("temp", values[day < 7], about)
+    assert about["weeks"] >= week.off > 0.2
+    assert not week.far
+
+
+def test_a_week_beyond_all_weeks_of_the_reference_is_far() -> None:
+    values, day = weather(20)
+    found = drift.drift("temp", values[day < 7] + 30, {**profile(values, day, RULE), "quantiles": [-10.0, 30.0]})
+    assert found.far
+    assert found.outside > 0.9
+
+
+def test_without_weeks_there_is_nothing_to_be_far_from() -> None:
+    values, _ = weather(2)
+    assert not drift.drift("temp", values + 100, profile(values, None, RULE)).far
+
+
+def test_categories_that_were_never_seen_and_gaps_are_counted() -> None:
+    seen = np.array(["a", "b", "", "a"] * 50, dtype=object)
+    found = drift.drift("c", np.array(["a", "new", "", "new"], dtype=object), profile(seen, None, RULE))
+    assert (found.unseen, found.missing, found.missing_before) == (0.5, 0.25, 0.25)
+
+
+def test_a_day_knows_its_gaps_and_its_commonest_value() -> None:
+    values, day = np.array([1.0, 1.0, np.nan, 2.0, 5.0]), np.array([0, 0, 0, 0, 1])
+    assert by_day(values, day, 4).tolist() == [[0, 0.25, 0.5]]
+
+
+@pytest.mark.parametrize(("value", "what"), [(12.0, "one and the same"), (np.nan, "missing")])
+def test_a_sensor_that_is_stuck_or_silent_for_a_day_is_gone(value: float, what: str) -> None:
+    values, day = weather(4)
+    about = profile(values, day, RULE)
+    broken = np.where(day == 3, value, values)
+    assert drift.gone("temp", broken[day < 7], day[day < 7], about, RULE) == [Gone("1970-01-04", "temp", what, 50)]
+    assert drift.gone("temp", values[day < 7], day[day < 7], about, RULE) == []
+
+
+def test_what_was_the_same_all_day_in_the_reference_too_is_no_fault() -> None:
+    day = np.repeat(np.arange(14), 50)
+    rain = np.where(day == 5, 1.0 * (np.arange(700) % 7), 0.0)  # a dry fortnight but for one day
+    about = profile(rain, day, RULE)
+    assert drift.gone("rain", np.zeros(50), np.zeros(50, np.int64), about, RULE) == []
+
+
+def test_a_day_with_few_rows_is_no_witness() -> None:
+    values, day = weather(4)
+    few = np.zeros(19)
+    assert drift.gone("temp", few, np.zeros(19, np.int64), profile(values, day, RULE), RULE) == []
+    assert drift.gone("temp", np.zeros(20), np.zeros(20, np.int64), profile(values, day, RULE), RULE)

@@ -1,0 +1,143 @@
+"""How predictions turned out: figures of weeks with their intervals, what is surely worse, and what is an alarm."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import evaluate, outcomes
+from pipeline.evaluate import Bootstrap, Interval
+from pipeline.outcomes import Window
+from pipeline.plan import Monitor
+
+PLAN = Bootstrap(0.25, 200, 0)
+RULE = Monitor()
+START = np.datetime64("2013-01-01")
+
+
+def luck(days: int, rows: int = 100, seed: int = 0, told: float = 1.0) -> tuple[Any, Any, Any]:
+    """Rows of days, each with its own luck: time, outcome, and probabilities that are right on average; with `told`
+    below 1 they say too little of what they know.
+    """
+    rng = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), rows)
+    known = rng.normal(-1.2, 0.9, days * rows)
+    outcome = rng.random(days * rows) < 1 / (1 + np.exp(-known - rng.normal(0, 0.3, days)[day]))
+    return START + day, outcome, 1 / (1 + np.exp(-(known + 1.2) * told + 1.2))
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Interval]:
+    at, outcome, answer = luck(73, seed=1)
+    return outcomes.intervals(outcome, answer, at.astype(np.int64), PLAN)
+
+
+def test_the_figures_and_their_intervals_are_those_of_the_slow_way() -> None:
+    at, outcome, answer = luck(20)
+    quick = outcomes.intervals(outcome, answer, at.astype(np.int64), PLAN)
+    slow = evaluate.with_intervals(outcome, answer, at.astype(np.int64), PLAN)
+    for name in ("skill", "ece"):
+        assert quick[name] == pytest.approx(slow[name], abs=1e-9)
+    assert quick["roc_auc"] == pytest.approx(slow["roc_auc"], abs=1e-3)
+    assert quick["observed_over_predicted"].value == pytest.approx(outcome.sum() / answer.sum())
+
+
+def test_of_numbers_skill_is_what_is_saved_against_the_median() -> None:
+    outcome, answer = np.array([0.0, 2.0, 4.0, 10.0]), np.array([1.0, 2.0, 5.0, 7.0])
+    assert outcomes.plain(outcome, answer, None) == pytest.approx({"skill": 1 - 5 / 12, "bias": -1 / 4})
+
+
+def test_weeks_are_counted_back_from_the_end_and_four_are_judged_together(expected: dict[str, Interval]) -> None:
+    found = outcomes.windows(*luck(31), START + 31, 6, expected, RULE, PLAN)
+    assert [(w.first, w.last) for w in found][-1] == ("2013-01-25", "2013-01-31")
+    assert [w.rows for w in found] == [300, 700, 700, 700, 700]
+    assert [w.days for w in found] == [3, 10, 17, 24, 28]
+    assert [bool(w.pooled) for w in found] == [False, False, True, True, True]
+
+
+def test_a_week_alone_has_figures_and_no_judgement(expected: dict[str, Interval]) -> None:
+    only = outcomes.windows(*luck(7), START + 7, 3, expected, RULE, PLAN)[-1]
+    assert set(only.week) == set(expected)
+    assert (only.pooled, only.wrong) == ({}, [])
+
+
+def test_few_rows_are_not_judged_however_many_days_they_are_of(expected: dict[str, Interval]) -> None:
+    assert not outcomes.windows(*luck(28, rows=10), START + 28, 1, expected, RULE, PLAN)[0].pooled
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("skill", Interval(0.02, 0.00, 0.04), True),
+        ("skill", Interval(0.02, 0.00, 0.06), False),  # the intervals touch
+        ("skill", Interval(0.30, 0.25, 0.35), False),  # better
+        ("roc_auc", Interval(0.5, 0.45, 0.55), False),  # nobody knows what it was
+        ("observed_over_predicted", Interval(1.5, 1.3, 1.7), True),
+        ("observed_over_predicted", Interval(0.5, 0.3, 0.7), True),
+        ("ece", Interval(0.2, 0.1, 0.3), False),  # it depends on how many rows it is of
+    ],
+)
+def test_a_figure_is_wrong_where_its_interval_lies_beyond_the_references_on_the_worse_side(
+    name: str, value: Interval, wrong: bool
+) -> None:
+    nothing = Interval(float("nan"), float("nan"), float("nan"))
+    known = {
+        "skill": Interval(0.1, 0.05, 0.15),
+        "roc_auc": nothing,
+        "observed_over_predicted": Interval(1, 0.9, 1.1),
+        "ece": Interval(0.02, 0.01, 0.03),
+    }
+    assert outcomes.outside(name, value, known) is wrong
+
+
+@pytest.mark.parametrize(
+    ("weeks", "rings"),
+    [("", False), ("w", False), (".w", False), ("ww", True), ("w.w", True), ("ww.", False), ("w..w", False), ("..ww", True)],
+)  # fmt: skip
+def test_two_of_the_last_three_weeks_are_an_alarm_if_the_latest_is_one_of_them(weeks: str, rings: bool) -> None:
+    found = [Window("", "", 0, {}, 0, {}, ["skill"] if week == "w" else []) for week in weeks]
+    assert outcomes.alarm(found, RULE) is rings
+
+
+def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[str, Interval]) -> None:
+    at, outcome, answer = luck(84, seed=3)
+    lost = at >= START + 42
+    answer = np.where(lost, np.random.default_rng(0).permutation(answer), answer)  # from here on it knows nothing
+    rang = [
+        week
+        for week in range(2, 12)
+        if outcomes.alarm(
+            outcomes.windows(
+                *(part[at < START + 7 * week] for part in (at, outcome, answer)),
+                START + 7 * week, RULE.of, expected, RULE, PLAN,
+            ),
+            RULE,
+        )
+    ]  # fmt: skip
+    assert rang
+    assert 42 // 7 < rang[0] <= 42 // 7 + 4
+    assert rang == list(range(rang[0], 12))
+
+
+def test_an_overconfident_model_rings_though_its_order_is_as_before(expected: dict[str, Interval]) -> None:
+    at, outcome, answer = luck(42, seed=4, told=3.0)
+    last = outcomes.windows(at, outcome, answer, START + 42, 1, expected, RULE, PLAN)[0]
+    assert "skill" in last.wrong
+    assert "roc_auc" not in last.wrong
+
+
+def test_on_months_dealt_out_anew_from_days_without_change_it_is_wrong_in_few_looks_of_a_hundred(
+    expected: dict[str, Interval],
+) -> None:
+    at, outcome, answer = luck(73, seed=1)
+    days, rng, rang, looks = np.arange(73), np.random.default_rng(0), 0, 0
+    rows = {day: np.flatnonzero(at == START + day) for day in days}
+    for _ in range(60):
+        drawn = rng.choice(days, 42)
+        some = np.concatenate([rows[day] for day in drawn])
+        when = START + np.repeat(np.arange(42), 100)
+        found = outcomes.windows(when, outcome[some], answer[some], START + 42, 5, expected, RULE, PLAN)
+        for last in range(1, len(found) + 1):
+            rang, looks = rang + outcomes.alarm(found[:last], RULE), looks + 1
+    assert looks > 0
+    assert rang / looks <= 0.03

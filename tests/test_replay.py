@@ -1,0 +1,136 @@
+"""Months of data through running servers: what the loop is worth, in minutes, the same each time."""
+
+import json
+from datetime import date
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Toy
+from rich.console import Console
+from test_monitor import config_in, made
+
+from pipeline import replay, replay_report
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.server import Server
+
+TURNS = 36  # the day from which on size means the opposite
+
+
+class Replayed:
+    """A replay of a world that turns round, what it printed and what it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        config = config_in(folder, made(TURNS))
+        self.printed = StringIO()
+        out = Console(file=self.printed, width=80)
+        self.played = replay.run(config, None, out)
+        replay_report.publish(config, self.played, out)
+        self.told: dict[str, Any] = json.loads((self.played.folder / "replay.json").read_text())
+
+    def happened(self) -> list[str]:
+        return [event.what for event in self.played.events]
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
+    return Replayed(tmp_path_factory.mktemp("replayed"))
+
+
+def test_the_alarm_rings_after_the_world_has_turned_and_a_better_model_takes_over(replayed: Replayed) -> None:
+    turned = date(2013, 1, 1).toordinal() + TURNS
+    promoted = [event for event in replayed.played.events if event.what == "promoted"]
+    assert promoted
+    assert "retrain" in replayed.happened()
+    for event in replayed.played.events:
+        assert date.fromisoformat(event.day).toordinal() > turned
+    assert "log_loss against the champion -" in promoted[0].why
+
+
+def test_both_answer_the_same_until_then_and_the_managed_one_is_better_after(replayed: Replayed) -> None:
+    asked = replayed.played.asked
+    first = next(event.day for event in replayed.played.events if event.what == "promoted")
+    before = asked.day <= np.datetime64(first)
+    assert (asked.managed[before] == asked.frozen[before]).all()
+    assert (asked.managed[~before] != asked.frozen[~before]).any()
+    loss = {
+        name: np.mean((getattr(asked, name)[~before] - asked.outcome[~before]) ** 2) for name in ("managed", "frozen")
+    }
+    assert loss["managed"] < loss["frozen"]
+
+
+def test_every_row_is_asked_once_and_every_request_is_answered(replayed: Replayed) -> None:
+    assert replayed.told["rows"] == len(replayed.played.asked.day) == 36 * 80
+    assert np.isfinite(replayed.played.asked.managed).all()
+    assert set(replayed.told["statuses"]) == {"200", "202"}
+    assert replayed.played.meanwhile > 0
+
+
+def test_it_ends_with_months_events_and_a_picture(replayed: Replayed) -> None:
+    printed = replayed.printed.getvalue()
+    assert [month["month"] for month in replayed.told["months"]] == ["2013-01", "2013-02", "2013-03"]
+    assert "gained, 95 %" in printed
+    assert "promoted" in printed
+    assert (replayed.played.folder / "replay.png").read_bytes().startswith(b"\x89PNG")
+    gained = replayed.told["months"][2]["gained"]["log_loss"]
+    assert gained[0] < 0
+
+
+def test_labels_arrive_when_they_are_known_and_not_before(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "colour": "red", "shape": "round", "size": 5.0, "legs": 1, "later": 0.0, "good": True,
+            "when": pd.to_datetime(["2013-01-01 06:00", "2013-01-01 23:00", "2013-01-02 01:00", "2013-01-02 06:00"]),
+        }
+    )  # fmt: skip
+    config = config_in(tmp_path, frame, "memory={time: when, known: known, known_at: 3, ahead: 2}",
+                       "columns.known={kind: datetime, known: after, meaning: When it was known}")  # fmt: skip
+    columns = {name: frame[name].to_numpy() for name in ("colour", "size", "legs", "good")}
+    columns["colour"] = columns["colour"].astype(object)
+    columns["when"] = frame["when"].to_numpy("datetime64[s]")
+    columns["known"] = np.array(["2013-01-01T08:00", "2013-01-02T05:00", "2013-01-02T02:59", "2013-01-02T08:00"], "datetime64[s]")  # fmt: skip
+    days = replay.Days(columns, config, date(2013, 1, 1), date(2013, 1, 4))
+    assert days.day.astype(str).tolist() == ["2013-01-01"] * 3 + [
+        "2013-01-02"
+    ]  # one is asked before five in the morning
+    told = []
+    for day in (np.datetime64("2013-01-01"), np.datetime64("2013-01-02"), np.datetime64("2013-01-03")):
+        told.append([each["row"] for each in days.tell(day)])
+        for part, rows in days.ask(day):
+            days.request += [(str(day), place) for place in range(part.start, part.start + len(rows))]
+            assert all("good" not in row and "later" not in row for row in rows)
+    assert told == [[], [0, 2], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("until", "after"),
+    [("december", "2014-01-01"), ("dec", "2014-01-01"), ("June", "2013-07-01"), ("2013-05-09", "2013-05-10"), ("march", "2014-04-01")],
+)  # fmt: skip
+def test_until_is_a_month_that_comes_next_or_a_day(until: str, after: str) -> None:
+    assert replay.day_after(until, pd.Timestamp("2013-04-01")) == pd.Timestamp(after)
+
+
+def test_until_anything_else_is_answered_with_what_would_be_right(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="UNTIL=soon: should be a month such as december, or a day such as 2013-12-31"
+    ):
+        replay.day_after("soon", pd.Timestamp("2013-04-01"))
+    config = config_in(tmp_path, made())
+    with pytest.raises(ConfigError, match="replay: nothing lies between 2013-01-25, where it begins, and 2013-01-03"):
+        replay.run(config, "2013-01-02", Console(quiet=True))
+
+
+def test_without_a_time_there_are_no_days_and_that_is_said(toy: Toy) -> None:
+    config = toy.config("split={by: row, holdout: 0.25}")
+    with pytest.raises(ConfigError, match=r"tiny has no time column \(split.by is row\): there are no days to replay"):
+        replay.run(config, None, Console(quiet=True))
+    with pytest.raises(ConfigError, match=r"replay: wants `retrain:`"):
+        replay.run(toy.config(), None, Console(quiet=True))
+
+
+def test_a_server_that_does_not_start_is_told_with_where_to_look(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match=r"did not start: see .*server.log"):
+        Server(tmp_path / "nothing", tmp_path / "server.log")
