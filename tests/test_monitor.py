@@ -30,7 +30,7 @@ retrain:
   judge: 6 days
   fold_length: 6 days
   worse: 0
-  holdout: {roc_auc: {low: 0.55, high: 0.95}, skill: {low: 0, high: 0.5}}
+  holdout: {roc_auc: {low: 0.55, high: 0.95}, skill: {low: -0.5, high: 0.5}}
 monitor: {days: 3, pooled: 3, least: 5, rows: 50, alarms: 2, of: 3}
 replay: {learn: 24 days}
 train: {workers: 1, resamples: 50, rare: 5}
@@ -41,10 +41,10 @@ LEARNT = date(2013, 1, 25)
 
 
 def made(turns: int = DAYS) -> pd.DataFrame:
-    """Rows of sixty days. What size means is the other way round from the day `turns` on."""
+    """Rows of sixty days. From the day `turns` on there are more of the good ones."""
     rng, day = np.random.default_rng(0), np.repeat(np.arange(DAYS), A_DAY)
     size, colour = rng.random(len(day)) * 10, rng.choice(["red", "blue"], len(day))
-    odds = (size - 5) / 2 * np.where(day < turns, 1, -1) + (colour == "red") - 0.5 + rng.normal(size=DAYS)[day] / 4
+    odds = (size - 5) / 2 + (colour == "red") - 0.5 + rng.normal(size=DAYS)[day] / 4 + 2.0 * (day >= turns)
     when = np.datetime64(FIRST, "m") + day * np.timedelta64(1440, "m") + rng.integers(0, 1440, len(day))
     good = rng.random(len(day)) < 1 / (1 + np.exp(-odds))
     told = {"colour": colour, "shape": "round", "size": size, "legs": rng.integers(0, 9, len(day)), "when": when}

@@ -17,7 +17,7 @@ from pipeline import replay, replay_report
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.server import Server
 
-TURNS = 36  # the day from which on size means the opposite
+TURNS = 36  # the day from which on there are more of the good ones
 
 
 class Replayed:

@@ -72,10 +72,10 @@ def table(config: Config, found: list[dict[str, Any]]) -> Table:
     """Each figure of the frozen champion and of the managed one, what that gained, and what happened in the month."""
     shown, gain = SHOWN[config.task], "roc_auc" if config.task == "classification" else config.loss
     drawn = Table(box=None, pad_edge=False)
-    drawn.add_column("frozen -> managed")
+    drawn.add_column("frozen -> managed", no_wrap=True)
     for heading in (f"{config.noun}s", *shown.values(), f"{shown.get(gain, gain)} gained, 95 %"):
         drawn.add_column(heading, justify="right", no_wrap=True)
-    drawn.add_column("what happened", no_wrap=True)
+    drawn.add_column("what happened")
     for each in found:
         value, low, high = each["gained"][gain]
         figures = [f"{each['frozen'][key]:.3f} -> {each['managed'][key]:.3f}" for key in shown]
