@@ -44,7 +44,8 @@ def run(models: Path, url: str, as_of: date | None) -> Refreshed:
     if day < first:
         raise ConfigError(f"as of {as_of}: the champion's own memory is of {memory.date(first)} already")
     new = memory.tally(columns(known.inputs, contract), np.array(known.label), contract)
-    store.replace(models / memory.FILE, memory.dump(memory.joined(own, new, first), contract, day))
+    with store.locked(models):
+        store.replace(models / memory.FILE, memory.dump(memory.joined(own, new, first), contract, day))
     counted = sorted({each for each in days if each < day})
     return Refreshed(memory.date(day), sum(each < day for each in days), [memory.date(each) for each in counted])
 
