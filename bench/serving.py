@@ -123,9 +123,9 @@ def as_pipeline(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int
     from pipeline.candidates import Candidates
     from pipeline.config import load
     from pipeline.predict import load as predictor
+    from pipeline.rows import read
     from pipeline.schema import tensors, to_columns
     from pipeline.split import split
-    from pipeline.rows import read
 
     config = load(ROOT / "configs/flights.yaml")
     told = predictor(MODELS).record

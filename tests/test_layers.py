@@ -27,6 +27,7 @@ LIGHT = [
     "schema",
     "request",
     "store",
+    "workplace",
     "predict",
     "explain",
     "errors",

@@ -2,17 +2,24 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from click.testing import Result
-from conftest import WEAK, Toy
+from conftest import WEAK, Toy, in_folder
 from typer.testing import CliRunner
 
 from pipeline import promotion, registry, store
 from pipeline.__main__ import app
+from pipeline.config import Config
 from pipeline.errors import BundleError, ConfigError, RefusedError
 from pipeline.promotion import LEDGER, champion, history, previous, promote, reconcile
 
@@ -129,6 +136,10 @@ def test_a_champion_that_mlflow_has_forgotten_is_registered_again(two: Two, tmp_
     registry.connect("tiny", empty.paths.tracking)
     assert reconcile(empty) == [f"MLflow's alias champion was set to version 1, which is {two.second}"]
     assert mlflow.MlflowClient().get_model_version_by_alias("tiny", "champion").tags["digest"] == two.second
+    row = pd.DataFrame([{"colour": "red", "size": 9.0, "legs": 2}])
+    answers = mlflow.pyfunc.load_model("models:/tiny@champion").predict(row)
+    assert answers["label"].tolist() == [1]
+    assert statuses(empty) == Counter()  # no run of its own, which a kill could leave open
 
 
 def test_a_pointer_that_was_removed_takes_the_alias_with_it(two: Two) -> None:
@@ -154,13 +165,91 @@ def test_a_line_that_a_crash_cut_short_is_dropped_and_one_that_was_changed_is_to
         history(two.config)
 
 
+# --- what a kill leaves ---------------------------------------------------------------------------------------------
+
+
+TRAIN_FOREVER = """
+import sys
+from pathlib import Path
+import mlflow
+from pipeline import registry, workplace
+registry.connect("tiny", sys.argv[1])
+with workplace.working_folder(Path(sys.argv[2]), "tiny") as work, registry.run(work.parent.name):
+    with mlflow.start_run(nested=True):
+        print(work.parent, flush=True)
+        sys.stdin.read()
+"""
+
+
+@contextmanager
+def training(config: Config) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """A process in the middle of a training, with a run and one below it, and its folder; killed at the end."""
+    Path(config.paths.reports).mkdir(exist_ok=True)
+    command = [sys.executable, "-c", TRAIN_FOREVER, config.paths.tracking, config.paths.reports]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process, Path(process.stdout.readline().strip())
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+
+
+def statuses(config: Config) -> Counter[str]:
+    """How many runs the record has of each status."""
+    client = mlflow.MlflowClient(config.paths.tracking)
+    experiment = client.get_experiment_by_name("tiny")
+    return Counter(run.info.status for run in client.search_runs([experiment.experiment_id] if experiment else []))
+
+
+def test_what_a_killed_training_left_goes_with_the_next_command_and_a_live_one_is_left_alone(two: Two) -> None:
+    before = statuses(two.config)
+    with training(two.config) as (_, place):
+        with training(two.config) as (_, left):
+            assert reconcile(two.config) == []
+        assert command(two.toy, "history").stderr == (
+            f"Mended: {left} of a training that was killed was removed, and 2 open runs of it in MLflow marked as KILLED\n"
+        )
+        assert (place.exists(), left.exists()) == (True, False)
+        assert statuses(two.config) == before + Counter(RUNNING=2, KILLED=2)
+        assert reconcile(two.config) == []
+
+
+def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store(two: Two, tmp_path: Path) -> None:
+    with training(two.config) as (_, left):
+        pass
+    elsewhere = two.toy.config(f"paths.tracking=sqlite:///{tmp_path}/other.db")
+    registry.connect("tiny", elsewhere.paths.tracking)
+    assert reconcile(elsewhere)[1:] == [f"{left} of a training that was killed was removed"]
+    assert not left.exists()
+    assert statuses(two.config)["RUNNING"] == 2
+
+
+def test_where_the_record_of_runs_cannot_be_reached_the_folder_stays_for_the_next_command(two: Two) -> None:
+    with training(two.config) as (_, left):
+        pass
+    with pytest.raises(ConfigError, match="cannot be used"):
+        promotion.bury(two.toy.config(f"paths.tracking=sqlite:///{two.toy.folder}/toy.csv/mlflow.db"))
+    assert left.exists()
+    registry.connect("tiny", two.config.paths.tracking)
+    assert len(promotion.bury(two.config)) == 1
+
+
+def test_what_was_half_written_goes_with_the_next_command_which_says_so(two: Two) -> None:
+    before = sorted(two.models.rglob("*"))
+    for folder in (two.models, two.models / "answers"):
+        (folder / ".unfinished-abcdefgh").touch()
+    assert reconcile(two.config) == [f"what a command cut short had left unfinished in {two.models} was tidied up (2)"]
+    assert sorted(two.models.rglob("*")) == before
+    assert reconcile(two.config) == []
+
+
 # --- the same by command --------------------------------------------------------------------------------------------
 
 
 def command(toy: Toy, *words: str) -> Result:
     """One verb on the toy's folder, as typed without a terminal."""
-    places = [f"paths.models={toy.folder}/models", f"paths.tracking=sqlite:///{toy.folder}/mlflow.db"]
-    given = [word for place in places for word in ("--set", place)]
+    given = [word for place in in_folder(toy.folder) for word in ("--set", place)]
     return CliRunner().invoke(app, [words[0], str(toy.folder / "toy.yaml"), *given, *words[1:]])
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from conftest import ROOT, Smoke, Toy, serving
 from test_front import wait_for
 from test_serve import REQUIRED
 
-from pipeline import log, memory, predict, refresh
+from pipeline import log, memory, predict, refresh, store
 from pipeline.errors import ConfigError
 
 Flight = dict[str, Any]
@@ -80,6 +81,18 @@ def test_a_day_before_the_champions_own_is_refused(models: Path, tmp_path: Path)
     with pytest.raises(ConfigError, match="the champion's own memory is of 2014-01-01 already"):
         refresh.run(models, url, date(2013, 12, 1))
     assert refresh.run(models, url, None) == ("2014-01-01", 0, [])
+
+
+def test_what_is_being_refreshed_is_not_taken_for_something_that_was_left(models: Path, tmp_path: Path) -> None:
+    """Whoever tidies up holds the store's lock; until then nothing is written."""
+    log.connect(f"sqlite:///{tmp_path}/log.db").dispose()
+    with ThreadPoolExecutor(1) as pool:
+        with store.locked(models):
+            waiting = pool.submit(refresh.run, models, f"sqlite:///{tmp_path}/log.db", None)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=2)
+            assert not (models / memory.FILE).exists()
+        assert waiting.result(timeout=20).as_of == "2014-01-01"
 
 
 def test_a_model_that_remembers_nothing_has_nothing_to_refresh(toy: Toy, tmp_path: Path) -> None:

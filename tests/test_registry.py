@@ -138,7 +138,7 @@ def test_a_failure_marks_the_run_as_failed_and_a_refusal_does_not(
 ) -> None:
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
     registry.connect("ending", tracking)
-    with pytest.raises(error), registry.run() as run_id:
+    with pytest.raises(error), registry.run("folder") as run_id:
         raise error
     assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == status
 

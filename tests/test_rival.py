@@ -1,6 +1,7 @@
 """What the champion says of the rows that judge a new model, and what is left of it when it cannot be asked."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,18 @@ def test_what_a_model_said_is_remembered_by_row_in_whatever_order(tmp_path: Path
     assert found[0].tolist() == [0, 1, 2]
     assert found[1] == pytest.approx([0.1, 0.2, 0.3])
     assert [path.name for path in (tmp_path / ANSWERS).iterdir()] == ["a.npy"]
+
+
+def test_what_is_being_remembered_is_not_taken_for_something_that_was_left(tmp_path: Path) -> None:
+    """Whoever tidies up holds the lock; until then nothing is begun."""
+    with ThreadPoolExecutor(1) as pool:
+        with store.locked(tmp_path):
+            waiting = pool.submit(remember, tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+            assert store.clear_unfinished(tmp_path) == 0
+        waiting.result(timeout=20)
+    assert remembered(tmp_path, "a", KEYS) is not None
 
 
 def test_rows_that_are_on_no_record_are_left_out_and_too_many_of_them_make_it_worthless(tmp_path: Path) -> None:

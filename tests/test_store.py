@@ -1,6 +1,7 @@
 """Bundles on disk: whole or not there, and one pointer."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,3 +139,52 @@ def test_a_kill_at_any_moment_leaves_a_whole_champion_and_the_next_writer_tidies
         assert store.damage(store.resolve(tmp_path)) is None
     store.write(tmp_path, FILES)
     assert not list(tmp_path.glob(".unfinished-*"))
+
+
+def test_what_killed_writers_left_in_the_store_and_in_its_folders_is_removed_and_counted(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    (tmp_path / ".unfinished-abcdefgh").mkdir()
+    (tmp_path / ".unfinished-abcdefgh/model.onnx").touch()
+    (tmp_path / ".unfinished-hgfedcba").touch()
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers/.unfinished-abcdefgh").touch()
+    (tmp_path / "answers/kept.npy").touch()
+    assert store.clear_unfinished(tmp_path) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name, "answers"])
+    assert [path.name for path in (tmp_path / "answers").iterdir()] == ["kept.npy"]
+    assert store.clear_unfinished(tmp_path) == 0
+
+
+def test_a_bundle_that_was_set_aside_for_one_that_never_came_is_put_back(tmp_path: Path) -> None:
+    folder = store.write(tmp_path, FILES)
+    aside = folder.rename(tmp_path / f".unfinished-{folder.name}")
+    store.clear_unfinished(tmp_path)
+    assert store.damage(folder) is None
+    shutil.copytree(folder, aside)
+    store.clear_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name])
+
+
+def test_a_writer_killed_while_it_puts_one_bundle_in_the_place_of_another_loses_neither(tmp_path: Path) -> None:
+    """It is killed at each of its renames in turn."""
+    folder = store.write(tmp_path, FILES)
+    code = """
+import os, signal, sys
+from pathlib import Path
+from pipeline import store
+left = int(sys.argv[2])
+def count(event, arguments):
+    global left
+    left -= event == "os.rename"
+    if event == "os.rename" and left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(count)
+store.write(Path(sys.argv[1]), {"bundle.json": b"{}", "model.onnx": b"model", "record.json": b"new"})
+"""
+    for renames, killed in ((0, True), (1, True), (2, False)):
+        ended = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(renames)], check=False)
+        assert (ended.returncode == -signal.SIGKILL) is killed
+        assert folder.exists() is (renames != 1)
+        store.clear_unfinished(tmp_path)
+        assert store.damage(folder) is None
+    assert (folder / "record.json").read_bytes() == b"new"

@@ -19,7 +19,7 @@ from pipeline import bundle, clean, datasets, predict, schema, split, store
 from pipeline.config import load
 from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.request import request_model
-from pipeline.train import run, working_folder
+from pipeline.train import run
 
 
 def test_a_training_ends_with_a_proven_champion(smoke: Smoke) -> None:
@@ -299,23 +299,6 @@ def test_rows_that_break_the_contract_too_often_stop_the_training_and_are_left_t
         run(load(breast_cancer, overrides), Console(quiet=True))
     assert len(pd.read_csv(tmp_path / "reports/cancer.failed/rejected.csv")) == 10
     assert not (tmp_path / "models/cancer/champion").exists()
-
-
-def test_a_failed_training_leaves_the_old_report_and_its_own_beside_it(tmp_path: Path) -> None:
-    with working_folder(tmp_path, "a") as first:
-        (first / "old").touch()
-    with pytest.raises(RuntimeError), working_folder(tmp_path, "a") as second:
-        (second / "new").touch()
-        raise RuntimeError
-    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
-        "a",
-        "a.failed",
-        "a.failed/new",
-        "a/old",
-    ]
-    with working_folder(tmp_path, "a") as third:
-        (third / "newest").touch()
-    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == ["a", "a/newest"]
 
 
 @pytest.mark.parametrize("key", ["models", "reports"])

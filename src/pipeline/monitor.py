@@ -184,7 +184,8 @@ def put(models: Path, found: Found) -> None:
     """Leave the verdict beside the champion, where its server reads it."""
     said = {"version": found.version, "as_of": found.as_of, "reason": found.reason, "looked": time.time()}
     content = json.dumps({**said, "figures": numbers(found)}, ensure_ascii=False)
-    store.replace(models / FILE, content.encode())
+    with store.locked(models):
+        store.replace(models / FILE, content.encode())
 
 
 def _number(end: float | None) -> float:

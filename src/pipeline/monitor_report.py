@@ -21,11 +21,12 @@ def publish(config: Config, models: Path, found: Found, out: Console) -> None:
     """The verdict on the screen and beside the champion, a page in the reports, and a run in MLflow."""
     file = Path(config.paths.reports) / f"{config.name}.monitor.html"
     file.parent.mkdir(parents=True, exist_ok=True)
-    store.replace(file, page(config.question, found).encode())
+    with store.locked(file.parent):
+        store.replace(file, page(config.question, found).encode())
     monitor.put(models, found)
     registry.connect(config.name, config.paths.tracking)
-    with registry.run():
-        name = f"monitor {found.as_of}"
+    name = f"monitor {found.as_of}"
+    with registry.run(name):
         tags = {"mlflow.runName": name, "verdict": found.verdict, "reason": found.reason, "version": found.version}
         registry.log({}, {f"monitor.{figure}": value for figure, value in monitor.numbers(found).items()}, tags)
     wide = Console(file=out.file, width=max(out.width, WIDE))

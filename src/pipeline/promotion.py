@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pipeline import predict, registry, store
+from pipeline import predict, registry, store, workplace
 from pipeline.config import Config
 from pipeline.errors import BundleError, ConfigError, RefusedError
 
@@ -117,7 +117,7 @@ def history(config: Config) -> list[Move]:
 
 
 def reconcile(config: Config) -> list[str]:
-    """Mend what a crash between the pointer, its record and MLflow's alias left, or a hand; what was mended."""
+    """Mend what a kill or a crash between the pointer, its record and MLflow's alias left, or a hand; what was done."""
     models, said = home(config), []
     with store.locked(models):
         present, moves = store.pointer(models), history(config)
@@ -126,8 +126,21 @@ def reconcile(config: Config) -> list[str]:
             _write(models, Move(_now(), _who(), "found", known, present, "the pointer had moved without a record"))
             ends = f"is at {present or 'nothing'}, the record was at {known or 'nothing'}"
             said.append(f"{models / store.POINTER} {ends}")
+        if count := store.clear_unfinished(models):
+            said.append(f"what a command cut short had left unfinished in {models} was tidied up ({count})")
     mended = registry.follow(config.contract, models / present if present else None, config.paths.tracking)
-    return said + ([f"MLflow's alias {registry.CHAMPION} was {mended}"] if mended else [])
+    return said + ([f"MLflow's alias {registry.CHAMPION} was {mended}"] if mended else []) + bury(config)
+
+
+def bury(config: Config) -> list[str]:
+    """Remove the working folders of trainings that were killed and end their runs in MLflow; what was done."""
+    said = []
+    for folder in workplace.abandoned(Path(config.paths.reports), config.name):
+        ended = registry.end_killed(config.name, folder.name, config.paths.tracking)
+        workplace.remove(folder, config.name)
+        runs = f", and {ended} open {'run' if ended == 1 else 'runs'} of it in MLflow marked as KILLED" if ended else ""
+        said.append(f"{folder} of a training that was killed was removed{runs}")
+    return said
 
 
 def refusals(models: Path, digest: str) -> list[str]:

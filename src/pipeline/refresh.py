@@ -47,7 +47,8 @@ def run(models: Path, url: str, as_of: date | None) -> Refreshed:
         engine.dispose()
     days = [memory.number(str(at.date())) for at in known.at]
     new = memory.tally(columns(known.inputs, contract), np.array(known.label), contract)
-    store.replace(models / memory.FILE, memory.dump(memory.joined(own, new, first), contract, day))
+    with store.locked(models):
+        store.replace(models / memory.FILE, memory.dump(memory.joined(own, new, first), contract, day))
     counted = sorted({each for each in days if each < day})
     return Refreshed(memory.date(day), sum(each < day for each in days), [memory.date(each) for each in counted])
 

@@ -38,6 +38,7 @@ logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it miss
 CHAMPION, CHALLENGER = "champion", "challenger"
 NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")  # by the registered model
 LONGEST = 5000  # characters of a tag
+PLACE = "folder"  # the tag of a run that names its working folder
 
 
 class _Files(MetaDataset):
@@ -57,9 +58,12 @@ def connect(experiment: str, uri: str) -> None:
 
 
 @contextmanager
-def run() -> Iterator[str]:
-    """An open run of the connected experiment; yields its id. A failure inside marks it as failed, a refusal not."""
-    started, status = mlflow.start_run(), "FAILED"
+def run(place: str) -> Iterator[str]:
+    """An open run of the connected experiment; yields its id. A failure inside marks it as failed, a refusal not.
+
+    `place` is what it is found by if it is killed: the tag is there from the first moment on.
+    """
+    started, status = mlflow.start_run(tags={PLACE: place}), "FAILED"
     try:
         yield started.info.run_id
         status = "FINISHED"
@@ -68,6 +72,21 @@ def run() -> Iterator[str]:
         raise
     finally:
         mlflow.end_run(status)
+
+
+def end_killed(experiment: str, place: str, uri: str) -> int:
+    """Mark as killed what is open of the run with that place, and of those below it; how many. None where another
+    store knows them.
+    """
+    with reachable(uri):
+        client, known = mlflow.MlflowClient(), mlflow.get_experiment_by_name(experiment)
+        running = client.search_runs([known.experiment_id], "attributes.status = 'RUNNING'") if known else []
+        own = {run.info.run_id for run in running if run.data.tags.get(PLACE) == place}
+        below = [run.info.run_id for run in running if run.data.tags.get("mlflow.parentRunId") in own]
+        ended = [*below, *own]  # in this order, so that whoever is killed in here finds the rest by the first
+        for run_id in ended:
+            client.set_terminated(run_id, "KILLED")
+    return len(ended)
 
 
 def log(params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
@@ -104,7 +123,7 @@ def child(name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str,
 def register(contract: Contract, bundle: Path, tags: Mapping[str, str]) -> str:
     """A version of the model `contract.name` that answers as the bundle does; its number, under the alias challenger.
 
-    A bundle that has a version keeps it, with the new tags. To be called inside a run.
+    A bundle that has a version keeps it, with the new tags. An open run becomes that of a new version.
     """
     client, name = mlflow.MlflowClient(), contract.name
     version = version_of(name, bundle.name)
@@ -177,8 +196,7 @@ def follow(contract: Contract, bundle: Path | None, uri: str) -> str | None:
             return None  # nothing to register; whoever needs the bundle will say that it is gone
         if version is None:
             before = aliased(name, CHALLENGER)
-            with run():
-                version = register(contract, bundle, {"registered": "again: this store did not know it"})
+            version = register(contract, bundle, {"registered": "again: this store did not know it"})
             if before:  # whoever was challenger stays it
                 client.set_registered_model_alias(name, CHALLENGER, before[0])
         client.set_registered_model_alias(name, CHAMPION, version)

@@ -2,7 +2,7 @@
 judged itself.
 """
 
-import tempfile
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,9 +84,10 @@ def remember(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[
     (models / ANSWERS).mkdir(exist_ok=True)
     record = np.empty(len(keys), RECORD)
     record["key"], record["answer"] = keys, said
-    with tempfile.TemporaryDirectory(dir=models / ANSWERS) as folder:
-        np.save(Path(folder) / "new.npy", record)
-        (Path(folder) / "new.npy").replace(models / ANSWERS / f"{digest}.npy")
+    content = io.BytesIO()
+    np.save(content, record)
+    with store.locked(models):
+        store.replace(models / ANSWERS / f"{digest}.npy", content.getvalue())
 
 
 def remembered(models: Path, digest: str, keys: NDArray[np.uint64]) -> tuple[Any, Any] | None:

@@ -46,8 +46,8 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
             save(temporary / name, content)
         temporary.chmod(0o755)
         flush(temporary)
-        if final.exists():  # aside it goes, and is cleared with the unfinished ones
-            final.rename(store / f"{UNFINISHED}{temporary.name[-8:]}-old")
+        if final.exists():  # aside it goes, and is cleared with the unfinished ones once the new one is there
+            final.rename(store / f"{UNFINISHED}{final.name}")
         temporary.rename(final)
         flush(store)
         clear_unfinished(store)
@@ -114,7 +114,10 @@ def point(store: Path, name: str) -> None:
 
 
 def replace(file: Path, content: bytes) -> None:
-    """Write a file of the store in one step: it has its old content or the new one, whatever happens."""
+    """Write a file of the store in one step: it has its old content or the new one, whatever happens.
+
+    To be called under the lock, or another writer takes it for what a killed one left.
+    """
     handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=file.parent)
     os.close(handle)
     save(Path(temporary), content)
@@ -134,17 +137,31 @@ def resolve(place: Path) -> Path:
 
 
 @contextmanager
-def locked(store: Path) -> Iterator[None]:
-    """One writer at a time; the lock goes with the process, however it ends."""
-    with (store / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """One writer at a time; the lock goes with the process, however it ends. Raises BlockingIOError where it is held
+    and is not to be waited for.
+    """
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
-def clear_unfinished(store: Path) -> None:
-    """Remove what a killed writer left. To be called under the lock: nobody is writing then."""
-    for left in store.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+def clear_unfinished(store: Path) -> int:
+    """Remove what killed writers left in the store and in the folders there; how much it was. A bundle that had been
+    set aside for one that never came is put back.
+
+    To be called under the lock: nobody is writing then.
+    """
+    found = [*store.glob(f"{UNFINISHED}*"), *store.glob(f"*/{UNFINISHED}*")]
+    for left in found:
+        bundle = store / left.name.removeprefix(UNFINISHED)
+        if DIGEST.fullmatch(bundle.name) and not bundle.exists():
+            left.rename(bundle)
+        elif left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+    return len(found)
 
 
 def save(path: Path, content: bytes) -> None:

@@ -1,8 +1,5 @@
 """The whole story in one function: raw rows to a champion. Read this first."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,13 +25,14 @@ from pipeline import (
     store,
 )
 from pipeline.config import Config
-from pipeline.errors import ConfigError, RefusedError
+from pipeline.errors import RefusedError
 from pipeline.evaluate import Bootstrap, Interval, Slice
 from pipeline.predict import Session
 from pipeline.rows import Rows, read
 from pipeline.schema import Examples
 from pipeline.search import Standing
 from pipeline.split import Fold, Split, blocks, first_day, split
+from pipeline.workplace import make_folders, working_folder
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
 
@@ -74,11 +72,12 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
     With `everything` the same settings learn once more after the holdout has judged them, from all rows, and that is
     what goes out. Raises RefusedError where a gate refuses: the bundle is there then, and the champion as it was.
     """
-    models = make_folders(config)
+    models, home = promotion.home(config), Path(config.paths.reports)
+    make_folders(models=models, reports=home)
     registry.connect(config.name, config.paths.tracking)
     for mended in promotion.reconcile(config):
         out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
-    with working_folder(Path(config.paths.reports), config.name) as reports, registry.run() as run_id:
+    with working_folder(home, config.name) as reports, registry.run(reports.parent.name) as run_id:
         with console.step(out, "Read and clean the data") as say:
             rows = read(config, reports)
             say(f"{len(rows.key):,} rows, {typical(rows.examples.target)}; {rows.about['rows']['rejected']:,} rejected")
@@ -213,31 +212,3 @@ def typical(target: NDArray[Any]) -> str:
 def refusal(refused: list[gates.Verdict], folder: Path) -> str:
     reasons = "; ".join(f"{v.gate}: {v.value}, allowed {v.limit} ({v.why})" for v in refused)
     return f"this model may not go out. {reasons}. It stays in {folder} as the challenger; the champion is as it was"
-
-
-@contextmanager
-def working_folder(home: Path, name: str) -> Iterator[Path]:
-    """A folder that takes the place of `home/name` when all went well, and of `home/name.failed` when not."""
-    with tempfile.TemporaryDirectory(prefix=f".unfinished-{name}-", dir=home) as temporary:
-        work, final = Path(temporary) / name, home / f"{name}.failed"
-        work.mkdir()
-        try:
-            yield work
-            final = home / name
-        finally:
-            for old in {final, home / f"{name}.failed"}:
-                if old.exists():
-                    old.rename(Path(temporary) / f"old-{old.name}")
-            work.rename(final)
-
-
-def make_folders(config: Config) -> Path:
-    """The folder of the bundles. Raises ConfigError where models or reports cannot be written, before any work."""
-    models = promotion.home(config)
-    for key, folder in (("models", models), ("reports", Path(config.paths.reports))):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise ConfigError(f"paths.{key}: {folder} cannot be written: {error.strerror}") from None
-    return models
