@@ -24,11 +24,12 @@ def main() -> None:
     text = fill(text, "serve", serve())
     text = fill(text, "figures", figures())
     text = fill(text, "worth", worth())
+    text = fill(text, "replay", replay())
     README.write_text(text, encoding="utf-8")
     summarise()
     README.write_text(fill(text, "test", test()), encoding="utf-8")  # last: the tests read this page too
     shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
-    print("written: README.md, docs/summary.png")
+    print("written: README.md, docs/summary.png, docs/replay.png")
 
 
 def summarise() -> None:
@@ -79,6 +80,17 @@ def test() -> str:
     if ended.returncode != 0:
         sys.exit(f"make test failed:\n{ended.stdout}{ended.stderr}")
     return console("make test", "…\n" + "\n".join(ended.stdout.strip().splitlines()[-2:]))
+
+
+def replay() -> str:
+    """What a replay prints; its picture goes beside."""
+    ended = subprocess.run(
+        ["make", "--no-print-directory", "replay"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 0:
+        sys.exit(f"make replay failed:\n{ended.stdout}{ended.stderr}")
+    shutil.copy(ROOT / "reports/flights.replay/replay.png", ROOT / "docs/replay.png")
+    return console("make replay", "\n".join(line.rstrip() for line in ended.stdout.splitlines()))
 
 
 def figures() -> str:

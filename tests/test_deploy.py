@@ -8,8 +8,8 @@ import yaml
 from conftest import ROOT
 from test_serve import REQUIRED
 
-WORDS = {"job", "route", "status", "le", "column", "outcome", "name", "version"}
-FUNCTIONS = {"sum", "rate", "by", "on", "group_left", "increase", "histogram_quantile"}
+WORDS = {"figure", "job", "route", "status", "le", "column", "outcome", "name", "version"}
+FUNCTIONS = {"time", "sum", "rate", "by", "on", "group_left", "increase", "histogram_quantile"}
 
 
 def alerts() -> dict[str, str]:
@@ -23,14 +23,19 @@ def dashboard() -> list[str]:
 
 
 def exposed(server: httpx2.Client) -> set[str]:
-    """Every series that there is once something was asked, and that a model can be refused."""
+    """Every series that there is once something was asked; gauges also where they have no value yet."""
     server.post("/predict", json={**REQUIRED, "dest": "QQQ"})
     text = server.get("/metrics").text
-    return {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")} | {
-        f"{line.split()[2]}_total"
-        for line in text.splitlines()
-        if line.startswith("# TYPE") and line.endswith("counter")
-    }
+    gauges = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE") and line.endswith("gauge")}
+    return (
+        gauges
+        | {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+        | {
+            f"{line.split()[2]}_total"
+            for line in text.splitlines()
+            if line.startswith("# TYPE") and line.endswith("counter")
+        }
+    )
 
 
 def test_alerts_and_dashboard_ask_for_metrics_that_the_server_has(server: httpx2.Client) -> None:
