@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+from alarms import alarms, replayed
 from answering import beside, explained, image, installed, one_row, server
 from logged import logged
 from remembered import worth
@@ -37,6 +38,8 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     "folds": ("champion, mean of the three folds", "AUC ≥ 0.732, log loss ≤ 0.466", folds),
     "holdout": ("champion, November–December, with 95 % intervals over days", "reported", holdout),
     "worth": ("features with memory against the same without, 95 % intervals over days", "reported", worth),
+    "alarms": ("monitor: alarms where nothing has changed", "reported", alarms),
+    "replayed": ("`make replay`, April to October", "300 s", replayed),
     "export": (
         "ONNX against scikit-learn, 53,991 holdout rows and 10,000 damaged ones",
         "0 off by more than 1e-5",
