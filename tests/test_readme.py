@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from conftest import ROOT
 
-from pipeline import errors
+from pipeline import errors, monitor
 from serve.settings import variables
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,10 +58,10 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     raised = {
         kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
     }
-    assert codes == raised | {0}
+    assert codes == raised | set(monitor.VERDICTS)
 
 
-@pytest.mark.parametrize("name", ["train", "serve", "test", "figures", "worth"])
+@pytest.mark.parametrize("name", ["train", "serve", "test", "figures", "worth", "replay"])
 def test_the_marked_parts_of_readme_hold_the_output_of_a_run(name: str) -> None:
     part = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
     assert part is not None

@@ -175,8 +175,10 @@ from pipeline import store
 left = int(sys.argv[2])
 def count(event, arguments):
     global left
-    left -= event == "os.rename"
-    if event == "os.rename" and left < 0:
+    if event != "os.rename" or not str(arguments[0]).startswith(sys.argv[1]):
+        return
+    left -= 1
+    if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(count)
 store.write(Path(sys.argv[1]), {"bundle.json": b"{}", "model.onnx": b"model", "record.json": b"new"})
