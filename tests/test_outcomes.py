@@ -90,6 +90,12 @@ def test_a_figure_is_wrong_where_its_interval_lies_beyond_the_references_on_the_
     assert outcomes.outside(name, value, known) is wrong
 
 
+@pytest.mark.parametrize(("value", "wrong"), [(1.0, False), (0.9, False), (1.6, True), (0.6, True)])
+def test_a_figure_that_came_nearer_to_the_best_it_can_be_is_not_wrong(value: float, wrong: bool) -> None:
+    found, known = Interval(value, value - 0.05, value + 0.05), Interval(1.3, 1.2, 1.4)
+    assert outcomes.outside("observed_over_predicted", found, {"observed_over_predicted": known}) is wrong
+
+
 @pytest.mark.parametrize(
     ("weeks", "rings"),
     [("", False), ("w", False), (".w", False), ("ww", True), ("w.w", True), ("ww.", False), ("w..w", False), ("..ww", True)],

@@ -18,9 +18,9 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 STEPS = 1000  # of answers, for their order
 RATIO = "observed_over_predicted"
-# On which side of the reference a figure is worse: below, above. The calibration error is told and does not ring: fewer
-# rows make it larger by themselves, and what of it matters shows in the skill and in the ratio.
-WORSE = {"skill": (True, False), "roc_auc": (True, False), RATIO: (True, True), "bias": (True, True)}
+# What each figure is at best. The calibration error is told and does not ring: fewer rows make it larger by themselves,
+# and what of it matters shows in the skill and in the ratio.
+IDEAL = {"skill": 1.0, "roc_auc": 1.0, RATIO: 1.0, "bias": 0.0}
 
 
 class Window(NamedTuple):
@@ -142,10 +142,10 @@ def windows(
 
 
 def outside(name: str, found: Interval, expected: Mapping[str, Interval]) -> bool:
-    """Whether a figure's whole interval lies on the worse side of the reference's whole interval."""
-    below, above = WORSE.get(name, (False, False))
-    known = expected[name]
-    return (below and found.high < known.low) or (above and found.low > known.high)
+    """Whether a figure's whole interval lies beyond the reference's, and is farther from the best that it can be."""
+    known, ideal = expected[name], IDEAL.get(name, found.value)
+    apart = found.high < known.low or found.low > known.high
+    return apart and abs(found.value - ideal) > abs(known.value - ideal)
 
 
 def alarm(found: Sequence[Window], rule: Monitor) -> bool:

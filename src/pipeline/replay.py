@@ -3,6 +3,7 @@ at how it goes each week, and a new champion where that says so. Beside it the f
 with the same memory, so that what differs is what the loop is worth.
 """
 
+import http.client
 import json
 import shutil
 import threading
@@ -13,21 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pipeline import bundle, console, memory, monitor, predict, promotion, refresh, retrain, store
-from pipeline.candidates import Search
-from pipeline.config import Config, Paths
+from pipeline import console, memory, monitor, outcomes, promotion, refresh, retrain, store
+from pipeline.config import Config
+from pipeline.days import Days, playable, span
 from pipeline.errors import ConfigError, DataError, PipelineError, RefusedError
-from pipeline.plan import TimeSplit
-from pipeline.rows import cleaned, take
-from pipeline.schema import Columns, Memory
+from pipeline.rows import cleaned
 from pipeline.server import Server
-from pipeline.split import offset
 
-AT_ONCE, LABELS = 500, 5000  # rows of one request, labels of one
+LABELS = 5000  # of one request
 Array = NDArray[Any]
 
 
@@ -56,42 +53,6 @@ class Played(NamedTuple):
     statuses: dict[int, int]
     meanwhile: int
     folder: Path
-
-
-class Days:
-    """The rows to be played, by the day on which they are asked; and of which the outcome has been told."""
-
-    def __init__(self, columns: Columns, config: Config, first: date, end: date) -> None:
-        rule = memory.needed(config.contract)
-        asked = (columns[rule.time] - memory.later(rule)).astype("datetime64[D]")
-        known = columns[rule.known] if rule.known else columns[rule.time].astype("datetime64[D]") + 1
-        rows = np.flatnonzero((asked >= np.datetime64(first)) & (asked < np.datetime64(end)))
-        rows = rows[np.argsort(columns[rule.time][rows], kind="stable")]
-        self.columns, self.day = take(columns, rows), asked[rows]
-        self.outcome = self.columns[config.target].astype(np.float64)
-        self.known = known[rows].astype("datetime64[s]") - np.timedelta64(rule.known_at * memory.HOUR, "s")
-        self.request: list[tuple[str, int]] = []  # of each row that was asked: id and place
-        self.told = np.zeros(len(rows), dtype=bool)
-        contract = config.contract
-        self._sent = {name: column for name, column in contract.request.items() if name not in contract.remembered}
-        self._number: Any = float if config.task == "regression" else int
-
-    def ask(self, day: np.datetime64) -> Iterator[tuple[slice, list[dict[str, Any]]]]:
-        """The rows of a day in parts, as a caller sends them: nothing that is remembered."""
-        start, stop = np.searchsorted(self.day, [day, day + 1])
-        for first in range(start, stop, AT_ONCE):
-            part = slice(first, min(first + AT_ONCE, stop))
-            yield part, predict.rows(bundle.plain({n: self.columns[n][part] for n in self._sent}, self._sent))
-
-    def tell(self, day: np.datetime64) -> list[dict[str, Any]]:
-        """The labels that are known by the morning of a day and have not been told yet."""
-        asked = len(self.request)
-        rows = np.flatnonzero(~self.told[:asked] & (self.known[:asked] <= day))
-        self.told[rows] = True
-        return [
-            {"request_id": self.request[row][0], "row": self.request[row][1], "label": self._number(self.outcome[row])}
-            for row in rows.tolist()
-        ]
 
 
 def run(config: Config, until: str | None, out: Console) -> Played:
@@ -185,13 +146,25 @@ def play(config: Config, days: Days, both: list[Server], span: tuple[date, date]
                 meanwhile += more
                 events.append(event)
                 told(event, out)
-            say(f"{number + 1} of {total} days, {len(days.request):,} rows; now {day}")
+            week = slice(*np.searchsorted(days.day, [now - config.monitor.days + 1, now + 1]))
+            how = lately(config, days.outcome[week], managed[week], frozen[week])
+            say(f"{number + 1} of {total} days, {len(days.request):,} rows; until {day}: {how}")
     statuses: dict[int, int] = {}
     for server in both:
         for status, count in server.answered.items():
             statuses[status] = statuses.get(status, 0) + count
     asked = Asked(days.day, days.outcome, managed, frozen)
     return Played(asked, events, statuses, meanwhile, Path(config.paths.reports))
+
+
+def lately(config: Config, outcome: Array, managed: Array, frozen: Array) -> str:
+    """How the frozen and the managed champion did of late, for whoever watches."""
+    if not len(outcome):
+        return "no rows of late"
+    figure = "roc_auc" if config.task == "classification" else "skill"
+    label = outcome if config.threshold is None else outcome == 1
+    known = (outcomes.plain(label, answer, config.threshold)[figure] for answer in (frozen, managed))
+    return f"{figure} of a week {' -> '.join(f'{value:.3f}' for value in known)}"
 
 
 def told(event: Event, out: Console) -> None:
@@ -204,8 +177,6 @@ def asking(address: str, row: dict[str, Any]) -> Iterator[list[int]]:
 
     Raises PipelineError at the end where one was not answered.
     """
-    import http.client
-
     ended, statuses, faults = threading.Event(), list[int](), list[str]()
 
     def ask() -> None:
@@ -230,56 +201,6 @@ def asking(address: str, row: dict[str, Any]) -> Iterator[list[int]]:
         thread.join(30)
     if faults or set(statuses) - {200}:
         raise PipelineError(f"{address}: not every question was answered during a swap: {faults or set(statuses)}")
-
-
-def playable(config: Config) -> Config:
-    """The config of a replay: its own folder and candidates, and a time by which the log counts days.
-
-    Raises ConfigError where there are no days to play.
-    """
-    if not isinstance(config.split, TimeSplit):
-        raise ConfigError(
-            f"{config.name} has no time column (split.by is {config.split.by}): there are no days to replay"
-        )
-    if config.retrain is None:
-        raise ConfigError("replay: wants `retrain:`, which says what judges a model that is trained again")
-    time = config.split.time
-    if config.columns[time].known == "after":
-        raise ConfigError(f"replay: {time} is known only after, so it cannot say when something is asked")
-    folder = Path(config.paths.reports) / f"{config.name}.replay"
-    changes: dict[str, Any] = {
-        "paths": Paths(models=str(folder / "models"), reports=str(folder), tracking=f"sqlite:///{folder}/mlflow.db"),
-        "memory": config.memory or Memory(time=time),
-    }
-    if config.replay.candidates:
-        changes |= {"candidates": config.replay.candidates, "search": Search()}
-    return Config.model_construct(**{**dict(config), **changes})  # a copy would keep the contract of the old memory
-
-
-def span(config: Config, columns: Columns, until: str | None) -> tuple[date, date]:
-    """The first day that is played, and the day after the last."""
-    time = columns[memory.needed(config.contract).time]
-    start, after = (pd.Timestamp(each).floor("D") for each in (time.min(), time.max() + np.timedelta64(1, "D")))
-    rule = config.replay
-    first = start + (offset(rule.learn) if rule.learn else ((after - start) / 4).floor("D"))
-    end = min(after, first + offset(rule.play)) if rule.play else after
-    if until:
-        end = min(after, day_after(until, first))
-    if end <= first:
-        raise ConfigError(f"replay: nothing lies between {first:%Y-%m-%d}, where it begins, and {end:%Y-%m-%d}")
-    return first.date(), end.date()
-
-
-def day_after(until: str, first: pd.Timestamp) -> pd.Timestamp:
-    """The day after a date, or after the end of a month that is named and comes next."""
-    for month in range(1, 13):
-        begin = pd.Timestamp(first.year + (month < first.month), month, 1)
-        if len(until) >= 3 and f"{begin:%B}".lower().startswith(until.lower()):
-            return begin + pd.DateOffset(months=1)
-    try:
-        return pd.Timestamp(date.fromisoformat(until)) + pd.Timedelta(days=1)
-    except ValueError:
-        raise ConfigError(f"UNTIL={until}: should be a month such as december, or a day such as 2013-12-31") from None
 
 
 def record(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline import evaluate, outcomes, pictures, timelines
 from pipeline.config import Config
-from pipeline.evaluate import Bootstrap
+from pipeline.evaluate import Bootstrap, Interval
 from pipeline.replay import Event, Played
 
 RESAMPLES = 200
@@ -56,28 +56,34 @@ def month(config: Config, played: Played, which: Any) -> dict[str, Any]:
         for name, answer in said.items()
     }
     plan = Bootstrap(config.threshold, RESAMPLES, config.train.seed)
-    gained = evaluate.paired(outcome, said["managed"], said["frozen"], unit, plan, 0.95)
+    apart = evaluate.paired(outcome, said["managed"], said["frozen"], unit, plan, 0.95)
     happened = [event._asdict() for event in played.events if event.day.startswith(str(which))]
     return {
         "month": str(which),
         "rows": len(rows),
         "mean": round(float(np.mean(outcome)), 4),
         **{name: {key: round(value, 4) for key, value in of.items()} for name, of in figures.items()},
-        "gained": {name: [round(end, 4) for end in value] for name, value in gained.items()},
+        "gained": {name: [round(end, 4) for end in gain(name, value)] for name, value in apart.items()},
         "events": happened,
     }
 
 
+def gain(name: str, apart: Interval) -> Interval:
+    """A difference so that more is better: of a loss less is."""
+    value, low, high = apart
+    return apart if name == "roc_auc" else Interval(-value, -high, -low)
+
+
 def table(config: Config, found: list[dict[str, Any]]) -> Table:
     """Each figure of the frozen champion and of the managed one, what that gained, and what happened in the month."""
-    shown, gain = SHOWN[config.task], "roc_auc" if config.task == "classification" else config.loss
+    shown, figure = SHOWN[config.task], "roc_auc" if config.task == "classification" else config.loss
     drawn = Table(box=None, pad_edge=False)
     drawn.add_column("frozen -> managed", no_wrap=True)
-    for heading in (f"{config.noun}s", *shown.values(), f"{shown.get(gain, gain)} gained, 95 %"):
+    for heading in (f"{config.noun}s", *shown.values(), f"{shown.get(figure, figure)} gained, 95 %"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     drawn.add_column("what happened")
     for each in found:
-        value, low, high = each["gained"][gain]
+        value, low, high = each["gained"][figure]
         figures = [f"{each['frozen'][key]:.3f} -> {each['managed'][key]:.3f}" for key in shown]
         happened = ", ".join(f"{event['what']} {event['day'][8:]}" for event in each["events"])
         gained = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
