@@ -85,6 +85,7 @@ class Nursery:
         """One verb on the toy's folder; after so many seconds of its work it is killed."""
         places = [*in_folder(toy.folder), f"data.path={toy.folder}/toy.csv", "features=[colour, size, legs]", *FEW]
         given = [word for each in [*places, "train.workers=1"] for word in ("--set", each)]
+        (toy.folder / "said2").write_text("")  # a child that is killed at once makes none
         order = [words[0], f"{toy.folder}/toy.yaml", *given, *words[1:]], f"{toy.folder}/said"
         assert self.process.stdin is not None
         assert self.process.stdout is not None
