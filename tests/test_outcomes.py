@@ -44,7 +44,7 @@ def test_the_figures_and_their_intervals_are_those_of_the_slow_way() -> None:
 
 def test_of_numbers_skill_is_what_is_saved_against_the_median() -> None:
     outcome, answer = np.array([0.0, 2.0, 4.0, 10.0]), np.array([1.0, 2.0, 5.0, 7.0])
-    assert outcomes.plain(outcome, answer, None) == pytest.approx({"skill": 1 - 5 / 12, "bias": -1 / 4})
+    assert outcomes.plain(outcome, answer, None) == pytest.approx({"skill": 1 - 5 / 12, "share_above": 1 / 4})
 
 
 def test_weeks_are_counted_back_from_the_end_and_four_are_judged_together(expected: dict[str, Interval]) -> None:
@@ -103,6 +103,17 @@ def test_a_figure_that_came_nearer_to_the_best_it_can_be_is_not_wrong(value: flo
 def test_two_of_the_last_three_weeks_are_an_alarm_if_the_latest_is_one_of_them(weeks: str, rings: bool) -> None:
     found = [Window("", "", 0, {}, 0, {}, ["skill"] if week == "w" else []) for week in weeks]
     assert outcomes.alarm(found, RULE) is rings
+
+
+def test_numbers_that_are_answered_too_low_ring_by_the_share_above_them() -> None:
+    rng = np.random.default_rng(0)
+    day = np.repeat(np.arange(56), 50)
+    outcome = rng.normal(10, 2, len(day)) + rng.normal(0, 0.5, 56)[day]
+    plan = Bootstrap(None, 200, 0)
+    known = outcomes.intervals(outcome, np.full(len(day), 10.0), day, plan)
+    for answer, wrong in ((10.0, []), (9.0, ["skill", "share_above"])):
+        found = outcomes.windows(START + day, outcome, np.full(len(day), answer), START + 56, 1, known, RULE, plan)
+        assert found[0].wrong == wrong
 
 
 def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[str, Interval]) -> None:

@@ -17,10 +17,11 @@ from pipeline.plan import Monitor
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 STEPS = 1000  # of answers, for their order
-RATIO = "observed_over_predicted"
-# What each figure is at best. The calibration error is told and does not ring: fewer rows make it larger by themselves,
-# and what of it matters shows in the skill and in the ratio.
-IDEAL = {"skill": 1.0, "roc_auc": 1.0, RATIO: 1.0, "bias": 0.0}
+RATIO, ABOVE = "observed_over_predicted", "share_above"
+# What each figure is at best; an answer is off by the least where half of the outcomes lie above it. The calibration
+# error is told and does not ring: fewer rows make it larger by themselves, and what of it matters shows in the skill
+# and in the ratio.
+IDEAL = {"skill": 1.0, "roc_auc": 1.0, RATIO: 1.0, ABOVE: 0.5}
 
 
 class Window(NamedTuple):
@@ -55,8 +56,8 @@ def counts(outcome: Array, answer: Array, blocks: Array, threshold: float | None
         return np.bincount(unit, values.astype(np.float64), many).astype(np.float64)
 
     if threshold is None:
-        error, usual = answer - outcome, np.abs(outcome - np.median(outcome))
-        each = {"rows": np.ones(len(unit)), "loss": np.abs(error), "usual": usual, "error": error}
+        loss, usual = np.abs(answer - outcome), np.abs(outcome - np.median(outcome))
+        each = {"rows": np.ones(len(unit)), "loss": loss, "usual": usual, "above": outcome > answer}
         return Counts({name: by_block(values) for name, values in each.items()})
     order = np.argsort(answer, kind="stable")
     ends, tenth = evaluate.tenths(answer[order].astype(np.float64))
@@ -82,7 +83,7 @@ def figures(counted: Counts, weight: Floats) -> dict[str, Floats]:
     rows = sums["rows"]
     with np.errstate(divide="ignore", invalid="ignore"):
         if counted.gap is None or counted.yes is None or counted.no is None:
-            return {"skill": 1 - sums["loss"] / sums["usual"], "bias": sums["error"] / rows}
+            return {"skill": 1 - sums["loss"] / sums["usual"], ABOVE: sums["above"] / rows}
         share = sums["yes"] / rows
         usual = -(share * np.log(share) + (1 - share) * np.log(1 - share))
         yes, no = weight @ counted.yes, weight @ counted.no

@@ -17,7 +17,7 @@ RESAMPLES = 200
 WIDE = 130  # columns of the table, on whatever screen
 SHOWN = {
     "classification": {"roc_auc": "ROC AUC", "ece": "calibration error"},
-    "regression": {"skill": "skill", "bias": "bias"},
+    "regression": {"skill": "skill", "share_above": "outcomes above answers"},
 }
 
 

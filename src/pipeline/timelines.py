@@ -16,7 +16,7 @@ SPELLED = {
     "roc_auc": "order (ROC AUC)",
     "observed_over_predicted": "observed ÷ predicted",
     "ece": "calibration error (ECE)",
-    "bias": "mean error (bias)",
+    "share_above": "share of outcomes above the answer",
 }
 
 
