@@ -49,12 +49,13 @@ def test_categories_that_were_never_seen_and_gaps_are_counted() -> None:
     assert (found.unseen, found.missing, found.missing_before) == (0.5, 0.25, 0.25)
 
 
-def test_a_day_knows_its_gaps_and_its_commonest_value() -> None:
+def test_a_day_knows_its_gaps_and_the_share_of_its_commonest_value_among_those_that_are_there() -> None:
     values, day = np.array([1.0, 1.0, np.nan, 2.0, 5.0]), np.array([0, 0, 0, 0, 1])
-    assert by_day(values, day, 4).tolist() == [[0, 0.25, 0.5]]
+    assert by_day(values, day, 3) == [(0, 4, 0.25, pytest.approx(2 / 3), 1.0)]
+    assert by_day(values, day, 4)[0].same == 0  # three values are too few to tell
 
 
-@pytest.mark.parametrize(("value", "what"), [(12.0, "one and the same"), (np.nan, "missing")])
+@pytest.mark.parametrize(("value", "what"), [(12.0, "always 12.0"), (np.nan, "missing")])
 def test_a_sensor_that_is_stuck_or_silent_for_a_day_is_gone(value: float, what: str) -> None:
     values, day = weather(4)
     about = profile(values, day, RULE)
@@ -63,11 +64,49 @@ def test_a_sensor_that_is_stuck_or_silent_for_a_day_is_gone(value: float, what: 
     assert drift.gone("temp", values[day < 7], day[day < 7], about, RULE) == []
 
 
+def test_a_sensor_that_is_stuck_and_now_and_then_silent_is_gone_too() -> None:
+    values, day = weather(4)
+    stuck = np.where(np.arange(50) % 10 == 0, np.nan, 50.0)
+    found = drift.gone("temp", stuck, np.zeros(50, np.int64), profile(values, day, RULE), RULE)
+    assert [each.what for each in found] == ["always 50.0"]
+
+
+def test_one_silent_day_of_the_reference_does_not_make_silence_usual() -> None:
+    values, day = weather(10)
+    about = profile(np.where(day == 60, np.nan, values), day, RULE)
+    found = drift.gone("temp", np.full(50, np.nan), np.zeros(50, np.int64), about, RULE)
+    assert [each.what for each in found] == ["missing"]
+
+
+def test_a_column_that_has_one_value_a_day_is_not_stuck() -> None:
+    day = np.repeat(np.arange(28), 50)
+    about = profile(day * 1.5, day, RULE)  # such as a price of the day
+    assert drift.gone("price", np.full(50, 99.0), np.zeros(50, np.int64), about, RULE) == []
+
+
 def test_what_was_the_same_all_day_in_the_reference_too_is_no_fault() -> None:
     day = np.repeat(np.arange(14), 50)
     rain = np.where(day == 5, 1.0 * (np.arange(700) % 7), 0.0)  # a dry fortnight but for one day
     about = profile(rain, day, RULE)
     assert drift.gone("rain", np.zeros(50), np.zeros(50, np.int64), about, RULE) == []
+    assert drift.gone("rain", np.full(50, 0.5), np.zeros(50, np.int64), about, RULE)[0].what == "always 0.5"
+
+
+def test_rain_all_week_is_far_from_a_reference_that_is_mostly_dry() -> None:
+    day = np.repeat(np.arange(28), 50)
+    rain = np.where(np.arange(1400) % 20 == 0, 0.2, 0.0)
+    about = profile(rain, day, RULE)
+    found = drift.drift("rain", np.full(350, 0.2), about)
+    assert found.far
+    assert found.times is not None
+    assert found.times > 100
+    assert not drift.drift("rain", rain[:350], about).far
+
+
+def test_a_part_of_a_week_is_no_week_of_the_reference() -> None:
+    values, day = weather(4)
+    longer = np.concatenate([values, np.full(50, 40.0)])  # one day of another week, and a strange one
+    assert profile(longer, np.concatenate([day, np.full(50, 28)]), RULE)["weeks"] < 3
 
 
 def test_a_day_with_few_rows_is_no_witness() -> None:

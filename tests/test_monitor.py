@@ -144,7 +144,7 @@ def test_what_came_later_than_the_day_that_is_named_is_not_looked_at(watched: Wa
     assert (found.code, found.asked) == (0, 240)
 
 
-@pytest.mark.parametrize(("value", "what"), [(5.0, "one and the same"), (np.nan, "missing")])
+@pytest.mark.parametrize(("value", "what"), [(5.0, "always 5.0"), (np.nan, "missing")])
 def test_a_sensor_that_is_stuck_or_silent_is_a_data_fault_whatever_came_of_it(
     watched: Watched, url: str, value: float, what: str
 ) -> None:

@@ -1,11 +1,11 @@
 """What came in, against the rows that the model learnt from: shares of bins, of gaps, of the commonest value.
 
 An ordinary week of weather is far from a year of it, so nothing here is held against a number from a book: a week
-counts as drifted where it is further off than every week of the reference was, and a column as gone where a day has
-one value only, or none, as no day of the reference had.
+counts as drifted where it is further off than every whole week of the reference was, and a column as gone where a day
+has one value only, or none, as hardly a day of the reference had.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ Array = NDArray[Any]
 Codes = NDArray[np.int64]
 INNER = [n / 10 for n in range(1, 10)]  # quantiles between the bins of a number
 FLOOR = 1e-4  # share of an empty bin, whose logarithm would be infinite
+SLIGHT = 0.01  # an index that means nothing, however alike the weeks of the reference were
+HARDLY = 0.02  # share of the reference's days: what fewer had was no habit, but maybe a fault of its own
 
 
 class Drift(NamedTuple):
@@ -33,8 +35,25 @@ class Drift(NamedTuple):
     outside: float
 
     @property
+    def times(self) -> float | None:
+        """How many times as far off as the furthest week of the reference."""
+        return None if self.usual is None else self.off / max(self.usual, SLIGHT)
+
+    @property
     def far(self) -> bool:
-        return self.usual is not None and self.off > self.usual
+        return self.times is not None and self.times > 1
+
+
+class Day(NamedTuple):
+    """A column on one day: its rows, the share without a value, and of those that have one the share of the commonest,
+    which is 0 where too few have one.
+    """
+
+    day: int
+    rows: int
+    missing: float
+    same: float
+    value: Any
 
 
 class Gone(NamedTuple):
@@ -47,11 +66,16 @@ class Gone(NamedTuple):
 
 
 def bins(values: Array) -> list[Any]:
-    """What divides a column: its values, or for numbers its deciles."""
+    """What divides a column: its values, or for numbers its deciles; one that fills several is a bin of its own."""
     present = values[~empty(values)]
     if values.dtype == object:
         return list(np.unique(present.astype(str)).tolist())
-    return list(np.unique(np.quantile(present, INNER)).tolist()) if len(present) else []
+    if not len(present):
+        return []
+    edges, times = np.unique(np.quantile(present, INNER), return_counts=True)
+    above = [present[present > often] for often in edges[times > 1]]
+    ends = [(often + more.min()) / 2 for often, more in zip(edges[times > 1], above, strict=True) if len(more)]
+    return list(np.unique([*edges, *ends]).tolist())
 
 
 def coded(values: Array, edges: list[Any]) -> Codes:
@@ -77,7 +101,7 @@ def index(expected: Array, found: Array) -> float:
 
 def profile(values: Array, day: Codes | None, rule: Monitor) -> dict[str, Any]:
     """A column of the reference: its bins with their shares and, where rows have a `day`, how far its own weeks are off
-    at most, and the largest shares of a day without a value, and with one and the same.
+    at most, and what its days are used to.
     """
     edges = bins(values)
     codes = coded(values, edges)
@@ -88,25 +112,37 @@ def profile(values: Array, day: Codes | None, rule: Monitor) -> dict[str, Any]:
     week = (day - day.min()) // rule.days
     counts = np.zeros((int(week.max()) + 1, len(shares)))
     np.add.at(counts, (week, codes), 1)
-    whole = counts[counts.sum(axis=1) >= rule.rows]
+    days = np.bincount((np.unique(day) - day.min()) // rule.days)
+    whole = counts[(days == days.max()) & (counts.sum(axis=1) >= rule.rows)]
     if len(whole):
         about["weeks"] = max(index(shares, each / each.sum()) for each in whole)
-    of_days = by_day(values, day, rule.rows)
-    if len(of_days):
-        about["days"] = {"missing": float(of_days[:, 1].max()), "same": float(of_days[:, 2].max())}
+    if of_days := by_day(values, day, rule.rows):
+        about["days"] = {"missing": habit([each.missing for each in of_days]), "same": constants(of_days, rule)}
     return about
 
 
-def by_day(values: Array, day: Codes, least: int) -> NDArray[np.float64]:
-    """For each day with `least` rows: the day, its share without a value, and its share of the commonest value."""
-    _, codes = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
-    gaps, found = empty(values), []
+def habit(shares: Sequence[float]) -> float:
+    """The largest of the days' shares, without the few days that were like no other."""
+    return float(np.quantile(shares, 1 - HARDLY, method="lower"))
+
+
+def constants(days: Sequence[Day], rule: Monitor) -> list[Any] | None:
+    """The values that filled a whole day; None where many did, since that column has one value a day by its nature."""
+    filled = {each.value for each in days if each.same >= rule.gone}
+    return sorted(filled) if len(filled) * 4 < len(days) else None
+
+
+def by_day(values: Array, day: Codes, least: int) -> list[Day]:
+    """A column on each day with `least` rows."""
+    found, codes = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
+    gaps, told = empty(values), []
     for each, rows in zip(*grouped(day), strict=True):
         if len(rows) >= least:
             present = codes[rows][~gaps[rows]]
-            commonest = np.bincount(present).max() if len(present) else 0
-            found.append((each, gaps[rows].mean(), commonest / len(rows)))
-    return np.array(found).reshape(-1, 3)
+            often = np.bincount(present) if len(present) >= least else np.zeros(1, np.int64)
+            same, value = often.max() / max(len(present), 1), found[often.argmax()].item()
+            told.append(Day(each, len(rows), float(gaps[rows].mean()), float(same), value))
+    return told
 
 
 def grouped(day: Codes) -> tuple[list[int], list[Array]]:
@@ -129,15 +165,15 @@ def drift(name: str, values: Array, about: Mapping[str, Any]) -> Drift:
 
 
 def gone(name: str, values: Array, day: Codes, about: Mapping[str, Any], rule: Monitor) -> list[Gone]:
-    """The days on which a column was lost: no value, or one and the same, as on no day of the reference."""
+    """The days on which a column was lost: no value, or one and the same, as on hardly a day of the reference."""
     usual = about.get("days")
     if usual is None:
         return []
     found = []
-    for each, missing, same in by_day(values, day, rule.rows):
-        date, rows = str(np.datetime64(int(each), "D")), int(np.sum(day == each))
-        if missing >= rule.gone and missing > usual["missing"]:
-            found.append(Gone(date, name, "missing", rows))
-        if same >= rule.gone and same > usual["same"]:
-            found.append(Gone(date, name, "one and the same", rows))
+    for each in by_day(values, day, rule.rows):
+        date = str(np.datetime64(each.day, "D"))
+        if each.missing >= rule.gone and each.missing > usual["missing"]:
+            found.append(Gone(date, name, "missing", each.rows))
+        elif each.same >= rule.gone and usual["same"] is not None and each.value not in usual["same"]:
+            found.append(Gone(date, name, f"always {each.value}", each.rows))
     return found

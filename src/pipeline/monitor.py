@@ -151,7 +151,7 @@ def incoming(
             lost += drift.gone(name, values, day, reference, rule)
     answers = drift.drift("the answers", np.array(asked.answer, dtype=np.float64), about["predictions"])
     lost += drift.gone("the answer", np.array(asked.answer, dtype=np.float64), day, about["predictions"], rule)
-    return sorted([answers, *drifts], key=lambda each: each.off / (each.usual or np.inf), reverse=True), lost
+    return sorted([answers, *drifts], key=lambda each: each.times or 0.0, reverse=True), lost
 
 
 def logged(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:

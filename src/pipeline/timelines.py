@@ -40,7 +40,7 @@ def weeks(axes: Axes, figure: str, found: Sequence[Window], expected: Interval) 
 
 def drifts(axes: Axes, found: Sequence[Drift]) -> None:
     """How far each column is off the reference, in units of the reference's own furthest week; the furthest on top."""
-    shown = [(each, each.off / each.usual) for each in found if each.usual][:14][::-1]
+    shown = [(each, each.times) for each in found if each.times is not None][:14][::-1]
     colors = [ALARM if each.far else ACCENT for each, _ in shown]
     axes.barh([each.column for each, _ in shown], [share for _, share in shown], color=colors)
     axes.axvline(1, color=INK, linestyle="--", linewidth=1)
