@@ -157,8 +157,9 @@ def test_a_sensor_that_is_stuck_or_silent_is_a_data_fault_whatever_came_of_it(
 
 def test_too_little_is_quiet_and_says_what_is_needed(watched: Watched, url: str) -> None:
     found = look(watched, logged(url, watched.days(4), watched.champion.version))
-    needed = "a judgement needs 50 labelled rows and 5 days, and the last 3 windows have 4 days of this model"
-    assert (found.code, found.reason) == (0, f"too little is known yet: {needed}")
+    needed = "a judgement needs 50 labelled rows, 17 in the last window, and 5 days"
+    had = "the last 3 windows have 320, 240 and 4 of this model"
+    assert (found.code, found.reason) == (0, f"too little is known yet: {needed}, and {had}")
     empty = look(watched, f"{url}.none")
     assert (empty.code, empty.windows, empty.drifts) == (0, [], [])
 

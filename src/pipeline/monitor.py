@@ -105,9 +105,12 @@ def judged(found: list[Window], gone: list[Gone], expected: Mapping[str, Interva
         lost = "; ".join(f"{each.column} was {each.what} on {each.day} ({each.rows:,} rows)" for each in gone)
         return FAULT, f"{lost}. Mend the source first: nothing is to be learnt from this"
     if not found or not found[-1].pooled:
-        days, weeks = found[-1].days if found else 0, rule.pooled
-        needed = f"a judgement needs {rule.rows:,} labelled rows and {rule.least} days"
-        return QUIET, f"too little is known yet: {needed}, and the last {weeks} windows have {days} days of this model"
+        few = rule.rows / rule.pooled
+        needed = f"a judgement needs {rule.rows:,} labelled rows, {few:.0f} in the last window, and {rule.least} days"
+        rows = [each.rows for each in found[-rule.pooled :]] or [0]
+        days = found[-1].days if found else 0
+        had = f"the last {rule.pooled} windows have {sum(rows):,}, {rows[-1]:,} and {days} of this model"
+        return QUIET, f"too little is known yet: {needed}, and {had}"
     wrong = [each for each in found[-rule.of :] if each.wrong]
     how = f"in {len(wrong)} of the last {rule.of} windows, and {rule.alarms} are an alarm"
     if outcomes.alarm(found, rule):

@@ -17,6 +17,7 @@ from pipeline.plan import Monitor
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 STEPS = 1000  # of answers, for their order
+BLOCKS = 2000  # at most: more are put together at random, which leaves sums of independent blocks what they are
 RATIO, ABOVE = "observed_over_predicted", "share_above"
 # What each figure is at best; an answer is off by the least where half of the outcomes lie above it. The calibration
 # error is told and does not ring: fewer rows make it larger by themselves, and what of it matters shows in the skill
@@ -26,7 +27,8 @@ IDEAL = {"skill": 1.0, "roc_auc": 1.0, RATIO: 1.0, ABOVE: 0.5}
 
 class Window(NamedTuple):
     """One week and, with the weeks before it, what is judged: its days, and figures with their intervals, empty where
-    there are too few rows or days. `wrong` names those that lie surely outside the reference.
+    there are too few rows or days. `wrong` names those that lie surely outside the reference, as far as the week
+    itself agrees: one bad week is in the sums of the next ones too.
     """
 
     first: str
@@ -51,6 +53,8 @@ def counts(outcome: Array, answer: Array, blocks: Array, threshold: float | None
     """Rows added up by block, so that a resample of blocks is a product of two small matrices."""
     unit = np.unique(blocks, return_inverse=True)[1]
     many = int(unit.max()) + 1
+    if many > BLOCKS:
+        unit, many = (np.random.default_rng(0).permutation(many) % BLOCKS)[unit], BLOCKS
 
     def by_block(values: Array) -> Floats:
         return np.bincount(unit, values.astype(np.float64), many).astype(np.float64)
@@ -132,12 +136,17 @@ def windows(
             continue
         unit = day[many].astype(np.int64)
         days, pooled = len(np.unique(unit)), {}
-        if days >= rule.least and week.stop - many.start >= rule.rows:
+        enough = week.stop - many.start >= rule.rows and week.stop - week.start >= rule.rows / rule.pooled
+        if days >= rule.least and enough:
             pooled = intervals(outcome[many], answer[many], unit, plan)
         rows, own = week.stop - week.start, {}
         if rows:
             own = plain(outcome[week], answer[week], plan.threshold)
-        wrong = [name for name, value in pooled.items() if outside(name, value, expected)]
+        wrong = [
+            name
+            for name, value in pooled.items()
+            if outside(name, value, expected) and agrees(own.get(name, np.nan), value, expected[name])
+        ]
         found.append(Window(str(until - rule.days), str(until - 1), rows, own, days, pooled, wrong))
     return found
 
@@ -147,6 +156,11 @@ def outside(name: str, found: Interval, expected: Mapping[str, Interval]) -> boo
     known, ideal = expected[name], IDEAL.get(name, found.value)
     apart = found.high < known.low or found.low > known.high
     return apart and abs(found.value - ideal) > abs(known.value - ideal)
+
+
+def agrees(own: float, pooled: Interval, known: Interval) -> bool:
+    """Whether a week's own figure is beyond the reference's interval too, on the same side as the weeks together."""
+    return own < known.low if pooled.value < known.value else own > known.high
 
 
 def alarm(found: Sequence[Window], rule: Monitor) -> bool:
