@@ -2,6 +2,7 @@
 
 import json
 import re
+from copy import copy
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,40 @@ def test_a_sensor_that_is_stuck_or_silent_is_a_data_fault_whatever_came_of_it(
     assert found.reason.startswith(f"size was {what} on 2013-02-08 (80 rows). Mend the source first")
 
 
+@pytest.mark.parametrize("year", [2099, 9999])
+def test_a_caller_who_asks_about_another_century_does_not_end_the_watch(watched: Watched, url: str, year: int) -> None:
+    rows = watched.days(15)
+    turned = rows.assign(good=np.where(rows["when"] >= "2013-01-31", ~rows["good"], rows["good"]))
+    later = turned.tail(1).assign(when=pd.Timestamp(f"{year}-12-31").as_unit("s"))
+    logged(url, later, "f" * 16)
+    found = look(watched, logged(url, turned, watched.champion.version))
+    assert (found.code, found.as_of) == (5, "2013-02-09")
+
+
+def test_before_the_calendar_begins_there_is_nothing_to_look_at(watched: Watched, url: str) -> None:
+    assert look(watched, logged(url, watched.days(1), watched.champion.version), date.min).code == 0
+
+
+def test_rows_that_were_sent_twice_count_once(watched: Watched, url: str) -> None:
+    rows = watched.days(15)
+    for _ in range(2):  # the same request ids
+        logged(url, rows, watched.champion.version)
+    assert look(watched, url).asked == 240
+
+
+def test_what_is_derived_from_a_private_column_is_in_no_log_and_not_compared(watched: Watched, url: str) -> None:
+    asked = log.Asked([datetime(2013, 2, 1)] * 80, [0.5] * 80, ["{}"] * 80, [None] * 80, [True] * 80)
+    champion, rule = watched.champion, watched.config.monitor
+    columns = dict(champion.contract.columns)
+    columns["size"] = columns["size"].model_copy(update={"derived_from": ["when"]})
+    columns["when"] = columns["when"].model_copy(update={"private": True})
+    hidden = copy(champion)
+    hidden.contract = champion.contract.model_copy(update={"columns": columns})
+    about = json.loads((champion.folder / "reference.json").read_bytes())
+    compared = [{each.column for each in monitor.incoming(who, asked, about, rule)[0]} for who in (champion, hidden)]
+    assert compared[0] - compared[1] == {"size"}
+
+
 def test_too_little_is_quiet_and_says_what_is_needed(watched: Watched, url: str) -> None:
     found = look(watched, logged(url, watched.days(4), watched.champion.version))
     needed = "a judgement needs 50 labelled rows, 17 in the last window, and 5 days"
@@ -253,6 +288,14 @@ def test_the_server_tells_nothing_of_another_model_or_of_a_broken_file(watched: 
         file.write_text(content)
         with serving(watched.models, MONITOR_FILE=str(file)) as client:
             assert "monitor{" not in client.get("/metrics").text
+
+
+def test_an_alarm_is_heard_though_mlflow_cannot_be_reached(watched: Watched, url: str) -> None:
+    rows = watched.days(15)
+    nowhere = ("--set", "paths.tracking=http://127.0.0.1:9")
+    ended = run(watched, "--log-url", logged(url, rows.assign(good=~rows["good"]), watched.champion.version), *nowhere)
+    assert ended.exit_code == 5, ended.output
+    assert "retrain: " in ended.output
 
 
 def test_quiet_is_exit_code_0_and_a_log_that_is_not_there_2(watched: Watched, url: str) -> None:

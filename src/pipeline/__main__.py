@@ -125,7 +125,12 @@ def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
 
     models = promotion.home(config)
     found = watching.look(models, place(log_url, config), config.monitor, as_of.date() if as_of else None)
-    monitor_report.publish(config, models, found, Console())
+    try:
+        monitor_report.publish(config, models, found, Console())
+    except PipelineError as error:
+        if found.code == watching.QUIET:
+            raise
+        print(f"error: {error}", file=sys.stderr)  # and the verdict is the exit code: somebody waits for it
     sys.exit(found.code)
 
 

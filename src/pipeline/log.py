@@ -194,19 +194,25 @@ def labelled(
 def asked(engine: Engine, model: str, since: datetime, until: datetime) -> Asked:
     """What a model was asked about a span of time."""
     columns = [predictions.c.at, predictions.c.answer, predictions.c.inputs, predictions.c.memory, labels.c.label]
+    columns += [predictions.c.request_id, predictions.c.row]
     both = predictions.outerjoin(labels, SAME)
     span = (predictions.c.model == model, predictions.c.at >= since, predictions.c.at < until)
     with engine.connect() as connection:
-        rows = connection.execute(sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id)).all()
-    at, answer, inputs, memory, label = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [], [])
+        rows = connection.execute(sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id))
+        found = [tuple(row[:5]) for row in {(row[5], row[6]): row for row in rows}.values()]  # as above
+    at, answer, inputs, memory, label = map(list, zip(*found, strict=True)) if found else ([], [], [], [], [])
     return Asked(at, answer, inputs, memory, [each is not None for each in label])
 
 
 def newest(engine: Engine, model: str, *, known: bool = False) -> datetime | None:
-    """The latest time that a model was asked about or, with `known`, of which the outcome is known."""
+    """The latest time that a model was asked about or, with `known`, of which the outcome is known.
+
+    What is yet to come says nothing of how far the log goes: a caller may ask about any year.
+    """
     of = predictions.join(labels, SAME) if known else predictions
     with engine.connect() as connection:
-        asked = sql.select(sql.func.max(predictions.c.at)).select_from(of).where(predictions.c.model == model)
+        mine = (predictions.c.model == model, predictions.c.at < now() + timedelta(days=1))  # local times
+        asked = sql.select(sql.func.max(predictions.c.at)).select_from(of).where(*mine)
         found: datetime | None = connection.execute(asked).scalar()
         return found
 

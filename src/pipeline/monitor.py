@@ -66,9 +66,9 @@ def look(models: Path, url: str, rule: Monitor, as_of: date | None, weeks: int =
         newest = log.newest(engine, contract.name)
         end = as_of or (newest.date() + timedelta(days=1) if newest else date.today())
         until = datetime.combine(end, datetime.min.time())
-        since = until - timedelta(days=rule.days * (weeks + rule.pooled))
+        since, week = (before(until, rule.days * windows) for windows in (weeks + rule.pooled, 1))
         known = log.labelled(engine, contract.name, since=since, until=until, version=champion.version)
-        asked = log.asked(engine, contract.name, until - timedelta(days=rule.days), until)
+        asked = log.asked(engine, contract.name, week, until)
     finally:
         engine.dispose()
     at = np.array(known.at, dtype="datetime64[s]")
@@ -78,9 +78,7 @@ def look(models: Path, url: str, rule: Monitor, as_of: date | None, weeks: int =
         label = label == 1
     found = outcomes.windows(at, label, answer, np.datetime64(end), weeks, expected, rule, plan)
     drifts, gone = incoming(champion, asked, about, rule)
-    recent = [
-        wait for when, wait in zip(known.at, known.delay, strict=True) if when >= until - timedelta(days=rule.days)
-    ]
+    recent = [wait for when, wait in zip(known.at, known.delay, strict=True) if when >= week]
     code, reason = judged(found, gone, expected, rule)
     return Found(
         contract.name,
@@ -97,6 +95,11 @@ def look(models: Path, url: str, rule: Monitor, as_of: date | None, weeks: int =
         float(np.median(recent)) if len(recent) else float("nan"),
         old(asked, contract),
     )
+
+
+def before(until: datetime, days: int) -> datetime:
+    """So many days earlier, as far as the calendar goes."""
+    return until - min(timedelta(days=days), until - datetime.min)
 
 
 def judged(found: list[Window], gone: list[Gone], expected: Mapping[str, Interval], rule: Monitor) -> tuple[int, str]:
@@ -136,7 +139,7 @@ def incoming(
 ) -> tuple[list[Drift], list[Gone]]:
     """What came in during the last window, column by column, the furthest off first; and which columns were lost.
 
-    What is remembered or private stands in no log, and a date and time is always new.
+    What is remembered or private stands in no log, nor what is derived from it; and a date and time is always new.
     """
     if len(asked.at) < rule.rows:
         return [], []
@@ -146,7 +149,8 @@ def incoming(
     drifts, lost = [], []
     for name, reference in about["columns"].items():
         column = champion.contract.columns[name]
-        if name not in derived or "bins" not in reference or column.remembers or column.private:
+        hidden = column.private or any(champion.contract.columns[origin].private for origin in column.derived_from)
+        if name not in derived or "bins" not in reference or column.remembers or hidden:
             continue
         values = derived[name] if column.kind == "category" else derived[name].astype(np.float64)
         drifts.append(drift.drift(name, values, reference))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import monitor, pictures, registry, store, timelines
@@ -18,25 +19,27 @@ SHOWN, WIDE = 6, 130  # columns of the data in the table on the screen, and colu
 
 
 def publish(config: Config, models: Path, found: Found, out: Console) -> None:
-    """The verdict on the screen and beside the champion, a page in the reports, and a run in MLflow."""
+    """A page in the reports, the verdict beside the champion and on the screen, and a run in MLflow, which comes last:
+    where it cannot be reached all the rest is there.
+    """
     file = Path(config.paths.reports) / f"{config.name}.monitor.html"
     file.parent.mkdir(parents=True, exist_ok=True)
     with store.locked(file.parent):
         store.replace(file, page(config.question, found).encode())
     monitor.put(models, found)
-    registry.connect(config.name, config.paths.tracking)
-    name = f"monitor {found.as_of}"
-    with registry.run(name):
-        tags = {"mlflow.runName": name, "verdict": found.verdict, "reason": found.reason, "version": found.version}
-        registry.log({}, {f"monitor.{figure}": value for figure, value in monitor.numbers(found).items()}, tags)
     wide = Console(file=out.file, width=max(out.width, WIDE))
     if found.windows:
         wide.print(outcomes(found))
     if found.drifts:
         wide.print(incoming(found))
     style = "green" if found.code == monitor.QUIET else "bold red"
-    out.print(f"[{style}]{found.verdict}[/]: {found.reason}.", soft_wrap=True, highlight=False)
+    out.print(f"[{style}]{found.verdict}[/]: {escape(found.reason)}.", soft_wrap=True, highlight=False)
     out.print(f"With pictures: {file}", soft_wrap=True, highlight=False)
+    registry.connect(config.name, config.paths.tracking)
+    name = f"monitor {found.as_of}"
+    with registry.run(name):
+        tags = {"mlflow.runName": name, "verdict": found.verdict, "reason": found.reason, "version": found.version}
+        registry.log({}, {f"monitor.{figure}": value for figure, value in monitor.numbers(found).items()}, tags)
 
 
 def outcomes(found: Found) -> Table:
