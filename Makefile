@@ -39,7 +39,7 @@ replay: .venv/.train ## a year in minutes: months of data through running server
 	@$(BIN)/python -m pipeline replay $(CONFIG)
 
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
-	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} $(BIN)/serve
+	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} exec $(BIN)/serve
 
 test: .venv/.dev ## all tests, with coverage [ONLY=tests/test_front.py: some, without]
 	$(BIN)/pytest $(if $(ONLY),--no-cov $(ONLY))

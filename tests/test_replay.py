@@ -1,6 +1,10 @@
 """Months of data through running servers: what the loop is worth, in minutes, the same each time."""
 
 import json
+import socket
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import date
 from io import StringIO
 from pathlib import Path
@@ -9,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Toy
+from conftest import Smoke, Toy
 from rich.console import Console
 from test_monitor import config_in, made
 
@@ -125,6 +129,26 @@ def test_until_anything_else_is_answered_with_what_would_be_right(tmp_path: Path
         replay.run(config, "2013-01-02", Console(quiet=True))
 
 
+def test_a_mistake_leaves_the_replay_before_it_as_it_was(tmp_path: Path) -> None:
+    config = config_in(tmp_path, made())
+    before = Path(config.paths.reports) / "tiny.replay" / "replay.json"
+    before.parent.mkdir(parents=True)
+    before.write_text("{}")
+    with pytest.raises(ConfigError, match="UNTIL=soon"):
+        replay.run(config, "soon", Console(quiet=True))
+    assert [path.name for path in before.parent.iterdir() if path.name != replay.ALONE] == ["replay.json"]
+
+
+def test_a_second_replay_of_the_same_says_that_one_is_at_work(tmp_path: Path) -> None:
+    config = config_in(tmp_path, made())
+    folder = Path(config.paths.reports) / "tiny.replay"
+    folder.mkdir(parents=True)
+    with replay.alone(folder), pytest.raises(ConfigError, match="another replay is at work there"):
+        replay.run(config, None, Console(quiet=True))
+    with pytest.raises(ConfigError, match="UNTIL=soon"):  # and none is any longer
+        replay.run(config, "soon", Console(quiet=True))
+
+
 def test_without_a_time_there_are_no_days_and_that_is_said(toy: Toy) -> None:
     config = toy.config("split={by: row, holdout: 0.25}")
     with pytest.raises(ConfigError, match=r"tiny has no time column \(split.by is row\): there are no days to replay"):
@@ -136,3 +160,26 @@ def test_without_a_time_there_are_no_days_and_that_is_said(toy: Toy) -> None:
 def test_a_server_that_does_not_start_is_told_with_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"did not start: see .*server.log"):
         Server(tmp_path / "nothing", tmp_path / "server.log")
+
+
+STARTS = """
+import sys
+from pathlib import Path
+from pipeline.server import Server
+server = Server(Path(sys.argv[1]), Path(sys.argv[2]))
+print(server.address, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_server_ends_with_whoever_started_it_however_that_one_ends(smoke: Smoke, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STARTS, str(smoke.store), str(tmp_path / "server.log")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        host, port = started.stdout.readline().split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            started.kill()
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""  # the other way in which one hears of a process that is gone
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=20)

@@ -11,7 +11,7 @@ from conftest import WEAK, Toy
 from rich.console import Console
 
 from pipeline import predict, promotion, retrain, store
-from pipeline.errors import ConfigError, RefusedError
+from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.train import Outcome
 
 RULE = (
@@ -106,6 +106,11 @@ def test_a_damaged_champion_does_not_end_it_before_the_gate_has_looked(toy: Toy)
     with pytest.raises(RefusedError, match="Its answers are on no record"):
         again(toy, "2013-01-08")
     assert store.pointer(promotion.home(toy.config())) == first.name
+
+
+def test_before_the_data_begins_there_is_nothing_to_learn_from_and_that_is_said(toy: Toy) -> None:
+    with pytest.raises(DataError, match="no rows lie before 2012-01-01: they begin on 2013-01-01"):
+        again(toy, "2012-01-01")
 
 
 def test_without_a_rule_there_is_nothing_to_judge_by(toy: Toy) -> None:

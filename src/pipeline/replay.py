@@ -6,6 +6,7 @@ with the same memory, so that what differs is what the loop is worth.
 import http.client
 import json
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,8 +24,10 @@ from pipeline.days import Days, playable, span
 from pipeline.errors import ConfigError, DataError, PipelineError, RefusedError
 from pipeline.rows import cleaned
 from pipeline.server import Server
+from pipeline.workplace import make_folders
 
 LABELS = 5000  # of one request
+ALONE = ".playing"  # a folder with the lock of the replay that is at work
 Array = NDArray[Any]
 
 
@@ -56,34 +59,56 @@ class Played(NamedTuple):
 
 
 def run(config: Config, until: str | None, out: Console) -> Played:
-    """Play it. Raises ConfigError where the config has no days to play, RefusedError where its first model may not go
-    out, and PipelineError where a server does not answer.
+    """Play it. Raises ConfigError where the config has no days to play or another replay of it is at work, RefusedError
+    where its first model may not go out, and PipelineError where a server does not answer.
     """
     config = playable(config)
     folder = Path(config.paths.reports)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    quiet = Console(file=(folder / "training.log").open("w", encoding="utf-8"), width=160)
-    with console.step(out, "Read and clean the data") as say:
-        columns = cleaned(config, folder).columns
-        first, end = span(config, columns, until)
-        days = Days(columns, config, first, end)
-        say(f"{len(days.day):,} rows to play, {first} to {end - timedelta(days=1)}")
-    with console.step(out, f"Learn from everything before {first}") as say:
-        made = retrain.run(config, first, quiet).bundle
-        if made is None:
-            raise DataError("replay: nothing was packaged")
-        say(made.name)
-    frozen = Path(shutil.copytree(made, folder / "frozen" / config.name / made.name)).parent
-    store.point(frozen, made.name)
-    models, url = promotion.home(config), f"sqlite:///{folder}/log.db"
-    with ExitStack() as stack:
+    make_folders(reports=folder)
+    with alone(folder), ExitStack() as stack:
+        with console.step(out, "Read and clean the data") as say, tempfile.TemporaryDirectory() as aside:
+            columns = cleaned(config, Path(aside)).columns
+            first, end = span(config, columns, until)
+            days = Days(columns, config, first, end)
+            say(f"{len(days.day):,} rows to play, {first} to {end - timedelta(days=1)}")
+        clear(folder)
+        quiet = Console(file=stack.enter_context((folder / "training.log").open("w", encoding="utf-8")), width=160)
+        with console.step(out, f"Learn from everything before {first}") as say:
+            made = retrain.run(config, first, quiet).bundle
+            if made is None:
+                raise DataError("replay: nothing was packaged")
+            say(made.name)
+        frozen = Path(shutil.copytree(made, folder / "frozen" / config.name / made.name)).parent
+        store.point(frozen, made.name)
+        models, url = promotion.home(config), f"sqlite:///{folder}/log.db"
         remembers = {"MEMORY_FILE": str(models / memory.FILE)}
         both = [
             stack.enter_context(Server(place, folder / f"{name}.log", **remembers, **more))
             for name, place, more in (("managed", models, {"LOG_URL": url}), ("frozen", frozen, {}))
         ]
         return play(config, days, both, (first, end), Loop(config, url, quiet), out)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Raises ConfigError where another replay is at work in the folder; a killed one is not."""
+    (folder / ALONE).mkdir(exist_ok=True)
+    try:
+        with store.locked(folder / ALONE, wait=False):
+            yield
+    except BlockingIOError:
+        raise ConfigError(
+            f"{folder}: another replay is at work there. Wait for its end, or name another config"
+        ) from None
+
+
+def clear(folder: Path) -> None:
+    """Make room for a replay, once it is sure that there is something to play."""
+    for each in folder.iterdir():
+        if each.is_dir() and each.name != ALONE:
+            shutil.rmtree(each)
+        elif each.is_file():
+            each.unlink()
 
 
 class Loop:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline import bundle, clean, datasets, memory
 from pipeline.config import Config
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.memory import Recalled
 from pipeline.schema import Columns, Examples, tensors
-from pipeline.split import blocks, day_after, keys, row_keys, sample, split
+from pipeline.split import blocks, day_after, first_day, keys, row_keys, sample, split
 
 
 class Rows(NamedTuple):
@@ -57,6 +57,8 @@ def read(config: Config, reports: Path) -> Rows:
     columns, about, names = cleaned(config, reports)
     key = keys(columns, config)
     known = np.flatnonzero(key < np.datetime64(config.data.until)) if config.data.until else np.arange(len(key))
+    if not len(known):
+        raise DataError(f"no rows lie before {config.data.until}: they begin on {first_day(key)}")
     kept = known[sample(blocks(key[known]), config.data.sample, config.train.seed)]
     recalled = recall(config, columns, key, known, kept) if config.contract.remembered else None
     past = memory.history(take(columns, kept), recalled.tallies, config.contract, recalled.prior) if recalled else {}

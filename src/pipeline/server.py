@@ -1,4 +1,6 @@
-"""A server of ours in a process of its own, asked over HTTP; what it says of itself is waited for, not slept for."""
+"""A server of ours in a process of its own, asked over HTTP; what it says of itself is waited for, not slept for. It
+ends with whoever started it, however that one ends.
+"""
 
 import http.client
 import json
@@ -17,6 +19,12 @@ from pipeline.errors import PipelineError
 
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SYSTEMROOT")  # of the environment: no person's settings
 PATIENCE = 30.0  # seconds
+# `serve`, which ends when whoever started it is gone: then nobody holds the other end of its input any longer.
+ATTENDED = """
+import os, runpy, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+runpy.run_module("serve", run_name="__main__")
+"""
 
 
 class Answered(NamedTuple):
@@ -36,8 +44,9 @@ class Server:
         self.answered: dict[int, int] = {}
         self._log, self._said = log, queue.Queue[dict[str, Any]]()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", ATTENDED], env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if self._process.stdout is None:
