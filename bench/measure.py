@@ -67,7 +67,7 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Measure the named rows, or all of them and write the page."""
+    """Measure all rows and write the page, or the named ones and put them in their place there."""
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         needed = names if not names or names == ["setup"] else ["train", *(n for n in names if n != "train")]
@@ -76,17 +76,24 @@ def main(names: list[str]) -> None:
             found = measure(Path(folder))
             print(f"{title}: {found}", flush=True)
             lines.append(f"| {title} | {limit} | {found} |")
-    if not names:
-        PAGE.write_text(page(lines))
-        print(f"written: {PAGE.relative_to(ROOT)}")
+    if names:
+        new = {line.split(" | ")[0]: line for line in lines}
+        known = re.findall(r"^\| .*\|$", before().partition("\n## ")[0], re.MULTILINE)[1:]
+        lines = [new.get(line.split(" | ")[0], line) for line in known]
+    PAGE.write_text(page(lines))
+    print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+def before() -> str:
+    """The page as it is."""
+    return PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
 
 
 def page(lines: list[str]) -> str:
     memory = psutil.virtual_memory().total / 2**30
     machine = f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
     today, python = datetime.now(UTC).date(), platform.python_version()
-    before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    serving = re.search(r"<!-- serving -->.*<!-- /serving -->", before, re.DOTALL)
+    serving = re.search(r"<!-- serving -->.*<!-- /serving -->", before(), re.DOTALL)
     return "\n".join(
         [
             "# Benchmarks",

@@ -126,7 +126,7 @@ def registration(work: Path) -> str:
     bundle = work / "models/flights" / (work / "models/flights/champion").read_text().strip()
     registry.connect("bench", f"sqlite:///{work}/registration.db")
     began = time.perf_counter()
-    with registry.run():
+    with registry.run("bench"):
         registry.register(config.contract, bundle, tags)
     registry.follow(config.contract, bundle, f"sqlite:///{work}/registration.db")
     return f"{time.perf_counter() - began:.1f} s"
