@@ -38,6 +38,14 @@ def test_a_week_beyond_all_weeks_of_the_reference_is_far() -> None:
     assert found.outside > 0.9
 
 
+@pytest.mark.parametrize(("off", "times", "far"), [(0.5, 50, True), (0.005, 0.5, False)])
+def test_a_column_that_never_differed_is_far_once_it_does_by_more_than_a_trifle(
+    off: float, times: float, far: bool
+) -> None:
+    found = drift.Drift("c", off, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert (found.times, found.far) == (pytest.approx(times), far)
+
+
 def test_without_weeks_there_is_nothing_to_be_far_from() -> None:
     values, _ = weather(2)
     assert not drift.drift("temp", values + 100, profile(values, None, RULE)).far
