@@ -93,13 +93,12 @@ def run(config: Config, until: str | None, out: Console) -> Played:
 def alone(folder: Path) -> Iterator[None]:
     """Raises ConfigError where another replay is at work in the folder; a killed one is not."""
     (folder / ALONE).mkdir(exist_ok=True)
-    try:
-        with store.locked(folder / ALONE, wait=False):
-            yield
-    except BlockingIOError:
-        raise ConfigError(
-            f"{folder}: another replay is at work there. Wait for its end, or name another config"
-        ) from None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.locked(folder / ALONE, wait=False))
+        except BlockingIOError:
+            raise ConfigError(f"{folder}: another replay is at work there: wait for its end, or end it") from None
+        yield
 
 
 def clear(folder: Path) -> None:
