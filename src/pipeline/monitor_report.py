@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.monitor import Found
 from pipeline.pictures import Picture
 
-SHOWN, WIDE = 6, 130  # columns of the data in the table on the screen, and columns of that
+SHOWN, WIDE = 6, 150  # columns of the data in the table on the screen, and columns of that
 
 
 def publish(config: Config, models: Path, found: Found, out: Console) -> None:
