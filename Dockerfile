@@ -7,7 +7,8 @@ FROM ${PYTHON} AS mlflow
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 MLFLOW_DISABLE_TELEMETRY=true
 COPY requirements/mlflow.txt /tmp/mlflow.txt
 RUN python -m venv --without-pip /opt/venv \
- && pip --python /opt/venv/bin/python install --quiet --only-binary :all: --require-hashes -r /tmp/mlflow.txt \
+ && pip --python /opt/venv/bin/python install --quiet --only-binary :all: --no-deps --require-hashes -r /tmp/mlflow.txt \
+ && pip --python /opt/venv/bin/python check \
  && mkdir /artifacts && chown 10001 /artifacts
 USER 10001
 WORKDIR /artifacts
@@ -24,10 +25,11 @@ WORKDIR /build
 ARG SET=serve
 COPY requirements/${SET}.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /app/.venv \
- && pip --python /app/.venv/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
-    -r "requirements/$SET.txt" \
+ && pip --python /app/.venv/bin/python install --quiet --no-compile --only-binary :all: --no-deps \
+    --require-hashes -r "requirements/$SET.txt" \
+ && pip --python /app/.venv/bin/python check \
  && rm /app/.venv/bin/[Aa]ctivate* \
- && pip install --quiet --require-hashes -r requirements/build.txt
+ && pip install --quiet --no-deps --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY serve serve

@@ -9,15 +9,11 @@ BIN := .venv/bin
 CODE := src serve tests bench docs deploy requirements .ci
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
-# The scripts of an environment name the folder that it was made in.
-ifneq ($(wildcard .venv/.at),)
-ifneq ($(shell cat .venv/.at),$(CURDIR))
-$(shell rm -rf .venv)
-endif
-endif
+# The scripts of an environment name the folder that it was made in: install.py makes anew what was moved.
+MOVED := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || [ "$$(cat "$$at")" = "$$(pwd -P)" ] || echo .moved; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help train retrain refresh monitor replay serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean
+.PHONY: help train retrain refresh monitor replay serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean .moved
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -215,20 +211,20 @@ clean: ## remove the environments, caches and reports; models and the record of 
 	rm -rf .venv* build reports src/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
-.venv-clients/.clients: requirements/clients.txt requirements/install.py
+.venv-clients/.clients: requirements/clients.txt requirements/install.py $(MOVED)
 	@$(PYTHON) requirements/install.py clients
 
-.venv-deploy/.deploy: requirements/deploy.txt requirements/install.py
+.venv-deploy/.deploy: requirements/deploy.txt requirements/install.py $(MOVED)
 	@$(PYTHON) requirements/install.py deploy
 
-.venv-checks/.checks: requirements/checks.txt requirements/install.py
+.venv-checks/.checks: requirements/checks.txt requirements/install.py $(MOVED)
 	@$(PYTHON) requirements/install.py checks
 
-.venv-release/.release: requirements/release.txt requirements/install.py
+.venv-release/.release: requirements/release.txt requirements/install.py $(MOVED)
 	@$(PYTHON) requirements/install.py release
 
-.venv-peers/.peers: requirements/peers.txt requirements/install.py
+.venv-peers/.peers: requirements/peers.txt requirements/install.py $(MOVED)
 	@$(PYTHON) requirements/install.py peers
 
-.venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml
+.venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml $(MOVED)
 	@$(PYTHON) requirements/install.py $*

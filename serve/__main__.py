@@ -15,6 +15,8 @@ from serve.settings import Settings, described, from_environment
 if TYPE_CHECKING:
     from pipeline.predict import Predictor
 
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
 
 def main() -> None:
     """Serve until a signal comes. What a person can mend ends with one message and its exit code."""
@@ -30,6 +32,8 @@ def main() -> None:
 
 def run(settings: Settings) -> None:
     """Raises BundleError for a bundle that may not serve, ConfigError for an address that cannot be had."""
+    for number in STOPS:
+        signal.signal(number, leave)
     listener = listen(settings)
     import uvicorn  # after the socket: a taken port is told at once
 
@@ -42,16 +46,22 @@ def run(settings: Settings) -> None:
             app.draining = True  # readiness goes red; what is in flight is answered
             super().handle_exit(sig, frame)
 
-    host, port = listener.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    print(greeting(address, app.now.served.predictor), flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has drained
-    sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the loop sooner
-    gc.freeze()  # what is here stays: a full collection beside large requests would take 10 ms for it
     config = uvicorn.Config(
         app, access_log=False, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=8
     )
-    Server(config).run(sockets=[listener])
+    server = Server(config)
+    for number in STOPS:  # uvicorn does it too, but later, and until then a signal must not be lost
+        signal.signal(number, server.handle_exit)
+    sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the loop sooner
+    gc.freeze()  # what is here stays: a full collection beside large requests would take 10 ms for it
+
+    print(greeting(address(listener), app.now.served.predictor), flush=True)
+    server.run(sockets=[listener])
+
+
+def leave(number: int, _: Any) -> None:
+    """End at once: nothing is served yet. An exception could be lost in whatever code the signal has interrupted."""
+    os._exit(130 if number == signal.SIGINT else 0)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -65,6 +75,11 @@ def listen(settings: Settings) -> socket.socket:
         raise ConfigError(f"HOST={settings.host!r} PORT={settings.port}: cannot listen there: {reason}") from None
     listener.listen(2048)
     return listener
+
+
+def address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def greeting(address: str, predictor: "Predictor") -> str:

@@ -1,7 +1,6 @@
 """README and the docs name only what there is, and all of it."""
 
 import re
-import tomllib
 
 import pytest
 from conftest import ROOT
@@ -96,38 +95,3 @@ def test_links_inside_the_repository_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-def test_locks_name_no_package_index_and_pin_every_package_with_hashes() -> None:
-    for lock in (ROOT / "requirements").glob("*.txt"):
-        text = lock.read_text()
-        assert "://" not in text
-        pinned = re.findall(r"^[a-zA-Z0-9_.\[\]-]+==\S+", text, re.MULTILINE)
-        assert pinned
-        assert text.count("==") >= len(pinned)
-        for block in re.split(r"\n(?=\S)", text.strip()):
-            assert block.startswith("#") or "--hash=sha256:" in block, block
-
-
-def test_every_declared_dependency_is_locked() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    declared = [line for group in project["dependency-groups"].values() for line in group if isinstance(line, str)]
-    declared += [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["signed"]]
-    locked = "".join(path.read_text() for path in (ROOT / "requirements").glob("*.txt"))
-    for line in declared:
-        name = re.split(r"[\[<>=;~!]", line)[0].strip().replace("_", "-")
-        assert re.search(rf"^{name}(\[.*\])?==", locked, re.MULTILINE), f"{name} is in no lock: run make lock"
-
-
-def test_every_lock_is_part_of_one_resolution() -> None:
-    def pins(name: str) -> set[tuple[str, ...]]:
-        return set(
-            re.findall(
-                r"^([a-zA-Z0-9_.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", (ROOT / f"requirements/{name}.txt").read_text(), re.M
-            )
-        )
-
-    whole = pins("dev")
-    for name in ("serve", "train", "lint", "build"):
-        assert pins(name) <= whole
-    assert pins("serve") <= pins("train")
