@@ -37,8 +37,8 @@ replay: .venv/.train ## a year in minutes: months of data through running server
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
 	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} exec $(BIN)/serve
 
-test: .venv/.dev ## all tests, with coverage [ONLY=tests/test_front.py: some, without]
-	$(BIN)/pytest $(if $(ONLY),--no-cov $(ONLY))
+test: .venv/.dev ## all tests [ONLY=tests/test_front.py: some; COVERAGE=1: with coverage, slower]
+	$(BIN)/pytest $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered) $(ONLY)
 
 test-slow: .venv/.dev ## champions that change under load for a minute; PostgreSQL and Prometheus themselves (apt install postgresql prometheus)
 	$(BIN)/pytest -c tests/slow/pytest.ini tests/slow
@@ -50,7 +50,7 @@ ci: ## all that .github/workflows/ci.yml does and that can be done here, in its 
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory lint-files
 	$(MAKE) --no-print-directory test-deploy
-	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory test COVERAGE=1
 	$(MAKE) --no-print-directory train
 	$(MAKE) --no-print-directory try
 	$(MAKE) --no-print-directory summary

@@ -1,5 +1,9 @@
-"""What more than one test file stands on: a tiny contract, one smoke training, and a real server over it."""
+"""What more than one test file stands on: a tiny contract, one smoke training, and a real server over it.
 
+Heavy libraries are imported by what needs them: a file of unit tests starts in a second.
+"""
+
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,18 +13,24 @@ from contextlib import contextmanager
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before scikit-learn is there
-
-import httpx2
-import mlflow
-import numpy as np
-import pandas as pd
 import pytest
-from rich.console import Console
 
-from pipeline.config import Config, load
-from pipeline.train import Outcome, run
+if TYPE_CHECKING:
+    import httpx2
+
+    from pipeline.config import Config
+    from pipeline.train import Outcome
+
+# Of the environment that somebody has: no settings of the server or the pipeline, of colours, proxies, CI or MLflow.
+KEPT = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LC_", "VIRTUAL_ENV", "PYENV_", "PYTHON", "PYTEST_",
+    "COV_", "COVERAGE_", "OPENBLAS_", "SSL_", "REQUESTS_CA_BUNDLE", "PIP_", "UV_", "DOCKER_", "XDG_",
+)  # fmt: skip
+for _name in [name for name in os.environ if not name.startswith(KEPT)]:
+    del os.environ[_name]
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command line sets it, before scikit-learn is there
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,13 +71,17 @@ def tiny(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tiny_config(tiny: Path) -> Config:
+def tiny_config(tiny: Path) -> "Config":
+    from pipeline.config import load
+
     return load(tiny)
 
 
 @lru_cache
 def empty_record() -> bytes:
     """MLflow's database as its first use makes it, which takes seconds."""
+    import mlflow
+
     with tempfile.TemporaryDirectory() as folder:
         mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
         return (Path(folder) / "mlflow.db").read_bytes()
@@ -93,6 +107,9 @@ class Toy:
             self.make()
 
     def make(self) -> None:
+        import numpy as np
+        import pandas as pd
+
         rng = np.random.default_rng(0)
         rows = 4000
         colour, size = rng.choice(["red", "blue"], rows), rng.random(rows) * 10
@@ -112,12 +129,18 @@ class Toy:
         frame.to_csv(self.folder / "toy.csv", index=False)
         (self.folder / "toy.yaml").write_text(TINY)
 
-    def config(self, *overrides: str) -> Config:
+    def config(self, *overrides: str) -> "Config":
         """Output goes to the folder of the data; the features are those that need no deriving."""
+        from pipeline.config import load
+
         given = [f"data.path={self.folder}/toy.csv", "features=[colour, size, legs]", "train.workers=1", *FEW]
         return load(self.folder / "toy.yaml", [*in_folder(self.folder), *given, *overrides])
 
-    def train(self, *overrides: str) -> Outcome:
+    def train(self, *overrides: str) -> "Outcome":
+        from rich.console import Console
+
+        from pipeline.train import run
+
         return run(self.config(*overrides), Console(quiet=True))
 
 
@@ -135,29 +158,49 @@ def toy(tmp_path: Path) -> Toy:
 
 
 class Smoke:
-    """One training of configs/smoke.yaml: its config, what it returned, what it printed, and where it wrote."""
+    """One training of configs/smoke.yaml: its config, what it printed, and where it wrote."""
 
     def __init__(self, folder: Path) -> None:
+        from pipeline.config import load
+
         self.folder = folder
         self.config = load(ROOT / "configs" / "smoke.yaml", in_folder(folder))
-        self.printed = StringIO()
-        self.outcome: Outcome = run(self.config, Console(file=self.printed, width=160))
-        assert self.outcome.bundle is not None
-        self.bundle: Path = self.outcome.bundle
-        self.store: Path = self.bundle.parent
+        printed = folder / "printed.txt"
+        if not printed.exists():
+            printed.write_text(self.train(), encoding="utf-8")
+        self.printed = printed.read_text(encoding="utf-8")
+        self.store = folder / "models" / self.config.name
+        self.bundle = self.store / (self.store / "champion").read_text().strip()
+
+    def train(self) -> str:
+        from rich.console import Console
+
+        from pipeline.train import run
+
+        out = StringIO()
+        run(self.config, Console(file=out, width=160))
+        return out.getvalue()
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
-    return Smoke(tmp_path_factory.mktemp("smoke"))
+def smoke(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Smoke:
+    """Trained by the first process that asks, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "smoke"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return Smoke(folder)
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @contextmanager
-def serving(model_dir: Path, **settings: str) -> Iterator[httpx2.Client]:
+def serving(model_dir: Path, **settings: str) -> "Iterator[httpx2.Client]":
     """A client of a real server in a process of its own, on a port that the system chose."""
+    import httpx2
+
     environment = {**os.environ, "MODEL_DIR": str(model_dir), "PORT": "0", "HOST": "127.0.0.1", **settings}
     process = subprocess.Popen(
         [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -190,6 +233,6 @@ def _a_persons_own_models_and_records_are_left_alone() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(smoke: Smoke) -> Iterator[httpx2.Client]:
+def server(smoke: Smoke) -> "Iterator[httpx2.Client]":
     with serving(smoke.store) as client:
         yield client

@@ -31,7 +31,8 @@ def test_a_training_leaves_a_run_with_parameters_metrics_pictures_the_bundle_and
     assert below == ["all rows: boosting", "all rows: linear", "trial: boosting", "trial: boosting", "trial: linear"]
     assert run.info.status == "FINISHED"
     assert run.data.params["candidate"] == "boosting"
-    assert run.data.metrics["holdout.roc_auc.value"] == pytest.approx(smoke.outcome.holdout["roc_auc"].value)
+    metrics = json.loads((smoke.bundle / "bundle.json").read_text())["metrics"]
+    assert run.data.metrics["holdout.roc_auc.value"] == pytest.approx(metrics["roc_auc"]["value"])
     assert run.data.metrics["folds.log_loss"] > 0
     listed = {file.path for folder in ("report", "bundle") for file in client.list_artifacts(run.info.run_id, folder)}
     assert {"report/roc.png", "report/data_report.json", "bundle/model.onnx", "bundle/bundle.json"} <= listed
@@ -49,9 +50,10 @@ def test_the_run_says_what_it_was_made_of_and_each_run_below_it_has_its_figures_
     assert {"report/importance.png", "report/search.png", "report/confusion.png", "report/config.json"} <= listed
     below = next(each for each in runs if each.info.run_name == "all rows: linear")
     folds = client.get_metric_history(below.info.run_id, "log_loss")
-    linear = next(standing for standing in smoke.outcome.standings if standing.name == "linear")
-    assert {f.step: f.value for f in folds} == {n: fold["log_loss"] for n, fold in enumerate(linear.folds.values())}
-    assert [below.data.tags[f"fold {n}"] for n in range(3)] == list(linear.folds)
+    linear = json.loads((smoke.bundle / "record.json").read_text())["candidates"]["linear"]
+    recorded = {fold.step: fold.value for fold in folds}
+    assert recorded == pytest.approx({n: fold["log_loss"] for n, fold in enumerate(linear.values())})
+    assert [below.data.tags[f"fold {n}"] for n in range(3)] == list(linear)
 
 
 def test_the_version_bears_both_aliases_and_says_how_good_it_is_and_what_the_gates_said(smoke: Smoke) -> None:

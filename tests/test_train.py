@@ -50,7 +50,7 @@ def test_the_settings_that_were_found_are_the_ones_refitted(
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal_and_ends_with_the_figures(smoke: Smoke) -> None:
-    printed = smoke.printed.getvalue()
+    printed = smoke.printed
     assert "\x1b" not in printed
     assert "Read and clean the data: " in printed
     assert "roc_auc" in printed
