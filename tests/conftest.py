@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +97,11 @@ def in_folder(folder: Path) -> list[str]:
     ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs no training comes first: one process trains then while another still tests."""
+    items.sort(key=lambda item: "smoke" in getattr(item, "fixturenames", ()))
+
+
 class Toy:
     """Four thousand rows of the tiny contract over eight days, each day with its own luck, as a CSV file."""
 
@@ -157,8 +161,23 @@ def toy(tmp_path: Path) -> Toy:
     return Toy(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def blank_pictures() -> Iterator[None]:
+    """Pictures of one white dot: drawing is two thirds of a toy training. The smoke training draws its own."""
+    from matplotlib.figure import Figure
+
+    from pipeline import pictures
+
+    def save(path: Path, _: object) -> None:
+        Figure(figsize=(0.01, 0.01)).savefig(path, format="png")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "save", save)
+        yield
+
+
 class Smoke:
-    """One training of configs/smoke.yaml: its config, what it printed, and where it wrote."""
+    """One training of configs/smoke.yaml by its command: its config, what it printed, and where it wrote."""
 
     def __init__(self, folder: Path) -> None:
         from pipeline.config import load
@@ -167,19 +186,21 @@ class Smoke:
         self.config = load(ROOT / "configs" / "smoke.yaml", in_folder(folder))
         printed = folder / "printed.txt"
         if not printed.exists():
-            printed.write_text(self.train(), encoding="utf-8")
+            printed.write_text(trained("configs/smoke.yaml", folder), encoding="utf-8")
         self.printed = printed.read_text(encoding="utf-8")
         self.store = folder / "models" / self.config.name
         self.bundle = self.store / (self.store / "champion").read_text().strip()
 
-    def train(self) -> str:
-        from rich.console import Console
 
-        from pipeline.train import run
-
-        out = StringIO()
-        run(self.config, Console(file=out, width=160))
-        return out.getvalue()
+def trained(config: str, folder: Path, *overrides: str, **environment: str) -> str:
+    """What a training by command prints."""
+    words = [word for override in [*in_folder(folder), *overrides] for word in ("--set", override)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", "train", config, *words],
+        env={**os.environ, "COLUMNS": "160", **environment}, capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 @pytest.fixture(scope="session")

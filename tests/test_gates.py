@@ -1,6 +1,7 @@
 """Each gate on evidence made by hand, and whole trainings that are refused, or go out, for the right reason."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from pipeline.gates import Evidence, Verdict, verdicts
 from pipeline.rival import Rival
 from pipeline.schema import Examples, Tensors
 from pipeline.train import run
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 ROWS = 2000
 
@@ -163,13 +166,6 @@ def test_a_slow_or_large_model_is_refused(tiny_config: Config) -> None:
 # --- whole trainings ------------------------------------------------------------------------------------------------
 
 
-def train(folder: Path, *overrides: str) -> None:
-    run(
-        load(ROOT / "configs" / "smoke.yaml", [*in_folder(folder), "candidates.linear=null", *overrides]),
-        Console(quiet=True),
-    )
-
-
 def test_every_verdict_stands_in_the_bundles_record(smoke: Smoke) -> None:
     told = [Verdict(**each) for each in json.loads((smoke.bundle / "record.json").read_text())["gates"]]
     assert {"roc_auc on the holdout", "log_loss against the champion", "roc_auc of a single feature"} <= {
@@ -178,12 +174,12 @@ def test_every_verdict_stands_in_the_bundles_record(smoke: Smoke) -> None:
     assert all(verdict.passed and verdict.why for verdict in told)
 
 
-def test_a_leaked_delay_is_refused_and_the_champion_goes_on(tmp_path: Path) -> None:
-    train(tmp_path, "search.kinds.boosting.trials=1")
-    champion = store.resolve(tmp_path / "models/smoke")
+def test_a_leaked_delay_is_refused_and_the_champion_goes_on(smoke: Smoke, tmp_path: Path) -> None:
+    champion = Path(shutil.copytree(smoke.store, tmp_path / "models/smoke")) / smoke.bundle.name
     features = [*load(ROOT / "configs" / "smoke.yaml").features, "dep_delay"]
     with pytest.raises(RefusedError, match=r"roc_auc of a single feature: dep_delay 0.9") as refusal:
-        train(tmp_path, "columns.dep_delay.known=before", f"features={json.dumps(features)}")
+        leaked = ["columns.dep_delay.known=before", f"features={json.dumps(features)}", "candidates.linear=null"]
+        run(load(ROOT / "configs" / "smoke.yaml", [*in_folder(tmp_path), *leaked]), Console(quiet=True))
     assert "roc_auc on the holdout: 0.9" in str(refusal.value)
     assert store.resolve(tmp_path / "models/smoke") == champion
 

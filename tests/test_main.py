@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import ROOT, Smoke, in_folder
+from conftest import ROOT, Smoke, in_folder, trained
 from test_train import breast_cancer  # noqa: F401 -- reason: a fixture, used by its name
 
 
@@ -59,18 +59,15 @@ def test_a_persons_mistake_ends_with_one_message_and_its_code(
     assert "Traceback" not in ended.stderr
 
 
-def test_training_by_command_ends_with_what_to_do_next(breast_cancer: Path, tmp_path: Path) -> None:  # noqa: F811 -- reason: pytest's way
-    ended = pipeline("train", str(breast_cancer), *overrides(tmp_path))
-    assert ended.returncode == 0, ended.stderr
-    assert f"make serve MODEL_DIR={tmp_path}/models/cancer " in ended.stdout
-    assert f"make mlflow CONFIG={breast_cancer} " in ended.stdout
-    assert (tmp_path / "models/cancer/champion").exists()
+def test_training_by_command_ends_with_what_to_do_next(smoke: Smoke) -> None:
+    assert f"make serve MODEL_DIR={smoke.store} " in smoke.printed
+    assert "make mlflow CONFIG=configs/smoke.yaml " in smoke.printed
 
 
-def test_training_without_the_holdout_says_that_nothing_was_packaged(breast_cancer: Path, tmp_path: Path) -> None:  # noqa: F811 -- reason: as above
-    ended = pipeline("train", str(breast_cancer), *overrides(tmp_path), "--set", "split.test=none")
-    assert ended.returncode == 0, ended.stderr
-    assert "Nothing was packaged" in ended.stdout
+def test_training_without_the_holdout_packages_nothing_and_says_so(breast_cancer: Path, tmp_path: Path) -> None:  # noqa: F811 -- reason: pytest's way
+    assert "Nothing was packaged" in trained(str(breast_cancer), tmp_path, "split.test=none")
+    assert [path.name for path in (tmp_path / "models/cancer").iterdir()] == [".lock"]
+    assert not (tmp_path / "reports/cancer/roc.png").exists()
 
 
 def test_config_prints_every_setting_as_it_will_be_used() -> None:

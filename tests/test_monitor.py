@@ -21,6 +21,8 @@ from pipeline.config import Config, load
 from pipeline.errors import BundleError
 from pipeline.plan import Monitor
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TIMED = (
     TINY.replace("  hour: {kind: integer, known: before, meaning: Hour, derived_from: [when]}\n", "")
     .replace("features: [colour, shape, size, legs, hour]", "features: [colour, size, legs]")

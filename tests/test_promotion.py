@@ -23,6 +23,8 @@ from pipeline.config import Config
 from pipeline.errors import BundleError, ConfigError, RefusedError
 from pipeline.promotion import LEDGER, champion, history, previous, promote, reconcile
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 class Two:
     """A weak champion that was replaced by a better one, in a folder."""

@@ -17,6 +17,8 @@ from test_serve import REQUIRED
 from pipeline import log, memory, predict, refresh, store
 from pipeline.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 Flight = dict[str, Any]
 
 

@@ -22,6 +22,8 @@ from pipeline.days import Days, day_after
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.server import Server
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TURNS = 36  # the day from which on there are more of the good ones
 
 

@@ -14,6 +14,8 @@ from pipeline import predict, promotion, retrain, store
 from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.train import Outcome
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 RULE = (
     "retrain={judge: 1 day, fold_length: 1 day, worse: 0.002, "
     "holdout: {roc_auc: {low: 0.6, high: 0.95}, skill: {low: 0, high: 0.5}}}"

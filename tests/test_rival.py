@@ -13,6 +13,8 @@ from pipeline.config import Config
 from pipeline.errors import RefusedError
 from pipeline.rival import ANSWERS, remember, remembered, rival
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 KEYS = np.array([30, 10, 20], dtype=np.uint64)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_model import examples
 
-from pipeline import evaluate, model
+from pipeline import evaluate, model, search
 from pipeline.candidates import Boosting, Candidates, Forest, Linear, Range, Search, Tree, Trials, faults
 from pipeline.config import Config, Train, load
 from pipeline.errors import DataError, RefusedError
@@ -77,6 +77,17 @@ def test_the_same_seed_finds_the_same_whatever_the_number_of_workers(config: Con
     one, other = (trials(each, data, target, FOLDS, UNIT, quiet) for each in (config, two))
     assert [each[:4] for each in one] == [each[:4] for each in other]
     assert all((a.said[fold] == b.said[fold]).all() for a, b in zip(one, other, strict=True) for fold in a.said)
+
+
+def test_auto_is_every_core_and_no_more_processes_than_tasks(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    honest = search.Parallel
+    monkeypatch.setattr(search, "cpu_count", lambda: 64)
+    monkeypatch.setattr(search, "Parallel", lambda n_jobs, **more: asked.append(n_jobs) or honest(n_jobs=1, **more))
+    data, target = examples()
+    auto = config.model_copy(update={"train": Train(rare=1)})
+    standings(auto, data, target, FOLDS, [("linear", Linear())], quiet)
+    assert (asked, search.workers(auto)) == ([len(FOLDS)], 64)
 
 
 def test_a_standing_keeps_what_was_answered_on_each_fold(config: Config) -> None:

@@ -1,9 +1,6 @@
 """The whole way from raw rows to a champion, on the smoke config and on a table that no code knows."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, Smoke, Toy, in_folder, serving
+from conftest import ROOT, Smoke, Toy, in_folder, serving, trained
 from rich.console import Console
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
@@ -20,6 +17,8 @@ from pipeline.config import load
 from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.request import request_model
 from pipeline.train import run
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 def test_a_training_ends_with_a_proven_champion(smoke: Smoke) -> None:
@@ -77,19 +76,8 @@ def test_the_report_has_pictures_counts_and_rejected_rows(smoke: Smoke) -> None:
 def test_two_trainings_give_the_same_bundle_whatever_the_hash_seed_and_the_threads(
     smoke: Smoke, tmp_path: Path
 ) -> None:
-    arguments = [word for override in in_folder(tmp_path) for word in ("--set", override)]
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pipeline", "train", str(ROOT / "configs/smoke.yaml"), *arguments]
-    subprocess.run(command, env=environment, check=True, capture_output=True, cwd=tmp_path)
+    trained("configs/smoke.yaml", tmp_path, "train.workers=2", PYTHONHASHSEED="7", OMP_NUM_THREADS="1")
     assert (tmp_path / "models/smoke/champion").read_text().strip() == smoke.bundle.name
-
-
-def test_without_the_holdout_nothing_is_packaged(tmp_path: Path) -> None:
-    overrides = [*in_folder(tmp_path), "split.test=none", "candidates.linear=null"]
-    outcome = run(load(ROOT / "configs" / "smoke.yaml", overrides), Console(quiet=True))
-    assert (outcome.bundle, outcome.holdout) == (None, {})
-    assert [path.name for path in (tmp_path / "models/smoke").iterdir()] == [".lock"]
-    assert not (tmp_path / "reports" / "smoke" / "roc.png").exists()
 
 
 # --- no skew: a row is the same row wherever it comes from ---------------------------------------------------------

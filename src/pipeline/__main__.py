@@ -47,11 +47,14 @@ DEFAULT = Path("configs/flights.yaml")
 
 
 def settings(path: Path, overrides: list[str]) -> "Config":
-    """The config with its overrides; MLFLOW_TRACKING_URI counts as the first of them."""
+    """The config with its overrides; MLFLOW_TRACKING_URI counts as the first of them. Its dataset is known to exist."""
+    from pipeline import datasets
     from pipeline.config import load
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
-    return load(path, [*([f"paths.tracking={tracking}"] if tracking else []), *overrides])
+    config = load(path, [*([f"paths.tracking={tracking}"] if tracking else []), *overrides])
+    datasets.find(config.dataset)
+    return config
 
 
 @app.command()

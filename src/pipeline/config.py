@@ -35,7 +35,11 @@ class Data(Frozen):
 class Train(Frozen):
     seed: int = Field(0, ge=0, lt=2**32)
     engine: Literal["local"] = Field("local", description="Where folds are fitted: in processes of this machine.")
-    workers: int = Field(2, ge=1, description="Processes that fit folds side by side, one thread each.")
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="Processes that fit folds side by side, one thread each; auto is one for each core. The result "
+        "does not depend on it.",
+    )
     rare: int = Field(50, ge=1, description="A category value with fewer training rows counts as unknown.")
     resamples: int = Field(500, ge=20, description="Bootstrap resamples behind each interval.")
     clip: Bounds | None = Field(None, description="A regression trains on outcomes cut to these; it is scored on all.")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
@@ -185,5 +185,12 @@ def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: 
 
 def _run(config: Config, tasks: list[Any]) -> Iterator[Judgement | str]:
     """All fan-out is joblib's: with one worker in this process, with more in processes of one thread each."""
-    results: Iterator[Judgement | str] = Parallel(n_jobs=config.train.workers, return_as="generator")(tasks)
+    processes = min(workers(config), len(tasks))
+    results: Iterator[Judgement | str] = Parallel(n_jobs=processes, return_as="generator")(tasks)
     return results
+
+
+def workers(config: Config) -> int:
+    """How many fits go on at a time; of the cores those that this process may use, as a container's limit says."""
+    asked = config.train.workers
+    return cpu_count() if asked == "auto" else asked

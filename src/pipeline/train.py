@@ -156,7 +156,7 @@ def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tupl
 def refit(config: Config, best: Standing, seen: Examples, kept: Examples, what: str, out: Console) -> Made:
     """The chosen candidate on the rows that are `seen`, exported, and compared with what was exported."""
     with console.step(out, f"Refit {best.name} on {what}") as say:
-        fitted = model.fit(best.settings, seen.data, seen.target, config.train, threads=config.train.workers)
+        fitted = model.fit(best.settings, seen.data, seen.target, config.train, threads=search.workers(config))
         say(f"{len(seen.target):,} rows")
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
         onnx = export.to_onnx(fitted, seen.data, config.name)
