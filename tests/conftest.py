@@ -98,8 +98,14 @@ def in_folder(folder: Path) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs no training comes first: one process trains then while another still tests."""
-    items.sort(key=lambda item: "smoke" in getattr(item, "fixturenames", ()))
+    """What needs no training comes first: one process trains then while another still tests. Whole trainings, which
+    take longest, are the first of the others.
+    """
+
+    def order(item: pytest.Item) -> tuple[bool, bool]:
+        return "smoke" in getattr(item, "fixturenames", ()), not item.nodeid.startswith("tests/test_train.py")
+
+    items.sort(key=order)
 
 
 class Toy:
@@ -107,6 +113,9 @@ class Toy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.overrides = [
+            f"data.path={folder}/toy.csv", "features=[colour, size, legs]", "train.workers=1", *FEW
+        ]  # fmt: skip
         if not (folder / "toy.csv").exists():
             self.make()
 
@@ -137,8 +146,7 @@ class Toy:
         """Output goes to the folder of the data; the features are those that need no deriving."""
         from pipeline.config import load
 
-        given = [f"data.path={self.folder}/toy.csv", "features=[colour, size, legs]", "train.workers=1", *FEW]
-        return load(self.folder / "toy.yaml", [*in_folder(self.folder), *given, *overrides])
+        return load(self.folder / "toy.yaml", [*in_folder(self.folder), *self.overrides, *overrides])
 
     def train(self, *overrides: str) -> "Outcome":
         from rich.console import Console

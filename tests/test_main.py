@@ -9,8 +9,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import ROOT, Smoke, in_folder, trained
-from test_train import breast_cancer  # noqa: F401 -- reason: a fixture, used by its name
+from conftest import ROOT, Smoke, Toy, in_folder
+from typer.testing import CliRunner
+
+from pipeline.__main__ import app
 
 
 def pipeline(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -42,11 +44,6 @@ def test_help_names_every_verb() -> None:
         (["train", "nowhere.yaml"], 2, "error: nowhere.yaml: no such config file"),
         (["train", "--sett", "a=b"], 2, "No such option: --sett"),
         (["train", "configs/smoke.yaml", "--set", "dataset=moon"], 2, "error: dataset 'moon' is not in"),
-        (
-            ["train", "configs/smoke.yaml", "--set", "data.path=a.csv"],
-            3,
-            "error: data.path: the flights bring their own",
-        ),
         (["mlflow", "configs/smoke.yaml", "--set", "name=never_trained"], 2, "has no run of never_trained yet"),
     ],
 )
@@ -64,10 +61,12 @@ def test_training_by_command_ends_with_what_to_do_next(smoke: Smoke) -> None:
     assert "make mlflow CONFIG=configs/smoke.yaml " in smoke.printed
 
 
-def test_training_without_the_holdout_packages_nothing_and_says_so(breast_cancer: Path, tmp_path: Path) -> None:  # noqa: F811 -- reason: pytest's way
-    assert "Nothing was packaged" in trained(str(breast_cancer), tmp_path, "split.test=none")
-    assert [path.name for path in (tmp_path / "models/cancer").iterdir()] == [".lock"]
-    assert not (tmp_path / "reports/cancer/roc.png").exists()
+def test_training_without_the_holdout_packages_nothing_and_says_so(toy: Toy) -> None:
+    config = [f"--set={text}" for text in [*in_folder(toy.folder), *toy.overrides, "split.test=none"]]
+    ended = CliRunner().invoke(app, ["train", str(toy.folder / "toy.yaml"), *config])
+    assert "Nothing was packaged" in ended.output
+    assert [path.name for path in (toy.folder / "models/tiny").iterdir()] == [".lock"]
+    assert not (toy.folder / "reports/tiny/roc.png").exists()
 
 
 def test_config_prints_every_setting_as_it_will_be_used() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, Smoke, Toy, in_folder, serving, trained
+from conftest import Smoke, Toy, in_folder, serving, trained
 from rich.console import Console
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
@@ -26,9 +26,7 @@ def test_a_training_ends_with_a_proven_champion(smoke: Smoke) -> None:
     assert predict.load(smoke.store).version == smoke.bundle.name
 
 
-def test_the_settings_that_were_found_are_the_ones_refitted(
-    smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_settings_that_were_found_are_the_ones_refitted(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline import model
 
     fitted: list[object] = []
@@ -36,10 +34,8 @@ def test_the_settings_that_were_found_are_the_ones_refitted(
     monkeypatch.setattr(
         model, "fit", lambda settings, *given, **more: fitted.append(settings) or honest(settings, *given, **more)
     )
-    outcome = run(
-        load(ROOT / "configs" / "smoke.yaml", [*in_folder(tmp_path), "search.kinds.boosting.trials=4"]),
-        Console(quiet=True),
-    )
+    tried = "search.kinds={boosting: {trials: 4, space: {max_leaf_nodes: {low: 3, high: 31}}}}"
+    outcome = toy.train("candidates={linear: {C: 0.0001}, boosting: {max_iter: 20, min_samples_leaf: 20}}", tried)
     assert outcome.bundle is not None
     record = json.loads((outcome.bundle / "record.json").read_text())
     found = next(s for s in outcome.standings if s.name == record["candidate"])
