@@ -191,14 +191,18 @@ def measured(server: Server, load: Load, folder: Path) -> dict[str, float]:
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     spent = cpu(server) - before
-    slowest = re.search(r"99%\s+([\d.]+)(us|ms|s|m)\n", said)
-    if "Non-2xx" in said or slowest is None:
+    p99 = slowest(said)
+    if "Non-2xx" in said or p99 is None:
         sys.exit(f"{server.name} did not answer as it should:\n{said}")
-    number, unit = slowest.groups()
     requests = float(re.search(r"(\d+) requests in", said)[1])
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-    p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
     return {"rate": rate, "p99": p99, "cpu": spent / requests * 1e6}
+
+
+def slowest(said: str) -> float | None:
+    """The 99th percentile that wrk prints, in milliseconds; after whole seconds and minutes it prints a blank."""
+    found = re.search(r"99%\s+([\d.]+)(us|ms|s|m) *\n", said)
+    return float(found[1]) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[found[2]] if found else None
 
 
 def cpu(server: Server) -> float:

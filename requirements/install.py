@@ -255,7 +255,7 @@ def read(log, start):
 
 def doing(output):
     """How far pip or uv is, by what it has written until now."""
-    collected = re.findall(r"^(?:Collecting|Processing) (?:\S*/)?([\w.]+)", output, re.MULTILINE)
+    collected = re.findall(r"^(?:Collecting |Processing \S*/)(\w[\w.]*(?:-[A-Za-z][\w.]*)*)", output, re.MULTILINE)
     if re.search("^Installing collected packages", output, re.MULTILINE):
         return "installing %d packages" % len(collected)
     if collected:

@@ -72,7 +72,8 @@ def listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except (OSError, TypeError, UnicodeError) as error:  # the last two for a HOST that is no name at all
         reason = getattr(error, "strerror", None) or "HOST is not an address"
-        raise ConfigError(f"HOST={settings.host!r} PORT={settings.port}: cannot listen there: {reason}") from None
+        hint = " (conda sets HOST to something else: unset HOST)" if "-conda" in settings.host else ""
+        raise ConfigError(f"HOST={settings.host!r} PORT={settings.port}: cannot listen there: {reason}{hint}") from None
     listener.listen(2048)
     return listener
 

@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> Front:
 
     def take(new: Predictor) -> None:
         recall(new, refreshed, metrics, log)
-        served = Served(new, metrics, settings.max_rows, writer)
+        served = Served(new, metrics, settings.max_rows, writer, settings.root_path)
         routes = table(served, settings, State(metrics, lambda: front.draining, writer, monitored))
         front.serve(served, routes, pages(served, routes, settings))
 

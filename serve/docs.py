@@ -53,6 +53,7 @@ def pages(served: Served, table: Table, settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry=QUIET,
         redirect_slashes=False,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
     )
     given = served.predictor.golden.rows[0]
     reasons = explained(served, served.row(json.dumps(given).encode()), known_answer(served))

@@ -78,14 +78,14 @@ class Front:
         now = self.now  # one model from here to the end, whatever comes in between
         began = time.perf_counter()
         headers: Headers = dict(scope["headers"])
-        name, path, method = request_id(headers), scope["path"], scope["method"]
+        name, path, method = request_id(headers), self._below_root(scope["path"]), scope["method"]
         route = "none"
         try:
             methods = now.table.get(path)
             if methods is None and path.startswith(PAGES):
                 route = "pages"
                 self._ask_for_key(headers)
-                status = await page(now.pages, scope, receive, send, name)
+                status = await page(now.pages, {**scope, "path": path}, receive, send, name)
                 self._told(name, route, status, began)
                 return
             found = chosen(methods, method, path)
@@ -111,6 +111,11 @@ class Front:
         await send(started)
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
         self._told(name, route, reply.status, began)
+
+    def _below_root(self, path: str) -> str:
+        """The path without what a proxy has put before it, where that has not taken it off itself."""
+        root = self.settings.root_path
+        return path[len(root) :] or "/" if root and (path == root or path.startswith(f"{root}/")) else path
 
     def _told(self, name: str, route: str, status: int, began: float) -> None:
         took = time.perf_counter() - began

@@ -2,16 +2,32 @@
 
 import os
 import sys
-from urllib.request import urlopen
+from http.client import HTTPConnection, HTTPException
 
+from pipeline.errors import ConfigError
 from serve.settings import from_environment
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- reason: where to ask who listens at every address
 
 
 def main() -> None:
     try:
-        urlopen(f"http://127.0.0.1:{from_environment(os.environ).port}/readyz", timeout=2).close()
-    except OSError as error:
+        settings = from_environment(os.environ)
+    except ConfigError as error:
         sys.exit(f"not ready: {error}")
+
+    host = EVERYWHERE.get(settings.host, settings.host)
+    connection = HTTPConnection(host, settings.port, timeout=2)  # and no proxy, whatever the environment says
+    try:
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        sys.exit(f"not ready: {host} port {settings.port}: {error}")
+    finally:
+        connection.close()
+
+    if status != 200:
+        sys.exit(f"not ready: {host} port {settings.port} answers {status}")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,10 @@ def model(served: Served, facts: Mapping[str, Any]) -> Reply:
 
 
 def shared(served: Served) -> dict[str, Any]:
-    return {"contract": served.contract, "version": served.version, "asset": addresses()}
+    """What every page shows. Its links are relative, and so lead below any prefix, or begin with the declared one."""
+    root = f"{served.root_path}/" if served.root_path else ""
+    assets = {name: f"{root}{path}" for name, path in addresses().items()}
+    return {"contract": served.contract, "version": served.version, "asset": assets, "root": root}
 
 
 def html(page: str, status: int = 200) -> Reply:

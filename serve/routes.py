@@ -124,7 +124,8 @@ def root(served: Served, call: Call) -> Reply:
     """Alive to a platform; to a browser the page."""
     if wants_html(call.headers):
         return page.ask(served, call)
-    return as_json({"status": "alive", "model": served.name, "version": served.version, "docs": "/docs"})
+    docs = f"{served.root_path}/docs"
+    return as_json({"status": "alive", "model": served.name, "version": served.version, "docs": docs})
 
 
 def about_model(served: Served, call: Call) -> Reply:

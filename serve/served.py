@@ -25,7 +25,9 @@ CHUNK = 500  # rows that are worked on in one go, so that others get their turn 
 class Served:
     """What is made from a bundle once, and used for every request."""
 
-    def __init__(self, predictor: Predictor, metrics: Metrics, max_rows: int, writer: Writer | None = None) -> None:
+    def __init__(
+        self, predictor: Predictor, metrics: Metrics, max_rows: int, writer: Writer | None = None, root_path: str = ""
+    ) -> None:
         self.predictor, self.contract = predictor, predictor.contract
         self.name, self.version, self.threshold = self.contract.name, predictor.version, predictor.threshold
         unit = self.contract.columns[self.contract.target].unit
@@ -33,6 +35,7 @@ class Served:
         self.facts = {**self.kind, "model": self.name, "version": self.version}
         self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
         self.pictures = predictor.pictures
+        self.root_path = root_path  # before the paths of its pages
         self.max_rows, self._metrics, self._writer = max_rows, metrics, writer
         self.asked: Columns = {}  # the rows of the last request
         row: Any = predictor.row_model

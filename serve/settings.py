@@ -51,12 +51,31 @@ class Settings(BaseModel):
     )
     log_url: str | None = Field(
         None,
-        pattern=r"^(sqlite:///.|postgresql(\+psycopg2)?://.)",
         description="The prediction log: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; unset is none.",
     )
     log_queue: int = Field(8192, ge=1, description="Predictions that may wait to be logged; more are dropped.")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[\w.~-]+)*/?$",
+        description="What a proxy puts before every path, such as /flights, whether it takes it off again or not.",
+    )
     health_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for health checks.")
     predict_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for predictions.")
+
+    @field_validator("root_path")
+    @classmethod
+    def root_path_ends_without_a_slash(cls, path: str) -> str:
+        return path.rstrip("/")
+
+    @field_validator("log_url")
+    @classmethod
+    def log_is_a_known_database(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"(sqlite:///|postgresql(\+psycopg2)?://).", url):
+            raise ValueError(
+                "should be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME, and begins with "
+                f"{url.partition(':')[0][:20]!r}"
+            )
+        return url
 
     @field_validator("api_keys")
     @classmethod

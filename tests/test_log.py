@@ -132,10 +132,18 @@ def test_a_log_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
         log.connect(url)
 
 
-@pytest.mark.parametrize("url", ["nothing", "nodatabase://x", "mysql+none://a/b"])
-def test_an_address_that_means_nothing_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="LOG_URL: is no database that can be written to"):
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nothing", "is no database that can be written to"),
+        ("postgres://me:hidden@there/db", "should be sqlite:///FILE or postgresql://.* and begins with 'postgres'"),
+        ("mysql+none://a/b", "should be sqlite:///FILE or postgresql://.* and begins with 'mysql"),
+    ],
+)
+def test_an_address_that_means_nothing_is_refused(url: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"LOG_URL: {said}") as refused:
         log.connect(url)
+    assert "hidden" not in str(refused.value)
 
 
 def stored(file: Path) -> list[dict[str, Any]]:

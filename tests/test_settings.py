@@ -39,6 +39,19 @@ def test_a_model_that_vertex_has_mounted_is_found_and_ours_comes_first(tmp_path:
     assert from_environment({"AIP_STORAGE_URI": "gs://bucket/model"}).model_dir == Path("models/flights")
 
 
+def test_a_log_of_another_kind_is_told_what_it_should_be_and_its_password_is_not_repeated() -> None:
+    with pytest.raises(ConfigError, match="LOG_URL=: should be sqlite:///FILE or postgresql://") as refused:
+        from_environment({"LOG_URL": "postgres://me:hidden@there/db"})
+    assert "begins with 'postgres'" in str(refused.value)
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_prefix_begins_with_a_slash_and_ends_without_one() -> None:
+    assert from_environment({"ROOT_PATH": "/flights/"}).root_path == "/flights"
+    with pytest.raises(ConfigError, match="ROOT_PATH=flights"):
+        from_environment({"ROOT_PATH": "flights"})
+
+
 KEY = "3f9c2b7e51d84a06"
 
 

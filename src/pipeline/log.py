@@ -79,6 +79,11 @@ def connect(url: str) -> Engine:
     """
     try:
         address = sql.make_url(url)
+        if address.get_backend_name() not in ("sqlite", "postgresql"):
+            raise ConfigError(
+                "LOG_URL: should be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME, and begins with "
+                f"{address.drivername!r}"
+            )
         remote = address.get_backend_name() == "postgresql"
         if remote:
             address = address.set(drivername="postgresql+psycopg2")
