@@ -146,7 +146,7 @@ def test_a_failure_marks_the_run_as_failed_and_a_refusal_does_not(
 
 
 def test_the_page_opens_on_the_classical_view_of_the_experiment(smoke: Smoke) -> None:
-    address = registry.page("smoke", smoke.config.paths.tracking, 5001)
+    address, _ = registry.page("smoke", smoke.config.paths.tracking, 5001)
     assert address == "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
 
 

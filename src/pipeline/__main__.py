@@ -224,8 +224,8 @@ def standing(path: Path, overrides: list[str]) -> "Config":
 
     if not promotion.home(config).is_dir():
         raise ConfigError(f"{promotion.home(config)}: there is no model here yet. Run `make train`")
-    registry.connect(config.name, config.paths.tracking)
-    for mended in promotion.reconcile(config):
+    moved = registry.connect(config.name, config.paths.tracking)
+    for mended in [*moved, *promotion.reconcile(config)]:
         print(f"Mended: {mended}", file=sys.stderr)
     return config
 
@@ -262,7 +262,10 @@ def mlflow(
     from pipeline import registry
 
     uri = config.paths.tracking
-    print(f"The runs of {config.name}: {registry.page(config.name, uri, port)}", flush=True)
+    page, moved = registry.page(config.name, uri, port)
+    for mended in moved:
+        print(f"Mended: {mended}", file=sys.stderr)
+    print(f"The runs of {config.name}: {page}", flush=True)
     if not uri.startswith("http"):
         os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes that nothing here uses
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]

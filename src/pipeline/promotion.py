@@ -49,9 +49,11 @@ def promote(
         raise RefusedError(f"{digest} may not go out: it was refused by {'; '.join(refused)}")
     predict.load(models / digest)
     with store.locked(models):
-        present = store.pointer(models)
+        present, moves = store.pointer(models), history(config)
+        if present == digest and moves:
+            return moves[-1]  # another command was quicker, with the very same model
         if present != instead_of:
-            last = history(config)[-1:]
+            last = moves[-1:]
             by = f", by {last[0].who} at {last[0].when}: {last[0].why}" if last and last[0].after == present else ""
             raise RefusedError(
                 f"{digest} was to take the place of {instead_of or 'nothing'}, and meanwhile the champion is "

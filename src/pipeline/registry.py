@@ -6,10 +6,11 @@ import hashlib
 import logging
 import os
 import re
+import sqlite3
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline import artifact_paths, store
 from pipeline.errors import ConfigError, RefusedError
 from pipeline.schema import Contract
 
@@ -49,12 +51,29 @@ class _Files(MetaDataset):
         return None
 
 
-def connect(experiment: str, uri: str) -> None:
-    """Make the experiment the one that runs go to. Raises ConfigError where its store cannot be used."""
-    with reachable(uri):
+def connect(experiment: str, uri: str) -> list[str]:
+    """Make the experiment the one that runs go to; what had to be mended in its store.
+
+    Raises ConfigError where the store cannot be used.
+    """
+    with opened(uri) as mended:
         if mlflow.get_experiment_by_name(experiment) is None:
-            mlflow.create_experiment(experiment, artifact_location=_artifacts_beside(uri))
+            file = artifact_paths.local_file(uri)
+            mlflow.create_experiment(experiment, artifact_paths.artifact_folder(file).as_uri() if file else None)
         mlflow.set_experiment(experiment)
+    return mended
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[list[str]]:
+    """A store that may be made by its first use or have been moved, for one process at a time; what was mended.
+
+    Raises ConfigError where it cannot be used.
+    """
+    file = artifact_paths.local_file(uri)
+    with reachable(uri), store.locked_by(file.with_name(f"{file.name}.lock")) if file else nullcontext():
+        mended = artifact_paths.follow_move(file) if file else None
+        yield [mended] if mended else []
 
 
 @contextmanager
@@ -63,6 +82,7 @@ def run(place: str) -> Iterator[str]:
 
     `place` is what it is found by if it is killed: the tag is there from the first moment on.
     """
+    os.environ.pop("MLFLOW_RUN_ID", None)  # of somebody's notebook, or long gone: each training is a run of its own
     started, status = mlflow.start_run(tags={PLACE: place}), "FAILED"
     try:
         yield started.info.run_id
@@ -203,17 +223,17 @@ def follow(contract: Contract, bundle: Path | None, uri: str) -> str | None:
         return f"set to version {version}, which is {bundle.name}" + (f"; it was at {present[0]}" if present else "")
 
 
-def page(experiment: str, uri: str, port: int) -> str:
+def page(experiment: str, uri: str, port: int) -> tuple[str, list[str]]:
     """The address of an experiment's runs in MLflow's classical view; its default view is for language models.
 
-    Raises ConfigError where nothing is recorded yet.
+    Also what had to be mended in its store. Raises ConfigError where nothing is recorded yet.
     """
-    with reachable(uri):
+    with opened(uri) as mended:
         known = mlflow.get_experiment_by_name(experiment)
     if known is None:
         raise ConfigError(f"MLflow's store {uri} has no run of {experiment} yet. Run `make train` first")
     host = uri.rstrip("/") if uri.startswith("http") else f"http://127.0.0.1:{port}"
-    return f"{host}/#/experiments/{known.experiment_id}/runs?workflowType=machine_learning"
+    return f"{host}/#/experiments/{known.experiment_id}/runs?workflowType=machine_learning", mended
 
 
 @contextmanager
@@ -221,16 +241,10 @@ def reachable(uri: str) -> Iterator[None]:
     try:
         mlflow.set_tracking_uri(uri)
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise ConfigError(f"MLflow's store {uri} cannot be used: {error}") from error
 
 
 def _allowed(key: str) -> str:
     """A key of a tag, without the characters that MLflow refuses."""
     return re.sub(r"[^\w./ -]", "", key)
-
-
-def _artifacts_beside(uri: str) -> str | None:
-    """For a local SQLite file the folder `mlruns` beside it; a server has its own place."""
-    file = uri.removeprefix("sqlite:///")
-    return None if file == uri else (Path(file).absolute().parent / "mlruns").as_uri()

@@ -141,7 +141,14 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """One writer at a time; the lock goes with the process, however it ends. Raises BlockingIOError where it is held
     and is not to be waited for.
     """
-    with (folder / ".lock").open("w") as file:
+    with locked_by(folder / ".lock", wait=wait):
+        yield
+
+
+@contextmanager
+def locked_by(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """The same by a lock file of another name."""
+    with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 

@@ -74,8 +74,8 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
     """
     models, home = promotion.home(config), Path(config.paths.reports)
     make_folders(models=models, reports=home)
-    registry.connect(config.name, config.paths.tracking)
-    for mended in promotion.reconcile(config):
+    moved = registry.connect(config.name, config.paths.tracking)
+    for mended in [*moved, *promotion.reconcile(config)]:
         out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
     with working_folder(home, config.name) as reports, registry.run(reports.parent.name) as run_id:
         with console.step(out, "Read and clean the data") as say:
