@@ -15,6 +15,11 @@ RULE = Monitor()
 START = np.datetime64("2013-01-01")
 
 
+def on(day: Any) -> Any:
+    """So many days later."""
+    return START + np.asarray(day).astype("timedelta64[D]")
+
+
 def luck(days: int, rows: int = 100, seed: int = 0, told: float = 1.0) -> tuple[Any, Any, Any]:
     """Rows of days, each with its own luck: time, outcome, and probabilities that are right on average; with `told`
     below 1 they say too little of what they know.
@@ -23,7 +28,7 @@ def luck(days: int, rows: int = 100, seed: int = 0, told: float = 1.0) -> tuple[
     day = np.repeat(np.arange(days), rows)
     known = rng.normal(-1.2, 0.9, days * rows)
     outcome = rng.random(days * rows) < 1 / (1 + np.exp(-known - rng.normal(0, 0.3, days)[day]))
-    return START + day, outcome, 1 / (1 + np.exp(-(known + 1.2) * told + 1.2))
+    return on(day), outcome, 1 / (1 + np.exp(-(known + 1.2) * told + 1.2))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,7 @@ def test_of_numbers_skill_is_what_is_saved_against_the_median() -> None:
 
 
 def test_weeks_are_counted_back_from_the_end_and_four_are_judged_together(expected: dict[str, Interval]) -> None:
-    found = outcomes.windows(*luck(31), START + 31, 6, expected, RULE, PLAN)
+    found = outcomes.windows(*luck(31), on(31), 6, expected, RULE, PLAN)
     assert [(w.first, w.last) for w in found][-1] == ("2013-01-25", "2013-01-31")
     assert [w.rows for w in found] == [300, 700, 700, 700, 700]
     assert [w.days for w in found] == [3, 10, 17, 24, 28]
@@ -56,13 +61,13 @@ def test_weeks_are_counted_back_from_the_end_and_four_are_judged_together(expect
 
 
 def test_a_week_alone_has_figures_and_no_judgement(expected: dict[str, Interval]) -> None:
-    only = outcomes.windows(*luck(7), START + 7, 3, expected, RULE, PLAN)[-1]
+    only = outcomes.windows(*luck(7), on(7), 3, expected, RULE, PLAN)[-1]
     assert set(only.week) == set(expected)
     assert (only.pooled, only.wrong) == ({}, [])
 
 
 def test_few_rows_are_not_judged_however_many_days_they_are_of(expected: dict[str, Interval]) -> None:
-    assert not outcomes.windows(*luck(28, rows=10), START + 28, 1, expected, RULE, PLAN)[0].pooled
+    assert not outcomes.windows(*luck(28, rows=10), on(28), 1, expected, RULE, PLAN)[0].pooled
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,7 @@ def test_numbers_that_are_answered_too_low_ring_by_the_share_above_them() -> Non
     plan = Bootstrap(None, 200, 0)
     known = outcomes.intervals(outcome, np.full(len(day), 10.0), day, plan)
     for answer, wrong in ((10.0, False), (9.0, True)):
-        found = outcomes.windows(START + day, outcome, np.full(len(day), answer), START + 56, 1, known, RULE, plan)
+        found = outcomes.windows(on(day), outcome, np.full(len(day), answer), on(56), 1, known, RULE, plan)
         assert ("share_above" in found[0].wrong) is wrong
 
 
@@ -133,7 +138,7 @@ def test_one_bad_week_among_ordinary_ones_is_no_alarm_though_it_is_in_the_sums_o
     day = np.repeat(np.arange(84), 100)
     known = outcomes.intervals(outcome, answer, day, PLAN)
     answer = np.where((day >= 42) & (day < 49), 1 - answer, answer)
-    found = outcomes.windows(START + day, outcome, answer, START + 84, 10, known, RULE, PLAN)
+    found = outcomes.windows(on(day), outcome, answer, on(84), 10, known, RULE, PLAN)
     assert [window.first for window in found if window.wrong] == ["2013-02-12"]
     last = next(window for window in found if window.first == "2013-03-05")  # that still has the bad week in its sums
     assert any(outcomes.outside(name, value, known) for name, value in last.pooled.items())
@@ -141,23 +146,23 @@ def test_one_bad_week_among_ordinary_ones_is_no_alarm_though_it_is_in_the_sums_o
 
 def test_a_week_without_outcomes_is_no_witness(expected: dict[str, Interval]) -> None:
     at, outcome, answer = luck(49, seed=3)
-    answer = np.where(at >= START + 42, 1 - answer, answer)
-    found = outcomes.windows(at, outcome, answer, START + 56, 8, expected, RULE, PLAN)
+    answer = np.where(at >= on(42), 1 - answer, answer)
+    found = outcomes.windows(at, outcome, answer, on(56), 8, expected, RULE, PLAN)
     assert [(window.rows, bool(window.wrong)) for window in found[-2:]] == [(700, True), (0, False)]
     assert found[-1].pooled == {}
 
 
 def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[str, Interval]) -> None:
     at, outcome, answer = luck(84, seed=3)
-    lost = at >= START + 42
+    lost = at >= on(42)
     answer = np.where(lost, np.random.default_rng(0).permutation(answer), answer)  # from here on it knows nothing
     rang = [
         week
         for week in range(2, 12)
         if outcomes.alarm(
             outcomes.windows(
-                *(part[at < START + 7 * week] for part in (at, outcome, answer)),
-                START + 7 * week, RULE.of, expected, RULE, PLAN,
+                *(part[at < on(7 * week)] for part in (at, outcome, answer)),
+                on(7 * week), RULE.of, expected, RULE, PLAN,
             ),
             RULE,
         )
@@ -169,7 +174,7 @@ def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[st
 
 def test_an_overconfident_model_rings_though_its_order_is_as_before(expected: dict[str, Interval]) -> None:
     at, outcome, answer = luck(42, seed=4, told=3.0)
-    last = outcomes.windows(at, outcome, answer, START + 42, 1, expected, RULE, PLAN)[0]
+    last = outcomes.windows(at, outcome, answer, on(42), 1, expected, RULE, PLAN)[0]
     assert "skill" in last.wrong
     assert "roc_auc" not in last.wrong
 
@@ -179,12 +184,12 @@ def test_on_months_dealt_out_anew_from_days_without_change_it_is_wrong_in_few_lo
 ) -> None:
     at, outcome, answer = luck(73, seed=1)
     days, rng, rang, looks = np.arange(73), np.random.default_rng(0), 0, 0
-    rows = {day: np.flatnonzero(at == START + day) for day in days}
+    rows = {day: np.flatnonzero(at == on(day)) for day in days}
     for _ in range(60):
         drawn = rng.choice(days, 42)
         some = np.concatenate([rows[day] for day in drawn])
-        when = START + np.repeat(np.arange(42), 100)
-        found = outcomes.windows(when, outcome[some], answer[some], START + 42, 5, expected, RULE, PLAN)
+        when = on(np.repeat(np.arange(42), 100))
+        found = outcomes.windows(when, outcome[some], answer[some], on(42), 5, expected, RULE, PLAN)
         for last in range(1, len(found) + 1):
             rang, looks = rang + outcomes.alarm(found[:last], RULE), looks + 1
     assert looks > 0

@@ -18,6 +18,7 @@ from pipeline.schema import Columns, Memory
 from pipeline.split import offset
 
 AT_ONCE = 500  # rows of one request
+DAY = np.timedelta64(1, "D")
 
 
 class Days:
@@ -26,7 +27,7 @@ class Days:
     def __init__(self, columns: Columns, config: Config, first: date, end: date) -> None:
         rule = memory.needed(config.contract)
         asked = (columns[rule.time] - memory.later(rule)).astype("datetime64[D]")
-        known = columns[rule.known] if rule.known else columns[rule.time].astype("datetime64[D]") + 1
+        known = columns[rule.known] if rule.known else columns[rule.time].astype("datetime64[D]") + DAY
         rows = np.flatnonzero((asked >= np.datetime64(first)) & (asked < np.datetime64(end)))
         rows = rows[np.argsort(columns[rule.time][rows], kind="stable")]
         self.columns, self.day = take(columns, rows), asked[rows]
@@ -40,7 +41,7 @@ class Days:
 
     def ask(self, day: np.datetime64) -> Iterator[tuple[slice, list[dict[str, Any]]]]:
         """The rows of a day in parts, as a caller sends them: nothing that is remembered."""
-        start, stop = np.searchsorted(self.day, [day, day + 1])
+        start, stop = np.searchsorted(self.day, [day, day + DAY])
         for first in range(start, stop, AT_ONCE):
             part = slice(first, min(first + AT_ONCE, stop))
             yield part, predict.rows(bundle.plain({n: self.columns[n][part] for n in self._sent}, self._sent))

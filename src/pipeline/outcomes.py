@@ -126,12 +126,12 @@ def windows(
     plan: Bootstrap,
 ) -> list[Window]:
     """The last `count` weeks before the day `end`, oldest first, from that of the first row on; `at` is in order."""
-    day = at.astype("datetime64[D]")
+    day, length = at.astype("datetime64[D]"), np.timedelta64(rule.days, "D")
     found = []
     for back in reversed(range(count)):
-        until = end - back * rule.days
-        week = slice(*np.searchsorted(day, [until - rule.days, until]))
-        many = slice(int(np.searchsorted(day, until - rule.days * rule.pooled)), week.stop)
+        until = end - back * length
+        week = slice(*np.searchsorted(day, [until - length, until]))
+        many = slice(int(np.searchsorted(day, until - length * rule.pooled)), week.stop)
         if week.stop == 0:
             continue
         unit = day[many].astype(np.int64)
@@ -147,7 +147,7 @@ def windows(
             for name, value in pooled.items()
             if outside(name, value, expected) and agrees(own.get(name, np.nan), value, expected[name])
         ]
-        found.append(Window(str(until - rule.days), str(until - 1), rows, own, days, pooled, wrong))
+        found.append(Window(str(until - length), str(until - np.timedelta64(1, "D")), rows, own, days, pooled, wrong))
     return found
 
 

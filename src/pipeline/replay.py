@@ -170,7 +170,8 @@ def play(config: Config, days: Days, both: list[Server], span: tuple[date, date]
                 meanwhile += more
                 events.append(event)
                 told(event, out)
-            week = slice(*np.searchsorted(days.day, [now - config.monitor.days + 1, now + 1]))
+            tomorrow = now + np.timedelta64(1, "D")
+            week = slice(*np.searchsorted(days.day, [tomorrow - np.timedelta64(config.monitor.days, "D"), tomorrow]))
             how = lately(config, days.outcome[week], managed[week], frozen[week])
             say(f"{number + 1} of {total} days, {len(days.request):,} rows; until {day}: {how}")
     statuses: dict[int, int] = {}

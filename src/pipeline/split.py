@@ -105,7 +105,11 @@ def first_day(key: NDArray[Any]) -> str | None:
 
 def day_after(key: NDArray[Any]) -> str | None:
     """The day after that of the latest row; None where rows have no time."""
-    return str(key.max().astype("datetime64[D]") + 1) if np.issubdtype(key.dtype, np.datetime64) else None
+    return (
+        str(key.max().astype("datetime64[D]") + np.timedelta64(1, "D"))
+        if np.issubdtype(key.dtype, np.datetime64)
+        else None
+    )
 
 
 def begin(plan: TimeSplit, end: date) -> str:
