@@ -13,11 +13,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-head
 MOVED := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || [ "$$(cat "$$at")" = "$$(pwd -P)" ] || echo .moved; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help train retrain refresh monitor replay serve image image-test test-deploy up down logs stack-test test-broken ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean .moved
+.PHONY: help train retrain refresh monitor replay serve image image-test test-deploy up down logs stack-test test-broken test-setup ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean .moved
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=configs/flights.yaml]
 	$(BIN)/python -m pipeline train $(CONFIG)
@@ -51,6 +51,7 @@ ci: ## all that .github/workflows/ci.yml does and that can be done here, in its 
 	$(MAKE) --no-print-directory lint-files
 	$(MAKE) --no-print-directory test-deploy
 	$(MAKE) --no-print-directory test COVERAGE=1
+	$(MAKE) --no-print-directory test-setup
 	$(MAKE) --no-print-directory train
 	$(MAKE) --no-print-directory try
 	$(MAKE) --no-print-directory summary
@@ -90,6 +91,9 @@ sbom: .venv-release/.release ## bills of materials of the image's packages and o
 
 test-broken: .venv/.dev .venv-checks/.checks ## ten broken changes to a copy of this tree, each stopped by its target
 	$(BIN)/pytest -c tests/broken/pytest.ini tests/broken
+
+test-setup: .venv/.dev ## set up as elsewhere: the oldest pip, a strange path, a kill, a move, Python 3.13 as a plain user
+	$(BIN)/pytest -c tests/setup/pytest.ini tests/setup
 
 sign: .venv-release/.release ## sign the champion in OpenSSF's format [KEY=private.pem]
 	@test -n "$(KEY)" || { echo "error: KEY=private.pem is missing; docs/ci.md says how to make one" >&2; exit 2; }
