@@ -51,7 +51,6 @@ ci: ## all that .github/workflows/ci.yml does and that can be done here, in its 
 	$(MAKE) --no-print-directory lint-files
 	$(MAKE) --no-print-directory test-deploy
 	$(MAKE) --no-print-directory test COVERAGE=1
-	$(MAKE) --no-print-directory test-setup
 	$(MAKE) --no-print-directory train
 	$(MAKE) --no-print-directory try
 	$(MAKE) --no-print-directory summary
@@ -59,6 +58,7 @@ ci: ## all that .github/workflows/ci.yml does and that can be done here, in its 
 	$(MAKE) --no-print-directory test-signing
 	$(MAKE) --no-print-directory sbom
 	$(MAKE) --no-print-directory test-broken
+	$(MAKE) --no-print-directory test-setup
 	$(MAKE) --no-print-directory test-slow
 	$(MAKE) --no-print-directory test-clients
 	$(MAKE) --no-print-directory stack-test

@@ -73,13 +73,13 @@ def serve() -> str:
 
 
 def test() -> str:
-    """The last words of the tests."""
+    """The last line of the tests."""
     ended = subprocess.run(
         ["make", "--no-print-directory", "test"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if ended.returncode != 0:
         sys.exit(f"make test failed:\n{ended.stdout}{ended.stderr}")
-    return console("make test", "…\n" + "\n".join(ended.stdout.strip().splitlines()[-2:]))
+    return console("make test", "…\n" + ended.stdout.strip().splitlines()[-1])
 
 
 def replay() -> str:
