@@ -35,11 +35,12 @@ SIZES = {
     "peers": (91, 492),
     "release": (27, 135),
 }
-# How pip and uv name a network that failed; anything else would fail again.
+# How pip and uv name a network that failed; anything else would fail again. An index that names no version at all has
+# not been read, and a file with another hash has often been cut off.
 NETWORK = re.compile(
     "Connection(Error| aborted| broken| reset| refused)|NewConnectionError|Read timed out|ReadTimeout|IncompleteRead"
     "|Temporary failure|Network is unreachable|Max retries exceeded|error sending request|operation timed out"
-    "|dns error|Failed to fetch|THESE PACKAGES DO NOT MATCH"
+    "|dns error|Failed to fetch|THESE PACKAGES DO NOT MATCH|from versions: none"
 )
 PAUSES = (2, 10)  # seconds before the second and the third try
 
