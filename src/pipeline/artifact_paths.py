@@ -1,4 +1,4 @@
-"""MLflow's SQLite file names every artifact by its absolute path; after its folder was moved or copied, all are rewritten.
+"""MLflow's SQLite file names artifacts by absolute paths: where its folder was moved or copied, they are rewritten.
 
 Light: the file and nothing of MLflow. Where MLflow runs as a server it has its own place, and nothing is touched.
 """

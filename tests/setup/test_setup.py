@@ -125,9 +125,10 @@ set -eu
 apt-get update -qq >/dev/null
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends make git curl >/dev/null
 useradd --create-home runner
+cp -r /source /home/runner/source
+chown -R runner /home/runner/source
 exec su runner --whitelist-environment={kept} --login --command '
-  git -c safe.directory=* clone --quiet --depth 1 file:///source "$HOME/wörk here"
-  cd "$HOME/wörk here"
+  git clone --quiet --depth 1 "file://$HOME/source" "$HOME/wörk here" && cd "$HOME/wörk here" || exit
   make lint test
 '
 """
