@@ -18,7 +18,7 @@ SIZES = runpy.run_path(str(ROOT / "requirements/install.py"), run_name="read")["
 OLDEST_PIP = "22.3"  # came with Python 3.11.0
 # What a hosted runner sets, and a person far away.
 FOREIGN = {"GITHUB_ACTIONS": "true", "CI": "true", "TZ": "Asia/Kolkata", "LC_ALL": "C", "FORCE_COLOR": "1"}
-NETWORK = ("PIP_", "SSL_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+NETWORK = ("PIP_", "UV_", "SSL_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 # Those that start processes, write files or read the environment.
 FOREIGN_TESTS = "tests/test_main.py tests/test_ci.py tests/test_challenge.py tests/test_serve.py tests/test_locks.py"
 
@@ -87,14 +87,16 @@ def test_lint_and_tests_are_green_in_a_foreign_environment(away: Path, environme
     assert " passed" in make(away, environment, "test", f"ONLY={FOREIGN_TESTS}")
 
 
-def test_a_moved_folder_goes_on_where_it_is(away: Path, environment: dict[str, str]) -> None:
-    """The environment is made anew, MLflow's record is followed, and the champion serves."""
+def test_a_moved_folder_goes_on_where_it_is(away: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """The environment is made anew, this time by uv; MLflow's record is followed; the champion serves."""
     make(away, environment, "train", "CONFIG=configs/smoke.yaml")
-    moved = away.rename(away.with_name("moved"))
-    said = make(moved, environment, "history", "CONFIG=configs/smoke.yaml")
+    shutil.copy(away / ".venv/bin/uv", tmp_path)
+    moved = away.rename(away.with_name("moved hier"))
+    with_uv = {**environment, "PATH": f"{tmp_path}{os.pathsep}{environment['PATH']}"}
+    said = make(moved, with_uv, "history", "CONFIG=configs/smoke.yaml")
     assert "Making .venv anew: the folder was moved" in said
     assert f"Mended: MLflow's record was of {away}/mlruns, and its files are in {moved}/mlruns now" in said
-    assert '"probability"' in make(moved, environment, "try", "MODEL=smoke")
+    assert '"probability"' in make(moved, with_uv, "try", "MODEL=smoke")
     assert not away.exists()
 
 
