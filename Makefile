@@ -47,21 +47,7 @@ test-clients: .venv/.train .venv-clients/.clients ## a browser, the platforms' o
 	.venv-clients/bin/python -m pytest -c tests/clients/pytest.ini tests/clients
 
 ci: ## all that .github/workflows/ci.yml does and that can be done here, in its order
-	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory lint-files
-	$(MAKE) --no-print-directory test-deploy
-	$(MAKE) --no-print-directory test COVERAGE=1
-	$(MAKE) --no-print-directory train
-	$(MAKE) --no-print-directory try
-	$(MAKE) --no-print-directory summary
-	$(MAKE) --no-print-directory image-test
-	$(MAKE) --no-print-directory test-signing
-	$(MAKE) --no-print-directory sbom
-	$(MAKE) --no-print-directory test-broken
-	$(MAKE) --no-print-directory test-setup
-	$(MAKE) --no-print-directory test-slow
-	$(MAKE) --no-print-directory test-clients
-	$(MAKE) --no-print-directory stack-test
+	@.ci/all
 
 lint: .venv/.lint ## code style and types
 	$(BIN)/ruff check --quiet --output-format concise $(CODE)

@@ -37,11 +37,11 @@ def steps(workflow: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(name, step) for name, job in workflow["jobs"].items() for step in job["steps"]]
 
 
-def recipe(target: str) -> list[str]:
-    """The targets that a target of the Makefile calls, in order."""
-    block = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+def steps_here() -> list[str]:
+    """The targets that `make ci` calls, in order."""
+    block = re.search(r"^steps=\(\n(.*?)^\)", (ROOT / ".ci/all").read_text(), re.MULTILINE | re.DOTALL)
     assert block
-    return re.findall(r"\$\(MAKE\) --no-print-directory ([\w-]+)", block[1])
+    return block[1].split()
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -57,7 +57,7 @@ def test_every_run_is_one_target_of_the_makefile(path: Any) -> None:
 def test_make_ci_does_what_the_jobs_do_in_their_order() -> None:
     workflow = read(ROOT / ".github/workflows/ci.yml")
     run = [step["run"].removeprefix("make ") for _, step in steps(workflow) if "run" in step]
-    assert recipe("ci") == [target for target in run if target not in ONLY_THERE]
+    assert steps_here() == [target for target in run if target not in ONLY_THERE]
     jobs = workflow["jobs"]
     done: list[str] = []
     for name, job in jobs.items():
@@ -119,3 +119,8 @@ def test_required_takes_nothing_but_success(results: str, code: int) -> None:
         capture_output=True,
     )
     assert ended.returncode == code
+
+
+def test_the_docs_have_the_minutes_of_every_step() -> None:
+    table = (ROOT / "docs/ci.md").read_text().split("<!-- minutes -->")[1].split("<!-- /minutes -->")[0]
+    assert re.findall(r"^\| `make ([\w-]+)", table, re.MULTILINE) == steps_here()
