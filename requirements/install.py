@@ -2,23 +2,21 @@
 
 The sets of ALONE go to an environment of their own, .venv-SET: they are never imported beside the project.
 
-Runs before anything is installed, so it needs nothing but Python itself, and starts on old ones to refuse them by name.
+Runs before anything is installed, so it needs nothing but Python itself, and starts on old ones, to refuse them.
 A lock names every package that is needed, with hashes, so nothing is resolved: `--no-deps`, and `pip check` proves it.
 uv does the work where it is on the path, pip where it is not.
 """
 
 import contextlib
 import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
 import time
 
-OLDEST, NEWEST = (3, 11), (3, 14)
-GLIBC = (2, 28)  # of the Linux wheels of numpy, onnxruntime and scikit-learn
-MACOS = 14  # of the macOS wheels of onnxruntime
+from machine import unsupported
+
 ALONE = ("checks", "clients", "deploy", "peers", "release")
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What comes over the network, and what it takes on disk with the sets before it, in MB on Linux x86-64 and Python 3.11.
@@ -63,46 +61,20 @@ def main(name):
         before = remove_unusable(venv, lock)
         mark(lock, "unfinished")
         try:
-            install(venv, name, locks, before)
+            install(venv, name, locks, before, lock)
         except KeyboardInterrupt:
-            sys.exit("interrupted; the next make goes on")
+            sys.stderr.write("interrupted; the next make begins it anew\n")
+            sys.exit(130)
+        except SystemExit:
+            if before:
+                mark(lock, "")  # pip has put back what there was
+            raise
         mark(lock, "")
-
-
-def unsupported():
-    """Why this machine cannot run the project, in one sentence; None where it can."""
-    python = "%s is Python %d.%d" % (sys.executable, sys.version_info[0], sys.version_info[1])
-    other = "Name another one: make PYTHON=python3.12 ..."
-    if sys.version_info[:2] < OLDEST:
-        return "%s, and %d.%d or newer is needed. %s" % ((python,) + OLDEST + (other,))
-    if sys.version_info[:2] > NEWEST:
-        return "%s, and some packages have no release for it yet; %d.%d is the newest. %s" % (
-            (python,) + NEWEST + (other,)
-        )
-
-    system, machine = platform.system(), platform.machine().lower()
-    if system == "Windows":
-        return "Windows itself is not supported: use WSL (wsl --install), which is Linux"
-    if system == "Darwin" and machine != "arm64":
-        return "onnxruntime has no package for Intel Macs, nor for an Intel Python on an Apple one; macOS needs arm64"
-    if system == "Darwin" and int(platform.mac_ver()[0].split(".")[0]) < MACOS:
-        return "this is macOS %s, and onnxruntime needs %d or newer" % (platform.mac_ver()[0], MACOS)
-    if system == "Linux" and machine not in ("x86_64", "aarch64"):
-        return "this is Linux on %s, and onnxruntime has packages for x86_64 and aarch64 alone" % machine
-    if system == "Linux":
-        libc, version = platform.libc_ver()
-        if libc != "glibc":
-            return (
-                "this Linux has no glibc (Alpine?), and onnxruntime has no package for it; use Debian, Ubuntu or Fedora"
-            )
-        if tuple(int(part) for part in version.split(".")[:2]) < GLIBC:
-            return "this Linux has glibc %s, and the packages need %d.%d or newer" % ((version,) + GLIBC)
-    return None
 
 
 @contextlib.contextmanager
 def one_at_a_time(path):
-    """The open lock file. The system frees the lock of a process that ends, however it ends."""
+    """The open lock file. The system frees the lock when all that hold the file have ended, however they end."""
     import fcntl  # not on Windows, which has been refused by now
 
     with open(path, "a+") as lock:
@@ -130,7 +102,7 @@ def up_to_date(venv, stamp, locks):
 
 
 def place(venv):
-    """The folder that an environment was made in, which its scripts name."""
+    """The folder that an environment was made in, which its scripts name; None where somebody else made it."""
     try:
         with open(os.path.join(venv, ".at"), "rb") as file:
             return file.read()
@@ -146,7 +118,7 @@ def remove_unusable(venv, lock):
         return False
     if lock.read():
         why = "its set-up was cut short"
-    elif place(venv) != os.fsencode(ROOT):
+    elif place(venv) not in (None, os.fsencode(ROOT)):
         why = "the folder was moved"
     elif not os.path.exists(python):
         why = "its Python is gone"
@@ -159,7 +131,7 @@ def remove_unusable(venv, lock):
     return False
 
 
-def install(venv, name, locks, before):
+def install(venv, name, locks, before, lock):
     """Everything into the environment, checked. One from `before` may hold what no lock names any more, and then it is
     made anew.
     """
@@ -172,17 +144,17 @@ def install(venv, name, locks, before):
         size = "about %d MB to download, %d MB on disk" % SIZES[name]
         print("Setting up %s (once): %s" % (venv, size), flush=True)
         create(venv, uv)
-    for lock in locks:
-        packages(uv, python, venv, ["--no-deps", "--require-hashes", "-r", lock])
+    for each in locks:
+        packages(uv, python, venv, lock, ["--no-deps", "--require-hashes", "-r", each])
     if name not in ALONE:
-        packages(uv, python, venv, ["--no-deps", "-e", ROOT])
+        packages(uv, python, venv, lock, ["--no-deps", "-e", ROOT])
 
     check = [uv, "pip", "check", "--python", python] if uv else [python, "-m", "pip", "check"]
     checked = subprocess.run(check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
     if checked.returncode and before:
         print("Making %s anew: it holds packages that do not fit any more" % os.path.basename(venv), flush=True)
         shutil.rmtree(venv)
-        install(venv, name, locks, before=False)
+        install(venv, name, locks, False, lock)
         return
     if checked.returncode:
         sys.stderr.write(checked.stdout.decode(errors="replace"))
@@ -195,19 +167,20 @@ def install(venv, name, locks, before):
 
 
 def create(venv, uv):
-    command = [uv, "venv", "--quiet", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+    python = getattr(sys, "_base_executable", None) or sys.executable  # not that of the environment being made anew
+    command = [uv, "venv", "--quiet", "--python", python] if uv else [python, "-m", "venv"]
     if subprocess.call(command + [venv]) != 0:
         shutil.rmtree(venv, ignore_errors=True)
         sys.exit("error: the virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv")
 
 
-def packages(uv, python, venv, what):
+def packages(uv, python, venv, lock, what):
     """Install, and try again where it was the network. Ends with the last lines of what failed."""
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--use-pep517"]
     command = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else pip
     command += ["--no-build-isolation"] + what
     for pause in PAUSES + (None,):
-        code, output = watched(command, os.path.join(venv, "install.log"))
+        code, output = watched(command, os.path.join(venv, "install.log"), lock)
         if code == 0:
             return
         if pause is None or not NETWORK.search(output):
@@ -218,15 +191,23 @@ def packages(uv, python, venv, what):
     sys.exit("error: the packages could not be installed; the lines above say why")
 
 
-def watched(command, log):
-    """Run it, its output in a file, and show how far it is: on a terminal each second, elsewhere now and then."""
+def watched(command, log, lock):
+    """Run it, its output in a file, and show how far it is: on a terminal each second, elsewhere now and then.
+
+    The command holds the lock too: where this process is killed, the next one waits until pip has ended.
+    """
     terminal = sys.stdout.isatty()
     began = shown = time.time()
     width = 0
     with open(log, "ab") as file:
         start = file.tell()
         process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, env=dict(os.environ, PYTHONUNBUFFERED="1")
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=dict(os.environ, PYTHONUNBUFFERED="1"),
+            pass_fds=(lock.fileno(),),
         )
         try:
             while True:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -12,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from install import SIZES
 
 ROOT = Path(__file__).parent.parent.parent
-SIZES = runpy.run_path(str(ROOT / "requirements/install.py"), run_name="read")["SIZES"]
 OLDEST_PIP = "22.3"  # came with Python 3.11.0
 # What a hosted runner sets, and a person far away.
 FOREIGN = {"GITHUB_ACTIONS": "true", "CI": "true", "TZ": "Asia/Kolkata", "LC_ALL": "C", "FORCE_COLOR": "1"}
@@ -54,7 +53,6 @@ def away(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) 
     subprocess.run([sys.executable, "-m", "venv", folder / ".venv"], check=True)
     pip = [folder / ".venv/bin/python", "-m", "pip", "install", "--quiet", f"pip=={OLDEST_PIP}"]
     subprocess.run(pip, check=True, env=environment)
-    (folder / ".venv/.at").write_bytes(os.fsencode(folder))
     return folder
 
 
