@@ -17,7 +17,7 @@ MOVED := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || [ "$$(cat "$$at")" 
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: .venv/.train ## from the raw public files to a packaged champion [CONFIG=configs/flights.yaml]
 	$(BIN)/python -m pipeline train $(CONFIG)

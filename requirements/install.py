@@ -141,8 +141,8 @@ def install(venv, name, locks, before, lock):
     if before:
         print("Adding requirements/%s.txt to %s" % (name, os.path.basename(venv)), flush=True)
     else:
-        size = "about %d MB to download, %d MB on disk" % SIZES[name]
-        print("Setting up %s (once): %s" % (venv, size), flush=True)
+        size = "%d packages, about %d MB to download, %d MB on disk" % ((count(locks),) + SIZES[name])
+        print("Setting up %s: %s" % (venv, size), flush=True)
         create(venv, uv)
     for each in locks:
         packages(uv, python, venv, lock, ["--no-deps", "--require-hashes", "-r", each])
@@ -164,6 +164,15 @@ def install(venv, name, locks, before, lock):
         file.write(os.fsencode(ROOT))
     open(os.path.join(venv, "." + name), "w").close()
     print("Set up in %d s" % (time.time() - began), flush=True)
+
+
+def count(locks):
+    """How many packages there are in locks, a few less on this very machine."""
+    names = set()
+    for lock in locks:
+        with open(lock, encoding="utf-8") as file:
+            names.update(re.findall(r"^([\w.-]+)==", file.read(), re.MULTILINE))
+    return len(names)
 
 
 def create(venv, uv):

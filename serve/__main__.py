@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import sys
+from errno import EADDRINUSE
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, PipelineError
@@ -72,7 +73,9 @@ def listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except (OSError, TypeError, UnicodeError) as error:  # the last two for a HOST that is no name at all
         reason = getattr(error, "strerror", None) or "HOST is not an address"
-        hint = " (conda sets HOST to something else: unset HOST)" if "-conda" in settings.host else ""
+        hint = ". Another port: PORT=8081, or PORT=0 for a free one" if getattr(error, "errno", 0) == EADDRINUSE else ""
+        if "-conda" in settings.host:
+            hint = " (conda sets HOST to something else: unset HOST)"
         raise ConfigError(f"HOST={settings.host!r} PORT={settings.port}: cannot listen there: {reason}{hint}") from None
     listener.listen(2048)
     return listener

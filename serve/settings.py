@@ -56,7 +56,6 @@ class Settings(BaseModel):
     log_queue: int = Field(8192, ge=1, description="Predictions that may wait to be logged; more are dropped.")
     root_path: str = Field(
         "",
-        pattern=r"^(/[\w.~-]+)*/?$",
         description="What a proxy puts before every path, such as /flights, whether it takes it off again or not.",
     )
     health_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for health checks.")
@@ -65,6 +64,8 @@ class Settings(BaseModel):
     @field_validator("root_path")
     @classmethod
     def root_path_ends_without_a_slash(cls, path: str) -> str:
+        if not re.fullmatch(r"(/[\w.~-]+)*/?", path, re.ASCII):
+            raise ValueError("should be a path that begins with a slash, such as /flights or /teams/flights")
         return path.rstrip("/")
 
     @field_validator("log_url")
@@ -126,8 +127,8 @@ def keys_in(settings: Settings) -> list[str]:
 def told(fault: Any, said: Mapping[str, str | None]) -> str:
     """One wrong setting by its variable; a key is not repeated."""
     field = str(fault["loc"][0])
-    value = "" if field in ("api_keys", "log_url") else fault["input"]
-    return f"{said.get(field) or field.upper()}={value}: {fault['msg'].removeprefix('Value error, ')}"
+    value = "" if field in ("api_keys", "log_url") else f"={fault['input']}"
+    return f"{said.get(field) or field.upper()}{value}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def variables() -> dict[str, tuple[str, str]]:

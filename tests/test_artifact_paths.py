@@ -50,7 +50,7 @@ def test_a_moved_folder_is_followed_and_the_next_training_writes_there(tmp_path:
     shutil.move(first, second)
 
     (said,) = registry.connect("tiny", Toy(second).config().paths.tracking)
-    assert said == f"MLflow's record was of {first}/mlruns, and its files are in {second}/mlruns now"
+    assert said == f"MLflow's record looked for its files in {first}/mlruns; it finds them in {second}/mlruns now"
     loaded(Toy(second))
     assert "Mended" not in printed(Toy(second))
     loaded(Toy(second))
@@ -65,7 +65,7 @@ def test_a_copy_leaves_what_it_was_copied_from_alone(tmp_path: Path) -> None:
     before = files(first)
     shutil.copytree(first, copy)
 
-    assert f"Mended: MLflow's record was of {first}/mlruns" in printed(Toy(copy))
+    assert f"Mended: MLflow's record looked for its files in {first}/mlruns;" in printed(Toy(copy))
     loaded(Toy(copy))
     assert files(first) == before
     loaded(Toy(first))

@@ -40,7 +40,7 @@ def test_a_model_that_vertex_has_mounted_is_found_and_ours_comes_first(tmp_path:
 
 
 def test_a_log_of_another_kind_is_told_what_it_should_be_and_its_password_is_not_repeated() -> None:
-    with pytest.raises(ConfigError, match="LOG_URL=: should be sqlite:///FILE or postgresql://") as refused:
+    with pytest.raises(ConfigError, match="LOG_URL: should be sqlite:///FILE or postgresql://") as refused:
         from_environment({"LOG_URL": "postgres://me:hidden@there/db"})
     assert "begins with 'postgres'" in str(refused.value)
     assert "hidden" not in str(refused.value)
@@ -48,7 +48,7 @@ def test_a_log_of_another_kind_is_told_what_it_should_be_and_its_password_is_not
 
 def test_a_prefix_begins_with_a_slash_and_ends_without_one() -> None:
     assert from_environment({"ROOT_PATH": "/flights/"}).root_path == "/flights"
-    with pytest.raises(ConfigError, match="ROOT_PATH=flights"):
+    with pytest.raises(ConfigError, match="ROOT_PATH=flights: should be a path that begins with a slash"):
         from_environment({"ROOT_PATH": "flights"})
 
 

@@ -47,7 +47,7 @@ def follow_move(file: Path) -> str | None:
             for place in old:
                 for table, column in COLUMNS.items():
                     replace_prefix(database, table, column, place, here.as_uri())
-    return f"MLflow's record was of {path_of(old[0])}, and its files are in {here} now" if old else None
+    return f"MLflow's record looked for its files in {path_of(old[0])}; it finds them in {here} now" if old else None
 
 
 def is_ours(place: str) -> bool:

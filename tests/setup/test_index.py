@@ -91,7 +91,7 @@ def test_a_network_that_failed_is_tried_again_and_anything_else_is_not(project: 
         ended = installed(project, address)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "the network failed; trying again in 2 s" in ended.stdout
-        assert re.search(r"Setting up .*/\.venv-checks \(once\): about \d+ MB to download", ended.stdout)
+        assert re.search(r"Setting up .*/\.venv-checks: 1 packages, about \d+ MB to download", ended.stdout)
         assert (project / ".venv-checks/.checks").exists()
 
         ended = installed(project, address, "2.0")
