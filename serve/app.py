@@ -1,12 +1,14 @@
 """`create_app(settings)`: a proven bundle behind the front door, and the watch for the next one."""
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from pipeline import memory, predict, signature, store
+from pipeline.errors import ConfigError
 from pipeline.predict import Predictor
 from serve.docs import pages
-from serve.front import Front
+from serve.front import PAGES, Front
 from serve.log import Log
 from serve.metrics import Metrics
 from serve.reload import follow, recall, watch
@@ -34,6 +36,7 @@ def create_app(settings: Settings) -> Front:
         recall(new, refreshed, metrics, log)
         served = Served(new, metrics, settings.max_rows, writer, settings.root_path)
         routes = table(served, settings, State(metrics, lambda: front.draining, writer, monitored))
+        refuse_own(settings.root_path, [*routes, *PAGES])
         front.serve(served, routes, pages(served, routes, settings))
 
     take(predictor)
@@ -55,6 +58,12 @@ def load(settings: Settings, place: Path) -> Predictor:
     if settings.model_public_key:
         signature.verify(folder, settings.model_public_key)
     return predict.load(folder)
+
+
+def refuse_own(root: str, paths: Iterable[str]) -> None:
+    """Raise ConfigError for a prefix that is a path of the server itself: what is asked there could mean either."""
+    if root and any(path == root or path.startswith(f"{root}/") for path in paths):
+        raise ConfigError(f"ROOT_PATH={root}: is a path of this server itself; give the proxy another one")
 
 
 def bounds(predictor: Predictor) -> list[float]:

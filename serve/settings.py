@@ -64,7 +64,7 @@ class Settings(BaseModel):
     @field_validator("root_path")
     @classmethod
     def root_path_ends_without_a_slash(cls, path: str) -> str:
-        if not re.fullmatch(r"(/[\w.~-]+)*/?", path, re.ASCII):
+        if not re.fullmatch(r"(/(?!\.+(/|$))[\w.~-]+)*/?", path, re.ASCII):
             raise ValueError("should be a path that begins with a slash, such as /flights or /teams/flights")
         return path.rstrip("/")
 

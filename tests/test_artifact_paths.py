@@ -74,10 +74,13 @@ def test_a_copy_leaves_what_it_was_copied_from_alone(tmp_path: Path) -> None:
 def test_addresses_that_somebody_has_chosen_stay(tmp_path: Path) -> None:
     registry.connect("tiny", f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.create_experiment("elsewhere", "file:///data/artifacts")
+    (tmp_path / "chosen/mlruns").mkdir(parents=True)
+    mlflow.create_experiment("chosen", (tmp_path / "chosen/mlruns").as_uri())
     mlflow.create_experiment("far", "s3://bucket/mlruns")
     (tmp_path / "mlruns").mkdir(exist_ok=True)
     assert artifact_paths.follow_move(tmp_path / "mlflow.db") is None
-    assert {"file:///data/artifacts", "s3://bucket/mlruns"} <= set(addresses(tmp_path / "mlflow.db"))
+    chosen = {"file:///data/artifacts", "s3://bucket/mlruns", (tmp_path / "chosen/mlruns").as_uri()}
+    assert chosen <= set(addresses(tmp_path / "mlflow.db"))
 
 
 def test_a_record_without_its_artifacts_stays_as_it_is(tmp_path: Path) -> None:

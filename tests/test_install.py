@@ -82,3 +82,15 @@ def test_every_set_that_make_installs_has_a_size(monkeypatch: pytest.MonkeyPatch
     sizes = runpy.run_path(str(SCRIPT), run_name="read")["SIZES"]
     named = set(re.findall(r"\.venv(?:-\w+)?/\.(\w+)", (ROOT / "Makefile").read_text())) - {"at"}
     assert named == set(sizes)
+
+
+def test_a_path_in_which_no_environment_works_is_refused(tmp_path: Path) -> None:
+    project = tmp_path / "cost $5"
+    (project / "requirements").mkdir(parents=True)
+    for script in (SCRIPT, MACHINE):
+        shutil.copy(script, project / "requirements")
+    command = [sys.executable, str(project / "requirements/install.py"), "serve"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "an environment cannot be made in a path with one of" in ended.stderr
+    assert not (project / ".venv").exists()

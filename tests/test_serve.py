@@ -283,6 +283,9 @@ def test_a_bundle_changed_by_one_byte_does_not_start(smoke: Smoke, tmp_path: Pat
         ({"PORT": "eighty"}, "PORT=eighty: Input should be a valid integer"),
         ({"HOST": "no.such.host"}, "cannot listen there"),
         ({"HOST": "a" * 70}, "cannot listen there"),
+        ({"HOST": "x86_64-conda-linux-gnu"}, "conda sets HOST to something else: unset HOST"),
+        ({"ROOT_PATH": "/predict"}, "ROOT_PATH=/predict: is a path of this server itself"),
+        ({"ROOT_PATH": "/docs"}, "ROOT_PATH=/docs: is a path of this server itself"),
     ],
 )
 def test_a_wrong_setting_is_told_by_its_variable(smoke: Smoke, environment: dict[str, str], said: str) -> None:

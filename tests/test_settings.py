@@ -48,8 +48,9 @@ def test_a_log_of_another_kind_is_told_what_it_should_be_and_its_password_is_not
 
 def test_a_prefix_begins_with_a_slash_and_ends_without_one() -> None:
     assert from_environment({"ROOT_PATH": "/flights/"}).root_path == "/flights"
-    with pytest.raises(ConfigError, match="ROOT_PATH=flights: should be a path that begins with a slash"):
-        from_environment({"ROOT_PATH": "flights"})
+    for wrong in ("flights", "//elsewhere", "/a/../b", "/a b"):
+        with pytest.raises(ConfigError, match=f"ROOT_PATH={wrong}: should be a path that begins with a slash"):
+            from_environment({"ROOT_PATH": wrong})
 
 
 KEY = "3f9c2b7e51d84a06"

@@ -42,7 +42,7 @@ def follow_move(file: Path) -> str | None:
             return None  # not yet made by MLflow, or by another version of it
 
         places = [place for (place,) in database.execute("SELECT DISTINCT artifact_location FROM experiments")]
-        old = [place for place in places if place and place != here.as_uri() and is_ours(place)]
+        old = [place for place in places if place != here.as_uri() and has_moved(database, place, here)]
         with database:
             for place in old:
                 for table, column in COLUMNS.items():
@@ -50,8 +50,14 @@ def follow_move(file: Path) -> str | None:
     return f"MLflow's record looked for its files in {path_of(old[0])}; it finds them in {here} now" if old else None
 
 
-def is_ours(place: str) -> bool:
-    return place.startswith("file:///") and path_of(place).name == FOLDER
+def has_moved(database: sqlite3.Connection, place: str | None, here: Path) -> bool:
+    """Whether a place of artifacts is one that this project made, whose files are here now, moved or copied."""
+    if not place or not place.startswith("file:///") or path_of(place).name != FOLDER:
+        return False
+    if not path_of(place).exists():
+        return True
+    runs = database.execute("SELECT artifact_uri FROM runs WHERE artifact_uri LIKE ?", (f"{place}/%",))
+    return any((here / path_of(uri).relative_to(path_of(place))).exists() for (uri,) in runs)
 
 
 def path_of(place: str) -> Path:

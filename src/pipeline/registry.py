@@ -83,7 +83,8 @@ def run(place: str) -> Iterator[str]:
     `place` is what it is found by if it is killed: the tag is there from the first moment on.
     """
     os.environ.pop("MLFLOW_RUN_ID", None)  # of somebody's notebook, or long gone: each training is a run of its own
-    started, status = mlflow.start_run(tags={PLACE: place}), "FAILED"
+    with reachable(mlflow.get_tracking_uri()):
+        started, status = mlflow.start_run(tags={PLACE: place}), "FAILED"
     try:
         yield started.info.run_id
         status = "FINISHED"

@@ -116,3 +116,10 @@ def test_an_environment_that_somebody_made_is_gone_on_with_and_one_without_pip_m
         (project / ".venv-checks/mine").touch()
         assert "Adding requirements/checks.txt" in installed(project, address).stdout
         assert (project / ".venv-checks/mine").exists()
+
+        (project / ".venv-checks").rename(project / "elsewhere")
+        (project / ".venv-checks").symlink_to("elsewhere")
+        (project / "elsewhere/bin/python").unlink()
+        (project / "elsewhere/.checks").unlink()
+        assert "Making .venv-checks anew: its Python is gone" in installed(project, address).stdout
+        assert (project / "elsewhere/mine").exists()
