@@ -19,7 +19,6 @@ from machine import unsupported
 
 ALONE = ("checks", "clients", "deploy", "peers", "release")
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-UNUSABLE = re.compile(r"""[:$`"\\\n]""")  # in a path: Python makes no environment there, or scripts that do not start
 ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER")  # settings that would lead past the environment
 # What comes over the network, and what it takes on disk with the sets before it, in MB on Linux x86-64 and Python 3.11.
 # tests/setup measures both.
@@ -46,13 +45,9 @@ PAUSES = (2, 10)  # seconds before the second and the third try
 
 
 def main(name):
-    refused = unsupported()
+    refused = unsupported(ROOT)
     if refused:
         sys.exit("error: " + refused)
-    if UNUSABLE.search(ROOT):
-        sys.exit(
-            'error: %s: an environment cannot be made in a path with one of : $ ` " \\ in it; move the folder' % ROOT
-        )
     try:
         set_up(name)
     except OSError as error:

@@ -1,15 +1,17 @@
 """Can this machine run the project? Asked before anything is downloaded, also of a Python that is too old."""
 
 import platform
+import re
 import sys
 
 OLDEST, NEWEST = (3, 11), (3, 14)
 GLIBC = (2, 28)  # of the Linux wheels of numpy, onnxruntime and scikit-learn
 MACOS = 14  # of the macOS wheels of onnxruntime
+UNUSABLE = re.compile('[:$`"\\\\\n]')  # in a path: Python makes no environment there, or scripts that do not start
 
 
-def unsupported():
-    """Why this machine cannot run the project, in one sentence; None where it can."""
+def unsupported(folder):
+    """Why this machine cannot run the project in that folder, in one sentence; None where it can."""
     python = "%s is Python %d.%d" % (sys.executable, sys.version_info[0], sys.version_info[1])
     other = "Name another one: make PYTHON=python3.12 ..."
     if sys.version_info[:2] < OLDEST:
@@ -36,4 +38,6 @@ def unsupported():
             )
         if tuple(int(part) for part in version.split(".")[:2]) < GLIBC:
             return "this Linux has glibc %s, and the packages need %d.%d or newer" % ((version,) + GLIBC)
+    if UNUSABLE.search(folder):
+        return '%s: no environment can be made in a path that has : $ ` " or \\ in it; move the folder' % folder
     return None

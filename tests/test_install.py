@@ -35,6 +35,8 @@ def test_without_the_venv_module_it_says_what_to_install(tmp_path: Path) -> None
     (project / "requirements").mkdir(parents=True)
     for script in (SCRIPT, MACHINE):
         shutil.copy(script, project / "requirements")
+    for lock in ("build", "serve"):
+        (project / f"requirements/{lock}.txt").touch()
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "venv.py").write_text("raise SystemExit(1)")
@@ -72,7 +74,7 @@ def test_a_machine_that_cannot_run_it_is_told_why_in_one_sentence(
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "mac_ver", lambda: (release, ("", "", ""), machine))
     monkeypatch.setattr(platform, "libc_ver", lambda: release)
-    found = unsupported()
+    found = unsupported("/home/me/project")
     assert (found is None) == (said is None)
     assert said is None or re.search(said, found)
 
@@ -92,5 +94,5 @@ def test_a_path_in_which_no_environment_works_is_refused(tmp_path: Path) -> None
     command = [sys.executable, str(project / "requirements/install.py"), "serve"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "an environment cannot be made in a path with one of" in ended.stderr
+    assert "no environment can be made in a path that has" in ended.stderr
     assert not (project / ".venv").exists()
