@@ -3,6 +3,7 @@
 import re
 import subprocess
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,3 +125,13 @@ def test_required_takes_nothing_but_success(results: str, code: int) -> None:
 def test_the_docs_have_the_minutes_of_every_step() -> None:
     table = (ROOT / "docs/ci.md").read_text().split("<!-- minutes -->")[1].split("<!-- /minutes -->")[0]
     assert re.findall(r"^\| `make ([\w-]+)", table, re.MULTILINE) == steps_here()
+
+
+def test_a_clone_on_windows_has_the_line_endings_of_linux(tmp_path: Path) -> None:
+    """Scripts with others do not run, and bundles are hashed."""
+    clone = ["git", "clone", "--quiet", "--config", "core.autocrlf=true", "--depth", "1", f"file://{ROOT}", "clone"]
+    subprocess.run(clone, cwd=tmp_path, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--eol"], cwd=tmp_path / "clone", capture_output=True, text=True, check=True
+    )
+    assert [line for line in listed.stdout.splitlines() if "w/crlf" in line or "w/mixed" in line] == []
