@@ -77,9 +77,16 @@ def test_addresses_that_somebody_has_chosen_stay(tmp_path: Path) -> None:
     (tmp_path / "chosen/mlruns").mkdir(parents=True)
     mlflow.create_experiment("chosen", (tmp_path / "chosen/mlruns").as_uri())
     mlflow.create_experiment("far", "s3://bucket/mlruns")
+    with mlflow.start_run(experiment_id=mlflow.create_experiment("unmounted", "file:///mnt/away/mlruns")):
+        pass
     (tmp_path / "mlruns").mkdir(exist_ok=True)
     assert artifact_paths.follow_move(tmp_path / "mlflow.db") is None
-    chosen = {"file:///data/artifacts", "s3://bucket/mlruns", (tmp_path / "chosen/mlruns").as_uri()}
+    chosen = {
+        "file:///mnt/away/mlruns",
+        "file:///data/artifacts",
+        "s3://bucket/mlruns",
+        (tmp_path / "chosen/mlruns").as_uri(),
+    }
     assert chosen <= set(addresses(tmp_path / "mlflow.db"))
 
 

@@ -54,10 +54,10 @@ def has_moved(database: sqlite3.Connection, place: str | None, here: Path) -> bo
     """Whether a place of artifacts is one that this project made, whose files are here now, moved or copied."""
     if not place or not place.startswith("file:///") or path_of(place).name != FOLDER:
         return False
-    if not path_of(place).exists():
-        return True
-    runs = database.execute("SELECT artifact_uri FROM runs WHERE artifact_uri LIKE ?", (f"{place}/%",))
-    return any((here / path_of(uri).relative_to(path_of(place))).exists() for (uri,) in runs)
+    addresses = [uri for (uri,) in database.execute("SELECT artifact_uri FROM runs") if uri.startswith(f"{place}/")]
+    if not addresses:
+        return not path_of(place).exists()
+    return any((here / path_of(uri).relative_to(path_of(place))).exists() for uri in addresses)
 
 
 def path_of(place: str) -> Path:

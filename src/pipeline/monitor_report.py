@@ -35,7 +35,8 @@ def publish(config: Config, models: Path, found: Found, out: Console) -> None:
     style = "green" if found.code == monitor.QUIET else "bold red"
     out.print(f"[{style}]{found.verdict}[/]: {escape(found.reason)}.", soft_wrap=True, highlight=False)
     out.print(f"With pictures: {file}", soft_wrap=True, highlight=False)
-    registry.connect(config.name, config.paths.tracking)
+    for mended in registry.connect(config.name, config.paths.tracking):
+        out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
     name = f"monitor {found.as_of}"
     with registry.run(name):
         tags = {"mlflow.runName": name, "verdict": found.verdict, "reason": found.reason, "version": found.version}
