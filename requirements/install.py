@@ -16,10 +16,10 @@ import sys
 import time
 
 from machine import unsupported
+from progress import watched
 
 ALONE = ("checks", "clients", "deploy", "peers", "release")
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER")  # settings that would lead past the environment
 # What comes over the network, and what it takes on disk with the sets before it, in MB on Linux x86-64 and Python 3.11.
 # tests/setup measures both.
 SIZES = {
@@ -200,7 +200,7 @@ def packages(uv, python, venv, lock, what):
     command = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else pip
     command += ["--no-build-isolation"] + what
     for pause in PAUSES + (None,):
-        code, output = watched(command, os.path.join(venv, "install.log"), lock)
+        code, output = watched(command, ROOT, os.path.join(venv, "install.log"), lock)
         if code == 0:
             return
         if pause is None or not NETWORK.search(output):
@@ -209,62 +209,6 @@ def packages(uv, python, venv, lock, what):
         time.sleep(pause)
     sys.stderr.write("\n".join(output.splitlines()[-12:]) + "\n")
     sys.exit("error: the packages could not be installed; the lines above say why")
-
-
-def watched(command, log, lock):
-    """Run it, its output in a file, and show how far it is: on a terminal each second, elsewhere now and then.
-
-    The command holds the lock too: where this process is killed, the next one waits until pip has ended.
-    """
-    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    environment["PYTHONUNBUFFERED"] = "1"
-    terminal = sys.stdout.isatty()
-    began = shown = time.time()
-    width = 0
-    with open(log, "ab") as file:
-        start = file.tell()
-        process = subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env=environment,
-            pass_fds=(lock.fileno(),),
-        )
-        try:
-            while True:
-                try:
-                    code = process.wait(timeout=1)
-                    break
-                except subprocess.TimeoutExpired:
-                    pass
-                if terminal or time.time() - shown > 15:
-                    line = "  %4d s  %s" % (time.time() - began, doing(read(log, start)))
-                    print("\r" + line.ljust(width) if terminal else line, end="" if terminal else "\n", flush=True)
-                    shown, width = time.time(), len(line)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
-    if terminal and width:
-        print("\r" + " " * width, end="\r", flush=True)
-    return code, read(log, start)
-
-
-def read(log, start):
-    with open(log, "rb") as file:
-        file.seek(start)
-        return file.read().decode(errors="replace")
-
-
-def doing(output):
-    """How far pip or uv is, by what it has written until now."""
-    collected = re.findall(r"^(?:Collecting |Processing \S*/)(\w[\w.]*(?:-[A-Za-z][\w.]*)*)", output, re.MULTILINE)
-    if re.search("^Installing collected packages", output, re.MULTILINE):
-        return "installing %d packages" % len(collected)
-    if collected:
-        return "downloading: %d packages, now %s" % (len(collected), collected[-1])
-    return "working"
 
 
 if __name__ == "__main__":

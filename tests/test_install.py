@@ -25,7 +25,7 @@ def test_an_older_python_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_the_script_is_plain_enough_for_an_old_python_to_read() -> None:
-    text = SCRIPT.read_text() + MACHINE.read_text()
+    text = "".join(path.read_text() for path in SCRIPT.parent.glob("*.py"))
     assert not re.search(r"\bf\"|match |:=|\) ->|: str", text)
 
 
@@ -33,7 +33,7 @@ def test_without_the_venv_module_it_says_what_to_install(tmp_path: Path) -> None
     """A Python whose venv module fails, in a copy of the project without an environment."""
     project = tmp_path / "project"
     (project / "requirements").mkdir(parents=True)
-    for script in (SCRIPT, MACHINE):
+    for script in SCRIPT.parent.glob("*.py"):
         shutil.copy(script, project / "requirements")
     for lock in ("build", "serve"):
         (project / f"requirements/{lock}.txt").touch()
@@ -89,7 +89,7 @@ def test_every_set_that_make_installs_has_a_size(monkeypatch: pytest.MonkeyPatch
 def test_a_path_in_which_no_environment_works_is_refused(tmp_path: Path) -> None:
     project = tmp_path / "cost $5"
     (project / "requirements").mkdir(parents=True)
-    for script in (SCRIPT, MACHINE):
+    for script in SCRIPT.parent.glob("*.py"):
         shutil.copy(script, project / "requirements")
     command = [sys.executable, str(project / "requirements/install.py"), "serve"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -68,8 +68,8 @@ def index(broken: int) -> Iterator[str]:
 def project(tmp_path: Path) -> Path:
     """A project of one set, which needs one package."""
     (tmp_path / "requirements").mkdir()
-    for script in ("install.py", "machine.py"):
-        shutil.copy(ROOT / "requirements" / script, tmp_path / "requirements")
+    for script in (ROOT / "requirements").glob("*.py"):
+        shutil.copy(script, tmp_path / "requirements")
     (tmp_path / "pyproject.toml").touch()
     return tmp_path
 
