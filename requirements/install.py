@@ -162,7 +162,7 @@ def install(venv, name, locks, before, lock):
 
     check = [uv, "pip", "check", "--python", python] if uv else [python, "-m", "pip", "check"]
     checked = subprocess.run(check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
-    if checked.returncode and before:
+    if checked.returncode and before and b"not installed" not in checked.stdout:
         print("Making %s anew: it holds packages that do not fit any more" % os.path.basename(venv), flush=True)
         shutil.rmtree(venv)
         install(venv, name, locks, False, lock)

@@ -46,7 +46,7 @@ CHANGES: dict[str, tuple[Change, list[str], str]] = {
         ["train", SMOKE], "off by up to",
     ),
     "a dependency that is not locked": (
-        replaced("pyproject.toml", '    "jinja2>=3.1",\n', '    "jinja2>=3.1",\n    "left-pad>=1",\n'), ["test", "ONLY=tests/test_locks.py"], "is in no lock",
+        replaced("pyproject.toml", '    "jinja2>=3.1",\n', '    "jinja2>=3.1",\n    "left-pad>=1",\n'), ["test", "ONLY=tests/test_locks.py"], "run make lock",
     ),
     "a server that imports pandas": (
         replaced("serve/app.py", "from functools import partial\n", "from functools import partial\nimport pandas\n"),
