@@ -117,10 +117,11 @@ def test_the_server_gives_the_hosts_answers(stack: None) -> None:
 
 
 def test_mlflow_answers_its_neighbours_and_whoever_asks_on_this_machine_and_no_other_name(stack: None) -> None:
-    ask = "import urllib.request; print(urllib.request.urlopen('http://mlflow:5000/version', timeout=5).status)"
+    path = "/api/2.0/mlflow/experiments/search?max_results=1"
+    ask = f"import urllib.request; print(urllib.request.urlopen('http://mlflow:5000{path}', timeout=5).status)"
     assert container("api").exec_run(["python", "-c", ask]).output.decode().strip() == "200"
-    assert httpx2.get(f"{MLFLOW}/version").status_code == 200
-    assert httpx2.get(f"{MLFLOW}/version", headers={"host": "evil.example"}).status_code == 403
+    assert httpx2.get(f"{MLFLOW}{path}").status_code == 200
+    assert httpx2.get(f"{MLFLOW}{path}", headers={"host": "evil.example"}).status_code == 403
 
 
 def test_prometheus_scrapes_the_server_and_has_every_rule(stack: None) -> None:
