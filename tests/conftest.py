@@ -265,3 +265,12 @@ def _a_persons_own_models_and_records_are_left_alone() -> Iterator[None]:
 def server(smoke: Smoke) -> "Iterator[httpx2.Client]":
     with serving(smoke.store) as client:
         yield client
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

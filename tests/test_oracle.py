@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from conftest import Smoke
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
-from test_main import free_port as free_port
 from test_serve import REQUIRED
 
 from pipeline import predict

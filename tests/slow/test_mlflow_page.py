@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import httpx2
-import pytest
 from conftest import ROOT, Smoke
+from conftest import free_port as free_port
 from conftest import smoke as smoke
 from test_main import pipeline
 
@@ -32,12 +32,3 @@ def test_a_server_that_keeps_the_runs_is_named_and_none_is_started(smoke: Smoke,
     finally:
         os.killpg(local.pid, signal.SIGTERM)
         local.wait(timeout=20)
-
-
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
