@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Smoke, Toy, in_folder
+from conftest import ROOT, Command, Smoke, Toy, in_folder
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
@@ -46,10 +46,10 @@ def test_help_names_every_verb() -> None:
     ],
 )
 def test_a_persons_mistake_ends_with_one_message_and_its_code(
-    tmp_path: Path, words: list[str], code: int, said: str
+    command: Command, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
-    ended = pipeline(*words, *(overrides(tmp_path) if "configs/smoke.yaml" in words else []))
-    assert (ended.returncode, ended.stdout) == (code, "")
+    ended = command(*words, *(overrides(tmp_path) if "configs/smoke.yaml" in words else []))
+    assert (ended.code, ended.stdout) == (code, "")
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
 

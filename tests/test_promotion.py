@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import mlflow
 import pandas as pd
@@ -184,17 +185,38 @@ with workplace.working_folder(Path(sys.argv[2]), "tiny") as work, registry.run(w
 
 
 @contextmanager
-def training(config: Config) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-    """A process in the middle of a training, with a run and one below it, and its folder; killed at the end."""
+def training(config: Config) -> Iterator[Path]:
+    """The folder of a process in the middle of a training, with a run and one below it; killed at the end."""
     Path(config.paths.reports).mkdir(exist_ok=True)
     command = [sys.executable, "-c", TRAIN_FOREVER, config.paths.tracking, config.paths.reports]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield process, Path(process.stdout.readline().strip())
+        yield Path(process.stdout.readline().strip())
     finally:
         process.kill()
         process.communicate(timeout=20)
+
+
+class Killed(NamedTuple):
+    """Two models, and the folder of a training that was killed."""
+
+    two: Two
+    left: Path
+
+
+@pytest.fixture(scope="module")
+def killed_once(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(trained, tmp_path_factory.mktemp("killed") / "copy"))
+    with training(Two(folder).config):
+        return folder
+
+
+@pytest.fixture
+def killed(killed_once: Path, tmp_path: Path) -> Killed:
+    two = Two(Path(shutil.copytree(killed_once, tmp_path / "copy")))
+    (left,) = Path(two.config.paths.reports).glob(".unfinished*")
+    return Killed(two, left)
 
 
 def statuses(config: Config) -> Counter[str]:
@@ -204,22 +226,22 @@ def statuses(config: Config) -> Counter[str]:
     return Counter(run.info.status for run in client.search_runs([experiment.experiment_id] if experiment else []))
 
 
-def test_what_a_killed_training_left_goes_with_the_next_command_and_a_live_one_is_left_alone(two: Two) -> None:
+def test_what_a_killed_training_left_goes_with_the_next_command_and_a_live_one_is_left_alone(killed: Killed) -> None:
+    two, left = killed
     before = statuses(two.config)
-    with training(two.config) as (_, place):
-        with training(two.config) as (_, left):
-            assert reconcile(two.config) == []
+    with training(two.config) as place:
         assert command(two.toy, "history").stderr == (
             f"Mended: {left} of a training that was killed was removed, and 2 open runs of it in MLflow marked as KILLED\n"
         )
         assert (place.exists(), left.exists()) == (True, False)
-        assert statuses(two.config) == before + Counter(RUNNING=2, KILLED=2)
+        assert statuses(two.config) == before + Counter(KILLED=2)
         assert reconcile(two.config) == []
 
 
-def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store(two: Two, tmp_path: Path) -> None:
-    with training(two.config) as (_, left):
-        pass
+def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store(
+    killed: Killed, tmp_path: Path
+) -> None:
+    two, left = killed
     elsewhere = two.toy.config(f"paths.tracking=sqlite:///{tmp_path}/other.db")
     registry.connect("tiny", elsewhere.paths.tracking)
     assert reconcile(elsewhere)[1:] == [f"{left} of a training that was killed was removed"]
@@ -227,9 +249,8 @@ def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store
     assert statuses(two.config)["RUNNING"] == 2
 
 
-def test_where_the_record_of_runs_cannot_be_reached_the_folder_stays_for_the_next_command(two: Two) -> None:
-    with training(two.config) as (_, left):
-        pass
+def test_where_the_record_of_runs_cannot_be_reached_the_folder_stays_for_the_next_command(killed: Killed) -> None:
+    two, left = killed
     with pytest.raises(ConfigError, match="cannot be used"):
         promotion.bury(two.toy.config(f"paths.tracking=sqlite:///{two.toy.folder}/toy.csv/mlflow.db"))
     assert left.exists()

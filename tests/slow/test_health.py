@@ -8,8 +8,6 @@ import sys
 import httpx2
 import pytest
 from conftest import ROOT, Smoke, serving
-from conftest import server as server
-from conftest import smoke as smoke
 
 
 def check(**environment: str) -> "subprocess.CompletedProcess[str]":

@@ -134,27 +134,29 @@ def left(toy: Toy) -> set[str]:
 def test_a_kill_at_any_of_fifty_instants_leaves_a_champion_and_the_next_command_tidies_up_and_says_so(
     trained: Path, nursery: Nursery, tmp_path: Path
 ) -> None:
-    """Each instant is drawn from the time that the command usually works, and a little more."""
+    """Each instant is drawn from the shortest time that the command has worked yet, and a little more."""
     first, second = (str(move.after) for move in promotion.history(Toy(trained).config()))
     verbs = {
         "train": ["train", *OTHER],
         "promote": ["promote", "--version", first, "--why", "a"],
         "rollback": ["rollback", "--why", "a"],
     }
-    usual, known = {}, {first, second}
+    shortest, known = {}, {first, second}
     for verb, words in verbs.items():
         toy = Toy(shutil.copytree(trained, tmp_path / verb))
-        code, usual[verb], told = nursery.run(toy, words)
+        code, shortest[verb], told = nursery.run(toy, words)
         assert (code, left(toy)) == (0, set()), told
         known.add(str(promotion.champion(toy.config())))
     assert len(known) == 3
     rng, hits = random.Random(SEED), []
-    for number, verb in enumerate(islice(cycle(verbs), KILLS)):
+    for number, verb in enumerate(islice(cycle(verbs), 2 * KILLS)):
+        if sum(code != 0 for _, code, *_ in hits) == KILLS:
+            break
         share = rng.uniform(0, 1.05)
-        case = f"{number}: {verb} killed at {share:.3f} of {usual[verb]:.2f} s"
+        case = f"{number}: {verb} killed at {share:.3f} of {shortest[verb]:.2f} s"
         toy = Toy(shutil.copytree(trained, tmp_path / "case"))
         models = promotion.home(toy.config())
-        ended = nursery.run(toy, verbs[verb], share * usual[verb])
+        ended = nursery.run(toy, verbs[verb], share * shortest[verb])
         assert ended.code in (0, -signal.SIGKILL), f"{case}: {ended.told}"
         assert predict.load(models).folder.name in known, case
         assert [store.damage(models / digest) for digest in (first, second)] == [None, None], case
@@ -162,6 +164,8 @@ def test_a_kill_at_any_of_fifty_instants_leaves_a_champion_and_the_next_command_
         assert (after.code, left(toy)) == (0, set()), f"{case}: {after.told}"
         assert {kind for kind, words in TOLD.items() if words in after.told} == found, f"{case}: {after.told}"
         hits.append((verb, ended.code, *sorted(found)))
+        if ended.code == 0:  # before its kill came
+            shortest[verb] = min(shortest[verb], ended.seconds)
         shutil.rmtree(toy.folder)
-    assert sum(code != 0 for _, code, *_ in hits) >= KILLS * 3 // 4, Counter(hits)  # the others had ended before
-    assert 0 < sum(len(hit) > 2 for hit in hits) < KILLS, Counter(hits)  # some left work to do, and some nothing
+    assert sum(code != 0 for _, code, *_ in hits) == KILLS, Counter(hits)
+    assert 0 < sum(len(hit) > 2 for hit in hits) < len(hits), Counter(hits)  # some left work to do, and some nothing

@@ -7,8 +7,6 @@ import sys
 
 import httpx2
 from conftest import ROOT, Smoke
-from conftest import free_port as free_port
-from conftest import smoke as smoke
 from test_main import pipeline
 
 

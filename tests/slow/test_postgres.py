@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from conftest import Smoke, serving
-from conftest import smoke as smoke
 from test_front import wait_for
 from test_serve import REQUIRED
 

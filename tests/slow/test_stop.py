@@ -7,7 +7,6 @@ import sys
 
 import pytest
 from conftest import ROOT, Smoke
-from conftest import smoke as smoke
 
 # The signal comes inside a finalizer, where an exception that its handler raised would be lost.
 STOPPED = """

@@ -13,7 +13,6 @@ import httpx2
 import numpy as np
 import pytest
 from conftest import ROOT, Smoke, in_folder, serving
-from conftest import smoke as smoke
 from rich.console import Console
 from test_serve import REQUIRED
 
