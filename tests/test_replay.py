@@ -1,11 +1,14 @@
-"""What a replay asks on which day, and what it says where it cannot begin. A whole one is in the slow suite."""
+"""Months of data through running servers: what the loop is worth, in minutes."""
 
+import json
 import socket
 import subprocess
 import sys
 from contextlib import suppress
 from datetime import date
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +17,61 @@ from conftest import Smoke, Toy
 from rich.console import Console
 from test_monitor import config_in, made
 
-from pipeline import replay
+from pipeline import replay, replay_report
 from pipeline.days import Days, day_after
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.server import Server
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+
+TURNS = 36  # the day from which on there are more of the good ones
+
+
+class Replayed:
+    """A replay of a world that turns round, what it printed and what it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        config = config_in(folder, made(TURNS))
+        self.printed = StringIO()
+        out = Console(file=self.printed, width=80)
+        self.played = replay.run(config, None, out)
+        replay_report.publish(config, self.played, out)
+        self.told: dict[str, Any] = json.loads((self.played.folder / "replay.json").read_text())
+
+    def happened(self) -> list[str]:
+        return [event.what for event in self.played.events]
+
+
+def test_a_world_that_turns_round_is_noticed_and_a_better_model_takes_over(tmp_path: Path) -> None:
+    """One replay, since it takes seconds: every row is asked once, both models answer the same until the alarm has
+    led to a better one, and what was gained is told by month.
+    """
+    replayed = Replayed(tmp_path)
+    asked, told, events = replayed.played.asked, replayed.told, replayed.played.events
+    assert told["rows"] == len(asked.day) == 36 * 80
+    assert set(told["statuses"]) == {"200", "202"}
+    assert replayed.played.meanwhile > 0
+
+    turned = date(2013, 1, 1).toordinal() + TURNS
+    assert all(date.fromisoformat(event.day).toordinal() > turned for event in events)
+    assert "retrain" in replayed.happened()
+    promoted = next(event for event in events if event.what == "promoted")
+    assert "log_loss against the champion -" in promoted.why
+
+    before = asked.day <= np.datetime64(promoted.day)
+    assert (asked.managed[before] == asked.frozen[before]).all()
+    managed, frozen = (
+        np.mean((answers[~before] - asked.outcome[~before]) ** 2) for answers in (asked.managed, asked.frozen)
+    )
+    assert managed < frozen
+
+    assert [month["month"] for month in told["months"]] == ["2013-01", "2013-02", "2013-03"]
+    value, low, high = told["months"][1]["gained"]["log_loss"]
+    assert max(low, 0) < value < high
+    assert "gained, 95 %" in replayed.printed.getvalue()
+    assert (replayed.played.folder / "replay.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_labels_arrive_when_they_are_known_and_not_before(tmp_path: Path) -> None:
@@ -102,6 +154,7 @@ def test_a_server_that_does_not_start_is_told_with_where_to_look(tmp_path: Path)
 STARTS = """
 import sys
 from pathlib import Path
+from typing import Any
 from pipeline.server import Server
 server = Server(Path(sys.argv[1]), Path(sys.argv[2]))
 print(server.address, flush=True)
