@@ -7,12 +7,11 @@ from pathlib import Path
 from pipeline import memory, predict, signature, store
 from pipeline.errors import ConfigError
 from pipeline.predict import Predictor
-from serve.docs import pages
-from serve.front import PAGES, Front
+from serve.front import Front
 from serve.log import Log
 from serve.metrics import Metrics
 from serve.reload import follow, recall, watch
-from serve.routes import State, table
+from serve.routes import State, application
 from serve.served import Served
 from serve.settings import Settings
 from serve.writer import Writer
@@ -35,9 +34,9 @@ def create_app(settings: Settings) -> Front:
     def take(new: Predictor) -> None:
         recall(new, refreshed, metrics, log)
         served = Served(new, metrics, settings.max_rows, writer, settings.root_path)
-        routes = table(served, settings, State(metrics, lambda: front.draining, writer, monitored))
-        refuse_own(settings.root_path, [*routes, *PAGES])
-        front.serve(served, routes, pages(served, routes, settings))
+        routes, table = application(served, settings, State(metrics, lambda: front.draining, writer, monitored))
+        refuse_own(settings.root_path, table)
+        front.serve(served, table, routes)
 
     take(predictor)
 

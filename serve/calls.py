@@ -1,4 +1,4 @@
-"""A request as the handlers get it, read within its limits; and a reply as they give it."""
+"""A request as the handlers get it: its whole body, read within the limits."""
 
 import itertools
 import os
@@ -6,10 +6,14 @@ import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple
+from importlib import metadata
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends, Request
 
 from serve.errors import RequestError
 
+VERSION = metadata.version("mlops-reference")  # of this server
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Headers = dict[bytes, bytes]
@@ -33,11 +37,13 @@ class Call(NamedTuple):
             raise TimeoutError
 
 
-class Reply(NamedTuple):
-    status: int
-    body: bytes
-    content_type: bytes = b"application/json"
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+async def read_already(request: Request) -> Call:
+    """The call that the ASGI app has read before FastAPI sees the request."""
+    call: Call = request.state.call
+    return call
+
+
+TheCall = Annotated[Call, Depends(read_already)]
 
 
 class DisconnectedError(Exception):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import Response
 from pydantic import BaseModel, Field, ValidationError
 
 LISTED = 100  # wrong fields that are told one by one
@@ -68,6 +69,18 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         504: "The request was not there, or not answered, within TIMEOUT_SECONDS.",
     }.items()
 }
+
+
+def problem(error: Exception, request_id: str, path: str, timeout_seconds: float) -> Response:
+    """What the caller is told of an exception; of one that is a fault of the server nothing but that."""
+    if isinstance(error, TimeoutError):
+        limit = f"{timeout_seconds:g} s (TIMEOUT_SECONDS)"
+        error = RequestError(504, f"The request was not there and answered within {limit}")
+    if not isinstance(error, RequestError):
+        error = RequestError(500, "The server failed, not your request. Its log has the reason under this id")
+    kind = "application/json" if path.startswith(PLAIN) else "application/problem+json"
+    body = error.problem(request_id).model_dump_json()
+    return Response(body, error.status, dict(error.headers), kind)
 
 
 def unreadable(error: ValidationError) -> RequestError | None:

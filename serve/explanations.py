@@ -4,35 +4,84 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
 from pipeline import memory
-from pipeline.explain import Between, explain, nothing
+from pipeline.explain import ROWS, Between, explain, nothing
 from pipeline.schema import Columns, to_columns
-from serve.calls import Call, Reply
+from serve import answers
+from serve.calls import Call, TheCall
+from serve.docs import examples_body, ref, responses
 from serve.errors import RequestError
-from serve.protocols import only_json, read_json
+from serve.protocols import FORMS_TAKEN, instances_body, only_json, read_json
 from serve.served import Served
 
 MOST = 100  # rows of one request: each takes as long as some thousand predictions
 DIGITS = 9  # of a contribution: many of them still add up to the answer
 
 
-def one(served: Served, call: Call) -> Reply:
+def router(served: Served) -> APIRouter:
+    """Documented with the reasons for the first golden row, and how far they can be off."""
+    routes, given = APIRouter(), served.predictor.golden.rows[0]
+    shown = explained(served, served.row(json.dumps(given).encode()), served.example)
+    _, _, explanation = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
+
+    @routes.post(
+        "/explain",
+        name="/explain",
+        tags=["Predictions"],
+        summary="What each field did to the answer",
+        description=about(shown),
+        response_model=explanation,
+        responses=responses({**shown, **served.facts, "request_id": "a1"}),
+        openapi_extra=examples_body(ref(served.predictor.row_model), {"row": given}),
+    )
+    def explain_one(call: TheCall) -> Response:
+        return one(served, call)
+
+    @routes.post(
+        f"/v1/models/{served.name}:explain",
+        name="/v1/models/{name}:explain",
+        tags=["KServe V1"],
+        summary="KServe V1: what each field did to the answers",
+        description=FORMS_TAKEN,
+        responses=responses({"explanations": [shown], "metadata": served.metadata}),
+        openapi_extra=instances_body(served),
+    )
+    def explain_many(call: TheCall) -> Response:
+        return many(served, call)
+
+    return routes
+
+
+def about(shown: Mapping[str, Any]) -> str:
+    errors = [reason["standard_error"] for reason in shown["contributions"]]
+    how = "every coalition of fields" if shown["exact"] else "two orders of the fields, one the reverse of the other,"
+    return (
+        f"Shapley values: how much each field moved the answer away from `base`, the mean answer to {ROWS} rows of the "
+        f"training. They add up to the answer minus `base`. Asked: {how} for each of those rows. `standard_error` is "
+        f"that of each contribution; in this example it is {sum(errors) / len(errors):.2g} on average and "
+        f"{max(errors):.2g} at most. What the model looked at, not what causes what."
+    )
+
+
+def one(served: Served, call: Call) -> Response:
     """One record, as to /predict."""
     only_json(call)
     row = served.row(call.body)
     found = explained(served, row, served.once(row, call), call.still_wanted)
-    return Reply(200, json.dumps({**found, **served.facts, "request_id": call.id}).encode())
+    return JSONResponse({**found, **served.facts, "request_id": call.id})
 
 
-def many(served: Served, call: Call) -> Reply:
+def many(served: Served, call: Call) -> Response:
     """KServe's: rows under `instances`, or in one of the other forms that predictions take."""
     sent, at = read_json(call, served.contract)
     if len(sent) > MOST:
         raise RequestError(413, f"{len(sent):,} rows are more than {MOST} to explain; send fewer at a time")
     rows = served.rows(sent, at, call)
     found = [explained(served, row, served.once(row, call), call.still_wanted) for row in rows]
-    about = {"model_name": served.name, "model_version": served.version, **served.kind, "request_id": call.id}
-    return Reply(200, json.dumps({"explanations": found, "metadata": about}).encode())
+    return JSONResponse({"explanations": found, "metadata": {**served.metadata, "request_id": call.id}})
 
 
 def words(served: Served, field: str, row: Mapping[str, Any], sent: Columns) -> dict[str, str]:

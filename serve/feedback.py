@@ -1,26 +1,22 @@
-"""What came of predictions: labels as they become known, and the figures of the last days."""
+"""What came of predictions: labels as they become known, and what the monitor has found of them."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from pipeline import evaluate
 from pipeline.errors import ConfigError
-from pipeline.predict import Predictor
 from pipeline.request import integral
-from serve.calls import Call, Reply
+from serve.calls import Call, TheCall
+from serve.docs import examples_body, ref, responses
 from serve.errors import FieldError, RequestError, refusal
 from serve.protocols import only_json
 from serve.served import Served
 from serve.writer import Writer
-
-DAYS = (7, 28)
-OF_NUMBERS, OF_PROBABILITIES = ("mae", "bias"), ("skill", "roc_auc", "ece")
 
 
 class Prediction(BaseModel):
@@ -58,21 +54,44 @@ class Taken(BaseModel):
 MANY: dict[bool, Any] = {True: TypeAdapter(list[YesNo]), False: TypeAdapter(list[Number])}
 
 
-def take(writer: Writer) -> Any:
-    """The handler that takes one label, or a list of them."""
+def router(served: Served, writer: Writer) -> APIRouter:
+    routes = APIRouter(tags=["Predictions"])
+    outcome = 12.5 if served.threshold is None else True
+    example = {"request_id": "51c3044d1871d81fee68000000000001", "label": outcome}
+    label = ref(label_model(served))
+    schema = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1}]}
 
-    def handler(served: Served, call: Call) -> Reply:
-        only_json(call)
-        told = read(served, call)
-        try:
-            unknown = writer.tell(told).result(timeout=5)
-        except ConfigError as error:
-            raise RequestError(503, f"Nothing was taken: {error}; try again", headers=[("retry-after", "5")]) from None
-        listed = [{"request_id": name, "row": row} for name, row in unknown]
-        body = {"taken": len({(name, row) for name, row, _ in told}) - len(unknown), "unknown": listed}
-        return Reply(202, json.dumps(body).encode())
+    @routes.post(
+        "/feedback",
+        name="/feedback",
+        summary="What came of predictions",
+        status_code=202,
+        response_model=Taken,
+        responses=responses({"taken": 1, "unknown": []}, status=202),
+        openapi_extra=examples_body(schema, {"one": example, "many": [example, {**example, "row": 1}]}),
+    )
+    def feedback(call: TheCall) -> Response:
+        """In any order, more than once, and before the prediction is in the log: the last label of a row counts."""
+        return take(served, writer, call)
 
-    return handler
+    return routes
+
+
+def label_model(served: Served) -> type[YesNo] | type[Number]:
+    return Number if served.threshold is None else YesNo
+
+
+def take(served: Served, writer: Writer, call: Call) -> Response:
+    """Takes one label, or a list of them."""
+    only_json(call)
+    told = read(served, call)
+    try:
+        unknown = writer.tell(told).result(timeout=5)
+    except ConfigError as error:
+        raise RequestError(503, f"Nothing was taken: {error}; try again", headers=[("retry-after", "5")]) from None
+    listed = [{"request_id": name, "row": row} for name, row in unknown]
+    taken = len({(name, row) for name, row, _ in told}) - len(unknown)
+    return JSONResponse({"taken": taken, "unknown": listed}, 202)
 
 
 def read(served: Served, call: Call) -> list[tuple[str, int, float]]:
@@ -109,33 +128,3 @@ def verdict(file: Path, version: str) -> tuple[dict[str, float], float]:
         return {name: float(value) for name, value in said["figures"].items()}, float(said["looked"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}, 0.0
-
-
-def figures(predictor: Predictor, url: str) -> dict[tuple[str, int], float]:
-    """How the last days' predictions turned out, by figure and days: those with a label, up to the newest of them."""
-    from pipeline import log
-
-    engine = log.connect(url)
-    try:
-        newest = log.newest(engine, predictor.contract.name, known=True)
-        if newest is None:
-            return {}
-        known = log.labelled(engine, predictor.contract.name, since=newest - timedelta(days=max(DAYS)))
-    finally:
-        engine.dispose()
-    at = np.array(known.at, dtype="datetime64[s]")
-    answer, label, delay = (np.array(part) for part in (known.answer, known.label, known.delay))
-    found: dict[tuple[str, int], float] = {}
-    for days in DAYS:
-        some = at > at[-1] - np.timedelta64(days, "D")
-        measured = evaluate.metrics(label[some], answer[some], predictor.threshold)
-        ratio = label[some].sum() / answer[some].sum() if answer[some].sum() else float("nan")
-        shown = OF_NUMBERS if predictor.threshold is None else OF_PROBABILITIES
-        wanted = {name: measured[name] for name in shown}
-        told = {
-            "labels": float(some.sum()),
-            "delay_seconds": float(np.median(delay[some])),
-            "observed_over_predicted": ratio,
-        }
-        found |= {(name, days): float(value) for name, value in {**told, **wanted}.items()}
-    return found

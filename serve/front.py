@@ -1,5 +1,5 @@
-"""The front door: every request comes in here, is read within its limits, and is answered by a plain function, a
-documented page or a problem. FastAPI stands behind it and makes the pages.
+"""The ASGI application: limits on size, time, keys and numbers for every request, before anything is made of it. Then a
+handler answers, or FastAPI with the routes.
 """
 
 import asyncio
@@ -7,12 +7,14 @@ import base64
 import hmac
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from anyio import to_thread
+from starlette.concurrency import run_in_threadpool
+
 from pipeline import memory
-from serve.calls import Call, DisconnectedError, Headers, Receive, Reply, read, request_id, wants_html
-from serve.errors import PLAIN, RequestError
+from serve.calls import Call, DisconnectedError, Headers, Receive, read, request_id, wants_html
+from serve.errors import RequestError, problem
 from serve.log import Log
 from serve.metrics import Metrics
 from serve.routes import Route, Table
@@ -20,15 +22,15 @@ from serve.served import Served
 from serve.settings import Settings
 
 INLINE = 65_536  # bytes of body that are worked on at once; longer ones leave the event loop free for others
-PAGES = ("/docs", "/openapi.json")
+THREADS = 2  # that work beside the event loop: more of them would only wait for each other
 
 
 class Now(NamedTuple):
-    """What answers at this moment."""
+    """What answers at this moment: a model, and its routes by path and method and as an ASGI application."""
 
     served: Served
     table: Table
-    pages: Any
+    routes: Any
 
 
 class Front:
@@ -37,7 +39,6 @@ class Front:
     def __init__(self, settings: Settings, metrics: Metrics, log: Log) -> None:
         self.settings, self.metrics, self.log, self.draining = settings, metrics, log, False
         self._keys = [key.encode() for key in settings.api_keys]
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="rows")
         self._in_flight = 0
         self._expires: dict[asyncio.Task[Any] | None, float] = {}
         metrics.in_flight.set_function(lambda: self._in_flight)
@@ -46,9 +47,9 @@ class Front:
         self.at_end: Callable[[], None] | None = None
         self.watches: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
-    def serve(self, served: Served, table: Table, pages: Any) -> None:
-        """From now on answer with this model; `pages` is the ASGI application that documents it."""
-        self.now = Now(served, table, pages)
+    def serve(self, served: Served, table: Table, routes: Any) -> None:
+        """From now on answer with this model."""
+        self.now = Now(served, table, routes)
         self.metrics.serves(served.name, served.version)
 
     async def __call__(self, scope: Any, receive: Receive, send: Any) -> None:
@@ -63,11 +64,11 @@ class Front:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                to_thread.current_default_thread_limiter().total_tokens = THREADS
                 running = [asyncio.create_task(each()) for each in [self._end_overdue, *self.watches]]
             if message["type"] == "lifespan.shutdown":
                 for task in running:
                     task.cancel()
-                self._pool.shutdown(wait=False)
                 if self.at_end:
                     await asyncio.to_thread(self.at_end)
             await send({"type": f"{message['type']}.complete"})
@@ -79,38 +80,32 @@ class Front:
         began = time.perf_counter()
         headers: Headers = dict(scope["headers"])
         name, path, method = request_id(headers), self._below_root(scope["path"]), scope["method"]
-        route = "none"
+        route, status = "none", 0
+
+        async def answer(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].append((b"x-request-id", name.encode()))
+            await send(message)
+
         try:
-            methods = now.table.get(path)
-            if methods is None and path.startswith(PAGES):
-                route = "pages"
-                self._ask_for_key(headers)
-                status = await page(now.pages, {**scope, "path": path}, receive, send, name)
-                self._told(name, route, status, began)
-                return
-            found = chosen(methods, method, path)
-            route = found.name
-            self._admit(found, headers)
-            self._in_flight += not found.open  # a check of health neither takes a place nor needs one
+            chosen = choose(now.table.get(path), method, path)
+            route = chosen.name
+            self._admit(chosen, headers)
+            self._in_flight += not chosen.open  # a check of health neither takes a place nor needs one
             try:
-                reply = await self._answer(now.served, found, scope, headers, name, receive)
+                await self._answer(now, chosen, {**scope, "path": path}, headers, name, receive, answer)
             finally:
-                self._in_flight -= not found.open
+                self._in_flight -= not chosen.open
         except DisconnectedError:
             return
-        except RequestError as refused:
-            reply = problem(refused, name, path)
-        except TimeoutError:
-            limit = f"{self.settings.timeout_seconds:g} s (TIMEOUT_SECONDS)"
-            reply = problem(RequestError(504, f"The request was not there and answered within {limit}"), name, path)
         except Exception as error:  # noqa: BLE001 -- reason: told in the log, and to the caller without the inside
-            self.log.failed(error, request_id=name, route=route)
-            words = "The server failed, not your request. Its log has the reason under this id"
-            reply = problem(RequestError(500, words), name, path)
-        started = {"type": "http.response.start", "status": reply.status, "headers": head(reply, name)}
-        await send(started)
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
-        self._told(name, route, reply.status, began)
+            if not isinstance(error, RequestError | TimeoutError):
+                self.log.failed(error, request_id=name, route=route)
+            if not status:  # nothing of an answer is out yet
+                await problem(error, name, path, self.settings.timeout_seconds)(scope, receive, answer)
+        self._told(name, route, status, began)
 
     def _below_root(self, path: str) -> str:
         """The path without what a proxy has put before it, where that has not taken it off itself."""
@@ -141,8 +136,8 @@ class Front:
             raise RequestError(401, text, headers=[("www-authenticate", way)])
 
     async def _answer(
-        self, served: Served, route: Route, scope: Any, headers: Headers, name: str, receive: Receive
-    ) -> Reply:
+        self, now: Now, route: Route, scope: Any, headers: Headers, name: str, receive: Receive, answer: Any
+    ) -> None:
         """Raises TimeoutError at the time limit. `_end_overdue` sees to that: a timer for each request costs more."""
         task, expires = asyncio.current_task(), time.monotonic() + self.settings.timeout_seconds
         self._expires[task] = expires
@@ -150,10 +145,15 @@ class Front:
             sent = scope["method"] == "POST"
             body = await read(receive, headers, self.settings.max_body_bytes) if sent else b""
             call = Call(name, body, headers, expires, scope["query_string"])
-            if len(body) <= INLINE and not route.slow:
-                return route.handler(served, call)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, route.handler, served, call)
+            if route.handler is None:
+                method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server drops the body
+                await now.routes({**scope, "method": method, "state": {"call": call}}, receive, answer)
+                return
+            if len(body) <= INLINE:
+                response = route.handler(now.served, call)
+            else:
+                response = await run_in_threadpool(route.handler, now.served, call)
+            await response(scope, receive, answer)
         except asyncio.CancelledError:
             if task is None or time.monotonic() < expires:
                 raise  # somebody else's wish
@@ -183,7 +183,7 @@ def credential(authorization: bytes) -> bytes:
     return value.strip() if scheme.lower() == b"bearer" else authorization
 
 
-def chosen(methods: dict[str, Route] | None, method: str, path: str) -> Route:
+def choose(methods: dict[str, Route] | None, method: str, path: str) -> Route:
     """Raises RequestError for a path or a method that is not there."""
     if methods is None:
         raise RequestError(404, f"There is nothing at {path[:200]}; /docs lists what there is")
@@ -191,33 +191,3 @@ def chosen(methods: dict[str, Route] | None, method: str, path: str) -> Route:
         allowed = ", ".join(methods)
         raise RequestError(405, f"{method[:20]} is not answered here; send {allowed}", headers=[("allow", allowed)])
     return methods[method]
-
-
-async def page(pages: Any, scope: Any, receive: Receive, send: Any, name: str) -> int:
-    """A page of FastAPI's; its status."""
-    told = [404]
-
-    async def noted(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            told[0] = message["status"]
-            message = {**message, "headers": [*message["headers"], (b"x-request-id", name.encode())]}
-        await send(message)
-
-    await pages({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, noted)
-    return told[0]
-
-
-def head(reply: Reply, name: str) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"content-type", reply.content_type),
-        (b"content-length", str(len(reply.body)).encode()),
-        (b"x-request-id", name.encode()),
-        *reply.headers,
-    ]
-
-
-def problem(refused: RequestError, name: str, path: str) -> Reply:
-    plain = path.startswith(PLAIN)
-    kind = b"application/json" if plain else b"application/problem+json"
-    more = tuple((key.encode(), value.encode()) for key, value in refused.headers)
-    return Reply(refused.status, refused.problem(name).model_dump_json().encode(), kind, more)

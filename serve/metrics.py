@@ -1,7 +1,7 @@
 """What Prometheus is told."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -66,10 +66,8 @@ class Metrics:
         self.log_failures = Counter("log_failures", "Times that the log could not be written to", **given)
         self.log_waiting = Gauge("log_waiting_rows", "Predictions that wait to be written", **given)
         self._labels = Counter("labels_received", "Labels received", **given)
-        self._outcomes = Gauge("outcome", "How the last days' predictions turned out", ["figure", "days"], **given)
         self._monitored = Gauge("monitor", "What the monitor has found last of this model", ["figure"], **given)
         self._looked = Gauge("monitor_looked_timestamp_seconds", "When that was", **given)
-        self._stale = True
         self._answers = Answers("predicted_answer", "Probabilities or values answered", bounds)
         self._registry.register(self._answers)
         self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
@@ -109,20 +107,6 @@ class Metrics:
 
     def labelled(self, count: int) -> None:
         self._labels.inc(count)
-        self._stale = True
-
-    def outcomes(self, figures: Callable[[], Mapping[tuple[str, int], float]]) -> None:
-        """Ask for the figures again if labels have come since; where that fails the old ones stay."""
-        if self._stale:
-            self._stale = False
-            try:
-                found = figures()
-            except Exception:  # noqa: BLE001 -- reason: whatever the database says, all else is still to be told
-                self._stale = True
-                self.log_failures.inc()
-                return
-            for (figure, days), value in found.items():
-                self._outcomes.labels(figure, str(days)).set(value)
 
     def judged(self, figures: Mapping[str, float], looked: float) -> None:
         """What the monitor has left; nothing where it has not looked at this model."""

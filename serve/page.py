@@ -8,38 +8,60 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from serve import form
-from serve.calls import Call, Reply
+from serve.calls import Call, TheCall
 from serve.errors import RequestError
 from serve.explanations import explained
 from serve.served import Served
 from serve.words import Answered, chosen, known, told
 
 WEB = Path(__file__).parent / "web"
-ASSETS = {
-    "style.css": b"text/css; charset=utf-8",
-    "script.js": b"text/javascript; charset=utf-8",
-    "icon.svg": b"image/svg+xml",
-}
-KEPT = b"public, max-age=31536000, immutable"  # the address of an asset changes with its content
+ASSETS = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
+KEPT = "public, max-age=31536000, immutable"  # the address of an asset changes with its content
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-    (b"vary", b"accept"),
-)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "vary": "accept",
+}
 ORIGIN = ("created", "candidate", "trained_on", "holdout", "judged_on", "commit", "run_id")
 SHOWN = 8  # reasons that are shown at once
 
 
-def ask(served: Served, call: Call) -> Reply:
+def router(served: Served) -> APIRouter:
+    """What a browser opens. Pages are not in /docs: they are for people."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/answer", name="/answer")  # for who reloads an answer
+    def form_again(call: TheCall) -> Response:
+        return ask(served, call)
+
+    @routes.post("/answer", name="/answer")
+    def form_sent(call: TheCall) -> Response:
+        return answer(served, call)
+
+    for name in served.pictures:
+        routes.get(f"/model/{name}", name="/model/{picture}")(file(served.predictor.folder / name, "image/png"))
+    for name, kind in ASSETS.items():
+        routes.get(f"/web/{name}", name="/web")(file(WEB / name, kind, {"cache-control": KEPT}))
+    return routes
+
+
+def file(path: Path, kind: str, headers: Mapping[str, str] | None = None) -> Callable[[], Response]:
+    """The function of a route that answers with a file."""
+    return lambda: FileResponse(path, headers=headers, media_type=kind)
+
+
+def ask(served: Served, call: Call) -> Response:
     """The empty form or, with `?example=N` in the address, one filled in with a row that really was."""
     asked = parse_qs(call.query.decode("latin-1")).get("example", [""])[-1]
     example = chosen(served, asked)
@@ -47,7 +69,7 @@ def ask(served: Served, call: Call) -> Reply:
     return rendered(served, given, example=asked if example else "")
 
 
-def answer(served: Served, call: Call) -> Reply:
+def answer(served: Served, call: Call) -> Response:
     """The answer to a form that was sent or, with status 422, the form with what is wrong at each field."""
     given = form.filled_in(call)
     sent = json.dumps(form.as_row(served.predictor, given)).encode()
@@ -68,7 +90,7 @@ def rendered(
     answered: Answered | None = None,
     example: str = "",
     status: int = 200,
-) -> Reply:
+) -> Response:
     found = form.fields(served.predictor, given, errors or {})
     page = (
         templates()
@@ -88,7 +110,7 @@ def rendered(
     return html(page, status)
 
 
-def model(served: Served, facts: Mapping[str, Any]) -> Reply:
+def model(served: Served, facts: Mapping[str, Any]) -> Response:
     """The model's facts for people."""
     record = facts["record"]
     pictures = [name for name in served.pictures if name != "summary.png"]  # it is made of three of the others
@@ -114,19 +136,8 @@ def shared(served: Served) -> dict[str, Any]:
     return {"contract": served.contract, "version": served.version, "asset": assets, "root": root}
 
 
-def html(page: str, status: int = 200) -> Reply:
-    return Reply(status, page.encode(), b"text/html; charset=utf-8", HEADERS)
-
-
-def asset(name: str) -> Callable[[Served, Call], Reply]:
-    """A handler for the style sheet, the script or the icon."""
-    reply = Reply(200, (WEB / name).read_bytes(), ASSETS[name], ((b"cache-control", KEPT),))
-    return lambda *_: reply
-
-
-def picture(name: str) -> Callable[[Served, Call], Reply]:
-    """A handler for a picture of the run, which lies in the bundle."""
-    return lambda served, _: Reply(200, (served.predictor.folder / name).read_bytes(), b"image/png")
+def html(page: str, status: int = 200) -> Response:
+    return HTMLResponse(page, status, HEADERS)
 
 
 @lru_cache

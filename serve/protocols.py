@@ -10,28 +10,120 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 from pydantic_core import from_json
 
 from pipeline.schema import Contract
-from serve.calls import Call, Reply
+from serve import answers
+from serve.calls import Call, TheCall
+from serve.docs import KEY_ASKED, examples_body, object_of, ref, responses
 from serve.errors import FieldError, RequestError, refusal
 from serve.served import Served
+from serve.settings import Settings
 
 KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
 BOOLEANS = {"true": True, "false": False}  # as CSV says them
 
 
-def predict(served: Served, call: Call) -> Reply:
+FORMS_TAKEN = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
+
+
+def router(served: Served, settings: Settings) -> APIRouter:
+    """The routes for people, and those of the platforms that send rows."""
+    routes = APIRouter()
+    row, golden = ref(served.predictor.row_model), served.predictor.golden.rows[:3]
+    one, many, _ = answers.ESTIMATES if served.threshold is None else answers.JUDGEMENTS
+    listed = object_of({"rows": {"type": "array", "items": row, "minItems": 1}}) | {"additionalProperties": False}
+
+    @routes.post(
+        "/predict",
+        name="/predict",
+        tags=["Predictions"],
+        summary=served.contract.question,
+        response_model=one,
+        responses=responses({**served.example, **served.facts, "request_id": "a1"}),
+        openapi_extra=examples_body(row, {f"row {n}": values for n, values in enumerate(golden, 1)}),
+    )
+    def predict_one(call: TheCall) -> Response:
+        """One row."""
+        return predict(served, call)
+
+    @routes.post(
+        "/predict/batch",
+        name="/predict/batch",
+        tags=["Predictions"],
+        summary="The same for many rows",
+        response_model=many,
+        responses=responses({"predictions": [served.example], **served.facts, "request_id": "a1"}),
+        openapi_extra=examples_body(listed, {"rows": {"rows": golden}}),
+    )
+    def predict_batch(call: TheCall) -> Response:
+        """Many rows."""
+        return batch(served, call)
+
+    def rows(call: TheCall) -> Response:
+        return invoke(served, call)
+
+    platforms = [
+        ("/invocations", "/invocations", "MLflow and SageMaker", "MLflow, SageMaker"),
+        (f"/v1/models/{served.name}:predict", "/v1/models/{name}:predict", "KServe V1", "KServe V1, Vertex AI"),
+    ]
+    vertex = settings.predict_route
+    if vertex and vertex not in ("/predict", "/predict/batch", *(path for path, *_ in platforms)):
+        platforms.append((vertex, "predict_route", "Vertex AI", "Vertex AI, by AIP_PREDICT_ROUTE"))
+    for path, name, tag, summary in platforms:
+        routes.post(
+            path,
+            name=name,
+            tags=[tag],
+            summary=summary,
+            description=FORMS_TAKEN,
+            responses=responses({"predictions": [served.example], "metadata": served.metadata}),
+            openapi_extra=instances_body(served),
+        )(rows)
+
+    @routes.get("/v1/models", name="/v1/models", tags=["KServe V1"], summary="Which there are", responses=KEY_ASKED)
+    async def models() -> JSONResponse:
+        return JSONResponse({"models": [served.name]})
+
+    transform: Any = {"tags": ["MLflow and SageMaker"], "summary": "For SageMaker's batch transform"}
+
+    @routes.get("/execution-parameters", name="/execution-parameters", responses=KEY_ASKED, **transform)
+    async def execution_parameters() -> JSONResponse:
+        """How the pieces of a large file should be sent."""
+        megabytes = min(6, max(1, settings.max_body_bytes // 10**6))
+        return JSONResponse(
+            {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": megabytes}
+        )
+
+    return routes
+
+
+def instances_body(served: Served) -> dict[str, Any]:
+    """The body of a platform, as far as OpenAPI can say it: a part of what is taken."""
+    listed = {"type": "array", "minItems": 1, "items": ref(served.predictor.row_model)}
+    forms = [object_of({key: listed}, without=KEYS) for key in ("instances", "dataframe_records", "inputs")]
+    row = served.predictor.golden.rows[0]
+    examples = {
+        "instances": {"instances": [row]},
+        "dataframe_split": {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}},
+        "inputs": {"inputs": {column: [value] for column, value in row.items()}},
+    }
+    return examples_body({"oneOf": forms}, examples)
+
+
+def predict(served: Served, call: Call) -> Response:
     """One record, as a person sends it; a body with `instances` is a platform's, whose local default is this route."""
     platforms = b'"instances"' in call.body and "instances" not in served.contract.request
     if platforms and "instances" in parsed(call.body):
         return invoke(served, call)
     only_json(call)
     (answer,) = as_objects(served.told([served.row(call.body)], call))
-    return Reply(200, answer[:-1].encode() + served.tail + call.id.encode() + b'"}')
+    return json_response(answer[:-1].encode() + served.tail + call.id.encode() + b'"}')
 
 
-def batch(served: Served, call: Call) -> Reply:
+def batch(served: Served, call: Call) -> Response:
     """Many records under `rows`."""
     only_json(call)
     body = parsed(call.body)
@@ -45,10 +137,10 @@ def batch(served: Served, call: Call) -> Reply:
     if wrong:
         raise refusal(wrong)
     listed = ",".join(as_objects(served.told(served.rows(body["rows"], "rows", call), call))).encode()
-    return Reply(200, b'{"predictions":[' + listed + b"]" + served.tail + call.id.encode() + b'"}')
+    return json_response(b'{"predictions":[' + listed + b"]" + served.tail + call.id.encode() + b'"}')
 
 
-def invoke(served: Served, call: Call) -> Reply:
+def invoke(served: Served, call: Call) -> Response:
     """Whatever a platform sends; the answer is CSV or JSON Lines where that alone is accepted."""
     kind = media_type(call.headers.get(b"content-type", b""))
     reader = READERS.get(kind)
@@ -59,13 +151,17 @@ def invoke(served: Served, call: Call) -> Reply:
     accepted = media_type(call.headers.get(b"accept", b""))
     if accepted == "text/csv":
         lines = [",".join(map(str, answer)) for answer in zip(*told.values(), strict=True)]
-        return Reply(200, "\n".join([*lines, ""]).encode(), b"text/csv; charset=utf-8")
-    answers = as_objects(told)
+        return Response("\n".join([*lines, ""]), media_type="text/csv")
+    objects = as_objects(told)
     if accepted in ("application/jsonlines", "application/x-jsonlines"):
-        return Reply(200, "\n".join([*answers, ""]).encode(), b"application/jsonlines")
-    about = {"model_name": served.name, "model_version": served.version, **served.kind, "request_id": call.id}
-    listed = ",".join(answers).encode()
-    return Reply(200, b'{"predictions":[' + listed + b'],"metadata":' + json.dumps(about).encode() + b"}")
+        return Response("\n".join([*objects, ""]), media_type="application/jsonlines")
+    about = {**served.metadata, "request_id": call.id}
+    listed = ",".join(objects).encode()
+    return json_response(b'{"predictions":[' + listed + b'],"metadata":' + json.dumps(about).encode() + b"}")
+
+
+def json_response(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
 
 
 def as_objects(told: dict[str, list[float]]) -> list[str]:

@@ -1,25 +1,36 @@
-"""Which path leads to which handler, for one model. Every handler is a plain function from a call to a reply."""
+"""All routes of one model: a FastAPI application, and by path and method what the ASGI app before it has to know."""
 
-import json
-from collections.abc import Callable
-from functools import partial
-from importlib import metadata
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from serve import explanations, feedback, page, protocols, tensors
-from serve.calls import Call, Reply, wants_html
-from serve.errors import RequestError
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
+
+from serve import docs, explanations, feedback, page, protocols, tensors
+from serve.calls import VERSION, Call, TheCall, wants_html
+from serve.docs import KEY_ASKED
+from serve.errors import RequestError, problem
 from serve.metrics import CONTENT_TYPE_LATEST, Metrics
 from serve.served import Served
 from serve.settings import Settings
 from serve.writer import Writer
 
-VERSION = metadata.version("mlops-reference")
+QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
+OPEN = frozenset({"live", "ready", "/", "/web"})  # names of routes that ask for no API key
+
+Handler = Callable[[Served, Call], Response]
+# Called without FastAPI, which would take as long again: they carry the load. What it says of them is held by tests.
+DIRECT: dict[str, Handler] = {
+    "/predict": protocols.predict,
+    "/predict/batch": protocols.batch,
+    "/invocations": protocols.invoke,
+}
 
 
 class State(NamedTuple):
-    """What a handler may ask about the server."""
+    """What routes may ask about the server."""
 
     metrics: Metrics
     draining: Callable[[], bool]
@@ -28,114 +39,114 @@ class State(NamedTuple):
 
 
 class Route(NamedTuple):
-    """`name` is how it is counted, `title` how it is documented, if it is. An open one asks for no API key; a slow one
-    leaves the event loop to others.
-    """
+    """`name` is how it is counted; an open one asks for no API key; a handler is called without FastAPI."""
 
     name: str
-    handler: Callable[[Served, Call], Reply]
-    title: str
-    open: bool = False
-    slow: bool = False
+    open: bool
+    handler: Handler | None
 
 
 Table = dict[str, dict[str, Route]]
 
 
-def table(served: Served, settings: Settings, state: State) -> Table:
-    """By path and then by method."""
-    name, version = served.name, served.version
-    posts = {
-        "/predict": Route("/predict", protocols.predict, served.contract.question),
-        "/predict/batch": Route("/predict/batch", protocols.batch, "The same for many rows"),
-        "/explain": Route("/explain", explanations.one, "What each field did to the answer", slow=True),
-        "/invocations": Route("/invocations", protocols.invoke, "MLflow, SageMaker"),
-        f"/v1/models/{name}:predict": Route("/v1/models/{name}:predict", protocols.invoke, "KServe V1, Vertex AI"),
-        f"/v1/models/{name}:explain": Route(
-            "/v1/models/{name}:explain", explanations.many, "KServe V1: what each field did to the answers", slow=True
-        ),
-        "/answer": Route("/answer", page.answer, "", slow=True),
-        **dict.fromkeys(
-            (f"/v2/models/{name}/infer", f"/v2/models/{name}/versions/{version}/infer"),
-            Route("/v2/models/{name}/infer", tensors.infer, "Open Inference V2"),
-        ),
-    }
-    if settings.predict_route and settings.predict_route not in posts:
-        posts[settings.predict_route] = Route("predict_route", protocols.invoke, "Vertex AI, by AIP_PREDICT_ROUTE")
-    if state.writer:
-        posts["/feedback"] = Route("/feedback", feedback.take(state.writer), "What came of predictions", slow=True)
-    ready = Route("ready", lambda served, _: readiness(served, state), "A proven model is loaded", open=True)
-    live = Route("live", lambda *_: as_json({"live": True}), "The process answers", open=True)
-    model_ready = [f"/v1/models/{name}", f"/v2/models/{name}/ready", f"/v2/models/{name}/versions/{version}/ready"]
-    about = Route(
-        "/v2/models/{name}", lambda served, _: as_json(tensors.metadata(served)), "What the model takes and gives"
+def application(served: Served, settings: Settings, state: State) -> tuple[FastAPI, Table]:
+    app = FastAPI(
+        title=served.name,
+        summary=served.contract.question,
+        description=docs.limits(settings),
+        version=served.version,
+        openapi_url=None,
+        telemetry=QUIET,
+        redirect_slashes=False,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
     )
-    server = {"name": "mlops-reference", "version": VERSION, "extensions": ["binary_tensor_data"]}
-    gets = {
-        **dict.fromkeys(("/livez", "/v2/health/live"), live),
-        **dict.fromkeys(("/readyz", "/ping", "/health", "/v2/health/ready", *model_ready), ready),
-        **({settings.health_route: ready} if settings.health_route else {}),
-        "/": Route("/", root, "Alive; a browser gets the page", open=True),
-        "/answer": Route("/answer", page.ask, "", slow=True),  # for who reloads an answer
-        "/version": Route("/version", lambda *_: text(VERSION.encode()), "Of this server"),
-        "/model": Route("/model", about_model, "What it is, how good, and where it comes from", slow=True),
-        **{f"/model/{picture}": Route("/model/{picture}", page.picture(picture), "") for picture in served.pictures},
-        **{f"/web/{name}": Route("/web", page.asset(name), "", open=True) for name in page.ASSETS},
-        "/metrics": Route("/metrics", partial(exposition, state), "For Prometheus", slow=state.writer is not None),
-        "/execution-parameters": Route(
-            "/execution-parameters", lambda *_: as_json(transform(settings)), "For SageMaker's batch transform"
-        ),
-        "/v1/models": Route("/v1/models", lambda served, _: as_json({"models": [served.name]}), "Which there are"),
-        **dict.fromkeys(("/v2", "/v2/"), Route("/v2", lambda *_: as_json(server), "What the server is")),
-        **dict.fromkeys((f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"), about),
-    }
-    found: Table = {path: {"GET": route, "HEAD": route} for path, route in gets.items()}
-    for path, route in posts.items():
-        found.setdefault(path, {})["POST"] = route
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        return problem(error, request.state.call.id, request.scope["path"], settings.timeout_seconds)
+
+    for kind in (RequestError, TimeoutError, Exception):
+        app.add_exception_handler(kind, refuse)
+    routers = [
+        protocols.router(served, settings),
+        explanations.router(served),
+        tensors.router(served),
+        page.router(served),
+        about(served, state),
+        health(served, settings, state),
+        docs.router(app),
+        *([feedback.router(served, state.writer)] if state.writer else []),
+    ]
+    for router in routers:
+        app.include_router(router)
+    models = [served.predictor.row_model, *([feedback.label_model(served)] if state.writer else [])]
+    docs.publish(app, models)
+    return app, table(routers)
+
+
+def table(routers: Iterable[APIRouter]) -> Table:
+    """By path and then by method; what answers GET answers HEAD."""
+    found: Table = {}
+    for route in [route for router in routers for route in router.routes if isinstance(route, APIRoute)]:
+        methods = found.setdefault(route.path, {})
+        for method in route.methods or ():
+            handler = DIRECT.get(route.path) if method == "POST" else None
+            methods[method] = Route(route.name, route.name in OPEN, handler)
+        if "GET" in methods:
+            methods["HEAD"] = methods["GET"]
     return found
 
 
-def as_json(value: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(value, ensure_ascii=False).encode())
+def health(served: Served, settings: Settings, state: State) -> APIRouter:
+    """Whether the process answers, and whether its model does, at the paths of every platform."""
+    routes = APIRouter(tags=["The server"])
+    name, version = served.name, served.version
+
+    async def live() -> JSONResponse:
+        return JSONResponse({"live": True})
+
+    async def ready() -> JSONResponse:
+        """One body that every platform's client understands."""
+        if state.draining():
+            raise RequestError(503, "The server is about to stop")
+        facts = {"name": name, "ready": True, "live": True, "status": "ok"}
+        return JSONResponse({**facts, "model": name, "version": version})
+
+    paths = ["/readyz", "/ping", "/health", "/v2/health/ready", f"/v1/models/{name}", f"/v2/models/{name}/ready"]
+    paths.append(f"/v2/models/{name}/versions/{version}/ready")
+    if settings.health_route and settings.health_route not in paths:
+        paths.append(settings.health_route)
+    for path in paths:
+        routes.get(path, name="ready", summary="A proven model is loaded")(ready)
+    for path in {"/livez", "/v2/health/live"} - set(paths):
+        routes.get(path, name="live", summary="The process answers")(live)
+    return routes
 
 
-def text(value: bytes, kind: str = "text/plain; charset=utf-8") -> Reply:
-    return Reply(200, value, kind.encode())
+def about(served: Served, state: State) -> APIRouter:
+    """What the server and its model are."""
+    routes = APIRouter(tags=["The server"], responses=KEY_ASKED)
 
+    @routes.get("/", name="/", summary="Alive; a browser gets the page", response_class=JSONResponse)
+    def root(call: TheCall) -> Response:
+        if wants_html(call.headers):
+            return page.ask(served, call)
+        docs = f"{served.root_path}/docs"
+        return JSONResponse({"status": "alive", "model": served.name, "version": served.version, "docs": docs})
 
-def exposition(state: State, served: Served, _: Call) -> Reply:
-    """All metrics; how predictions turned out is read from the log, if labels have come since."""
-    if state.monitored:
-        state.metrics.judged(*feedback.verdict(state.monitored, served.version))
-    if state.writer:
-        state.metrics.outcomes(partial(feedback.figures, served.predictor, state.writer.url))
-    return text(state.metrics.text(), CONTENT_TYPE_LATEST)
+    @routes.get("/version", name="/version", summary="Of this server", response_class=PlainTextResponse)
+    async def server_version() -> PlainTextResponse:
+        return PlainTextResponse(VERSION)
 
+    @routes.get("/model", name="/model", summary="What it is, how good, and where it comes from")
+    def model(call: TheCall) -> Response:
+        manifest = served.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
+        facts = {"name": served.name, "version": served.version, **manifest, "record": served.predictor.record}
+        return page.model(served, facts) if wants_html(call.headers) else JSONResponse(facts)
 
-def readiness(served: Served, state: State) -> Reply:
-    """One body that every platform's client understands."""
-    if state.draining():
-        raise RequestError(503, "The server is about to stop")
-    about = {"name": served.name, "ready": True, "live": True, "status": "ok"}
-    return as_json({**about, "model": served.name, "version": served.version})
+    @routes.get("/metrics", name="/metrics", summary="For Prometheus", response_class=PlainTextResponse)
+    def metrics() -> Response:
+        if state.monitored:
+            state.metrics.judged(*feedback.verdict(state.monitored, served.version))
+        return Response(state.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
-
-def root(served: Served, call: Call) -> Reply:
-    """Alive to a platform; to a browser the page."""
-    if wants_html(call.headers):
-        return page.ask(served, call)
-    docs = f"{served.root_path}/docs"
-    return as_json({"status": "alive", "model": served.name, "version": served.version, "docs": docs})
-
-
-def about_model(served: Served, call: Call) -> Reply:
-    """As JSON, or to a browser as a page."""
-    manifest = served.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
-    facts = {"name": served.name, "version": served.version, **manifest, "record": served.predictor.record}
-    return page.model(served, facts) if wants_html(call.headers) else as_json(facts)
-
-
-def transform(settings: Settings) -> dict[str, Any]:
-    """How SageMaker's batch transform should send its pieces."""
-    megabytes = max(1, settings.max_body_bytes // 10**6)
-    return {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": min(6, megabytes)}
+    return routes

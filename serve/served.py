@@ -32,6 +32,7 @@ class Served:
         self.name, self.version, self.threshold = self.contract.name, predictor.version, predictor.threshold
         unit = self.contract.columns[self.contract.target].unit
         self.kind: dict[str, Any] = {"unit": unit} if self.threshold is None else {"threshold": self.threshold}
+        self.metadata = {"model_name": self.name, "model_version": self.version, **self.kind}
         self.facts = {**self.kind, "model": self.name, "version": self.version}
         self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
         self.pictures = predictor.pictures
@@ -39,6 +40,7 @@ class Served:
         self.max_rows, self._metrics, self._writer = max_rows, metrics, writer
         self.asked: Columns = {}  # the rows of the last request
         row: Any = predictor.row_model
+        self.example = self.first(predictor.golden.answers[:1])  # the answer to the first golden row
         self._one, self._many = row.__pydantic_validator__, TypeAdapter(list[row])
 
     def row(self, body: bytes) -> dict[str, Any]:

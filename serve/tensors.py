@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 
-from serve.calls import Call, Reply
+from serve.calls import VERSION, Call, TheCall
+from serve.docs import KEY_ASKED, examples_body, object_of, responses
 from serve.errors import FieldError, RequestError, refusal
 from serve.protocols import parsed
 from serve.served import Served
@@ -25,7 +28,53 @@ KINDS = {"category": "BYTES", "datetime": "BYTES", "number": "FP64", "integer": 
 OUTPUTS = {"probability": "FP64", "label": "INT64", "value": "FP64"}
 
 
-def infer(served: Served, call: Call) -> Reply:
+def router(served: Served) -> APIRouter:
+    routes = APIRouter(tags=["Open Inference V2"])
+    known = served.example
+    outputs = [{"name": name, "datatype": OUTPUTS[name], "shape": [1], "data": [known[name]]} for name in known]
+    example = {"model_name": served.name, "model_version": served.version, "id": "a1", "outputs": outputs}
+    model, version = f"/v2/models/{served.name}", f"/v2/models/{served.name}/versions/{served.version}"
+    about: Any = {"summary": "What the model takes and gives", "name": "/v2/models/{name}", "responses": KEY_ASKED}
+    answering: Any = {
+        "name": "/v2/models/{name}/infer",
+        "summary": "Open Inference V2",
+        "responses": responses(example),
+        "openapi_extra": examples_body(one_row_of_tensors(served), {}),
+    }
+
+    @routes.post(f"{version}/infer", **answering)
+    @routes.post(f"{model}/infer", **answering)
+    def infer_tensors(call: TheCall) -> Response:
+        """One row here. Tensors are [rows] or [rows, 1], in any order, as JSON or with the binary extension."""
+        return infer(served, call)
+
+    @routes.get(version, **about)
+    @routes.get(model, **about)
+    async def model_metadata() -> JSONResponse:
+        return JSONResponse(metadata(served))
+
+    @routes.get("/v2/", name="/v2", summary="What the server is", responses=KEY_ASKED)
+    @routes.get("/v2", name="/v2", summary="What the server is", responses=KEY_ASKED)
+    async def server_metadata() -> JSONResponse:
+        return JSONResponse({"name": "mlops-reference", "version": VERSION, "extensions": ["binary_tensor_data"]})
+
+    return routes
+
+
+def one_row_of_tensors(served: Served) -> dict[str, Any]:
+    """The schema of a body with one row: the required columns, and then the optional ones."""
+    fields = served.predictor.row_model.model_json_schema()
+    columns = []
+    for name, field in fields["properties"].items():
+        kind = KINDS[served.contract.request[name].kind]
+        data = {"type": "array", "prefixItems": [field], "minItems": 1, "maxItems": 1}
+        fixed = {"name": {"const": name}, "shape": {"const": [1]}, "datatype": {"const": kind}}
+        columns.append(object_of({**fixed, "data": data}))
+    count = {"minItems": max(1, len(fields.get("required", []))), "maxItems": len(columns)}
+    return object_of({"inputs": {"type": "array", "prefixItems": columns, "items": False, **count}})
+
+
+def infer(served: Served, call: Call) -> Response:
     head, binary = parts(call)
     columns = dict(read_inputs(head, binary))
     lengths = {len(values) for values in columns.values()}
@@ -171,7 +220,7 @@ def parameter(part: dict[str, Any], name: str) -> Any:
     return parameters.get(name) if isinstance(parameters, dict) else None
 
 
-def written(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[str, list[float]]) -> Reply:
+def written(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[str, list[float]]) -> Response:
     tensors, behind = [], b""
     for name, as_bytes in wanted:
         values = told[name]
@@ -185,9 +234,9 @@ def written(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[st
         tensors.append(tensor)
     head = json.dumps({**about, "outputs": tensors}).encode()
     if not behind:
-        return Reply(200, head)
-    length = (b"inference-header-content-length", str(len(head)).encode())
-    return Reply(200, head + behind, b"application/octet-stream", (length,))
+        return Response(head, media_type="application/json")
+    length = {"inference-header-content-length": str(len(head))}
+    return Response(head + behind, headers=length, media_type="application/octet-stream")
 
 
 def metadata(served: Served) -> dict[str, Any]:
