@@ -19,7 +19,8 @@ def alarms(_: Path) -> str:
     from pipeline import outcomes, retrain
     from pipeline.candidates import Search
     from pipeline.config import load
-    from pipeline.evaluate import Bootstrap
+    from pipeline.evaluation.bootstrap import Bootstrap, with_intervals
+    from pipeline.evaluation.metrics import monitored
     from pipeline.rows import read
     from pipeline.search import standings
     from pipeline.split import Fold, split
@@ -35,7 +36,8 @@ def alarms(_: Path) -> str:
     at = np.concatenate([fold.valid for fold in folds])
     outcome, answer = rows.examples.target[at], np.concatenate([best.said[fold.name] for fold in folds])
     day = rows.key[at].astype("datetime64[D]").astype(np.int64)
-    expected = outcomes.intervals(outcome, answer, day, Bootstrap(config.threshold, 500, 0))
+    known = Bootstrap(config.threshold, 500, 0)
+    expected = with_intervals(outcome, answer, day, known, monitored(config.threshold))
     days, plan = np.unique(day), Bootstrap(config.threshold, 200, 0)
     of = {each: np.flatnonzero(day == each) for each in days}
     told = []

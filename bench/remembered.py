@@ -11,9 +11,10 @@ ROOT = Path(__file__).parent.parent
 
 def worth(work: Path) -> str:
     """Paired differences in log loss and ROC AUC, with 95 % intervals over days: of the folds, and of the holdout."""
-    from pipeline import evaluate, model, split
+    from pipeline import model, split
     from pipeline.candidates import Candidates
     from pipeline.config import load
+    from pipeline.evaluation.bootstrap import Bootstrap, paired
     from pipeline.rows import read
 
     path = ROOT / "configs/flights.yaml"
@@ -33,12 +34,12 @@ def worth(work: Path) -> str:
             fitted = model.fit(settings, data.take(train), target[train], each.train, threads=2)
             answers.setdefault(name, []).append(model.answers(fitted, data.take(valid)))
     judged = [valid for _, valid in windows]
-    plan = evaluate.Bootstrap(config.threshold, config.train.resamples, config.train.seed)
+    plan = Bootstrap(config.threshold, config.train.resamples, config.train.seed)
 
     def difference(parts_of: slice) -> str:
         at = np.concatenate(judged[parts_of])
         new, old = (np.concatenate(answers[name][parts_of]) for name in ("with", "without"))
-        found = evaluate.paired(rows.examples.target[at], new, old, split.blocks(rows.key[at]), plan, 0.95)
+        found = paired(rows.examples.target[at], new, old, split.blocks(rows.key[at]), plan, 0.95)
         auc, loss = found["roc_auc"], found["log_loss"]
         return (
             f"AUC {auc.value:+.3f} ({auc.low:+.3f} to {auc.high:+.3f}), log loss {loss.value:+.4f} ({loss.low:+.4f} to "

@@ -114,7 +114,7 @@ def registration(work: Path) -> str:
     """The champion once more, in a store of its own that exists already: log, version, tags, alias."""
     from pipeline import record, registry
     from pipeline.config import load
-    from pipeline.evaluate import Interval
+    from pipeline.evaluation.bootstrap import Interval
     from pipeline.gates import Verdict
     from pipeline.search import Standing
 
@@ -134,7 +134,7 @@ def registration(work: Path) -> str:
 
 def bootstrap(_: Path) -> str:
     """Two models on rows made by chance, as many as November and December have, over as many days."""
-    from pipeline.evaluate import Bootstrap, paired
+    from pipeline.evaluation.bootstrap import Bootstrap, paired
 
     rng = np.random.default_rng(0)
     rows = 54_000

@@ -7,7 +7,7 @@ from conftest import ROOT
 
 from pipeline.config import Config, load
 from pipeline.errors import ConfigError
-from pipeline.evaluate import metrics
+from pipeline.evaluation.metrics import metrics
 from pipeline.limits import FIGURES
 from pipeline.plan import Duration, TimeSplit
 

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from pipeline.candidates import Linear, Tree
 from pipeline.console import holdout, leaderboard, next_steps, step
-from pipeline.evaluate import Interval
+from pipeline.evaluation.bootstrap import Interval
 from pipeline.search import Standing
 
 

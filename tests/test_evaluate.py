@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from pipeline.evaluate import Bootstrap, Interval, by_tenth, figures, metrics, paired, rounded, slices, with_intervals
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired, rounded, with_intervals
+from pipeline.evaluation.metrics import by_tenth, curve, metrics, monitored, weighted
+from pipeline.evaluation.slices import slices
 
 RNG = np.random.default_rng(0)
 PROBABILITY = np.round(RNG.random(500), 2)  # two digits, so that many are equal
@@ -30,7 +32,7 @@ OUTCOME = RNG.random(500) < PROBABILITY
 def test_each_figure_is_scikit_learns_with_ties_and_with_weights(name: str, theirs: Callable[..., float]) -> None:
     weight = np.random.default_rng(1).integers(0, 4, 500)
     assert metrics(OUTCOME, PROBABILITY, 0.25)[name] == pytest.approx(theirs(OUTCOME, PROBABILITY, None), abs=1e-12)
-    ours = figures(OUTCOME, PROBABILITY, 0.25)(weight.astype(float))[name]
+    ours = weighted(OUTCOME, PROBABILITY, 0.25)(weight.astype(float))[name]
     assert ours == pytest.approx(theirs(OUTCOME, PROBABILITY, weight), abs=1e-12)
 
 
@@ -137,8 +139,25 @@ ESTIMATE = np.array([12.0, -5.0, 20.0, 4.0])
 def test_each_figure_of_numbers_is_scikit_learns_also_with_weights(name: str, theirs: Callable[..., float]) -> None:
     weight = np.array([1.0, 2.0, 0.0, 3.0])
     assert metrics(MINUTES, ESTIMATE, None)[name] == pytest.approx(theirs(MINUTES, ESTIMATE, sample_weight=np.ones(4)))
-    ours = figures(MINUTES, ESTIMATE, None)(weight)[name]
+    ours = weighted(MINUTES, ESTIMATE, None)(weight)[name]
     assert ours == pytest.approx(theirs(MINUTES, ESTIMATE, sample_weight=weight))
+
+
+def test_what_is_monitored_worked_out_by_hand() -> None:
+    """Of numbers, what is saved against the median, 3; and two of four above. Of probabilities, what came of them."""
+    numbers = metrics(np.array([0.0, 2.0, 4.0, 10.0]), np.array([1.0, 2.0, 5.0, 7.0]), None, monitored(None))
+    assert numbers == pytest.approx({"skill": 1 - 5 / 12, "share_above": 1 / 4})
+    found = metrics(OUTCOME, PROBABILITY, 0.25, monitored(0.25))
+    assert found["observed_over_predicted"] == pytest.approx(OUTCOME.sum() / PROBABILITY.sum())
+    reported = metrics(OUTCOME, PROBABILITY, 0.25)
+    assert {name: found[name] for name in ("skill", "roc_auc", "ece")} == {
+        name: reported[name] for name in ("skill", "roc_auc", "ece")
+    }
+
+
+def test_the_curve_counts_yes_and_no_at_and_above_each_probability() -> None:
+    thresholds, hits, alarms = curve(np.array([1, 0, 1, 0]), np.array([0.9, 0.5, 0.5, 0.1]))
+    assert (thresholds.tolist(), hits.tolist(), alarms.tolist()) == ([0.9, 0.5, 0.1], [1, 2, 2], [0, 1, 2])
 
 
 def test_outcomes_that_are_all_the_same_have_no_explained_share() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import evaluate
 from pipeline.config import Config
-from pipeline.evaluate import Bootstrap, Interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
+from pipeline.evaluation.slices import Slice, slices
 from pipeline.gates import Evidence, verdicts
 from pipeline.rival import Rival
 from pipeline.schema import Examples, Tensors
@@ -36,8 +36,8 @@ def evidence(**changes: Any) -> Evidence:
         "off": 1e-7, "session": Instant(), "size": 1_000_000,
     } | changes  # fmt: skip
     given = made["kept"].target, made["said"], made["blocks"], Bootstrap(0.25, 50, 0)
-    slices = evaluate.slices(made["kept"].request, ["colour"], 100, *given)
-    return Evidence(**{"holdout": evaluate.with_intervals(*given), "slices": slices, **made})
+    parts = slices(made["kept"].request, ["colour"], 100, *given)
+    return Evidence(**{"holdout": with_intervals(*given), "slices": parts, **made})
 
 
 def champion(said: np.ndarray) -> Rival:
@@ -124,8 +124,8 @@ def test_a_slice_without_skill_is_refused_and_a_small_one_is_not_judged(tiny_con
 
 
 def test_a_slice_with_half_its_interval_inside_is_let_out(tiny_config: Config) -> None:
-    def seen(low: float, high: float) -> list[evaluate.Slice]:
-        return [evaluate.Slice("colour", "red", 500, {"roc_auc": evaluate.Interval(0.55, low, high)})]
+    def seen(low: float, high: float) -> list[Slice]:
+        return [Slice("colour", "red", 500, {"roc_auc": Interval(0.55, low, high)})]
 
     assert "roc_auc by colour" not in refused(tiny_config, evidence(slices=seen(0.5, 0.61)))
     assert "roc_auc by colour" in refused(tiny_config, evidence(slices=seen(0.5, 0.59)))

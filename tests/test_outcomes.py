@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import evaluate, outcomes
-from pipeline.evaluate import Bootstrap, Interval
+from pipeline import outcomes
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
+from pipeline.evaluation.metrics import monitored
 from pipeline.outcomes import Window
 from pipeline.plan import Monitor
 
@@ -31,25 +32,14 @@ def luck(days: int, rows: int = 100, seed: int = 0, told: float = 1.0) -> tuple[
     return on(day), outcome, 1 / (1 + np.exp(-(known + 1.2) * told + 1.2))
 
 
+def reference(outcome: Any, answer: Any, day: Any, plan: Bootstrap) -> dict[str, Interval]:
+    return with_intervals(outcome, answer, day, plan, monitored(plan.threshold))
+
+
 @pytest.fixture(scope="module")
 def expected() -> dict[str, Interval]:
     at, outcome, answer = luck(73, seed=1)
-    return outcomes.intervals(outcome, answer, at.astype(np.int64), PLAN)
-
-
-def test_the_figures_and_their_intervals_are_those_of_the_slow_way() -> None:
-    at, outcome, answer = luck(20)
-    quick = outcomes.intervals(outcome, answer, at.astype(np.int64), PLAN)
-    slow = evaluate.with_intervals(outcome, answer, at.astype(np.int64), PLAN)
-    for name in ("skill", "ece"):
-        assert quick[name] == pytest.approx(slow[name], abs=1e-9)
-    assert quick["roc_auc"] == pytest.approx(slow["roc_auc"], abs=1e-3)
-    assert quick["observed_over_predicted"].value == pytest.approx(outcome.sum() / answer.sum())
-
-
-def test_of_numbers_skill_is_what_is_saved_against_the_median() -> None:
-    outcome, answer = np.array([0.0, 2.0, 4.0, 10.0]), np.array([1.0, 2.0, 5.0, 7.0])
-    assert outcomes.plain(outcome, answer, None) == pytest.approx({"skill": 1 - 5 / 12, "share_above": 1 / 4})
+    return reference(outcome, answer, at.astype(np.int64), PLAN)
 
 
 def test_weeks_are_counted_back_from_the_end_and_four_are_judged_together(expected: dict[str, Interval]) -> None:
@@ -115,28 +105,16 @@ def test_numbers_that_are_answered_too_low_ring_by_the_share_above_them() -> Non
     day = np.repeat(np.arange(56), 50)
     outcome = rng.normal(10, 2, len(day)) + rng.normal(0, 0.5, 56)[day]
     plan = Bootstrap(None, 200, 0)
-    known = outcomes.intervals(outcome, np.full(len(day), 10.0), day, plan)
+    known = reference(outcome, np.full(len(day), 10.0), day, plan)
     for answer, wrong in ((10.0, False), (9.0, True)):
         found = outcomes.windows(on(day), outcome, np.full(len(day), answer), on(56), 1, known, RULE, plan)
         assert ("share_above" in found[0].wrong) is wrong
 
 
-def test_of_many_rows_that_stand_alone_the_intervals_are_those_of_rows() -> None:
-    """Put together into fewer blocks, since sums by row and step would fill the memory."""
-    _, outcome, answer = luck(60)
-    alone = np.arange(len(outcome))
-    plan = Bootstrap(0.25, 1000, 0)
-    quick = outcomes.intervals(outcome, answer, alone, plan)
-    slow = evaluate.with_intervals(outcome, answer, alone, plan)
-    assert len(outcome) > outcomes.BLOCKS == len(outcomes.counts(outcome, answer, alone, 0.25).sums["rows"])
-    for name in ("skill", "roc_auc"):
-        assert quick[name].high - quick[name].low == pytest.approx(slow[name].high - slow[name].low, rel=0.15)
-
-
 def test_one_bad_week_among_ordinary_ones_is_no_alarm_though_it_is_in_the_sums_of_the_next() -> None:
     _, outcome, answer = (np.tile(each, 12) for each in luck(7))
     day = np.repeat(np.arange(84), 100)
-    known = outcomes.intervals(outcome, answer, day, PLAN)
+    known = reference(outcome, answer, day, PLAN)
     answer = np.where((day >= 42) & (day < 49), 1 - answer, answer)
     found = outcomes.windows(on(day), outcome, answer, on(84), 10, known, RULE, PLAN)
     assert [window.first for window in found if window.wrong] == ["2013-02-12"]

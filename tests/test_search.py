@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from test_model import examples
 
-from pipeline import evaluate, model, search
+from pipeline import model, search
 from pipeline.candidates import Boosting, Candidates, Forest, Linear, Range, Search, Tree, Trials, faults
 from pipeline.config import Config, Train, load
 from pipeline.errors import DataError, RefusedError
+from pipeline.evaluation.metrics import metrics
 from pipeline.schema import Tensors
 from pipeline.search import Standing, baseline, best_of_each, choose, refuse_unfit, standings, trials
 from pipeline.split import Fold
@@ -95,7 +96,7 @@ def test_a_standing_keeps_what_was_answered_on_each_fold(config: Config) -> None
     kept = standings(config, data, target, FOLDS, [("linear", Linear())], quiet)[0]
     assert {name: len(said) for name, said in kept.said.items()} == {fold.name: len(fold.valid) for fold in FOLDS}
     for fold in FOLDS:
-        assert evaluate.metrics(target[fold.valid], kept.said[fold.name], config.threshold) == kept.folds[fold.name]
+        assert metrics(target[fold.valid], kept.said[fold.name], config.threshold) == kept.folds[fold.name]
 
 
 def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(

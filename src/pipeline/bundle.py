@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import datasets, evaluate, memory, store
+from pipeline import datasets, memory, store
 from pipeline.config import Config
-from pipeline.evaluate import Interval
+from pipeline.evaluation.bootstrap import Interval, rounded
+from pipeline.evaluation.metrics import spread
 from pipeline.memory import Recalled
 from pipeline.predict import DECIDING, Session
 from pipeline.schema import Column, Columns, Contract, Examples, tensors
@@ -53,7 +54,7 @@ def package(
     if recalled:
         files[memory.FILE] = memory.dump(recalled.tallies, contract, recalled.as_of)
         told["prior"] = recalled.prior
-    files["bundle.json"] = manifest(contract, told, evaluate.rounded(figures), files)
+    files["bundle.json"] = manifest(contract, told, rounded(figures), files)
     return files
 
 
@@ -89,7 +90,7 @@ def commit() -> str | None:
 
 def told_in(config: Config, seen: Examples) -> dict[str, float]:
     """What turns an answer into what is told: the threshold or, for numbers, their spread."""
-    return {"threshold": config.threshold} if config.threshold else {"spread": evaluate.spread(seen.target, None)}
+    return {"threshold": config.threshold} if config.threshold else {"spread": spread(seen.target, None)}
 
 
 def manifest(

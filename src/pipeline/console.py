@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.evaluate import Interval
+from pipeline.evaluation.bootstrap import Interval
 from pipeline.gates import Verdict
 from pipeline.search import Standing
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
-from pipeline import evaluate
 from pipeline.config import Config
-from pipeline.evaluate import Bootstrap, Interval, Slice
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
+from pipeline.evaluation.metrics import constant, roc_auc
+from pipeline.evaluation.slices import Slice
 from pipeline.limits import Bounds
 from pipeline.predict import Session
 from pipeline.rival import Rival
@@ -75,9 +75,9 @@ def limits(config: Config, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def beats_baseline(config: Config, evidence: Evidence) -> Verdict:
-    known = evaluate.constant(evidence.seen.target, config.threshold)
+    known = constant(evidence.seen.target, config.threshold)
     always, plan = np.full(len(evidence.said), known), bootstrap(config)
-    found = evaluate.paired(evidence.kept.target, always, evidence.said, evidence.blocks, plan, 0.9)[config.loss]
+    found = paired(evidence.kept.target, always, evidence.said, evidence.blocks, plan, 0.9)[config.loss]
     gate, margin = f"{config.loss} below the baseline's", config.gates.baseline
     why = f"an answer that is always {known:.4g} needs no model"
     if config.gates.surely:
@@ -95,7 +95,7 @@ def beats_champion(config: Config, evidence: Evidence) -> Verdict:
         return Verdict(gate, "it cannot be asked", "its answers", False, rival.how)
     plan, at = bootstrap(config), rival.rows
     outcome, said, unit = evidence.kept.target[at], evidence.said[at], evidence.blocks[at]
-    found = evaluate.paired(outcome, said, rival.said, unit, plan, rule.interval)
+    found = paired(outcome, said, rival.said, unit, plan, rule.interval)
     loss = found.pop(config.loss)
     passed = loss.value <= rule.worse and not loss.low > 0
     beside = "".join(f"; {name} {signed(figure)}" for name, figure in found.items())
@@ -155,11 +155,11 @@ def in_order(target: Array) -> Any:
     """
     if target.dtype == np.bool_:
 
-        def area(score: Array) -> float:
-            found = float(roc_auc_score(target, score))
-            return max(found, 1 - found)
+        def either_way(score: Array) -> float:
+            area = roc_auc(target, score)
+            return max(area, 1 - area)
 
-        return area
+        return either_way
     ranks = rankdata(target)
 
     def correlation(score: Array) -> float:

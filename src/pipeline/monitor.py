@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline import datasets, drift, log, memory, outcomes, predict, store
 from pipeline.drift import Drift, Gone
 from pipeline.errors import BundleError
-from pipeline.evaluate import Bootstrap, Interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.outcomes import Window
 from pipeline.plan import Monitor
 from pipeline.predict import Predictor

@@ -10,15 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import evaluate
-from pipeline.evaluate import Bootstrap, Interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
+from pipeline.evaluation.metrics import ABOVE, RATIO, metrics, monitored
 from pipeline.plan import Monitor
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-STEPS = 1000  # of answers, for their order
-BLOCKS = 2000  # at most: more are put together at random, which leaves sums of independent blocks what they are
-RATIO, ABOVE = "observed_over_predicted", "share_above"
 # What each figure is at best; an answer is off by the least where half of the outcomes lie above it. The calibration
 # error is told and does not ring: fewer rows make it larger by themselves, and what of it matters shows in the skill
 # and in the ratio.
@@ -38,81 +35,6 @@ class Window(NamedTuple):
     days: int
     pooled: dict[str, Interval]
     wrong: list[str]
-
-
-class Counts(NamedTuple):
-    """All that the figures need of some rows, added up by block: arrays of [blocks] and of [blocks, bins]."""
-
-    sums: dict[str, Floats]
-    gap: Floats | None = None
-    yes: Floats | None = None
-    no: Floats | None = None
-
-
-def counts(outcome: Array, answer: Array, blocks: Array, threshold: float | None) -> Counts:
-    """Rows added up by block, so that a resample of blocks is a product of two small matrices."""
-    unit = np.unique(blocks, return_inverse=True)[1]
-    many = int(unit.max()) + 1
-    if many > BLOCKS:
-        unit, many = (np.random.default_rng(0).permutation(many) % BLOCKS)[unit], BLOCKS
-
-    def by_block(values: Array) -> Floats:
-        return np.bincount(unit, values.astype(np.float64), many).astype(np.float64)
-
-    if threshold is None:
-        loss, usual = np.abs(answer - outcome), np.abs(outcome - np.median(outcome))
-        each = {"rows": np.ones(len(unit)), "loss": loss, "usual": usual, "above": outcome > answer}
-        return Counts({name: by_block(values) for name, values in each.items()})
-    order = np.argsort(answer, kind="stable")
-    ends, tenth = evaluate.tenths(answer[order].astype(np.float64))
-    step = np.repeat(np.arange(len(ends)) * STEPS // len(ends), np.diff(ends, prepend=-1))
-    y, p, of = outcome[order].astype(np.float64), answer[order].astype(np.float64), unit[order]
-    each = {"rows": np.ones(len(y)), "loss": evaluate.losses(y, p), "yes": y, "said": p}
-    sums = {name: np.bincount(of, values, many).astype(np.float64) for name, values in each.items()}
-
-    def by_bin(bins: Array, values: Floats, most: int) -> Floats:
-        return np.bincount(of * most + bins, values, many * most).reshape(many, most).astype(np.float64)
-
-    gap = by_bin(tenth, p - y, evaluate.BINS)
-    return Counts(sums, gap, by_bin(step, y, STEPS), by_bin(step, 1 - y, STEPS))
-
-
-def figures(counted: Counts, weight: Floats) -> dict[str, Floats]:
-    """What tells whether a model still holds, for each row of `weight` [resamples, blocks]: how often a block counts.
-
-    Skill is the share of the loss that is saved against always saying the one best answer of these very rows: their
-    share of yes or, for numbers, their median. ROC AUC is of answers in a thousand steps, ties counted half.
-    """
-    sums = {name: weight @ values for name, values in counted.sums.items()}
-    rows = sums["rows"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if counted.gap is None or counted.yes is None or counted.no is None:
-            return {"skill": 1 - sums["loss"] / sums["usual"], ABOVE: sums["above"] / rows}
-        share = sums["yes"] / rows
-        usual = -(share * np.log(share) + (1 - share) * np.log(1 - share))
-        yes, no = weight @ counted.yes, weight @ counted.no
-        ordered = (yes * (np.cumsum(no, axis=1) - no / 2)).sum(axis=1)
-        return {
-            "skill": 1 - sums["loss"] / rows / usual,
-            "roc_auc": ordered / (yes.sum(axis=1) * no.sum(axis=1)),
-            RATIO: sums["yes"] / sums["said"],
-            "ece": np.abs(weight @ counted.gap).sum(axis=1) / rows,
-        }
-
-
-def plain(outcome: Array, answer: Array, threshold: float | None) -> dict[str, float]:
-    """The figures of some rows, without intervals."""
-    whole = counts(outcome, answer, np.zeros(len(outcome), np.int64), threshold)
-    return {name: float(value[0]) for name, value in figures(whole, np.ones((1, 1))).items()}
-
-
-def intervals(outcome: Array, answer: Array, blocks: Array, plan: Bootstrap) -> dict[str, Interval]:
-    """The figures with 95 % intervals over resampled blocks, as `evaluate.with_intervals` has them."""
-    counted = counts(outcome, answer, blocks, plan.threshold)
-    many = len(counted.sums["rows"])
-    drawn = np.random.default_rng(plan.seed).multinomial(many, np.full(many, 1 / many), plan.resamples)
-    found = figures(counted, np.concatenate([np.ones((1, many)), drawn]))
-    return {name: evaluate.interval(name, float(values[0]), values[1:]) for name, values in found.items()}
 
 
 def windows(
@@ -138,10 +60,10 @@ def windows(
         days, pooled = len(np.unique(unit)), {}
         enough = week.stop - many.start >= rule.rows and week.stop - week.start >= rule.rows / rule.pooled
         if days >= rule.least and enough:
-            pooled = intervals(outcome[many], answer[many], unit, plan)
+            pooled = with_intervals(outcome[many], answer[many], unit, plan, monitored(plan.threshold))
         rows, own = week.stop - week.start, {}
         if rows:
-            own = plain(outcome[week], answer[week], plan.threshold)
+            own = metrics(outcome[week], answer[week], plan.threshold, monitored(plan.threshold))
         wrong = [
             name
             for name, value in pooled.items()

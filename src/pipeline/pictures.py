@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline import evaluate
+from pipeline.evaluation.metrics import by_tenth, curve, roc_auc
 from pipeline.search import Standing
 
 INK, ACCENT, QUIET = "#1f2933", "#0f766e", "#9aa7b4"
@@ -64,17 +64,17 @@ def importance(axes: Axes, risen: Mapping[str, float], loss: str) -> None:
     axes.set(title="Holdout: what the model uses", xlabel=f"{loss} gained when the feature is shuffled")
 
 
-def roc(axes: Axes, ranked: evaluate.Ranked) -> None:
-    hits, alarms = evaluate.hits_and_alarms(ranked, np.ones(len(ranked.outcome)))
-    axes.plot(alarms / alarms[-1], hits / hits[-1], color=ACCENT)
+def roc(axes: Axes, outcome: Array, probability: Array) -> None:
+    _, hits, alarms = curve(outcome, probability)
+    axes.plot(np.append(0, alarms) / alarms[-1], np.append(0, hits) / hits[-1], color=ACCENT)
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
-    area = evaluate.area(ranked.outcome, ranked.probability)(np.ones(len(ranked.outcome)))
+    area = roc_auc(outcome, probability)
     axes.set(title=f"Holdout: ROC, area {area:.3f}", xlabel="false alarms ÷ negatives", ylabel="hits ÷ positives")
 
 
 def calibration(axes: Axes, outcome: Array, answer: Array, names: tuple[str, str]) -> None:
     """Mean answer against mean outcome in tenths; `names` are what each is called."""
-    expected, observed = evaluate.by_tenth(outcome, answer)
+    expected, observed = by_tenth(outcome, answer)
     both = np.concatenate([expected, observed])
     ends = [min(0, 1.05 * both.min()), 1.05 * both.max()]
     axes.plot(ends, ends, color=QUIET, linestyle="--", linewidth=1)
@@ -82,15 +82,15 @@ def calibration(axes: Axes, outcome: Array, answer: Array, names: tuple[str, str
     axes.set(title="Holdout: what was said and what happened", xlabel=f"{names[0]}, by tenth", ylabel=names[1])
 
 
-def precision_recall(axes: Axes, ranked: evaluate.Ranked, threshold: float) -> None:
-    hits = np.cumsum(ranked.outcome)
-    precision, recall = hits / np.arange(1, len(hits) + 1), hits / hits[-1]
-    axes.plot(recall[ranked.ends], precision[ranked.ends], color=ACCENT)
-    if ranked.flagged:
-        at = ranked.flagged - 1
-        axes.plot(recall[at], precision[at], "o", color=INK, label=f"threshold {threshold:.2f}")
+def precision_recall(axes: Axes, outcome: Array, probability: Array, threshold: float) -> None:
+    thresholds, hits, alarms = curve(outcome, probability)
+    precision, recall = hits / (hits + alarms), hits / hits[-1]
+    axes.plot(recall, precision, color=ACCENT)
+    flagged = np.count_nonzero(thresholds >= threshold)
+    if flagged:
+        axes.plot(recall[flagged - 1], precision[flagged - 1], "o", color=INK, label=f"threshold {threshold:.2f}")
         axes.legend(frameon=False, fontsize=8)
-    axes.axhline(ranked.outcome.mean(), color=QUIET, linestyle="--", linewidth=1)
+    axes.axhline(outcome.mean(), color=QUIET, linestyle="--", linewidth=1)
     axes.set(title="Holdout: precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
 
 

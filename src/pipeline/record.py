@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import evaluate, registry
+from pipeline import registry
 from pipeline.candidates import Settings
 from pipeline.config import Config
-from pipeline.evaluate import Interval, Slice
+from pipeline.evaluation.bootstrap import Interval, rounded
+from pipeline.evaluation.slices import Slice
 from pipeline.gates import Verdict
 from pipeline.search import Standing
 from pipeline.split import Split, day_after
@@ -37,7 +38,7 @@ def story(best: Standing, standings: list[Standing], parts: Split, key: NDArray[
 
 def of_slices(slices: list[Slice]) -> list[dict[str, Any]]:
     """For whom the model is how good."""
-    return [{**part._asdict(), "figures": evaluate.rounded(part.figures)} for part in slices]
+    return [{**part._asdict(), "figures": rounded(part.figures)} for part in slices]
 
 
 def into_run(

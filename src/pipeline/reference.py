@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import drift, evaluate, outcomes
+from pipeline import drift
 from pipeline.bundle import as_json
 from pipeline.config import Config
-from pipeline.evaluate import Bootstrap
+from pipeline.evaluation.bootstrap import Bootstrap, rounded, with_intervals
+from pipeline.evaluation.metrics import monitored
 from pipeline.schema import Column, Columns
 from pipeline.split import blocks
 
@@ -36,19 +37,20 @@ class Learnt(NamedTuple):
     answer: Array
 
 
-def reference(config: Config, learnt: Learnt, unseen: Unseen, names: Mapping[str, Mapping[str, str]]) -> bytes:
-    """The file; `names` are those of values of categories."""
+def reference(config: Config, learnt: Learnt, unseen: Unseen, named: Mapping[str, Mapping[str, str]]) -> bytes:
+    """The file; `named` are those of values of categories."""
     day = blocks(learnt.key) if np.issubdtype(learnt.key.dtype, np.datetime64) else None
     columns = {
         name: described(learnt.columns[name], day, config.columns[name], config)
         for name in {**config.request, **dict.fromkeys(config.features)}
     }
-    for name in columns.keys() & names.keys():
+    for name in columns.keys() & named.keys():
         columns[name]["names"] = {
-            value: names[name][value] for value in columns[name]["values"] if value in names[name]
+            value: named[name][value] for value in columns[name]["values"] if value in named[name]
         }
     plan = Bootstrap(config.threshold, config.train.resamples, config.train.seed)
-    figures = outcomes.intervals(unseen.outcome, unseen.answer, blocks(unseen.key), plan)
+    names = monitored(config.threshold)
+    figures = with_intervals(unseen.outcome, unseen.answer, blocks(unseen.key), plan, names)
     return as_json(
         {
             "rows": len(learnt.target),
@@ -56,7 +58,7 @@ def reference(config: Config, learnt: Learnt, unseen: Unseen, names: Mapping[str
             "columns": columns,
             "target": numbers(learnt.target.astype(np.float64)),
             "predictions": numbers(learnt.answer) | drift.profile(learnt.answer, day, config.monitor),
-            "outcomes": {"rows": len(unseen.outcome), "figures": evaluate.rounded(figures)},
+            "outcomes": {"rows": len(unseen.outcome), "figures": rounded(figures)},
         }
     )
 

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pipeline import console, memory, monitor, outcomes, promotion, refresh, retrain, store
+from pipeline import console, memory, monitor, promotion, refresh, retrain, store
 from pipeline.config import Config
 from pipeline.days import Days, playable, span
 from pipeline.errors import ConfigError, DataError, PipelineError, RefusedError
+from pipeline.evaluation.metrics import metrics
 from pipeline.rows import cleaned
 from pipeline.server import Server
 from pipeline.workplace import make_folders
@@ -188,7 +189,7 @@ def lately(config: Config, outcome: Array, managed: Array, frozen: Array) -> str
         return "no rows of late"
     figure = "roc_auc" if config.task == "classification" else "skill"
     label = outcome if config.threshold is None else outcome == 1
-    known = (outcomes.plain(label, answer, config.threshold)[figure] for answer in (frozen, managed))
+    known = (metrics(label, answer, config.threshold, [figure])[figure] for answer in (frozen, managed))
     return f"{figure} of a week {' -> '.join(f'{value:.3f}' for value in known)}"
 
 

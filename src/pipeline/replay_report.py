@@ -8,9 +8,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import evaluate, outcomes, pictures, timelines
+from pipeline import pictures, timelines
 from pipeline.config import Config
-from pipeline.evaluate import Bootstrap, Interval
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
+from pipeline.evaluation.metrics import decisive, metrics, monitored
 from pipeline.replay import Event, Played
 
 RESAMPLES = 200
@@ -50,13 +51,10 @@ def month(config: Config, played: Played, which: Any) -> dict[str, Any]:
     if config.threshold is not None:
         outcome = outcome == 1
     said = {"frozen": asked.frozen[rows], "managed": asked.managed[rows]}
-    figures = {
-        name: outcomes.plain(outcome, answer, config.threshold)
-        | evaluate.deciding(outcome, answer, config.threshold)(np.ones(len(rows)))
-        for name, answer in said.items()
-    }
+    wanted = list(dict.fromkeys([*monitored(config.threshold), *decisive(config.threshold)]))
+    figures = {name: metrics(outcome, answer, config.threshold, wanted) for name, answer in said.items()}
     plan = Bootstrap(config.threshold, RESAMPLES, config.train.seed)
-    apart = evaluate.paired(outcome, said["managed"], said["frozen"], unit, plan, 0.95)
+    apart = paired(outcome, said["managed"], said["frozen"], unit, plan, 0.95)
     happened = [event._asdict() for event in played.events if event.day.startswith(str(which))]
     return {
         "month": str(which),

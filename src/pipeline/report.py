@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import evaluate, pictures
+from pipeline import pictures
 from pipeline.config import Config
+from pipeline.evaluation.metrics import metrics
 from pipeline.pictures import Picture
 from pipeline.predict import Session
 from pipeline.schema import Examples
@@ -41,9 +42,10 @@ def of_holdout(config: Config, kept: Examples, said: NDArray[np.float64], sessio
         drawn["errors"] = partial(pictures.errors, outcome=outcome, answer=said, unit=unit)
     else:
         names = "mean probability", "observed share"
-        ranked = evaluate.rank(outcome, said, threshold)
-        drawn["roc"] = partial(pictures.roc, ranked=ranked)
-        drawn["precision_recall"] = partial(pictures.precision_recall, ranked=ranked, threshold=threshold)
+        drawn["roc"] = partial(pictures.roc, outcome=outcome, probability=said)
+        drawn["precision_recall"] = partial(
+            pictures.precision_recall, outcome=outcome, probability=said, threshold=threshold
+        )
         flagged = said >= threshold
         drawn["confusion"] = partial(pictures.confusion, outcome=outcome, flagged=flagged, threshold=threshold)
     drawn["calibration"] = partial(pictures.calibration, outcome=outcome, answer=said, names=names)
@@ -66,7 +68,7 @@ def importance(config: Config, kept: Examples, session: Session) -> dict[str, fl
 
     def loss(strings: NDArray[Any], numbers: NDArray[Any]) -> float:
         said = session(some.data._replace(strings=strings, numbers=numbers))
-        return evaluate.deciding(some.target, said, config.threshold)(np.ones(len(order)))[config.loss]
+        return metrics(some.target, said, config.threshold, [config.loss])[config.loss]
 
     strings, numbers = some.data
     before, risen = loss(strings, numbers), {}

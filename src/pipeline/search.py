@@ -10,10 +10,11 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from pipeline import evaluate, export, model
+from pipeline import export, model
 from pipeline.candidates import Settings, Trials, settled
 from pipeline.config import Config
 from pipeline.errors import DataError
+from pipeline.evaluation.metrics import constant, metrics, spread
 from pipeline.predict import Session
 from pipeline.schema import Tensors
 from pipeline.split import Fold, sample
@@ -47,7 +48,7 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     probe, outcome = data.take(rows), target[rows]
     for name, settings in config.candidates.named().items():
         fitted = model.fit(settings, probe, outcome, config.train)
-        session, unit = Session(export.to_onnx(fitted, probe, name)), evaluate.spread(outcome, config.threshold)
+        session, unit = Session(export.to_onnx(fitted, probe, name)), spread(outcome, config.threshold)
         export.refuse_inexact(fitted, session, probe, unit, config.gates.exact, config.train.seed)
 
 
@@ -153,8 +154,8 @@ def baseline(target: Array, folds: list[Fold], threshold: float | None) -> dict[
     """The mean figures of the best answer that is always the same, from what was known before each fold."""
     judged = []
     for fold in folds:
-        known = evaluate.constant(target[fold.train], threshold)
-        judged.append(evaluate.metrics(target[fold.valid], np.full(len(fold.valid), known), threshold))
+        known = constant(target[fold.train], threshold)
+        judged.append(metrics(target[fold.valid], np.full(len(fold.valid), known), threshold))
     return {metric: float(np.mean([figures[metric] for figures in judged])) for metric in judged[0]}
 
 
@@ -180,7 +181,7 @@ def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: 
         judged = model.answers(fitted, data.take(fold.valid))
     except Exception as error:  # noqa: BLE001 -- reason: one lost trial is noted, and the others go on
         return f"{type(error).__name__}: {error}"
-    return evaluate.metrics(target[fold.valid], judged, config.threshold), judged
+    return metrics(target[fold.valid], judged, config.threshold), judged
 
 
 def _run(config: Config, tasks: list[Any]) -> Iterator[Judgement | str]:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pipeline.drift import Drift
-from pipeline.evaluate import Interval
+from pipeline.evaluation.bootstrap import Interval
 from pipeline.outcomes import Window
 from pipeline.pictures import ACCENT, INK, QUIET
 

@@ -11,7 +11,6 @@ from pipeline import (
     bundle,
     console,
     datasets,
-    evaluate,
     export,
     gates,
     model,
@@ -26,7 +25,9 @@ from pipeline import (
 )
 from pipeline.config import Config
 from pipeline.errors import RefusedError
-from pipeline.evaluate import Bootstrap, Interval, Slice
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
+from pipeline.evaluation.metrics import spread
+from pipeline.evaluation.slices import Slice, slices
 from pipeline.predict import Session
 from pipeline.rows import Rows, read
 from pipeline.schema import Examples
@@ -160,7 +161,7 @@ def refit(config: Config, best: Standing, seen: Examples, kept: Examples, what: 
         say(f"{len(seen.target):,} rows")
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
         onnx = export.to_onnx(fitted, seen.data, config.name)
-        session, unit = Session(onnx), evaluate.spread(seen.target, config.threshold)
+        session, unit = Session(onnx), spread(seen.target, config.threshold)
         off = export.off(fitted, session, kept.data, unit, config.train.seed)
         say(f"{len(kept.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
     return Made(onnx, session, off)
@@ -179,11 +180,9 @@ def judge(config: Config, kept: Examples, said: NDArray[np.float64], unit: NDArr
     """The one look at the holdout: figures with intervals from the answers of the exported model."""
     search.refuse_uniform(kept.target, config.target, "the holdout")
     plan, rule = Bootstrap(config.threshold, config.train.resamples, config.train.seed), config.gates.slices
-    figures = evaluate.with_intervals(kept.target, said, unit, plan)
-    slices = evaluate.slices(
-        kept.request, rule.columns, rule.rows, kept.target, said, unit, plan._replace(resamples=100)
-    )
-    return Judged(said, unit, figures, slices)
+    figures = with_intervals(kept.target, said, unit, plan)
+    parts = slices(kept.request, rule.columns, rule.rows, kept.target, said, unit, plan._replace(resamples=100))
+    return Judged(said, unit, figures, parts)
 
 
 def compared_with(

@@ -1,0 +1,260 @@
+"""Metrics of predictions, each worked out in one place: from rows, or from how often each row counts in a resample.
+
+Where there is a threshold, predictions are probabilities of a yes; where it is None, they are numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 10
+EPSILON = 1e-7  # float32 probabilities can be 0 or 1; their log loss stays finite
+RATIO, ABOVE = "observed_over_predicted", "share_above"
+
+Floats = NDArray[np.float64]
+Array = NDArray[Any]
+Weighted = Callable[[Floats], dict[str, float]]
+
+
+def metrics(outcome: Array, answer: Array, threshold: float | None, names: Sequence[str] = ()) -> dict[str, float]:
+    """The named metrics of these rows, each row counted once; without names, those that are reported."""
+    return weighted(outcome, answer, threshold, names)(np.ones(len(outcome)))
+
+
+def weighted(outcome: Array, answer: Array, threshold: float | None, names: Sequence[str] = ()) -> Weighted:
+    """The function from the rows' weights to the named metrics. Undefined ones (no positive row) are NaN.
+
+    What does not depend on the weights is worked out once, and of all groups of metrics only those that are asked for.
+    """
+    wanted = names or reported(threshold)
+    y, p = outcome.astype(np.float64), answer.astype(np.float64)
+    if threshold is None:
+        parts = [make(y, p) for group, make in OF_NUMBERS.items() if set(group) & set(wanted)]
+    else:
+        parts = [make(y, p, threshold) for group, make in OF_PROBABILITIES.items() if set(group) & set(wanted)]
+
+    def at(weight: Floats) -> dict[str, float]:
+        found: dict[str, float] = {}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for part in parts:
+                found |= part(weight)
+        return {name: float(found[name]) for name in wanted}
+
+    return at
+
+
+def reported(threshold: float | None) -> tuple[str, ...]:
+    """The metrics of a holdout or a fold."""
+    if threshold is None:
+        return "mae", "rmse", "r2", "bias"
+    rates = "accuracy", "precision", "recall", "f1"
+    return "roc_auc", "average_precision", "log_loss", "skill", "brier", "ece", *rates
+
+
+def monitored(threshold: float | None) -> tuple[str, ...]:
+    """The metrics that tell whether a model still holds: they do not follow the share of yes in a week."""
+    return ("skill", ABOVE) if threshold is None else ("skill", "roc_auc", RATIO, "ece")
+
+
+def decisive(threshold: float | None) -> tuple[str, ...]:
+    """The loss and the order, by which two models are compared."""
+    return ("mae",) if threshold is None else ("log_loss", "roc_auc")
+
+
+# --- probabilities --------------------------------------------------------------------------------------------------
+
+
+def ranking(outcome: Floats, probability: Floats, _: float) -> Weighted:
+    """ROC AUC: the share of pairs of a yes and a no that are in order, ties counted half (Mann and Whitney's U)."""
+    yes, no = np.flatnonzero(outcome), np.flatnonzero(outcome == 0)
+    no = no[np.argsort(probability[no])]
+    below = np.searchsorted(probability[no], probability[yes], "left")
+    upto = np.searchsorted(probability[no], probability[yes], "right")
+
+    def at(weight: Floats) -> dict[str, float]:
+        lower = np.append(0.0, np.cumsum(weight[no]))
+        of_yes = weight[yes]
+        ordered = of_yes @ (lower[below] + lower[upto]) / 2
+        return {"roc_auc": np.divide(ordered, of_yes.sum() * lower[-1])}
+
+    return at
+
+
+def precision_over_recall(outcome: Floats, probability: Floats, _: float) -> Weighted:
+    """Average precision: the sum of precision over steps of recall."""
+    order, ends = ranked(probability)
+    y = outcome[order]
+
+    def at(weight: Floats) -> dict[str, float]:
+        ordered = weight[order]
+        hits = np.cumsum(ordered * y)[ends]
+        precision = np.nan_to_num(hits / np.cumsum(ordered)[ends])
+        return {"average_precision": np.divide(np.diff(hits, prepend=0.0) @ precision, hits[-1])}
+
+    return at
+
+
+def scores(outcome: Floats, probability: Floats, _: float) -> Weighted:
+    """Log loss, Brier score, and skill: the share of log loss that is saved against always saying the rows' own share
+    of yes.
+    """
+    loss = losses(outcome, probability)
+    squared = (probability - outcome) ** 2
+
+    def at(weight: Floats) -> dict[str, float]:
+        total = weight.sum()
+        log_loss = weight @ loss / total
+        share = weight @ outcome / total
+        constant = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+        return {
+            "log_loss": log_loss,
+            "brier": weight @ squared / total,
+            "skill": 1 - np.divide(log_loss, constant),
+        }
+
+    return at
+
+
+def calibration(outcome: Floats, probability: Floats, _: float) -> Weighted:
+    """Expected calibration error over ten bins of equal size, and the sum of outcomes over that of probabilities."""
+    bins = tenths(probability)
+    gap = probability - outcome
+
+    def at(weight: Floats) -> dict[str, float]:
+        by_bin = np.bincount(bins, weight * gap, minlength=BINS)
+        return {
+            "ece": np.abs(by_bin).sum() / weight.sum(),
+            RATIO: np.divide(weight @ outcome, weight @ probability),
+        }
+
+    return at
+
+
+def decisions(outcome: Floats, probability: Floats, threshold: float) -> Weighted:
+    """What is said at the threshold, against what was."""
+    flagged = (probability >= threshold).astype(np.float64)
+    hit = flagged * outcome
+
+    def at(weight: Floats) -> dict[str, float]:
+        total = weight.sum()
+        positives = weight @ outcome
+        hits = weight @ hit
+        alarms = weight @ flagged - hits
+        return {
+            "accuracy": (hits + total - positives - alarms) / total,
+            "precision": np.divide(hits, hits + alarms),
+            "recall": np.divide(hits, positives),
+            "f1": np.divide(2 * hits, hits + alarms + positives),
+        }
+
+    return at
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+def errors(outcome: Floats, answer: Floats) -> Weighted:
+    """Mean absolute error, root mean squared error, R² and mean error, all in the outcome's unit but R²."""
+    error = answer - outcome
+
+    def at(weight: Floats) -> dict[str, float]:
+        total = weight.sum()
+        squared = weight @ error**2 / total
+        variance = weight @ (outcome - weight @ outcome / total) ** 2 / total
+        return {
+            "mae": weight @ np.abs(error) / total,
+            "rmse": np.sqrt(squared),
+            "r2": 1 - squared / variance if variance else np.nan,
+            "bias": weight @ error / total,
+        }
+
+    return at
+
+
+def against_median(outcome: Floats, answer: Floats) -> Weighted:
+    """Skill: the share of absolute error that is saved against always saying the rows' own median; and the share of
+    outcomes above the answer.
+    """
+    error = np.abs(answer - outcome)
+    usual = np.abs(outcome - np.median(outcome))
+    above = (outcome > answer).astype(np.float64)
+
+    def at(weight: Floats) -> dict[str, float]:
+        return {
+            "skill": 1 - np.divide(weight @ error, weight @ usual),
+            ABOVE: weight @ above / weight.sum(),
+        }
+
+    return at
+
+
+OF_PROBABILITIES: dict[tuple[str, ...], Callable[[Floats, Floats, float], Weighted]] = {
+    ("roc_auc",): ranking,
+    ("average_precision",): precision_over_recall,
+    ("log_loss", "brier", "skill"): scores,
+    ("ece", RATIO): calibration,
+    ("accuracy", "precision", "recall", "f1"): decisions,
+}
+OF_NUMBERS: dict[tuple[str, ...], Callable[[Floats, Floats], Weighted]] = {
+    ("mae", "rmse", "r2", "bias"): errors,
+    ("skill", ABOVE): against_median,
+}
+
+
+# --- what they stand on, and what pictures show of it ---------------------------------------------------------------
+
+
+def roc_auc(outcome: Array, score: Array) -> float:
+    return metrics(outcome, score, 0.0, ["roc_auc"])["roc_auc"]
+
+
+def losses(outcome: Array, probability: Array) -> Floats:
+    """Log loss of each row."""
+    said = np.where(outcome, probability, 1 - probability)
+    return np.asarray(-np.log(np.clip(said, EPSILON, 1 - EPSILON)), dtype=np.float64)
+
+
+def ranked(probability: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows in order of falling probability, and where in that order each run of equal ones ends."""
+    order = np.argsort(-probability, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
+    return order, ends
+
+
+def curve(outcome: Array, probability: Array) -> tuple[Floats, Floats, Floats]:
+    """Each probability, falling, with how many yes and how many no are at or above it."""
+    order, ends = ranked(probability)
+    hits = np.cumsum(outcome[order].astype(np.float64))[ends]
+    return probability[order][ends].astype(np.float64), hits, ends + 1 - hits
+
+
+def tenths(answer: Floats) -> NDArray[np.int64]:
+    """In which tenth of all rows, lowest answers first, each row is; equal answers are in the same."""
+    order = np.argsort(answer, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(answer[order])), len(answer) - 1)
+    starts = np.append(0, ends[:-1] + 1)
+    bins = np.empty(len(answer), np.int64)
+    bins[order] = np.repeat((starts + ends) // 2, ends - starts + 1) * BINS // len(answer)
+    return bins
+
+
+def by_tenth(outcome: Array, answer: Array) -> tuple[Floats, Floats]:
+    """Mean answer and mean outcome in ten bins of equal size, lowest answers first; empty bins are left out."""
+    bins = tenths(answer.astype(np.float64))
+    size = np.bincount(bins, minlength=BINS).clip(1)
+    expected = np.bincount(bins, answer, minlength=BINS) / size
+    observed = np.bincount(bins, outcome.astype(np.float64), minlength=BINS) / size
+    used = np.unique(bins)
+    return expected[used], observed[used]
+
+
+def constant(outcome: Array, threshold: float | None) -> float:
+    """The best answer that is always the same: the share of yes or, for numbers, the median."""
+    return float(np.median(outcome) if threshold is None else np.mean(outcome))
+
+
+def spread(outcome: Array, threshold: float | None) -> float:
+    """The unit in which two answers are compared: 1 for probabilities, the standard deviation of numbers."""
+    return float(np.std(outcome)) if threshold is None else 1.0
