@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from pipeline import memory
 from pipeline.explain import ROWS, Between, explain, nothing
 from pipeline.schema import Columns, to_columns
 from serve import answers
@@ -16,6 +15,7 @@ from serve.docs import examples_body, ref, responses
 from serve.errors import RequestError
 from serve.protocols import FORMS_TAKEN, instances_body, only_json, read_json
 from serve.served import Served
+from serve.words import remembered
 
 MOST = 100  # rows of one request: each takes as long as some thousand predictions
 DIGITS = 9  # of a contribution: many of them still add up to the answer
@@ -89,7 +89,7 @@ def words(served: Served, field: str, row: Mapping[str, Any], sent: Columns) -> 
     known, rule = served.predictor.memory, served.contract.memory
     if field not in served.contract.remembered or known is None or rule is None:
         return {}
-    return {"words": memory.told(known, field, row, sent[rule.time][0], row.get(field))}
+    return {"words": remembered(known, field, row, sent[rule.time][0], row.get(field))}
 
 
 def explained(

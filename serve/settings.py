@@ -18,7 +18,6 @@ STAND_FOR = {
 MOUNTED = (Path("/opt/ml/model"), Path("/mnt/models"))  # where SageMaker and KServe put a model
 BAKED = Path("/app/model")  # where our own image has one
 KEY = 16  # characters of an API key, at least
-EXAMPLE = re.compile(r"example|change|secret|passw|your|api.?key|token|test|demo|dummy|12345|01234|abcdef|qwert", re.I)
 
 
 def _separate(value: Any) -> Any:
@@ -82,7 +81,7 @@ class Settings(BaseModel):
     @classmethod
     def keys_are_secrets(cls, keys: list[str]) -> list[str]:
         for key in keys:
-            if len(key) < KEY or len(set(key)) < 6 or EXAMPLE.search(key):
+            if len(key) < KEY or len(set(key)) < 6:
                 raise ValueError(f"a key should be {KEY} characters or more that cannot be guessed, such as those of "
                                  "`openssl rand -hex 16`")  # fmt: skip
         return keys

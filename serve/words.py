@@ -10,6 +10,8 @@ from pipeline.schema import Columns, to_columns
 from serve import form
 from serve.served import Served
 
+NOTHING = "nothing is known"
+
 
 class Bar(NamedTuple):
     """One reason in words, and how far its bar reaches from the middle, in hundredths of the longest."""
@@ -90,8 +92,20 @@ def bar(served: Served, reason: Mapping[str, Any], longest: float) -> Bar:
         words = f"{'raises' if change > 0 else 'lowers'} it by {abs(change) * 100:.1f} points"
     label, said = form.label(column), value + unit
     if told := reason.get("words"):  # of what is remembered; where something is, its words are enough
-        label, said = (label, told) if told.startswith(memory.NOTHING) else (told[:1].upper() + told[1:], "")
+        label, said = (label, told) if told.startswith(NOTHING) else (told[:1].upper() + told[1:], "")
     return Bar(reason["field"], label, said, words, abs(change) / longest * 100, change > 0)
+
+
+def remembered(known: memory.Table, name: str, row: Mapping[str, Any], time: Any, sent: float | None) -> str:
+    """A remembered value in words: what the caller said or, where that is nothing, what the table knows."""
+    rule, cells = known.features[name]
+    key = tuple(row[by] for by in rule.by)
+    rows, total, _ = cells.get(key, (0, 0.0, 0.0)) if time >= known.start else (0, 0.0, 0.0)
+    if sent is None and not rows:
+        return f"{NOTHING}, so the usual {percent(known.prior)} is taken"
+    value = total / rows if sent is None else sent
+    said = rule.words.format(share=percent(value), mean=f"{value:.3g}", **dict(zip(rule.by, key, strict=True)))
+    return said if sent is not None else f"{said} ({rows:,} known on {known.day})"
 
 
 def chosen(served: Served, number: str) -> Example | None:

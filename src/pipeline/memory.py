@@ -22,7 +22,6 @@ Counts = dict[int, dict[tuple[int, Key], tuple[int, float]]]  # by day, then by 
 Tallies = dict[str, Counts]  # by feature
 FILE = "memory.json"
 DIGITS = 4  # of a mean; its keys have a few hundred rows at most
-NOTHING = "nothing is known"
 HOUR, DAY = 3600, 86_400
 
 
@@ -189,22 +188,6 @@ def later(memory: Memory) -> np.timedelta64:
 def age(known: Table, times: NDArray[Any]) -> int:
     """Days by which the table is behind the newest row that was asked."""
     return max(0, int((times.max() - known.start) // np.timedelta64(DAY, "s")))
-
-
-def told(known: Table, name: str, row: Mapping[str, Any], time: Any, sent: float | None) -> str:
-    """A remembered value in words: what the caller said or, where that is nothing, what the table knows."""
-    rule, cells = known.features[name]
-    key = tuple(row[by] for by in rule.by)
-    rows, total, _ = cells.get(key, (0, 0.0, 0.0)) if time >= known.start else (0, 0.0, 0.0)
-    if sent is None and not rows:
-        return f"{NOTHING}, so the usual {mean(known.prior)['share']} is taken"
-    value = total / rows if sent is None else sent
-    said = rule.words.format(**mean(value), **dict(zip(rule.by, key, strict=True)))
-    return said if sent is not None else f"{said} ({rows:,} known on {known.day})"
-
-
-def mean(value: float) -> dict[str, str]:
-    return {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}
 
 
 def date(day: int) -> str:
