@@ -43,11 +43,11 @@ ARG PUBLIC_KEY=""
 COPY LICENSE model[s] models/
 RUN if [ ! -f "models/$MODEL/champion" ]; then echo "there is no champion of $MODEL: run make train first" >&2; exit 1; fi \
  && if [ -n "$PUBLIC_KEY" ]; then echo "$PUBLIC_KEY" >/tmp/key.pem \
-    && /app/.venv/bin/python -m pipeline.signature "models/$MODEL" /tmp/key.pem; fi \
+    && /app/.venv/bin/python -m pipeline.runtime.signature "models/$MODEL" /tmp/key.pem; fi \
  && cp -r "models/$MODEL/$(cat "models/$MODEL/champion")" /app/model \
  && if [ -f "models/$MODEL/$(cat "models/$MODEL/champion").sig" ]; then \
       cp "models/$MODEL/$(cat "models/$MODEL/champion").sig" /app/model.sig; fi \
- && /app/.venv/bin/python -c "from pathlib import Path; from pipeline import predict; predict.load(Path('/app/model'))"
+ && /app/.venv/bin/python -c "from pathlib import Path; from pipeline.runtime import predictor; predictor.load(Path('/app/model'))"
 # Tests and type stubs of packages are a tenth of them, and nothing here reads them. Bytecode is bound to its source by
 # hash and not by time, all files get one time, and there is one COPY below: two builds of the same files give the same
 # layer.
@@ -65,7 +65,7 @@ COPY --from=build /out/ /
 WORKDIR /app
 USER 10001
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=15s CMD ["python", "-m", "serve.health"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=15s CMD ["python", "-m", "serve.healthcheck"]
 ARG COMMIT=unknown
 ARG MODEL=flights
 ARG VERSION=unknown

@@ -88,7 +88,7 @@ sign: .venv-release/.release ## sign the champion in OpenSSF's format [KEY=priva
 
 verify: .venv/.signed ## is the champion what was signed? [KEY=public.pem]
 	@test -n "$(KEY)" || { echo "error: KEY=public.pem is missing" >&2; exit 2; }
-	@$(BIN)/python -m pipeline.signature models/$(MODEL) $(KEY)
+	@$(BIN)/python -m pipeline.runtime.signature models/$(MODEL) $(KEY)
 
 test-signing: .venv/.dev .venv-release/.release ## signatures of OpenSSF's own tool, verified by ours, and broken in every way
 	$(BIN)/pytest -c tests/signing/pytest.ini tests/signing

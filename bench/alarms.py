@@ -16,14 +16,15 @@ YEARS, WEEKS = 150, 8  # of looks, on days that are dealt out anew
 
 def alarms(_: Path) -> str:
     """Alarms by looks, on weeks made of days of January to March that judged models which had not learnt from them."""
-    from pipeline import outcomes, retrain
-    from pipeline.candidates import Search
-    from pipeline.config import load
+    from pipeline.config.candidates import Search
+    from pipeline.config.config import load
+    from pipeline.data.read import read
+    from pipeline.data.split import Fold, split
     from pipeline.evaluation.bootstrap import Bootstrap, with_intervals
     from pipeline.evaluation.metrics import monitored
-    from pipeline.rows import read
-    from pipeline.search import standings
-    from pipeline.split import Fold, split
+    from pipeline.monitoring import performance
+    from pipeline.training import retrain
+    from pipeline.training.search import standings
 
     config, _split = retrain.plan(load(ROOT / "configs/flights.yaml"), date(2013, 4, 1))
     config = config.model_copy(update={"candidates": config.replay.candidates, "search": Search()})
@@ -49,9 +50,9 @@ def alarms(_: Path) -> str:
             some = np.concatenate([of[each] for each in drawn])
             when = np.repeat(np.datetime64(0, "D") + np.arange(len(drawn)), [len(of[each]) for each in drawn])
             end = np.datetime64(0, "D") + len(drawn)
-            found = outcomes.windows(when, outcome[some], answer[some], end, WEEKS, expected, config.monitor, plan)
+            found = performance.windows(when, outcome[some], answer[some], end, WEEKS, expected, config.monitor, plan)
             for last in range(2, len(found) + 1):
-                rang, looks = rang + outcomes.alarm(found[:last], config.monitor), looks + 1
+                rang, looks = rang + performance.alarm(found[:last], config.monitor), looks + 1
         told.append(f"{rang / looks:.1%} of {looks:,} looks on days drawn by {length}")
     return "; ".join(told)
 

@@ -23,7 +23,7 @@ MIB = 2**20
 
 
 def one_row(work: Path) -> str:
-    from pipeline.predict import load
+    from pipeline.runtime.predictor import load
 
     predictor = load(work / "models" / "flights")
     row = {name: values[:1] for name, values in predictor.golden.columns.items()}
@@ -38,9 +38,9 @@ def one_row(work: Path) -> str:
 
 def explained(work: Path) -> str:
     """POST /explain for forty rows; in process how far its sample of orders is off forty times as many."""
-    from pipeline import explain
-    from pipeline.predict import load
-    from pipeline.schema import to_columns
+    from pipeline.runtime import shapley
+    from pipeline.runtime.arrays import to_columns
+    from pipeline.runtime.predictor import load
 
     predictor = load(work / "models" / "flights")
     took, off = [], []
@@ -49,13 +49,13 @@ def explained(work: Path) -> str:
             began = time.perf_counter()
             ask("/explain", json.dumps(row).encode())
             took.append((time.perf_counter() - began) * 1000)
-    rows, names = explain.spread_out(predictor.background), list(predictor.contract.request)
+    rows, names = shapley.spread_out(predictor.background), list(predictor.contract.request)
     for row in predictor.golden.rows[:8]:
         found = []
-        for explain.SEED in range(41):
-            explain.places.cache_clear()
+        for shapley.SEED in range(41):
+            shapley.places.cache_clear()
             found.append(
-                explain.by_walks(predictor, to_columns([row], predictor.contract), rows, names)[2].mean(axis=0)
+                shapley.by_walks(predictor, to_columns([row], predictor.contract), rows, names)[2].mean(axis=0)
             )
         off.append(np.abs(found[0] - np.mean(found[1:], axis=0)))
     p50, p99 = np.percentile(took, [50, 99])
@@ -91,7 +91,7 @@ def ask(path: str, body: bytes) -> None:
 
 def server(work: Path) -> str:
     """Start to the first 200 of /readyz, the median of five; resident memory after 200 predictions."""
-    from pipeline.predict import load
+    from pipeline.runtime.predictor import load
 
     example = json.dumps(load(work / "models" / "flights").golden.rows[0]).encode()
     starts, resident = [], 0.0
@@ -107,7 +107,7 @@ def server(work: Path) -> str:
 
 def beside(work: Path) -> str:
     """One row again and again while batches of ten thousand are answered: the median and the worst."""
-    from pipeline.predict import load
+    from pipeline.runtime.predictor import load
 
     rows = load(work / "models" / "flights").golden.rows[:48]
     one = json.dumps(rows[0]).encode()

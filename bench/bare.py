@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.predict import load, told
-from pipeline.schema import to_columns
+from pipeline.runtime.arrays import to_columns
+from pipeline.runtime.predictor import load, told
 
 predictor = load(Path(os.environ["MODEL_DIR"]))
 validate = predictor.row_model.__pydantic_validator__.validate_json

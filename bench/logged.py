@@ -15,7 +15,7 @@ def logged(work: Path) -> str:
     """One-row requests at a steady rate, without a log and with one: rows dropped and written, p99, memory."""
     from urllib.request import urlopen
 
-    from pipeline.predict import load
+    from pipeline.runtime.predictor import load
 
     body = json.dumps(load(work / "models/flights").golden.rows[0]).encode()
     held, slowest, counts = [], [], {}

@@ -11,11 +11,12 @@ ROOT = Path(__file__).parent.parent
 
 def worth(work: Path) -> str:
     """Paired differences in log loss and ROC AUC, with 95 % intervals over days: of the folds, and of the holdout."""
-    from pipeline import model, split
-    from pipeline.candidates import Candidates
-    from pipeline.config import load
-    from pipeline.evaluation.bootstrap import Bootstrap, paired
-    from pipeline.rows import read
+    from pipeline.config.candidates import Candidates
+    from pipeline.config.config import load
+    from pipeline.data import split
+    from pipeline.data.read import read
+    from pipeline.evaluation.bootstrap import Bootstrap, blocks, paired
+    from pipeline.training import estimators
 
     path = ROOT / "configs/flights.yaml"
     config = load(path)
@@ -31,15 +32,15 @@ def worth(work: Path) -> str:
         windows = [*((fold.train, fold.valid) for fold in parts.folds), (parts.search, parts.holdout)]
         for train, valid in windows:
             data, target = rows.examples.data, rows.examples.target
-            fitted = model.fit(settings, data.take(train), target[train], each.train, threads=2)
-            answers.setdefault(name, []).append(model.answers(fitted, data.take(valid)))
+            fitted = estimators.fit(settings, data.take(train), target[train], each.train, threads=2)
+            answers.setdefault(name, []).append(estimators.answers(fitted, data.take(valid)))
     judged = [valid for _, valid in windows]
     plan = Bootstrap(config.threshold, config.train.resamples, config.train.seed)
 
     def difference(parts_of: slice) -> str:
         at = np.concatenate(judged[parts_of])
         new, old = (np.concatenate(answers[name][parts_of]) for name in ("with", "without"))
-        found = paired(rows.examples.target[at], new, old, split.blocks(rows.key[at]), plan, 0.95)
+        found = paired(rows.examples.target[at], new, old, blocks(rows.key[at]), plan, 0.95)
         auc, loss = found["roc_auc"], found["log_loss"]
         return (
             f"AUC {auc.value:+.3f} ({auc.low:+.3f} to {auc.high:+.3f}), log loss {loss.value:+.4f} ({loss.low:+.4f} to "

@@ -106,7 +106,7 @@ def started(folder: Path, stack: ExitStack) -> list[Server]:
 
 def golden() -> list[dict[str, Any]]:
     """The bundle's own rows that have everything, so that every peer takes them."""
-    from pipeline.predict import load
+    from pipeline.runtime.predictor import load
 
     predictor = load(MODELS)
     return [row for row in predictor.golden.rows[:48] if len(row) == len(predictor.contract.request)]
@@ -119,22 +119,23 @@ def as_pipeline(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int
     import joblib
     import mlflow.sklearn
 
-    from pipeline import datasets, model
-    from pipeline.candidates import Candidates
-    from pipeline.config import load
-    from pipeline.predict import load as predictor
-    from pipeline.rows import read
-    from pipeline.schema import tensors, to_columns
-    from pipeline.split import split
+    from pipeline.config.candidates import Candidates
+    from pipeline.config.config import load
+    from pipeline.data.read import read
+    from pipeline.data.split import split
+    from pipeline.runtime.arrays import tensors, to_columns
+    from pipeline.runtime.dataset import find
+    from pipeline.runtime.predictor import load as predictor
+    from pipeline.training import estimators
 
     config = load(ROOT / "configs/flights.yaml")
     told = predictor(MODELS).record
     data = read(config, folder)
     seen = data.examples.take(split(data.key, config.split).search)
     settings = Candidates.model_validate({told["candidate"]: told["settings"]}).named()[told["candidate"]]
-    fitted = model.fit(settings, seen.data, seen.target, config.train, threads=2)
+    fitted = estimators.fit(settings, seen.data, seen.target, config.train, threads=2)
     columns = to_columns([rows[n % len(rows)] for n in range(100)], config.contract)
-    frame = model.as_frame(tensors(datasets.find("flights").derive(columns), config.contract))
+    frame = estimators.as_frame(tensors(find("flights").derive(columns), config.contract))
     place = folder / "sklearn"
     mlflow.sklearn.save_model(
         fitted, str(place), serialization_format="cloudpickle", pyfunc_predict_fn="predict_proba",

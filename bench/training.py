@@ -112,23 +112,24 @@ def bundle_file(work: Path, name: str) -> dict:
 
 def registration(work: Path) -> str:
     """The champion once more, in a store of its own that exists already: log, version, tags, alias."""
-    from pipeline import record, registry
-    from pipeline.config import load
+    from pipeline.config.config import load
     from pipeline.evaluation.bootstrap import Interval
-    from pipeline.gates import Verdict
-    from pipeline.search import Standing
+    from pipeline.registry import mlflow_store
+    from pipeline.training import run_record
+    from pipeline.training.gates import Verdict
+    from pipeline.training.search import Standing
 
     told = bundle_file(work, "record.json")
     config = load(ROOT / "configs" / "flights.yaml")
     best = Standing(told["candidate"], config.candidates.boosting, told["candidates"][told["candidate"]])
     metrics = {name: Interval(**ends) for name, ends in bundle_file(work, "bundle.json")["metrics"].items()}
-    tags = record.version_tags(best, metrics, [Verdict(**gate) for gate in told["gates"]], told)
+    tags = run_record.version_tags(best, metrics, [Verdict(**gate) for gate in told["gates"]], told)
     bundle = work / "models/flights" / (work / "models/flights/champion").read_text().strip()
-    registry.connect("bench", f"sqlite:///{work}/registration.db")
+    mlflow_store.connect("bench", f"sqlite:///{work}/registration.db")
     began = time.perf_counter()
-    with registry.run("bench"):
-        registry.register(config.contract, bundle, tags)
-    registry.follow(config.contract, bundle, f"sqlite:///{work}/registration.db")
+    with mlflow_store.run("bench"):
+        mlflow_store.register(config.contract, bundle, tags)
+    mlflow_store.follow(config.contract, bundle, f"sqlite:///{work}/registration.db")
     return f"{time.perf_counter() - began:.1f} s"
 
 

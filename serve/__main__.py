@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError, PipelineError
 from serve.settings import Settings, described, from_environment
 
 if TYPE_CHECKING:
-    from pipeline.predict import Predictor
+    from pipeline.runtime.predictor import Predictor
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 

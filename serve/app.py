@@ -1,20 +1,21 @@
-"""`create_app(settings)`: a proven bundle behind the front door, and the watch for the next one."""
+"""`create_app(settings)`: a proven bundle in service, and the watch for the next one."""
 
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from pipeline import memory, predict, signature, store
 from pipeline.errors import ConfigError
-from pipeline.predict import Predictor
-from serve.front import Front
-from serve.log import Log
-from serve.metrics import Metrics
+from pipeline.runtime import bundle_store, rolling_features, signature
+from pipeline.runtime.predictor import Predictor
+from pipeline.runtime.predictor import load as load_predictor
+from serve.asgi import Front
+from serve.model import Served
 from serve.reload import follow, recall, watch
 from serve.routes import State, application
-from serve.served import Served
 from serve.settings import Settings
-from serve.writer import Writer
+from serve.telemetry.event_log import Log
+from serve.telemetry.log_writer import Writer
+from serve.telemetry.metrics import Metrics
 
 MONITORED = "monitor.json"  # what `pipeline monitor` leaves, which imports more than a server has
 TENTHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
@@ -24,7 +25,7 @@ def create_app(settings: Settings) -> Front:
     """Raises BundleError where there is no bundle, or one that does not prove itself or is not signed as asked."""
     predictor = load(settings, settings.model_dir)
     log, metrics = Log(), Metrics(bounds(predictor))
-    refreshed = settings.memory_file or settings.model_dir / memory.FILE
+    refreshed = settings.memory_file or settings.model_dir / rolling_features.FILE
     monitored = settings.monitor_file or settings.model_dir / MONITORED
     front = Front(settings, metrics, log)
 
@@ -43,7 +44,7 @@ def create_app(settings: Settings) -> Front:
     def again() -> None:
         recall(front.now.served.predictor, refreshed, metrics, log)
 
-    followed = (settings.model_dir / store.POINTER).exists()
+    followed = (settings.model_dir / bundle_store.POINTER).exists()
     if followed and settings.reload_seconds:
         look = partial(watch, settings.model_dir, settings.reload_seconds, predictor.version)
         front.watches.append(partial(look, partial(load, settings), take, metrics, log))
@@ -53,10 +54,10 @@ def create_app(settings: Settings) -> Front:
 
 
 def load(settings: Settings, place: Path) -> Predictor:
-    folder = store.resolve(place)  # once: what is verified is what is loaded
+    folder = bundle_store.resolve(place)  # once: what is verified is what is loaded
     if settings.model_public_key:
         signature.verify(folder, settings.model_public_key)
-    return predict.load(folder)
+    return load_predictor(folder)
 
 
 def refuse_own(root: str, paths: Iterable[str]) -> None:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import store
-from pipeline.predict import Predictor
-from serve.log import Log
-from serve.metrics import Metrics
+from pipeline.runtime import bundle_store
+from pipeline.runtime.predictor import Predictor
+from serve.telemetry.event_log import Log
+from serve.telemetry.metrics import Metrics
 
 
 async def watch(
@@ -26,12 +26,12 @@ async def watch(
     seen = None  # not the pointer as it is: it may have moved since `current` was loaded
     while True:
         await asyncio.sleep(seconds)
-        if (now := written(place / store.POINTER)) == seen:
+        if (now := written(place / bundle_store.POINTER)) == seen:
             continue
         seen = now
         named = None
         try:
-            named = store.pointer(place)
+            named = bundle_store.pointer(place)
             if named is None or named == current:
                 continue
             await asyncio.to_thread(lambda bundle: take(load(bundle)), place / named)

@@ -8,14 +8,16 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 
-from serve import docs, explanations, feedback, page, protocols, tensors
-from serve.calls import VERSION, Call, TheCall, wants_html
-from serve.docs import KEY_ASKED
+from serve import openapi
 from serve.errors import RequestError, problem
-from serve.metrics import CONTENT_TYPE_LATEST, Metrics
-from serve.served import Served
+from serve.messages import VERSION, Call, TheCall, wants_html
+from serve.model import Served
+from serve.openapi import KEY_ASKED
+from serve.page import views
+from serve.protocols import explain, feedback, invocations, native, open_inference
 from serve.settings import Settings
-from serve.writer import Writer
+from serve.telemetry.log_writer import Writer
+from serve.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
 OPEN = frozenset({"live", "ready", "/", "/web"})  # names of routes that ask for no API key
@@ -23,9 +25,9 @@ OPEN = frozenset({"live", "ready", "/", "/web"})  # names of routes that ask for
 Handler = Callable[[Served, Call], Response]
 # Called without FastAPI, which would take as long again: they carry the load. What it says of them is held by tests.
 DIRECT: dict[str, Handler] = {
-    "/predict": protocols.predict,
-    "/predict/batch": protocols.batch,
-    "/invocations": protocols.invoke,
+    "/predict": native.predict,
+    "/predict/batch": native.batch,
+    "/invocations": invocations.invoke,
 }
 
 
@@ -53,7 +55,7 @@ def application(served: Served, settings: Settings, state: State) -> tuple[FastA
     app = FastAPI(
         title=served.name,
         summary=served.contract.question,
-        description=docs.limits(settings),
+        description=openapi.limits(settings),
         version=served.version,
         openapi_url=None,
         telemetry=QUIET,
@@ -67,19 +69,20 @@ def application(served: Served, settings: Settings, state: State) -> tuple[FastA
     for kind in (RequestError, TimeoutError, Exception):
         app.add_exception_handler(kind, refuse)
     routers = [
-        protocols.router(served, settings),
-        explanations.router(served),
-        tensors.router(served),
-        page.router(served),
+        native.router(served),
+        invocations.router(served, settings),
+        explain.router(served),
+        open_inference.router(served),
+        views.router(served),
         about(served, state),
         health(served, settings, state),
-        docs.router(app),
+        openapi.router(app),
         *([feedback.router(served, state.writer)] if state.writer else []),
     ]
     for router in routers:
         app.include_router(router)
     models = [served.predictor.row_model, *([feedback.label_model(served)] if state.writer else [])]
-    docs.publish(app, models)
+    openapi.publish(app, models)
     return app, table(routers)
 
 
@@ -129,7 +132,7 @@ def about(served: Served, state: State) -> APIRouter:
     @routes.get("/", name="/", summary="Alive; a browser gets the page", response_class=JSONResponse)
     def root(call: TheCall) -> Response:
         if wants_html(call.headers):
-            return page.ask(served, call)
+            return views.ask(served, call)
         docs = f"{served.root_path}/docs"
         return JSONResponse({"status": "alive", "model": served.name, "version": served.version, "docs": docs})
 
@@ -141,7 +144,7 @@ def about(served: Served, state: State) -> APIRouter:
     def model(call: TheCall) -> Response:
         manifest = served.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
         facts = {"name": served.name, "version": served.version, **manifest, "record": served.predictor.record}
-        return page.model(served, facts) if wants_html(call.headers) else JSONResponse(facts)
+        return views.model(served, facts) if wants_html(call.headers) else JSONResponse(facts)
 
     @routes.get("/metrics", name="/metrics", summary="For Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:

@@ -20,8 +20,8 @@ import pytest
 if TYPE_CHECKING:
     import httpx2
 
-    from pipeline.config import Config
-    from pipeline.train import Outcome
+    from pipeline.config.config import Config
+    from pipeline.training.train import Outcome
 
 # Of the environment that somebody has: no settings of the server or the pipeline, of colours, proxies, CI or MLflow.
 KEPT = (
@@ -72,7 +72,7 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tiny_config(tiny: Path) -> "Config":
-    from pipeline.config import load
+    from pipeline.config.config import load
 
     return load(tiny)
 
@@ -145,14 +145,14 @@ class Toy:
 
     def config(self, *overrides: str) -> "Config":
         """Output goes to the folder of the data; the features are those that need no deriving."""
-        from pipeline.config import load
+        from pipeline.config.config import load
 
         return load(self.folder / "toy.yaml", [*in_folder(self.folder), *self.overrides, *overrides])
 
     def train(self, *overrides: str) -> "Outcome":
         from rich.console import Console
 
-        from pipeline.train import run
+        from pipeline.training.train import run
 
         return run(self.config(*overrides), Console(quiet=True))
 
@@ -175,13 +175,13 @@ def blank_pictures() -> Iterator[None]:
     """Pictures of one white dot: drawing is two thirds of a toy training. The smoke training draws its own."""
     from matplotlib.figure import Figure
 
-    from pipeline import pictures
+    from pipeline import plotting
 
     def save(path: Path, _: object) -> None:
         Figure(figsize=(0.01, 0.01)).savefig(path, format="png")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "save", save)
+        patch.setattr(plotting, "save", save)
         yield
 
 
@@ -189,7 +189,7 @@ class Smoke:
     """One training of configs/smoke.yaml by its command: its config, what it printed, and where it wrote."""
 
     def __init__(self, folder: Path) -> None:
-        from pipeline.config import load
+        from pipeline.config.config import load
 
         self.folder = folder
         self.config = load(ROOT / "configs" / "smoke.yaml", in_folder(folder))

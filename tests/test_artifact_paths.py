@@ -10,8 +10,8 @@ import pytest
 from conftest import WEAK, Toy
 from rich.console import Console
 
-from pipeline import artifact_paths, registry
-from pipeline.train import run
+from pipeline.registry import artifact_paths, mlflow_store
+from pipeline.training.train import run
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -49,7 +49,7 @@ def test_a_moved_folder_is_followed_and_the_next_training_writes_there(tmp_path:
     Toy(first).train(WEAK)
     shutil.move(first, second)
 
-    (said,) = registry.connect("tiny", Toy(second).config().paths.tracking)
+    (said,) = mlflow_store.connect("tiny", Toy(second).config().paths.tracking)
     assert said == f"MLflow's record looked for its files in {first}/mlruns; it finds them in {second}/mlruns now"
     loaded(Toy(second))
     assert "Mended" not in printed(Toy(second))
@@ -72,7 +72,7 @@ def test_a_copy_leaves_what_it_was_copied_from_alone(tmp_path: Path) -> None:
 
 
 def test_addresses_that_somebody_has_chosen_stay(tmp_path: Path) -> None:
-    registry.connect("tiny", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow_store.connect("tiny", f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.create_experiment("elsewhere", "file:///data/artifacts")
     (tmp_path / "chosen/mlruns").mkdir(parents=True)
     mlflow.create_experiment("chosen", (tmp_path / "chosen/mlruns").as_uri())
@@ -91,7 +91,7 @@ def test_addresses_that_somebody_has_chosen_stay(tmp_path: Path) -> None:
 
 
 def test_a_record_without_its_artifacts_stays_as_it_is(tmp_path: Path) -> None:
-    registry.connect("tiny", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow_store.connect("tiny", f"sqlite:///{tmp_path}/mlflow.db")
     (tmp_path / "other").mkdir()
     shutil.copy(tmp_path / "mlflow.db", tmp_path / "other")
     assert artifact_paths.follow_move(tmp_path / "other/mlflow.db") is None

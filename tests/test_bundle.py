@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import Smoke
 
-from pipeline.bundle import as_json, commit, plain, with_gaps
-from pipeline.config import Config
+from pipeline.config.config import Config
+from pipeline.runtime.arrays import as_json, plain
+from pipeline.training.bundle import commit, with_gaps
 
 
 def test_a_bundle_holds_these_files_and_no_absolute_path_of_the_machine(smoke: Smoke) -> None:

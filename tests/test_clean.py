@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.clean import as_kind, clean, counts, enforce, frame_to_columns
-from pipeline.config import Config
+from pipeline.config.config import Config
+from pipeline.data.clean import as_kind, clean, counts, enforce, frame_to_columns
 from pipeline.errors import DataError
-from pipeline.schema import Contract
+from pipeline.runtime.contract import Contract
 
 
 @pytest.fixture

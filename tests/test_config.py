@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from pipeline.config import Config, load
+from pipeline.config.config import Config, load
+from pipeline.config.durations import Duration
+from pipeline.config.gates import FIGURES
+from pipeline.config.splits import TimeSplit
 from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import metrics
-from pipeline.limits import FIGURES
-from pipeline.plan import Duration, TimeSplit
 
 
 def test_the_default_config_resolves_to_forward_chaining_with_a_threshold_of_one_quarter() -> None:

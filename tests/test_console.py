@@ -2,10 +2,11 @@ from io import StringIO
 
 from rich.console import Console
 
-from pipeline.candidates import Linear, Tree
-from pipeline.console import holdout, leaderboard, next_steps, step
+from pipeline.config.candidates import Linear, Tree
+from pipeline.console import next_steps, step
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.search import Standing
+from pipeline.training.search import Standing
+from pipeline.training.tables import holdout, leaderboard
 
 
 def printed(*, terminal: bool) -> str:

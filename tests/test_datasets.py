@@ -1,17 +1,18 @@
 import pytest
 
-from pipeline import datasets
 from pipeline.errors import ConfigError
+from pipeline.runtime import dataset
+from pipeline.runtime.dataset import find, module_hash
 
 
 def test_a_dataset_is_found_by_the_name_of_its_file() -> None:
-    assert datasets.find("table").__name__ == "pipeline.datasets.table"
-    assert len(datasets.module_hash("table")) == 64
+    assert find("table").__name__ == "pipeline.datasets.table"
+    assert len(module_hash("table")) == 64
 
 
 def test_an_unknown_dataset_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=r"dataset 'moon' is not in src/pipeline/datasets. Found: flights, table"):
-        datasets.find("moon")
+        find("moon")
 
 
 def test_a_dataset_that_fails_to_import_something_else_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +21,6 @@ def test_a_dataset_that_fails_to_import_something_else_says_what(monkeypatch: py
     def lacking(name: str) -> None:
         raise ModuleNotFoundError("No module named 'geopandas'", name="geopandas")
 
-    monkeypatch.setattr(datasets.importlib, "import_module", lacking)
+    monkeypatch.setattr(dataset.importlib, "import_module", lacking)
     with pytest.raises(ModuleNotFoundError, match="geopandas"):
-        datasets.find("table")
+        find("table")

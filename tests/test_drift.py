@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import drift
-from pipeline.drift import Gone, by_day, profile
-from pipeline.plan import Monitor
+from pipeline.config.monitoring import Monitor
+from pipeline.monitoring import drift
+from pipeline.monitoring.drift import Gone, by_day, profile
 
 RULE = Monitor(rows=20)
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from conftest import Smoke
 
-from pipeline import explain as module
-from pipeline import predict
-from pipeline.config import Config
-from pipeline.explain import by_walks, explain
-from pipeline.predict import Predictor
-from pipeline.schema import Contract, to_columns
+from pipeline.config.config import Config
+from pipeline.runtime import shapley as module
+from pipeline.runtime.arrays import to_columns
+from pipeline.runtime.contract import Contract
+from pipeline.runtime.predictor import Predictor, load
+from pipeline.runtime.shapley import by_walks, explain
 
 
 class Stand(NamedTuple):
@@ -75,7 +75,7 @@ def test_with_many_they_come_close_and_add_up(stand: Predictor, monkeypatch: pyt
 
 
 def test_a_flights_reasons_add_up_and_are_the_same_each_time(smoke: Smoke) -> None:
-    predictor = predict.load(smoke.bundle)
+    predictor = load(smoke.bundle)
     for row in predictor.golden.rows[::16]:
         columns = to_columns([row], predictor.contract)
         found = explain(predictor, columns)
@@ -87,7 +87,7 @@ def test_a_flights_reasons_add_up_and_are_the_same_each_time(smoke: Smoke) -> No
 
 def test_the_standard_error_is_how_far_other_samples_are_off(smoke: Smoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixty samples of background rows and orders: they spread as widely as each of them says."""
-    predictor = predict.load(smoke.bundle)
+    predictor = load(smoke.bundle)
     names = list(predictor.contract.request)
     columns = to_columns(predictor.golden.rows[5:6], predictor.contract)
     rng, means, errors = np.random.default_rng(3), [], []

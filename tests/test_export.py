@@ -10,13 +10,13 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from test_model import KINDS, examples, numbers
 
-from pipeline.candidates import Boosting, Settings
-from pipeline.config import Train
+from pipeline.config.candidates import Boosting, Settings
+from pipeline.config.config import Train
 from pipeline.errors import RefusedError
-from pipeline.export import off, refuse_inexact, to_onnx, with_float32_thresholds
-from pipeline.model import answers, as_frame, fit
-from pipeline.predict import Session
-from pipeline.schema import Tensors
+from pipeline.runtime.arrays import Tensors
+from pipeline.runtime.predictor import Session
+from pipeline.training.estimators import answers, as_frame, fit
+from pipeline.training.export.onnx import off, refuse_inexact, to_onnx, with_float32_thresholds
 
 
 def check(fitted: Pipeline, data: Tensors, spread: float = 1.0) -> float:

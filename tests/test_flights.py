@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from pipeline.config import load as load_config
+from pipeline.config.config import load as load_config
 from pipeline.datasets import flights
 from pipeline.errors import DataError
 

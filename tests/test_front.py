@@ -21,10 +21,10 @@ from conftest import ROOT, Smoke, serving
 from fastapi.testclient import TestClient
 from test_serve import REQUIRED
 
-from pipeline import store
+from pipeline.runtime import bundle_store
 from serve.app import create_app
-from serve.log import A_SECOND, Log
 from serve.settings import Settings
+from serve.telemetry.event_log import A_SECOND, Log
 
 KEY = "3f9c2b7e51d84a06"
 
@@ -290,16 +290,16 @@ def test_a_new_champion_takes_over_and_a_broken_one_does_not(smoke: Smoke, tmp_p
         assert client.get("/readyz").json()["version"] == smoke.bundle.name
         broken = place / "0123456789abcdef"
         shutil.copytree(smoke.bundle, broken)
-        store.point(place, broken.name)
+        bundle_store.point(place, broken.name)
         wait_for(client, 'model_reloads_total{outcome="refused"} 1.0')
         assert client.get("/readyz").json()["version"] == smoke.bundle.name
         other = other_bundle(smoke.bundle, place)
-        store.point(place, other.name)
+        bundle_store.point(place, other.name)
         wait_for(client, 'model_reloads_total{outcome="taken"} 1.0')
         assert client.post("/predict", json=REQUIRED).json()["version"] == other.name
         assert client.get(f"/v2/models/smoke/versions/{other.name}/ready").status_code == 200
         assert client.get("/openapi.json").json()["info"]["version"] == other.name
-        store.point(place, "fedcba9876543210")
+        bundle_store.point(place, "fedcba9876543210")
         wait_for(client, 'model_reloads_total{outcome="refused"} 2.0')
         assert client.post("/predict", json=REQUIRED).json()["version"] == other.name
 
@@ -308,7 +308,7 @@ def test_a_champion_that_came_between_loading_and_watching_is_taken_on(smoke: Sm
     place = Path(shutil.copytree(smoke.store, tmp_path / "store"))
     app = create_app(Settings(model_dir=place, reload_seconds=0.01))
     other = other_bundle(smoke.bundle, place)
-    store.point(place, other.name)
+    bundle_store.point(place, other.name)
     with TestClient(app) as client:
         wait_for(client, 'model_reloads_total{outcome="taken"} 1.0')
         assert client.get("/readyz").json()["version"] == other.name
@@ -322,11 +322,11 @@ def test_pages_are_told_in_the_log_like_everything_else(smoke: Smoke, capsys: py
 
 def other_bundle(bundle: Path, place: Path) -> Path:
     """The same model under another threshold, and so another digest."""
-    files = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != store.SUMS}
+    files = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != bundle_store.SUMS}
     manifest = json.loads(files["bundle.json"])
     manifest["threshold"] = 0.5
     files["bundle.json"] = json.dumps(manifest).encode()
-    return store.write(place, files)
+    return bundle_store.write(place, files)
 
 
 def wait_for(client: Any, line: str) -> None:

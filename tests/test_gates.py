@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
 from pipeline.evaluation.slices import Slice, slices
-from pipeline.gates import Evidence, verdicts
-from pipeline.rival import Rival
-from pipeline.schema import Examples, Tensors
+from pipeline.runtime.arrays import Examples, Tensors
+from pipeline.training.champion_predictions import Rival
+from pipeline.training.gates import Evidence, verdicts
 
 ROWS = 2000
 

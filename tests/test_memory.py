@@ -9,12 +9,15 @@ import pytest
 from conftest import serving
 from test_front import wait_for
 
-from pipeline import clean, memory, predict
-from pipeline.config import load
+from pipeline.config.config import load
+from pipeline.data import clean
 from pipeline.datasets import flights
 from pipeline.errors import BundleError, ConfigError
-from pipeline.schema import Contract
-from serve.words import remembered
+from pipeline.runtime import rolling_features
+from pipeline.runtime.contract import Contract
+from pipeline.runtime.predictor import load as load_predictor
+from pipeline.runtime.predictor import prove
+from serve.protocols.explain import remembered
 
 REMEMBERS = [
     "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
@@ -52,7 +55,9 @@ SIX = [
 
 def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[float]:
     columns, good, told = rows(*lines)
-    found = memory.history(columns, memory.tally(columns, good, contract, told), contract, prior)["share"]
+    found = rolling_features.history(columns, rolling_features.tally(columns, good, contract, told), contract, prior)[
+        "share"
+    ]
     return [float(value) for value in found]
 
 
@@ -99,39 +104,42 @@ def test_shuffling_the_future_changes_nothing(contract: Contract) -> None:
     assert shares(contract, SIX[::-1]) == shares(contract, SIX)[::-1]
 
 
-def tables(contract: Contract) -> memory.Table:
+def tables(contract: Contract) -> rolling_features.Table:
     columns, good, told = rows(*SIX)
-    return memory.table(memory.tally(columns, good, contract, told), contract, memory.number("2013-01-03"), 0.5)
+    return rolling_features.table(
+        rolling_features.tally(columns, good, contract, told), contract, rolling_features.number("2013-01-03"), 0.5
+    )
 
 
 def test_a_value_that_a_caller_sends_stays_and_only_a_missing_one_is_looked_up(contract: Contract) -> None:
     columns, _, _ = rows("red 03T10 0 03T10", "red 03T10 0 03T10", "green 03T10 0 03T10", "red 02T10 0 03T10")
     asked = {**columns, "share": np.array([0.9, np.nan, np.nan, np.nan])}
-    found = memory.lookup(asked, tables(contract), "when")
+    found = rolling_features.lookup(asked, tables(contract), "when")
     assert found["share"].tolist() == [0.9, 0.6667, 0.5, 0.5]  # unknown colour; older than the table
     assert np.isnan(asked["share"][1:]).all()
 
 
 def test_what_was_written_is_read_again_and_a_changed_file_or_other_features_are_refused(contract: Contract) -> None:
     columns, good, told = rows(*SIX)
-    day = memory.number("2013-01-03")
-    tallies = memory.tally(columns, good, contract, told)
-    content = memory.dump(tallies, contract, day)
-    again, as_of = memory.load(content, contract)
-    assert memory.table(again, contract, as_of, 0.5) == tables(contract)
+    day = rolling_features.number("2013-01-03")
+    tallies = rolling_features.tally(columns, good, contract, told)
+    content = rolling_features.dump(tallies, contract, day)
+    again, as_of = rolling_features.load(content, contract)
+    assert rolling_features.table(again, contract, as_of, 0.5) == tables(contract)
     with pytest.raises(ValueError, match="has been changed"):
-        memory.load(content.replace(b"red", b"rad"), contract)
+        rolling_features.load(content.replace(b"red", b"rad"), contract)
     other = contract.model_copy(update={"memory": contract.memory.model_copy(update={"known_at": 5})})  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="made for other features"):
-        memory.load(content, other)
+        rolling_features.load(content, other)
 
 
 def test_old_counts_are_followed_by_new_ones_from_a_day_on(contract: Contract) -> None:
     old, new = (
-        memory.tally(*rows(*lines)[:2], contract) for lines in (SIX, ["blue 02T10 1 02T11", "red 01T10 0 01T11"])
+        rolling_features.tally(*rows(*lines)[:2], contract)
+        for lines in (SIX, ["blue 02T10 1 02T11", "red 01T10 0 01T11"])
     )
-    joined = memory.joined(old, new, memory.number("2013-01-02"))["share"]
-    assert {memory.date(day): sorted(cells.values()) for day, cells in joined.items()} == {
+    joined = rolling_features.joined(old, new, rolling_features.number("2013-01-02"))["share"]
+    assert {rolling_features.date(day): sorted(cells.values()) for day, cells in joined.items()} == {
         "2013-01-01": [(1, 0.0), (3, 3.0)],
         "2013-01-02": [(1, 1.0)],
     }
@@ -164,19 +172,21 @@ def test_a_memory_that_cannot_be_is_refused(tiny: Path, override: str, words: st
 
 def test_batch_api_and_training_rows_are_equal_to_the_bit(smoke: Any) -> None:
     """The rows of the day that the bundle's table is of, as training would see them and as callers ask."""
-    predictor = predict.load(smoke.bundle)
+    predictor = load_predictor(smoke.bundle)
     contract, table = predictor.contract, predictor.memory
     assert table is not None
     raw = flights.load(None, smoke.config.columns).frame
     late = raw[raw["scheduled_departure"] >= "2013-12-20"]
     columns = clean.frame_to_columns(clean.clean(late, smoke.config.contract).frame, smoke.config.contract)
-    tallies = memory.tally(columns, columns["late"], contract, columns["landed"])
-    day = memory.number("2013-12-31")
+    tallies = rolling_features.tally(columns, columns["late"], contract, columns["landed"])
+    day = rolling_features.number("2013-12-31")
     prior = predictor.manifest.prior or 0.0
     rows = np.flatnonzero(columns["scheduled_departure"] >= np.datetime64("2013-12-31"))
-    trained = {name: values[rows] for name, values in memory.history(columns, tallies, contract, prior).items()}
+    trained = {
+        name: values[rows] for name, values in rolling_features.history(columns, tallies, contract, prior).items()
+    }
     predictor._oldest = 0
-    predictor.remember(memory.dump(tallies, contract, day))
+    predictor.remember(rolling_features.dump(tallies, contract, day))
     asked = {name: np.full(len(rows), np.nan) if name in trained else columns[name][rows] for name in contract.request}
     batch = predictor.completed(asked)
     for name, values in trained.items():
@@ -187,19 +197,19 @@ def test_batch_api_and_training_rows_are_equal_to_the_bit(smoke: Any) -> None:
 
 
 def test_golden_rows_tell_what_was_remembered_so_that_another_table_breaks_no_proof(smoke: Any) -> None:
-    predictor = predict.load(smoke.bundle)
+    predictor = load_predictor(smoke.bundle)
     for name in predictor.contract.remembered:
         assert not np.isnan(predictor.golden.columns[name]).any()
     before = predictor.predict(predictor.golden.columns)
-    empty = memory.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**5)
+    empty = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**5)
     predictor.remember(empty)
     assert (predictor.predict(predictor.golden.columns) == before).all()
-    predict.prove(predictor, smoke.bundle)
+    prove(predictor, smoke.bundle)
 
 
 def test_an_older_table_than_the_bundles_own_is_refused(smoke: Any) -> None:
-    predictor = predict.load(smoke.bundle)
-    old = memory.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**4)
+    predictor = load_predictor(smoke.bundle)
+    old = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**4)
     with pytest.raises(ValueError, match="of 1997-05-19, older than the bundle's own"):
         predictor.remember(old)
 
@@ -207,9 +217,9 @@ def test_an_older_table_than_the_bundles_own_is_refused(smoke: Any) -> None:
 def test_a_bundle_whose_memory_was_changed_does_not_load(smoke: Any, tmp_path: Path) -> None:
     copy = tmp_path / smoke.bundle.name
     shutil.copytree(smoke.bundle, copy)
-    (copy / memory.FILE).write_bytes((copy / memory.FILE).read_bytes().replace(b"JFK", b"LGA", 1))
+    (copy / rolling_features.FILE).write_bytes((copy / rolling_features.FILE).read_bytes().replace(b"JFK", b"LGA", 1))
     with pytest.raises(BundleError, match="memory.json has been changed"):
-        predict.load(copy)
+        load_predictor(copy)
 
 
 REQUIRED = {
@@ -219,15 +229,15 @@ REQUIRED = {
 
 def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(smoke: Any, tmp_path: Path) -> None:
     shutil.copytree(smoke.store, tmp_path / "smoke")
-    contract = predict.load(smoke.bundle).contract
+    contract = load_predictor(smoke.bundle).contract
     with serving(tmp_path / "smoke", RELOAD_SECONDS="0.05") as client:
         before = client.post("/predict", json=REQUIRED).json()["probability"]
         assert "memory_age_seconds 86400.0" in client.get("/metrics").text
-        day = memory.number("2014-01-02")
+        day = rolling_features.number("2014-01-02")
         yesterday = {day - 1: {(day, ("JFK", "B6")): (100, 31.0)}}
         counts = {name: yesterday if name == "late_1d_origin_carrier" else {} for name in contract.remembered}
-        (tmp_path / "smoke/new").write_bytes(memory.dump(counts, contract, day))
-        (tmp_path / "smoke/new").replace(tmp_path / "smoke" / memory.FILE)
+        (tmp_path / "smoke/new").write_bytes(rolling_features.dump(counts, contract, day))
+        (tmp_path / "smoke/new").replace(tmp_path / "smoke" / rolling_features.FILE)
         wait_for(client, 'memory_reloads_total{outcome="taken"} 1.0')
         explained = client.post("/explain", json=REQUIRED).json()
         told = {each["field"]: each.get("words") for each in explained["contributions"]}
@@ -237,7 +247,7 @@ def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(smoke: An
         assert "the usual" in str(told["late_7d_route"])
         assert explained["probability"] == client.post("/predict", json=REQUIRED).json()["probability"] != before
         assert "memory_age_seconds 0.0" in client.get("/metrics").text
-        (tmp_path / "smoke" / memory.FILE).write_text("half a fi")
+        (tmp_path / "smoke" / rolling_features.FILE).write_text("half a fi")
         wait_for(client, 'memory_reloads_total{outcome="refused"} 1.0')
         assert client.post("/predict", json=REQUIRED).json()["probability"] == explained["probability"]
         assert "missing_values" not in "".join(

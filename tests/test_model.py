@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from pipeline.candidates import Blend, Boosting, Forest, Linear, Perceptron, Settings, Tree
-from pipeline.config import Train
-from pipeline.limits import Bounds
-from pipeline.model import answers, fit, frequent
-from pipeline.schema import Tensors
+from pipeline.config.candidates import Blend, Boosting, Forest, Linear, Perceptron, Settings, Tree
+from pipeline.config.config import Train
+from pipeline.config.gates import Bounds
+from pipeline.runtime.arrays import Tensors
+from pipeline.training.estimators import answers, fit, frequent
 
 TRAIN = Train(rare=1)
 KINDS = [

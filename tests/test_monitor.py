@@ -15,11 +15,14 @@ from conftest import TINY, in_folder, serving
 from rich.console import Console
 from typer.testing import CliRunner
 
-from pipeline import log, memory, monitor, predict, promotion, retrain
 from pipeline.__main__ import app
-from pipeline.config import Config, load
+from pipeline.config.config import Config, load
+from pipeline.config.monitoring import Monitor
 from pipeline.errors import BundleError
-from pipeline.plan import Monitor
+from pipeline.monitoring import monitor
+from pipeline.registry import promotion
+from pipeline.runtime import prediction_log, predictor, rolling_features
+from pipeline.training import retrain
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -72,7 +75,7 @@ class Watched:
         self.config = config_in(folder, self.frame)
         retrain.run(self.config, LEARNT, Console(quiet=True))
         self.models = promotion.home(self.config)
-        self.champion = predict.load(self.models)
+        self.champion = predictor.load(self.models)
 
     def days(self, count: int) -> pd.DataFrame:
         """The first days after those that were learnt from, with what the champion says of them."""
@@ -97,12 +100,12 @@ def url(tmp_path: Path) -> str:
 
 def logged(url: str, rows: pd.DataFrame, version: str) -> str:
     """The rows as a server logs them, and all of their labels."""
-    engine = log.connect(url)
+    engine = prediction_log.connect(url)
     told = [
         {
             "request_id": f"{version[:4]}{number}",
             "row": 0,
-            "time": log.now(),
+            "time": prediction_log.now(),
             "at": row["when"].to_pydatetime(),
             "model": "tiny",
             "version": version,
@@ -112,9 +115,9 @@ def logged(url: str, rows: pd.DataFrame, version: str) -> str:
         }
         for number, row in rows.reset_index(drop=True).iterrows()
     ]  # fmt: skip
-    log.write(engine, told)
+    prediction_log.write(engine, told)
     labels = [(each["request_id"], 0, float(good)) for each, good in zip(told, rows["good"], strict=True)]
-    log.take(engine, labels, log.now())
+    prediction_log.take(engine, labels, prediction_log.now())
     engine.dispose()
     return url
 
@@ -180,7 +183,7 @@ def test_rows_that_were_sent_twice_count_once(watched: Watched, url: str) -> Non
 
 
 def test_what_is_derived_from_a_private_column_is_in_no_log_and_not_compared(watched: Watched, url: str) -> None:
-    asked = log.Asked([datetime(2013, 2, 1)] * 80, [0.5] * 80, ["{}"] * 80, [None] * 80, [True] * 80)
+    asked = prediction_log.Asked([datetime(2013, 2, 1)] * 80, [0.5] * 80, ["{}"] * 80, [None] * 80, [True] * 80)
     champion, rule = watched.champion, watched.config.monitor
     columns = dict(champion.contract.columns)
     columns["size"] = columns["size"].model_copy(update={"derived_from": ["when"]})
@@ -219,13 +222,15 @@ def test_what_came_in_is_held_against_the_weeks_of_the_reference_and_is_no_alarm
 
 
 def test_a_bundle_without_a_reference_of_outcomes_says_what_to_do(watched: Watched, url: str, tmp_path: Path) -> None:
-    from pipeline import store
+    from pipeline.runtime import bundle_store
 
-    files = {path.name: path.read_bytes() for path in watched.champion.folder.iterdir() if path.name != store.SUMS}
+    files = {
+        path.name: path.read_bytes() for path in watched.champion.folder.iterdir() if path.name != bundle_store.SUMS
+    }
     about = json.loads(files["reference.json"])
     del about["outcomes"]
     files["reference.json"] = json.dumps(about).encode()
-    store.point(tmp_path, store.write(tmp_path, files).name)
+    bundle_store.point(tmp_path, bundle_store.write(tmp_path, files).name)
     with pytest.raises(BundleError, match=r"was made before there was monitoring. Train again"):
         monitor.look(tmp_path, url, Monitor(), None)
 
@@ -235,7 +240,7 @@ def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watche
     rule = contract.columns["size"].model_copy(
         update={"remembers": {"by": ["colour"], "days": 1, "weight": 1.0, "words": "{share}"}}
     )
-    asked = log.Asked(
+    asked = prediction_log.Asked(
         at=[datetime(2013, 1, 2, 12), datetime(2013, 1, 2, 12), datetime(2013, 1, 3, 2)],
         answer=[0.5] * 3,
         inputs=["{}"] * 3,
@@ -252,7 +257,7 @@ def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watche
     remembering.__dict__.pop("request", None)
     assert monitor.old(asked, remembering) == pytest.approx(1 / 3)
     assert monitor.old(asked, contract) == 0
-    assert memory.FILE == "memory.json"
+    assert rolling_features.FILE == "memory.json"
 
 
 def run(watched: Watched, *given: str) -> Any:

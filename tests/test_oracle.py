@@ -15,7 +15,7 @@ from conftest import Smoke
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from test_serve import REQUIRED
 
-from pipeline import predict
+from pipeline.runtime import predictor
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def oracle(smoke: Smoke, free_port: int, tmp_path: Any) -> Iterator[httpx2.Clien
 def test_every_body_that_mlflows_server_takes_gets_the_same_predictions_from_ours(
     server: httpx2.Client, oracle: httpx2.Client, smoke: Smoke
 ) -> None:
-    rows = [row for row in predict.load(smoke.bundle).golden.rows[:48] if len(row) == len(smoke.config.request)][:5]
+    rows = [row for row in predictor.load(smoke.bundle).golden.rows[:48] if len(row) == len(smoke.config.request)][:5]
     names = list(rows[0])
     bodies: list[tuple[str, str]] = [
         ("application/json", json.dumps(body))
@@ -66,7 +66,7 @@ def test_mlflows_client_takes_our_server_for_its_own(server: httpx2.Client, smok
     client = ScoringServerClient(server.base_url.host, server.base_url.port or 80)
     client.ping()
     assert client.get_version() == "0.1.0"
-    golden = predict.load(smoke.bundle).golden
+    golden = predictor.load(smoke.bundle).golden
     rows = golden.rows[:3]
     said = client.invoke(pd.DataFrame(rows)).get_predictions()
     assert said["probability"].tolist() == pytest.approx(golden.answers[:3].tolist(), abs=1e-6)

@@ -3,18 +3,17 @@
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
 
 import httpx2
 import pytest
-from conftest import Smoke, serving
+from conftest import ROOT, Smoke, serving
 from test_serve import REQUIRED
 
-from pipeline import predict
-from pipeline.schema import Column
-from serve import words
-from serve.form import as_row
+from pipeline.runtime.contract import Column
+from pipeline.runtime.predictor import load
+from serve.page.form import as_row
+from serve.page.text import shown as shown_text
 
 BROWSER = {"accept": "text/html"}
 
@@ -81,7 +80,7 @@ def test_what_is_remembered_is_told_in_words(server: httpx2.Client) -> None:
 
 
 def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: httpx2.Client, smoke: Smoke) -> None:
-    predictor = predict.load(smoke.bundle)
+    predictor = load(smoke.bundle)
     for number, example in enumerate(predictor.examples):
         values = Form(shown(server, f"/?example={number}")).values
         page = asked(server, **values).raise_for_status().text
@@ -192,8 +191,8 @@ def test_no_file_but_the_pictures_can_be_had_from_the_bundle(server: httpx2.Clie
 
 
 def test_the_page_knows_no_column_of_any_dataset() -> None:
-    web = Path(__file__).parent.parent / "serve"
-    sources = [*web.glob("web/*"), *(web / name for name in ("page.py", "form.py", "words.py"))]
+    page = ROOT / "serve/page"
+    sources = [*page.glob("web/*"), *page.glob("*.py")]
     text = "".join(path.read_text() for path in sources)
     assert not re.search("flight|carrier|airport|weather", text)
 
@@ -210,4 +209,4 @@ def test_a_category_with_blanks_is_sent_as_it_is() -> None:
     ("number", "text"), [(120000.0, "120,000"), (1234.4, "1,234"), (46.42, "46.4"), (0.00012, "0.00012")]
 )
 def test_numbers_are_shown_as_people_write_them(number: float, text: str) -> None:
-    assert words.shown(number) == text
+    assert shown_text(number) == text

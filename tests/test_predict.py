@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import Smoke
 
-from pipeline import datasets, predict, store
 from pipeline.datasets import flights
 from pipeline.errors import BundleError
+from pipeline.runtime import bundle_store, predictor
 
 
 @pytest.fixture
@@ -20,21 +20,21 @@ def copy(smoke: Smoke, tmp_path: Path) -> Path:
 
 def resealed(folder: Path, name: str, content: bytes) -> Path:
     """The bundle with one file replaced and every hash made to fit, as someone who knows the format could."""
-    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != store.SUMS}
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != bundle_store.SUMS}
     files[name] = content
     manifest = json.loads(files["bundle.json"])
-    manifest["files"] = {part: store.sha256(files[part]) for part in manifest["files"]}
+    manifest["files"] = {part: bundle_store.sha256(files[part]) for part in manifest["files"]}
     files["bundle.json"] = json.dumps(manifest).encode()
-    return store.write(folder.parent / "resealed", files)
+    return bundle_store.write(folder.parent / "resealed", files)
 
 
 def test_a_copied_bundle_answers_as_the_original(smoke: Smoke, copy: Path) -> None:
-    golden = predict.load(smoke.bundle).golden
-    assert (predict.load(copy).predict(golden.columns) == golden.answers).all()
+    golden = predictor.load(smoke.bundle).golden
+    assert (predictor.load(copy).predict(golden.columns) == golden.answers).all()
 
 
 def test_golden_rows_hold_full_rows_rows_with_nothing_optional_and_categories_never_seen(smoke: Smoke) -> None:
-    golden = predict.load(smoke.bundle).golden
+    golden = predictor.load(smoke.bundle).golden
     assert len(golden.rows) == 64
     assert "temp" in golden.rows[0]
     required = {"carrier", "origin", "dest", "scheduled_departure", "scheduled_minutes"}
@@ -48,7 +48,7 @@ def test_one_changed_byte_is_refused_with_the_name_of_the_file(copy: Path, name:
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(content)
     with pytest.raises(BundleError, match=f"{name} has been changed"):
-        predict.load(copy)
+        predictor.load(copy)
 
 
 def test_golden_rows_with_other_answers_are_refused_even_if_every_hash_fits(copy: Path) -> None:
@@ -56,7 +56,7 @@ def test_golden_rows_with_other_answers_are_refused_even_if_every_hash_fits(copy
     golden["answers"][3] += 0.001
     changed = resealed(copy, "golden.json", json.dumps(golden).encode())
     with pytest.raises(BundleError, match=r"1 of 64 golden rows get another answer .*off by up to 0.001"):
-        predict.load(changed)
+        predictor.load(changed)
 
 
 def test_a_changed_dataset_module_that_changes_answers_is_refused_and_named(
@@ -64,46 +64,46 @@ def test_a_changed_dataset_module_that_changes_answers_is_refused_and_named(
 ) -> None:
     honest = flights.derive
     monkeypatch.setattr(flights, "derive", lambda columns: {**honest(columns), "minute_of_day": np.zeros(64)})
-    monkeypatch.setattr(datasets, "module_hash", lambda name: "edited")
+    monkeypatch.setattr("pipeline.runtime.predictor.module_hash", lambda name: "edited")
     with pytest.raises(BundleError, match=r"golden rows get another answer.*datasets/flights.py has changed since"):
-        predict.load(copy)
+        predictor.load(copy)
 
 
 def test_a_changed_dataset_module_that_fails_is_refused_and_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flights, "derive", lambda columns: {})
-    monkeypatch.setattr(datasets, "module_hash", lambda name: "edited")
+    monkeypatch.setattr("pipeline.runtime.predictor.module_hash", lambda name: "edited")
     with pytest.raises(BundleError, match=r"cannot be scored \(KeyError.*datasets/flights.py has changed since"):
-        predict.load(copy)
+        predictor.load(copy)
 
 
 def test_an_edit_that_changes_no_answer_refuses_nothing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "module_hash", lambda name: "edited")
-    assert predict.load(copy).version == copy.name
+    monkeypatch.setattr("pipeline.runtime.predictor.module_hash", lambda name: "edited")
+    assert predictor.load(copy).version == copy.name
 
 
 def test_a_bundle_under_another_bundles_name_is_refused(copy: Path) -> None:
     moved = copy.rename(copy.parent / "0123456789abcdef")
     with pytest.raises(BundleError, match=f"holds the bundle {copy.name}, not the one that its name says"):
-        predict.load(moved)
+        predictor.load(moved)
 
 
 def test_a_file_that_is_not_what_it_should_be_is_refused_without_a_traceback(copy: Path) -> None:
     with pytest.raises(BundleError, match="cannot be read as a bundle"):
-        predict.load(resealed(copy, "model.onnx", b"not a model"))
+        predictor.load(resealed(copy, "model.onnx", b"not a model"))
     with pytest.raises(BundleError, match="cannot be read as a bundle"):
-        predict.load(resealed(copy, "reference.json", b"[]"))
+        predictor.load(resealed(copy, "reference.json", b"[]"))
 
 
 def test_another_model_under_the_old_manifest_is_refused_even_if_the_sums_fit(copy: Path) -> None:
     """Model and golden rows exchanged together agree with each other; the name they go by is another's."""
     golden = json.loads((copy / "golden.json").read_text())
     golden["answers"][0] += 1e-7
-    files = {path.name: path.read_bytes() for path in copy.iterdir() if path.name != store.SUMS}
+    files = {path.name: path.read_bytes() for path in copy.iterdir() if path.name != bundle_store.SUMS}
     shutil.rmtree(copy)
-    changed = store.write(copy.parent, {**files, "golden.json": json.dumps(golden).encode()})
+    changed = bundle_store.write(copy.parent, {**files, "golden.json": json.dumps(golden).encode()})
     assert changed == copy
     with pytest.raises(BundleError, match=r"bundle.json was made for another model.onnx or golden.json"):
-        predict.load(copy)
+        predictor.load(copy)
 
 
 @pytest.mark.parametrize(
@@ -124,17 +124,17 @@ def test_a_bundle_that_says_what_cannot_be_is_refused_without_a_traceback(
     content = (copy / name).read_text()
     assert old in content
     with pytest.raises(BundleError, match="cannot be read as a bundle"):
-        predict.load(resealed(copy, name, content.replace(old, new).encode()))
+        predictor.load(resealed(copy, name, content.replace(old, new).encode()))
 
 
 def test_a_bundle_of_a_dataset_that_is_not_here_is_refused(copy: Path) -> None:
     manifest = (copy / "bundle.json").read_bytes().replace(b'"dataset": "flights"', b'"dataset": "moonshots"')
     with pytest.raises(BundleError, match="dataset 'moonshots' is not in"):
-        predict.load(resealed(copy, "bundle.json", manifest))
+        predictor.load(resealed(copy, "bundle.json", manifest))
 
 
 def test_unseen_values_are_counted_by_column_and_missing_ones_are_not(smoke: Smoke) -> None:
-    columns = {name: values[:3].copy() for name, values in predict.load(smoke.bundle).golden.columns.items()}
+    columns = {name: values[:3].copy() for name, values in predictor.load(smoke.bundle).golden.columns.items()}
     columns["carrier"] = np.array(["ZZ", "", columns["carrier"][2]], dtype=object)
     columns["dest"] = np.array(["XXX", "YYY", "XXX"], dtype=object)
-    assert predict.load(smoke.bundle).unseen(columns) == {"carrier": 1, "dest": 3}
+    assert predictor.load(smoke.bundle).unseen(columns) == {"carrier": 1, "dest": 3}

@@ -18,11 +18,12 @@ from click.testing import Result
 from conftest import WEAK, Toy, in_folder
 from typer.testing import CliRunner
 
-from pipeline import promotion, registry, store
 from pipeline.__main__ import app
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.errors import BundleError, ConfigError, RefusedError
-from pipeline.promotion import LEDGER, champion, history, previous, promote, reconcile
+from pipeline.registry import mlflow_store, promotion
+from pipeline.registry.promotion import LEDGER, champion, history, previous, promote, reconcile
+from pipeline.runtime import bundle_store
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -34,11 +35,11 @@ class Two:
         self.toy = Toy(folder)
         self.config = self.toy.config()
         self.models = promotion.home(self.config)
-        registry.connect("tiny", self.config.paths.tracking)
+        mlflow_store.connect("tiny", self.config.paths.tracking)
         self.first, self.second = (str(move.after) for move in history(self.config))
 
     def alias(self, name: str = "champion") -> str:
-        found = registry.aliased("tiny", name)
+        found = mlflow_store.aliased("tiny", name)
         return found[1] if found else ""
 
 
@@ -125,7 +126,7 @@ def test_a_bundle_that_is_not_there_or_damaged_is_not_promoted(two: Two) -> None
 
 
 def test_a_crash_between_pointer_and_alias_is_mended_at_the_next_command_which_says_so(two: Two) -> None:
-    store.point(two.models, two.first)
+    bundle_store.point(two.models, two.first)
     said = reconcile(two.config)
     assert said[0].endswith(f"champion is at {two.first}, the record was at {two.second}")
     assert said[1] == f"MLflow's alias champion was set to version 1, which is {two.first}; it was at 2"
@@ -136,7 +137,7 @@ def test_a_crash_between_pointer_and_alias_is_mended_at_the_next_command_which_s
 
 def test_a_champion_that_mlflow_has_forgotten_is_registered_again(two: Two, tmp_path: Path) -> None:
     empty = two.toy.config(f"paths.tracking=sqlite:///{tmp_path}/other.db")
-    registry.connect("tiny", empty.paths.tracking)
+    mlflow_store.connect("tiny", empty.paths.tracking)
     assert reconcile(empty) == [f"MLflow's alias champion was set to version 1, which is {two.second}"]
     assert mlflow.MlflowClient().get_model_version_by_alias("tiny", "champion").tags["digest"] == two.second
     row = pd.DataFrame([{"colour": "red", "size": 9.0, "legs": 2}])
@@ -146,7 +147,7 @@ def test_a_champion_that_mlflow_has_forgotten_is_registered_again(two: Two, tmp_
 
 
 def test_a_pointer_that_was_removed_takes_the_alias_with_it(two: Two) -> None:
-    (two.models / store.POINTER).unlink()
+    (two.models / bundle_store.POINTER).unlink()
     assert reconcile(two.config)[-1] == "MLflow's alias champion was removed, since there is no champion"
     assert two.alias() == ""
     with pytest.raises(ConfigError, match="there is no champion before the first to go back to"):
@@ -175,9 +176,9 @@ TRAIN_FOREVER = """
 import sys
 from pathlib import Path
 import mlflow
-from pipeline import registry, workplace
-registry.connect("tiny", sys.argv[1])
-with workplace.working_folder(Path(sys.argv[2]), "tiny") as work, registry.run(work.parent.name):
+from pipeline.registry import mlflow_store, run_folder
+mlflow_store.connect("tiny", sys.argv[1])
+with run_folder.working_folder(Path(sys.argv[2]), "tiny") as work, mlflow_store.run(work.parent.name):
     with mlflow.start_run(nested=True):
         print(work.parent, flush=True)
         sys.stdin.read()
@@ -243,7 +244,7 @@ def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store
 ) -> None:
     two, left = killed
     elsewhere = two.toy.config(f"paths.tracking=sqlite:///{tmp_path}/other.db")
-    registry.connect("tiny", elsewhere.paths.tracking)
+    mlflow_store.connect("tiny", elsewhere.paths.tracking)
     assert reconcile(elsewhere)[1:] == [f"{left} of a training that was killed was removed"]
     assert not left.exists()
     assert statuses(two.config)["RUNNING"] == 2
@@ -254,7 +255,7 @@ def test_where_the_record_of_runs_cannot_be_reached_the_folder_stays_for_the_nex
     with pytest.raises(ConfigError, match="cannot be used"):
         promotion.bury(two.toy.config(f"paths.tracking=sqlite:///{two.toy.folder}/toy.csv/mlflow.db"))
     assert left.exists()
-    registry.connect("tiny", two.config.paths.tracking)
+    mlflow_store.connect("tiny", two.config.paths.tracking)
     assert len(promotion.bury(two.config)) == 1
 
 
@@ -290,7 +291,7 @@ def test_by_command_a_champion_is_rolled_back_and_promoted_again_and_history_tel
 
 
 def test_a_command_says_what_it_mended(two: Two) -> None:
-    store.point(two.models, two.first)
+    bundle_store.point(two.models, two.first)
     assert command(two.toy, "history").stderr.startswith("Mended: ")
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import Smoke
 from test_serve import REQUIRED
 
-from pipeline import predict
+from pipeline.runtime import predictor
 
 Row = dict[str, Any]
 V2 = "/v2/models/smoke/infer"
@@ -141,7 +141,7 @@ def test_a_body_of_the_wrong_form_says_what_would_be_right(server: httpx2.Client
 
 
 def test_rows_without_names_are_read_in_the_order_of_the_contract(server: httpx2.Client, smoke: Smoke) -> None:
-    row = predict.load(smoke.bundle).golden.rows[0]
+    row = predictor.load(smoke.bundle).golden.rows[0]
     (expected,) = probabilities(server.post("/invocations", json={"instances": [row]}))
     listed = [row.get(name) for name in smoke.config.request]
     assert probabilities(server.post("/invocations", json={"instances": [listed]})) == [expected]

@@ -5,7 +5,8 @@ import re
 import pytest
 from conftest import ROOT
 
-from pipeline import errors, monitor
+from pipeline import errors
+from pipeline.monitoring import monitor
 from serve.settings import variables
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

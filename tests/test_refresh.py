@@ -14,8 +14,9 @@ from conftest import ROOT, Command, Smoke, Toy, serving
 from test_front import wait_for
 from test_serve import REQUIRED
 
-from pipeline import log, memory, predict, refresh, store
 from pipeline.errors import ConfigError
+from pipeline.monitoring import refresh
+from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -34,7 +35,7 @@ def models(smoke: Smoke, tmp_path: Path) -> Path:
 
 def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
-    assert predict.load(models).memory.day == "2014-01-01"  # type: ignore[union-attr]
+    assert predictor.load(models).memory.day == "2014-01-01"  # type: ignore[union-attr]
     with serving(models, LOG_URL=url, RELOAD_SECONDS="0.05") as client:
         told = flights("2014-01-01", 31, 100) + flights("2014-01-02", 90, 100)
         client.post("/predict/batch", json={"rows": [row for row, _ in told]}, headers={"x-request-id": "a"})
@@ -53,24 +54,26 @@ def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: 
         reasons = {each["field"]: each for each in client.post("/explain", json=asked).json()["contributions"]}
         by_both = reasons["late_1d_origin_carrier"]
         assert by_both["words"].startswith("the day before, 31 % of B6 flights from JFK were late (100 known")
-        prior = predict.load(models).manifest.prior or 0
+        prior = predictor.load(models).manifest.prior or 0
         assert by_both["value"] == round((31 + 10 * prior) / 110, 4)
     assert refresh.run(models, url, None)[:2] == ("2014-01-03", 150)
 
 
 def test_the_champions_own_days_stay_and_the_logs_come_after_them(models: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
-    champion = predict.load(models)
-    own, _ = memory.load((champion.folder / memory.FILE).read_bytes(), champion.contract)
-    engine = log.connect(url)
-    made = {"request_id": "a", "time": log.now(), "model": "smoke", "version": "v", "answer": 0.5}
+    champion = predictor.load(models)
+    own, _ = rolling_features.load((champion.folder / rolling_features.FILE).read_bytes(), champion.contract)
+    engine = prediction_log.connect(url)
+    made = {"request_id": "a", "time": prediction_log.now(), "model": "smoke", "version": "v", "answer": 0.5}
     for row, day in enumerate(("2013-12-31", "2014-01-01")):
         asked, _ = flights(day, 1, 1)[0]
-        log.write(engine, [{**made, "row": row, "inputs": json.dumps(asked), "at": datetime.fromisoformat(day)}])
-    log.take(engine, [("a", 0, 1.0), ("a", 1, 1.0)], log.now())
+        prediction_log.write(
+            engine, [{**made, "row": row, "inputs": json.dumps(asked), "at": datetime.fromisoformat(day)}]
+        )
+    prediction_log.take(engine, [("a", 0, 1.0), ("a", 1, 1.0)], prediction_log.now())
     assert refresh.run(models, url, None) == ("2014-01-02", 1, ["2014-01-01"])
-    found, day = memory.load((models / memory.FILE).read_bytes(), champion.contract)
-    first, last = memory.number("2013-12-31"), memory.number("2014-01-01")
+    found, day = rolling_features.load((models / rolling_features.FILE).read_bytes(), champion.contract)
+    first, last = rolling_features.number("2013-12-31"), rolling_features.number("2014-01-01")
     assert day == last + 1
     route = found["late_7d_route"]
     assert route[first] == own["late_7d_route"][first]
@@ -79,7 +82,7 @@ def test_the_champions_own_days_stay_and_the_logs_come_after_them(models: Path, 
 
 def test_a_day_before_the_champions_own_is_refused(models: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
-    log.connect(url).dispose()
+    prediction_log.connect(url).dispose()
     with pytest.raises(ConfigError, match="the champion's own memory is of 2014-01-01 already"):
         refresh.run(models, url, date(2013, 12, 1))
     assert refresh.run(models, url, None) == ("2014-01-01", 0, [])
@@ -87,13 +90,13 @@ def test_a_day_before_the_champions_own_is_refused(models: Path, tmp_path: Path)
 
 def test_what_is_being_refreshed_is_not_taken_for_something_that_was_left(models: Path, tmp_path: Path) -> None:
     """Whoever tidies up holds the store's lock; until then nothing is written."""
-    log.connect(f"sqlite:///{tmp_path}/log.db").dispose()
+    prediction_log.connect(f"sqlite:///{tmp_path}/log.db").dispose()
     with ThreadPoolExecutor(1) as pool:
-        with store.locked(models):
+        with bundle_store.locked(models):
             waiting = pool.submit(refresh.run, models, f"sqlite:///{tmp_path}/log.db", None)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=2)
-            assert not (models / memory.FILE).exists()
+            assert not (models / rolling_features.FILE).exists()
         assert waiting.result(timeout=20).as_of == "2014-01-01"
 
 
@@ -122,9 +125,16 @@ def test_a_mistake_ends_with_one_message(
 
 def test_pruning_by_command_says_how_many(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
-    engine = log.connect(url)
-    row = {"row": 0, "time": log.now(), "at": log.now(), "version": "v", "inputs": "{}", "answer": 0.5}
-    log.write(engine, [{"request_id": str(n), "model": "smoke", **row} for n in range(5)])
+    engine = prediction_log.connect(url)
+    row = {
+        "row": 0,
+        "time": prediction_log.now(),
+        "at": prediction_log.now(),
+        "version": "v",
+        "inputs": "{}",
+        "answer": 0.5,
+    }
+    prediction_log.write(engine, [{"request_id": str(n), "model": "smoke", **row} for n in range(5)])
     command = [sys.executable, "-m", "pipeline", "log", "prune", "configs/smoke.yaml", "--rows", "2", "--log-url", url]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert said == "3 predictions of smoke removed.\n"

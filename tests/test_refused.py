@@ -11,13 +11,16 @@ import pytest
 from conftest import ROOT, WEAK, Smoke, Toy, in_folder
 from rich.console import Console
 
-from pipeline import export, model, promotion, registry, store
-from pipeline.candidates import Linear
-from pipeline.config import load
+from pipeline.config.candidates import Linear
+from pipeline.config.config import load
 from pipeline.errors import RefusedError
-from pipeline.gates import Verdict
-from pipeline.schema import Tensors
-from pipeline.train import run
+from pipeline.registry import mlflow_store, promotion
+from pipeline.runtime import bundle_store
+from pipeline.runtime.arrays import Tensors
+from pipeline.training import estimators
+from pipeline.training.export import onnx
+from pipeline.training.gates import Verdict
+from pipeline.training.train import run
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -37,7 +40,7 @@ def test_a_leaked_delay_is_refused_and_the_champion_goes_on(smoke: Smoke, tmp_pa
         leaked = ["columns.dep_delay.known=before", f"features={json.dumps(features)}", "candidates.linear=null"]
         run(load(ROOT / "configs" / "smoke.yaml", [*in_folder(tmp_path), *leaked]), Console(quiet=True))
     assert "roc_auc on the holdout: 0.9" in str(refusal.value)
-    assert store.resolve(tmp_path / "models/smoke") == champion
+    assert bundle_store.resolve(tmp_path / "models/smoke") == champion
 
 
 def test_shuffled_labels_are_refused(toy: Toy) -> None:
@@ -46,17 +49,17 @@ def test_shuffled_labels_are_refused(toy: Toy) -> None:
     rows.to_csv(toy.folder / "toy.csv", index=False)
     with pytest.raises(RefusedError, match="log_loss below the baseline's: by"):
         toy.train()
-    assert store.champion(toy.folder / "models/tiny") is None
+    assert bundle_store.champion(toy.folder / "models/tiny") is None
 
 
 def test_a_worse_model_is_refused_and_a_better_one_goes_out(toy: Toy) -> None:
     first = toy.train(WEAK)
     second = toy.train()
     assert (first.news, second.news) == (True, True)
-    assert store.resolve(toy.folder / "models/tiny") == second.bundle != first.bundle
+    assert bundle_store.resolve(toy.folder / "models/tiny") == second.bundle != first.bundle
     with pytest.raises(RefusedError, match=r"log_loss against the champion: \+0.1"):
         toy.train(WEAK)
-    assert store.resolve(toy.folder / "models/tiny") == second.bundle
+    assert bundle_store.resolve(toy.folder / "models/tiny") == second.bundle
 
 
 def test_the_same_model_again_is_nothing_new_and_leaves_the_champion_as_it_is(toy: Toy) -> None:
@@ -82,14 +85,14 @@ def test_a_broken_slice_is_refused(toy: Toy) -> None:
 
 def test_an_export_that_answers_otherwise_is_refused(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     """The candidates pass their probe; what is exported in the end is another model."""
-    honest, config = export.to_onnx, toy.config()
+    honest, config = onnx.to_onnx, toy.config()
 
     def exported(fitted: Any, data: Tensors, name: str) -> bytes:
-        other = model.fit(Linear(C=0.01), data, np.arange(len(data.numbers)) % 2 == 0, config.train)
+        other = estimators.fit(Linear(C=0.01), data, np.arange(len(data.numbers)) % 2 == 0, config.train)
         return honest(other if name == "tiny" else fitted, data, name)
 
-    monkeypatch.setattr(export, "to_onnx", exported)
+    monkeypatch.setattr(onnx, "to_onnx", exported)
     with pytest.raises(RefusedError, match="export off scikit-learn: by"):
         toy.train()
-    assert registry.aliased("tiny", "challenger") is not None
-    assert registry.aliased("tiny", "champion") is None
+    assert mlflow_store.aliased("tiny", "challenger") is not None
+    assert mlflow_store.aliased("tiny", "champion") is None

@@ -14,9 +14,10 @@ from conftest import Smoke
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from pipeline import predict, registry
 from pipeline.errors import ConfigError, RefusedError
-from pipeline.schema import Contract
+from pipeline.registry import mlflow_store
+from pipeline.runtime import predictor
+from pipeline.runtime.contract import Contract
 
 
 def test_a_training_leaves_a_run_with_parameters_metrics_pictures_the_bundle_and_a_run_below_it_per_trial(
@@ -82,7 +83,7 @@ def test_the_registered_champion_gives_the_servers_answers_from_elsewhere_withou
     smoke: Smoke, server: httpx2.Client, tmp_path: Path
 ) -> None:
     """In a Python that has our packages and not our code: what answers is the copy in the registry."""
-    rows = predict.load(smoke.bundle).golden.rows[:48]
+    rows = predictor.load(smoke.bundle).golden.rows[:48]
     sent = json.dumps([{name: value for name, value in row.items() if name != "temp"} for row in rows])
     packages = Path(mlflow.__file__).parent.parent
     command = [sys.executable, "-S", "-c", f"import sys; sys.path.append({str(packages)!r})\n{LOAD}"]
@@ -98,7 +99,7 @@ def test_the_registered_champion_gives_the_servers_answers_from_elsewhere_withou
 def test_the_registered_model_refuses_what_the_server_refuses(smoke: Smoke) -> None:
     mlflow.set_tracking_uri(smoke.config.paths.tracking)
     model = mlflow.pyfunc.load_model("models:/smoke@champion")
-    row = predict.load(smoke.bundle).golden.rows[0]
+    row = predictor.load(smoke.bundle).golden.rows[0]
     asked = pd.DataFrame([{**row, "scheduled_departure": pd.Timestamp(row["scheduled_departure"])}])
     with pytest.raises(MlflowException):  # a signature's text is text
         model.predict(asked)
@@ -125,7 +126,7 @@ def test_a_regressions_version_answers_with_a_value() -> None:
             },
         }
     )  # fmt: skip
-    asked = registry.signature(contract)
+    asked = mlflow_store.signature(contract)
     assert [(column.name, column.required) for column in asked.inputs] == [("size", False)]
     assert [column.name for column in asked.outputs] == ["value"]
 
@@ -139,20 +140,20 @@ def test_a_failure_marks_the_run_as_failed_and_a_refusal_does_not(
     tmp_path: Path, error: type[Exception], status: str
 ) -> None:
     tracking = f"sqlite:///{tmp_path}/mlflow.db"
-    registry.connect("ending", tracking)
-    with pytest.raises(error), registry.run("folder") as run_id:
+    mlflow_store.connect("ending", tracking)
+    with pytest.raises(error), mlflow_store.run("folder") as run_id:
         raise error
     assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == status
 
 
 def test_the_page_opens_on_the_classical_view_of_the_experiment(smoke: Smoke) -> None:
-    address, _ = registry.page("smoke", smoke.config.paths.tracking, 5001)
+    address, _ = mlflow_store.page("smoke", smoke.config.paths.tracking, 5001)
     assert address == "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
 
 
 def test_an_experiment_without_a_run_says_what_to_do(smoke: Smoke) -> None:
     with pytest.raises(ConfigError, match="has no run of nothing yet. Run `make train` first"):
-        registry.page("nothing", smoke.config.paths.tracking, 5001)
+        mlflow_store.page("nothing", smoke.config.paths.tracking, 5001)
 
 
 @pytest.mark.parametrize("place", ["sqlite:///{}/mlflow.db", "sqlite:///{}/no/such/folder.db", "foo://x", "./mlruns"])
@@ -160,4 +161,4 @@ def test_a_store_that_cannot_be_used_is_told_with_its_address(tmp_path: Path, pl
     (tmp_path / "mlflow.db").write_text("this is no database, and it is long enough to be read as one" * 20)
     (tmp_path / "no").touch()
     with pytest.raises(ConfigError, match="MLflow's store .* cannot be used"):
-        registry.connect("any", place.format(tmp_path))
+        mlflow_store.connect("any", place.format(tmp_path))

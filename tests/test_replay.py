@@ -17,10 +17,10 @@ from conftest import Smoke, Toy
 from rich.console import Console
 from test_monitor import config_in, made
 
-from pipeline import replay, replay_report
-from pipeline.days import Days, day_after
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.server import Server
+from pipeline.replay import replay, report
+from pipeline.replay.schedule import Days, day_after
+from pipeline.replay.server_process import Server
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -37,7 +37,7 @@ class Replayed:
         self.printed = StringIO()
         out = Console(file=self.printed, width=80)
         self.played = replay.run(config, None, out)
-        replay_report.publish(config, self.played, out)
+        report.publish(config, self.played, out)
         self.told: dict[str, Any] = json.loads((self.played.folder / "replay.json").read_text())
 
     def happened(self) -> list[str]:
@@ -155,7 +155,7 @@ STARTS = """
 import sys
 from pathlib import Path
 from typing import Any
-from pipeline.server import Server
+from pipeline.replay.server_process import Server
 server = Server(Path(sys.argv[1]), Path(sys.argv[2]))
 print(server.address, flush=True)
 sys.stdin.read()

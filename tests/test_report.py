@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from test_model import examples, numbers
 
-from pipeline import export
-from pipeline.candidates import Linear
-from pipeline.config import Config
-from pipeline.model import fit
-from pipeline.predict import Session
-from pipeline.report import draw, importance, of_holdout, of_search
-from pipeline.schema import Examples
-from pipeline.search import Standing
+from pipeline.config.candidates import Linear
+from pipeline.config.config import Config
+from pipeline.runtime.arrays import Examples
+from pipeline.runtime.predictor import Session
+from pipeline.training.estimators import fit
+from pipeline.training.export import onnx
+from pipeline.training.report import draw, importance, of_holdout, of_search
+from pipeline.training.search import Standing
 
 BOTH = {"folds", "search", "importance", "calibration", "summary"}
 
@@ -33,7 +33,7 @@ def drawn(folder: Path, config: Config, *, answers: float = 0.5) -> set[str]:
     lost = Standing("tree", Linear(), {}, "MemoryError")
     pictures = of_search(config, [standing, lost], [standing, lost], standing)
     said = np.random.default_rng(0).random(len(target)) * answers
-    session = Session(export.to_onnx(fitted, data, "test"))
+    session = Session(onnx.to_onnx(fitted, data, "test"))
     draw(folder, config.task, pictures | of_holdout(config, kept, said, session))
     assert min(path.stat().st_size for path in folder.glob("*.png")) > 3000
     return {path.stem for path in folder.glob("*.png")}
@@ -60,7 +60,7 @@ def test_before_the_holdout_is_opened_there_are_the_pictures_of_the_search_alone
 
 def test_what_the_model_rests_on_matters_and_what_says_nothing_does_not(asked: Config) -> None:
     data, target = examples(3000)
-    session = Session(export.to_onnx(fit(Linear(), data, target, asked.train), data, "test"))
+    session = Session(onnx.to_onnx(fit(Linear(), data, target, asked.train), data, "test"))
     risen = importance(asked, Examples({}, data, target), session)
     assert list(risen) == ["colour", "size", "legs"]
     assert min(risen["colour"], risen["size"]) > 0.01

@@ -10,9 +10,11 @@ import pytest
 from conftest import WEAK, Toy
 from rich.console import Console
 
-from pipeline import predict, promotion, retrain, store
 from pipeline.errors import ConfigError, DataError, RefusedError
-from pipeline.train import Outcome
+from pipeline.registry import promotion
+from pipeline.runtime import bundle_store, predictor
+from pipeline.training import retrain
+from pipeline.training.train import Outcome
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -41,10 +43,10 @@ def test_the_newest_days_judge_and_then_the_model_learns_from_them_too(toy: Toy)
     assert found["holdout"] == "06 Jan 2013 to 06 Jan 2013"
     assert (found["judged_fit"], found["judged_on"], found["trained_on"]) == (2500, 500, 3000)
     assert found["until"] == "2013-01-07"
-    learnt, elsewhere = predict.load(promotion.home(toy.config())), f"paths.models={toy.folder}/elsewhere"
+    learnt, elsewhere = predictor.load(promotion.home(toy.config())), f"paths.models={toy.folder}/elsewhere"
     only_judged = toy.train("data.until=2013-01-07", "split.holdout=1 day", "split.folds=1", elsewhere)
     assert only_judged.bundle is not None
-    assert learnt.manifest.metrics == predict.load(only_judged.bundle).manifest.metrics
+    assert learnt.manifest.metrics == predictor.load(only_judged.bundle).manifest.metrics
     assert learnt.version != only_judged.bundle.name
 
 
@@ -54,7 +56,7 @@ def test_what_happens_from_that_day_on_changes_nothing(toy: Toy) -> None:
     late = frame["when"] >= "2013-01-06"
     frame.loc[late, "good"] = ~frame.loc[late, "good"]
     frame.to_csv(toy.folder / "toy.csv", index=False)
-    (promotion.home(toy.config()) / store.POINTER).unlink()
+    (promotion.home(toy.config()) / bundle_store.POINTER).unlink()
     after = again(toy, "2013-01-06").bundle
     assert before is not None
     assert after == before
@@ -107,7 +109,7 @@ def test_a_damaged_champion_does_not_end_it_before_the_gate_has_looked(toy: Toy)
     (first / "model.onnx").write_bytes(b"")
     with pytest.raises(RefusedError, match="Its answers are on no record"):
         again(toy, "2013-01-08")
-    assert store.pointer(promotion.home(toy.config())) == first.name
+    assert bundle_store.pointer(promotion.home(toy.config())) == first.name
 
 
 def test_before_the_data_begins_there_is_nothing_to_learn_from_and_that_is_said(toy: Toy) -> None:
@@ -133,12 +135,12 @@ def test_a_rule_that_cannot_be_is_refused(toy: Toy, override: str, words: str) -
 
 
 def test_the_page_says_that_it_learnt_from_the_judges_too(toy: Toy) -> None:
-    from serve.metrics import Metrics
-    from serve.served import Served
-    from serve.words import known
+    from serve.model import Served
+    from serve.page.text import known
+    from serve.telemetry.metrics import Metrics
 
     again(toy, None)
-    served = Served(predict.load(Path(promotion.home(toy.config()))), Metrics([0.5]), 10)
+    served = Served(predictor.load(Path(promotion.home(toy.config()))), Metrics([0.5]), 10)
     assert known(served)[0] == (
         "It learnt from 3,500 cases and was judged on 500 cases (08 Jan 2013 to 08 Jan 2013) that it had not seen. Then "
         "it learnt from those too."

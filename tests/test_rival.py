@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from conftest import WEAK, Toy
 
-from pipeline import promotion, store
-from pipeline.config import Config
+from pipeline.config.config import Config
 from pipeline.errors import RefusedError
-from pipeline.rival import ANSWERS, remember, remembered, rival
+from pipeline.registry import promotion
+from pipeline.runtime import bundle_store
+from pipeline.training.champion_predictions import ANSWERS, remember, remembered, rival
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -30,11 +31,11 @@ def test_what_a_model_said_is_remembered_by_row_in_whatever_order(tmp_path: Path
 def test_what_is_being_remembered_is_not_taken_for_something_that_was_left(tmp_path: Path) -> None:
     """Whoever tidies up holds the lock; until then nothing is begun."""
     with ThreadPoolExecutor(1) as pool:
-        with store.locked(tmp_path):
+        with bundle_store.locked(tmp_path):
             waiting = pool.submit(remember, tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.3)
-            assert store.clear_unfinished(tmp_path) == 0
+            assert bundle_store.clear_unfinished(tmp_path) == 0
         waiting.result(timeout=20)
     assert remembered(tmp_path, "a", KEYS) is not None
 
@@ -61,7 +62,7 @@ def test_without_a_champion_there_is_nothing_to_beat_and_the_same_model_says_the
 ) -> None:
     said, tiny = np.array([0.3, 0.1, 0.2]), tiny_config.contract
     assert rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None) is None
-    store.point(tmp_path, "0123456789abcdef")
+    bundle_store.point(tmp_path, "0123456789abcdef")
     same = rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None)
     assert same is not None
     assert same.said is said
@@ -71,19 +72,19 @@ def test_a_champion_that_cannot_be_loaded_is_compared_by_its_record(toy: Toy) ->
     """A better model takes its place, and a worse one is refused, though the champion's folder is gone."""
     models = promotion.home(toy.config())
     toy.train(WEAK)
-    shutil.rmtree(models / str(store.pointer(models)))
+    shutil.rmtree(models / str(bundle_store.pointer(models)))
     better = toy.train()
     assert better.news
     shutil.rmtree(str(better.bundle))
     with pytest.raises(RefusedError, match=r"log_loss against the champion: \+0.1.*from its record, since it cannot"):
         toy.train(WEAK)
-    assert str(better.bundle).endswith(str(store.pointer(models)))
+    assert str(better.bundle).endswith(str(bundle_store.pointer(models)))
 
 
 def test_without_a_record_it_is_refused_with_the_remedy(toy: Toy) -> None:
     models = promotion.home(toy.config())
     toy.train(WEAK)
-    shutil.rmtree(models / str(store.pointer(models)))
+    shutil.rmtree(models / str(bundle_store.pointer(models)))
     shutil.rmtree(models / ANSWERS)
     with pytest.raises(RefusedError, match=r"it cannot be asked.*on no record: bring back what .* remove .*/champion"):
         toy.train()

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pipeline.config import Config
-from pipeline.request import request_model, without_nan
-from pipeline.schema import Contract, as_array, tensors, to_columns
+from pipeline.config.config import Config
+from pipeline.runtime.arrays import as_array, tensors, to_columns
+from pipeline.runtime.contract import Contract
+from pipeline.runtime.request_model import request_model, without_nan
 
 ROW = {"colour": "red", "shape": "round", "legs": 4, "when": "2013-07-01T17:30", "size": 2.5}
 

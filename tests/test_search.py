@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from test_model import examples
 
-from pipeline import model, search
-from pipeline.candidates import Boosting, Candidates, Forest, Linear, Range, Search, Tree, Trials, faults
-from pipeline.config import Config, Train, load
+from pipeline.config.candidates import Boosting, Candidates, Forest, Linear, Range, Search, Tree, Trials, faults
+from pipeline.config.config import Config, Train, load
+from pipeline.data.split import Fold
 from pipeline.errors import DataError, RefusedError
 from pipeline.evaluation.metrics import metrics
-from pipeline.schema import Tensors
-from pipeline.search import Standing, baseline, best_of_each, choose, refuse_unfit, standings, trials
-from pipeline.split import Fold
+from pipeline.runtime.arrays import Tensors
+from pipeline.training import estimators, search
+from pipeline.training.search import Standing, baseline, best_of_each, choose, refuse_unfit, standings, trials
 
 ROWS = np.arange(400)
 FOLDS = [Fold("first", ROWS[:200], ROWS[200:300]), Fold("second", ROWS[:300], ROWS[300:])]
@@ -104,8 +104,10 @@ def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(
 ) -> None:
     data, target = examples()
     seen: list[int] = []
-    honest = model.fit
-    monkeypatch.setattr(model, "fit", lambda s, rows, *given: seen.append(len(rows.numbers)) or honest(s, rows, *given))
+    honest = estimators.fit
+    monkeypatch.setattr(
+        estimators, "fit", lambda s, rows, *given: seen.append(len(rows.numbers)) or honest(s, rows, *given)
+    )
     trials(config, data, target, FOLDS, UNIT, quiet)
     assert max(seen) < 200
     assert all(count % 10 == 0 for count in seen)
@@ -118,14 +120,14 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, target = examples()
-    honest = model.fit
+    honest = estimators.fit
 
     def fit(settings: object, *given: object) -> object:
         if isinstance(settings, Linear):
             raise MemoryError("too large")
         return honest(settings, *given)
 
-    monkeypatch.setattr(model, "fit", fit)
+    monkeypatch.setattr(estimators, "fit", fit)
     judged = trials(config, data, target, FOLDS, UNIT, quiet)
     assert {s.error for s in judged if s.name == "linear"} == {"MemoryError: too large"}
     assert [each.name for each in best_of_each(judged, "log_loss")] == ["boosting"]
@@ -183,8 +185,8 @@ def test_a_candidate_that_cannot_be_exported_exactly_is_refused_before_the_searc
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, target = examples()
-    honest = model.ordinal
-    monkeypatch.setattr(model, "ordinal", lambda known, numbers, *, impute: honest(known, numbers, impute=False))
+    honest = estimators.ordinal
+    monkeypatch.setattr(estimators, "ordinal", lambda known, numbers, *, impute: honest(known, numbers, impute=False))
     trees = config.model_copy(update={"candidates": Candidates(forest=Forest(min_samples_leaf=2, n_estimators=20))})
     with pytest.raises(RefusedError, match="not exact"):
         refuse_unfit(data, target, FOLDS, trees)

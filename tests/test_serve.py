@@ -18,13 +18,13 @@ import pytest
 from conftest import ROOT, Smoke, serving
 from fastapi.testclient import TestClient
 
-from pipeline import predict, store
-from pipeline.config import Config
-from pipeline.predict import told
-from pipeline.request import request_model
+from pipeline.config.config import Config
+from pipeline.runtime import bundle_store, predictor
+from pipeline.runtime.predictor import told
+from pipeline.runtime.request_model import request_model
 from serve.app import create_app
+from serve.protocols.open_inference import one_row_of_tensors
 from serve.settings import Settings
-from serve.tensors import one_row_of_tensors
 
 REQUIRED = {
     "carrier": "B6",
@@ -37,7 +37,7 @@ REQUIRED = {
 
 def golden_rows(smoke: Smoke) -> list[dict[str, Any]]:
     """The bundle's own rows that a caller could send: the last quarter has categories against the pattern."""
-    return predict.load(smoke.bundle).golden.rows[:48]
+    return predictor.load(smoke.bundle).golden.rows[:48]
 
 
 def test_an_answer_has_probability_label_threshold_model_version_and_request_id(
@@ -51,7 +51,7 @@ def test_an_answer_has_probability_label_threshold_model_version_and_request_id(
 
 
 def test_one_row_and_a_batch_give_the_trained_models_own_answers(server: httpx2.Client, smoke: Smoke) -> None:
-    golden = predict.load(smoke.bundle).golden
+    golden = predictor.load(smoke.bundle).golden
     rows = golden_rows(smoke)
     single = [server.post("/predict", json=row).raise_for_status().json()["probability"] for row in rows]
     batch = server.post("/predict/batch", json={"rows": rows}).raise_for_status().json()["predictions"]
@@ -346,4 +346,4 @@ def test_a_copied_bundle_serves_from_anywhere(smoke: Smoke, tmp_path: Path) -> N
     copy = Path(shutil.copytree(smoke.bundle, tmp_path / "elsewhere" / "bundle"))
     with serving(copy) as client:
         assert client.get("/readyz").json()["version"] == smoke.bundle.name
-    assert store.damage(copy) is None
+    assert bundle_store.damage(copy) is None

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from test_front import other_bundle, wait_for
 from test_serve import started
 
-from pipeline import signature, store
 from pipeline.errors import BundleError, ConfigError
+from pipeline.runtime import bundle_store, signature
 
 
 class Keys:
@@ -33,7 +33,7 @@ class Keys:
 
     def sign(self, bundle: Path) -> None:
         """As OpenSSF's tool does it."""
-        sums = {path.name: store.sha256(path.read_bytes()) for path in bundle.iterdir()}
+        sums = {path.name: bundle_store.sha256(path.read_bytes()) for path in bundle.iterdir()}
         resources = [{"algorithm": "sha256", "name": name, "digest": digest} for name, digest in sums.items()]
         forged(bundle, self, {"predicateType": signature.PREDICATE, "predicate": {"resources": resources}})
 
@@ -151,22 +151,22 @@ def test_a_server_with_a_key_serves_what_is_signed_and_takes_on_nothing_else(
     refused = started(place, **key)
     assert refused.returncode == 3
     assert "is not signed" in refused.stderr
-    champion = store.resolve(place)
+    champion = bundle_store.resolve(place)
     keys.sign(champion)
     with serving(place, RELOAD_SECONDS="0.05", **key) as client:
         assert client.get("/readyz").json()["version"] == champion.name
         other = other_bundle(champion, place)
-        store.point(place, other.name)
+        bundle_store.point(place, other.name)
         wait_for(client, 'model_reloads_total{outcome="refused"} 1.0')
         assert client.get("/readyz").json()["version"] == champion.name
         keys.sign(other)
-        store.point(place, other.name)
+        bundle_store.point(place, other.name)
         wait_for(client, 'model_reloads_total{outcome="taken"} 1.0')
         assert client.get("/readyz").json()["version"] == other.name
 
 
 def test_the_command_ends_with_0_or_3(bundle: Path, keys: Keys) -> None:
-    command = [sys.executable, "-m", "pipeline.signature", str(bundle), str(keys.public)]
+    command = [sys.executable, "-m", "pipeline.runtime.signature", str(bundle), str(keys.public)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.endswith(
         f"signed by {keys.public}\n"
     )

@@ -3,10 +3,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.config import Config, Data
+from pipeline.config.config import Config, Data
+from pipeline.config.durations import Duration
+from pipeline.config.splits import GroupSplit, RowSplit, TimeSplit
+from pipeline.data.keys import keys, row_keys
+from pipeline.data.split import by_hash, sample, split
 from pipeline.errors import DataError
-from pipeline.plan import Duration, GroupSplit, RowSplit, TimeSplit
-from pipeline.split import blocks, by_hash, keys, row_keys, sample, split
+from pipeline.evaluation.bootstrap import blocks
 
 YEAR = np.arange("2013-01-01T05:00", "2014-01-01T05:00", 12, dtype="datetime64[h]").astype("datetime64[s]")
 

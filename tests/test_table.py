@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.datasets.table import derive, load
 from pipeline.errors import DataError
-from pipeline.schema import Column
+from pipeline.runtime.contract import Column
 
 COLUMNS = {
     "code": Column(kind="category", known="before", meaning="A code"),

@@ -12,27 +12,32 @@ from conftest import Smoke, Toy, in_folder, serving
 from rich.console import Console
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from pipeline import bundle, clean, datasets, predict, schema, split, store
-from pipeline.config import load
+from pipeline.config.config import load
+from pipeline.data import clean
 from pipeline.errors import ConfigError, DataError, RefusedError
-from pipeline.request import request_model
-from pipeline.train import run
+from pipeline.evaluation.bootstrap import blocks
+from pipeline.runtime import arrays, bundle_store
+from pipeline.runtime.arrays import plain, tensors, to_columns
+from pipeline.runtime.dataset import find
+from pipeline.runtime.predictor import load as load_predictor
+from pipeline.runtime.request_model import request_model
+from pipeline.training.train import run
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 def test_a_training_ends_with_a_proven_champion(smoke: Smoke) -> None:
-    assert store.resolve(smoke.store) == smoke.bundle
-    assert predict.load(smoke.store).version == smoke.bundle.name
+    assert bundle_store.resolve(smoke.store) == smoke.bundle
+    assert load_predictor(smoke.store).version == smoke.bundle.name
 
 
 def test_the_settings_that_were_found_are_the_ones_refitted(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline import model
+    from pipeline.training import estimators
 
     fitted: list[object] = []
-    honest = model.fit
+    honest = estimators.fit
     monkeypatch.setattr(
-        model, "fit", lambda settings, *given, **more: fitted.append(settings) or honest(settings, *given, **more)
+        estimators, "fit", lambda settings, *given, **more: fitted.append(settings) or honest(settings, *given, **more)
     )
     tried = "search.kinds={boosting: {trials: 4, space: {max_leaf_nodes: {low: 3, high: 31}}}}"
     outcome = toy.train("candidates={linear: {C: 0.0001}, boosting: {max_iter: 20, min_samples_leaf: 20}}", tried)
@@ -73,20 +78,20 @@ def test_the_report_has_pictures_counts_and_rejected_rows(smoke: Smoke) -> None:
 
 
 def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_to_the_bit(smoke: Smoke) -> None:
-    config, dataset = smoke.config, datasets.find("flights")
+    config, dataset = smoke.config, find("flights")
     frame = clean.clean(dataset.load(None, config.columns).frame.iloc[::40_000], config.contract).frame
     known = clean.frame_to_columns(frame, config.contract)
     trained = {name: known.get(name, np.linspace(0, 1, len(frame)) / 3) for name in config.request}
-    sent = json.loads(json.dumps(predict.rows(bundle.plain(trained, config.request))))
+    sent = json.loads(json.dumps(arrays.rows(plain(trained, config.request))))
     model = request_model(config.contract)
-    served = schema.to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)
-    one_by_one = [schema.to_columns([row], config.contract) for row in sent]
-    ours = schema.tensors(dataset.derive(trained), config.contract)
-    theirs = schema.tensors(dataset.derive(served), config.contract)
+    served = to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)
+    one_by_one = [to_columns([row], config.contract) for row in sent]
+    ours = tensors(dataset.derive(trained), config.contract)
+    theirs = tensors(dataset.derive(served), config.contract)
     assert ours.strings.tolist() == theirs.strings.tolist()
     assert ours.numbers.tobytes() == theirs.numbers.tobytes()
     for position, columns in enumerate(one_by_one):
-        alone = schema.tensors(dataset.derive(columns), config.contract)
+        alone = tensors(dataset.derive(columns), config.contract)
         assert alone.numbers.tobytes() == ours.numbers[position : position + 1].tobytes()
 
 
@@ -96,11 +101,11 @@ def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_t
 @pytest.fixture
 def flights_of(smoke: Smoke) -> dict[str, np.ndarray]:
     """Request columns of the golden rows that have everything."""
-    return {name: values[:48].copy() for name, values in predict.load(smoke.bundle).golden.columns.items()}
+    return {name: values[:48].copy() for name, values in load_predictor(smoke.bundle).golden.columns.items()}
 
 
 def test_the_date_alone_does_not_matter(smoke: Smoke, flights_of: dict[str, np.ndarray]) -> None:
-    predictor = predict.load(smoke.bundle)
+    predictor = load_predictor(smoke.bundle)
     moved = {
         **flights_of,
         "scheduled_departure": flights_of["scheduled_departure"] + np.timedelta64(28 * 24 * 3600, "s"),
@@ -109,7 +114,7 @@ def test_the_date_alone_does_not_matter(smoke: Smoke, flights_of: dict[str, np.n
 
 
 def test_the_other_rows_of_a_batch_do_not_matter(smoke: Smoke, flights_of: dict[str, np.ndarray]) -> None:
-    predictor = predict.load(smoke.bundle)
+    predictor = load_predictor(smoke.bundle)
     turned = {name: values[::-1] for name, values in flights_of.items()}
     assert (predictor.predict(turned)[::-1] == predictor.predict(flights_of)).all()
 
@@ -118,15 +123,15 @@ def test_the_other_rows_of_a_batch_do_not_matter(smoke: Smoke, flights_of: dict[
 def test_bad_weather_raises_the_risk_on_average(
     smoke: Smoke, flights_of: dict[str, np.ndarray], changes: dict[str, float]
 ) -> None:
-    predictor = predict.load(smoke.bundle)
+    predictor = load_predictor(smoke.bundle)
     changed = {name: np.full(48, changes[name]) if name in changes else v for name, v in flights_of.items()}
     assert predictor.predict(changed).mean() > predictor.predict(flights_of).mean()
 
 
 def test_features_see_nothing_that_a_caller_would_not_send(smoke: Smoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """The delays lie in the same frame; `derive` never gets them."""
+    from pipeline.data.read import read
     from pipeline.datasets import flights
-    from pipeline.rows import read
 
     given: list[set[str]] = []
     honest = flights.derive
@@ -220,7 +225,7 @@ def diabetes(tmp_path: Path) -> Path:
 def test_breast_cancer_goes_through_the_whole_chain_without_a_line_of_code(breast_cancer: Path, tmp_path: Path) -> None:
     outcome = run(load(breast_cancer, in_folder(tmp_path)), Console(quiet=True))
     assert outcome.holdout["roc_auc"].value > 0.95
-    predictor = predict.load(tmp_path / "models" / "cancer")
+    predictor = load_predictor(tmp_path / "models" / "cancer")
     assert predictor.predict(predictor.golden.columns).shape == (64,)
 
 
@@ -234,7 +239,7 @@ def test_diabetes_goes_through_the_whole_chain_and_its_server_answers_in_points(
     assert record["candidate"] == "linear"
     assert [part["value"] for part in record["slices"]] == ["one", "other"]
     assert {path.stem for path in (tmp_path / "reports/diabetes").glob("*.png")} >= {"errors", "importance", "summary"}
-    predictor = predict.load(outcome.bundle)
+    predictor = load_predictor(outcome.bundle)
     with serving(outcome.bundle.parent) as client:
         answer = client.post("/predict", json=predictor.golden.rows[0]).raise_for_status().json()
         assert list(answer) == ["value", "unit", "model", "version", "request_id"]
@@ -302,10 +307,10 @@ def test_a_derived_feature_that_the_dataset_does_not_make_is_refused(breast_canc
 
 
 def test_a_sampled_training_uses_whole_days(smoke: Smoke) -> None:
-    from pipeline.rows import read
+    from pipeline.data.read import read
 
     rows = read(smoke.config, smoke.folder)
-    days = split.blocks(rows.key)
+    days = blocks(rows.key)
     assert len(np.unique(days)) == pytest.approx(37, abs=2)
     assert len(rows.examples.target) == len(days)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.workplace import abandoned, remove, working_folder
+from pipeline.registry.run_folder import abandoned, remove, working_folder
 
 Start = Callable[[str], "subprocess.Popen[str]"]
 WORK_FOREVER = """
 import sys
 from pathlib import Path
-from pipeline.workplace import working_folder
+from pipeline.registry.run_folder import working_folder
 with working_folder(Path(sys.argv[1]), sys.argv[2]) as work:
     print(work.parent, flush=True)
     sys.stdin.read()
@@ -81,7 +81,7 @@ def test_a_folder_that_is_being_made_is_not_taken_for_one_of_the_dead(
     tmp_path: Path,
 ) -> None:
     """Three hundred trainings begin and end while another command looks for the dead all the time."""
-    code = "import sys\nfrom pathlib import Path\nfrom pipeline.workplace import working_folder\n"
+    code = "import sys\nfrom pathlib import Path\nfrom pipeline.registry.run_folder import working_folder\n"
     code += "for n in range(300):\n    with working_folder(Path(sys.argv[1]), 'a'):\n        pass"
     maker = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
     while maker.poll() is None:

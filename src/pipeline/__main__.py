@@ -17,8 +17,8 @@ from pipeline.errors import ConfigError, PipelineError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.config import Config
-    from pipeline.train import Outcome
+    from pipeline.config.config import Config
+    from pipeline.training.train import Outcome
 
 # Read by OpenMP when scikit-learn is imported: idle threads sleep instead of spinning against the workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -48,12 +48,12 @@ DEFAULT = Path("configs/flights.yaml")
 
 def settings(path: Path, overrides: list[str]) -> "Config":
     """The config with its overrides; MLFLOW_TRACKING_URI counts as the first of them. Its dataset is known to exist."""
-    from pipeline import datasets
-    from pipeline.config import load
+    from pipeline.config.config import load
+    from pipeline.runtime.dataset import find
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     config = load(path, [*([f"paths.tracking={tracking}"] if tracking else []), *overrides])
-    datasets.find(config.dataset)
+    find(config.dataset)
     return config
 
 
@@ -63,7 +63,7 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
     config = settings(path, overrides)
     from rich.console import Console
 
-    from pipeline.train import run
+    from pipeline.training.train import run
 
     out = Console()
     tell(run(config, out), config, path, out)
@@ -75,7 +75,7 @@ def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     config = settings(path, overrides)
     from rich.console import Console
 
-    from pipeline.retrain import run
+    from pipeline.training.retrain import run
 
     out = Console()
     tell(run(config, as_of.date() if as_of else None, out), config, path, out)
@@ -109,8 +109,8 @@ def tell(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> No
 def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
     """Bring what the champion remembers up to date, from the prediction log and its labels."""
     config = settings(path, overrides)
-    from pipeline import promotion
-    from pipeline import refresh as refreshing
+    from pipeline.monitoring import refresh as refreshing
+    from pipeline.registry import promotion
 
     found = refreshing.run(promotion.home(config), place(log_url, config), as_of.date() if as_of else None)
     of = f", {found.days[0]} to {found.days[-1]}" if found.days else ""
@@ -123,13 +123,14 @@ def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     config = settings(path, overrides)
     from rich.console import Console
 
-    from pipeline import monitor as watching
-    from pipeline import monitor_report, promotion
+    from pipeline.monitoring import monitor as watching
+    from pipeline.monitoring import report
+    from pipeline.registry import promotion
 
     models = promotion.home(config)
     found = watching.look(models, place(log_url, config), config.monitor, as_of.date() if as_of else None)
     try:
-        monitor_report.publish(config, models, found, Console())
+        report.publish(config, models, found, Console())
     except PipelineError as error:
         if found.code == watching.QUIET:
             raise
@@ -149,11 +150,11 @@ def replay(
     config = settings(path, overrides)
     from rich.console import Console
 
-    from pipeline import replay as playing
-    from pipeline import replay_report
+    from pipeline.replay import replay as playing
+    from pipeline.replay import report
 
     out = Console()
-    replay_report.publish(config, playing.run(config, until, out), out)
+    report.publish(config, playing.run(config, until, out), out)
 
 
 @log_app.command()
@@ -168,10 +169,10 @@ def prune(
     if days is None and rows is None:
         raise ConfigError("what is to be kept? Say --days, --rows or both")
     config = settings(path, overrides)
-    from pipeline import log
+    from pipeline.runtime import prediction_log
 
-    engine = log.connect(place(log_url, config))
-    print(f"{log.prune(engine, config.name, days, rows):,} predictions of {config.name} removed.")
+    engine = prediction_log.connect(place(log_url, config))
+    print(f"{prediction_log.prune(engine, config.name, days, rows):,} predictions of {config.name} removed.")
     engine.dispose()
 
 
@@ -187,7 +188,7 @@ def place(log_url: str | None, config: "Config") -> str:
 @app.command()
 def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Version = None, why: Why = None) -> None:  # noqa: B006 -- reason: as above
     """Make another bundle the champion, if its gates let it out."""
-    from pipeline import promotion
+    from pipeline.registry import promotion
 
     config = standing(path, overrides)
     present = promotion.champion(config)
@@ -201,7 +202,7 @@ def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Vers
 @app.command()
 def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = None) -> None:  # noqa: B006 -- reason: as above
     """Make the champion before the present one the champion again."""
-    from pipeline import promotion
+    from pipeline.registry import promotion
 
     config = standing(path, overrides)
     present, before = promotion.champion(config), promotion.previous(config)
@@ -211,7 +212,7 @@ def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = N
 @app.command()
 def history(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noqa: B006 -- reason: as above
     """Who made what the champion, when and why; the newest comes last."""
-    from pipeline import promotion
+    from pipeline.registry import promotion
 
     moves = promotion.history(standing(path, overrides))
     print("\n".join(promotion.told(move) for move in moves) or "There has been no champion yet.")
@@ -220,11 +221,11 @@ def history(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # n
 def standing(path: Path, overrides: list[str]) -> "Config":
     """The config of a model that was trained before, its pointer, record and alias in agreement."""
     config = settings(path, overrides)
-    from pipeline import promotion, registry
+    from pipeline.registry import mlflow_store, promotion
 
     if not promotion.home(config).is_dir():
         raise ConfigError(f"{promotion.home(config)}: there is no model here yet. Run `make train`")
-    moved = registry.connect(config.name, config.paths.tracking)
+    moved = mlflow_store.connect(config.name, config.paths.tracking)
     for mended in [*moved, *promotion.reconcile(config)]:
         print(f"Mended: {mended}", file=sys.stderr)
     return config
@@ -245,7 +246,7 @@ def config(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config instead.")] = False,
 ) -> None:
     """Check a config and print it as it will be used, with every default."""
-    from pipeline.config import Config
+    from pipeline.config.config import Config
 
     shown = Config.model_json_schema() if schema else settings(path, overrides).model_dump(mode="json")
     print(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -259,10 +260,10 @@ def mlflow(
 ) -> None:
     """Show the recorded runs in MLflow, started here unless MLFLOW_TRACKING_URI names a server."""
     config = settings(path, overrides)
-    from pipeline import registry
+    from pipeline.registry import mlflow_store
 
     uri = config.paths.tracking
-    page, moved = registry.page(config.name, uri, port)
+    page, moved = mlflow_store.page(config.name, uri, port)
     for mended in moved:
         print(f"Mended: {mended}", file=sys.stderr)
     print(f"The runs of {config.name}: {page}", flush=True)

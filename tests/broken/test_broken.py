@@ -42,7 +42,7 @@ CHANGES: dict[str, tuple[Change, list[str], str]] = {
         replaced("src/pipeline/datasets/flights.py", "(day + 3) % 7", "(day + 4) % 7"), ["try", "MODEL=smoke"], "golden rows get another answer",
     ),
     "an export that is off": (
-        replaced("src/pipeline/predict.py", "return found[:, -1].astype(np.float64)", "return found[:, -1].astype(np.float64) * 0.999"),
+        replaced("src/pipeline/runtime/predictor.py", "return found[:, -1].astype(np.float64)", "return found[:, -1].astype(np.float64) * 0.999"),
         ["train", SMOKE], "off by up to",
     ),
     "a dependency that is not locked": (
@@ -50,7 +50,7 @@ CHANGES: dict[str, tuple[Change, list[str], str]] = {
     ),
     "a server that imports pandas": (
         replaced("serve/app.py", "from functools import partial\n", "from functools import partial\nimport pandas\n"),
-        ["test", "ONLY=tests/test_layers.py"], "imports_nothing_that_trains",
+        ["test", "ONLY=tests/test_imports.py"], "imports_nothing_that_trains",
     ),
     "a root user in the Dockerfile": (replaced("Dockerfile", "WORKDIR /app\nUSER 10001", "WORKDIR /app\nUSER root"), ["lint-files"], "DL3002"),
     "an action that is not pinned": (

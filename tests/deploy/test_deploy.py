@@ -72,7 +72,7 @@ def containers() -> list[Any]:
 
 
 def test_probes_and_routes_are_those_that_the_server_has() -> None:
-    routes = (ROOT / "serve/routes.py").read_text()
+    routes = "".join(path.read_text() for path in (ROOT / "serve").rglob("*.py"))
     asked = {probe["httpGet"]["path"] for each in containers() for key, probe in each.items() if key.endswith("Probe")}
     config = read("azure/deployment.yml")["environment"]["inference_config"]
     asked |= {route["path"] for route in config.values()}

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from docker.models.containers import Container
 
-from pipeline import predict, store
+from pipeline.runtime import bundle_store, predictor
 
 ROOT = Path(__file__).parent.parent.parent
 IMAGE, MODEL = os.environ["IMAGE"], os.environ["MODEL"]
@@ -33,8 +33,8 @@ def engine() -> docker.DockerClient:
 
 
 @pytest.fixture(scope="session")
-def champion() -> predict.Predictor:
-    return predict.load(ROOT / "models" / MODEL)
+def champion() -> predictor.Predictor:
+    return predictor.load(ROOT / "models" / MODEL)
 
 
 Run = Callable[..., Container]
@@ -86,7 +86,7 @@ def inside(container: Container, code: str) -> Any:
     return json.loads(said)
 
 
-def test_locked_down_it_gives_the_answers_of_the_host(container: Container, champion: predict.Predictor) -> None:
+def test_locked_down_it_gives_the_answers_of_the_host(container: Container, champion: predictor.Predictor) -> None:
     answer = httpx2.post(
         f"{ready(container)}/predict/batch", json={"rows": champion.golden.rows[:48]}
     ).raise_for_status()
@@ -104,7 +104,7 @@ def test_its_health_check_finds_it_healthy(container: Container) -> None:
         container.reload()
 
 
-def test_sagemakers_verb_does_the_same(run: Run, champion: predict.Predictor) -> None:
+def test_sagemakers_verb_does_the_same(run: Run, champion: predictor.Predictor) -> None:
     assert version(ready(run("serve"))) == champion.version
 
 
@@ -112,20 +112,20 @@ def test_sagemakers_verb_does_the_same(run: Run, champion: predict.Predictor) ->
 def test_a_platform_may_choose_the_port_and_its_health_check_follows(run: Run, variable: str) -> None:
     container = run(port=9123, environment={variable: "9123"})
     ready(container, 9123)
-    assert container.exec_run(["python", "-m", "serve.health"]).exit_code == 0
+    assert container.exec_run(["python", "-m", "serve.healthcheck"]).exit_code == 0
 
 
 @pytest.fixture(scope="session")
-def other(champion: predict.Predictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other(champion: predictor.Predictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another bundle in a store of its own: the same model under another threshold or, for numbers, spread."""
     place = tmp_path_factory.mktemp("other")
-    files = {path.name: path.read_bytes() for path in champion.folder.iterdir() if path.name != store.SUMS}
+    files = {path.name: path.read_bytes() for path in champion.folder.iterdir() if path.name != bundle_store.SUMS}
     manifest = json.loads(files["bundle.json"])
     key = "threshold" if champion.threshold else "spread"
     manifest[key] *= 0.9
     files["bundle.json"] = json.dumps(manifest).encode()
-    bundle = store.write(place, files)
-    store.point(place, bundle.name)
+    bundle = bundle_store.write(place, files)
+    bundle_store.point(place, bundle.name)
     for path in (place, *place.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return place
@@ -137,20 +137,20 @@ def mounted(place: Path, at: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("at", ["/opt/ml/model", "/mnt/models"])
 def test_what_a_platform_mounts_comes_before_what_is_baked_in(run: Run, other: Path, at: str) -> None:
-    assert version(ready(run(volumes=mounted(other, at)))) == store.pointer(other)
+    assert version(ready(run(volumes=mounted(other, at)))) == bundle_store.pointer(other)
 
 
 def test_model_dir_comes_before_both_and_an_empty_mount_is_none(
-    run: Run, other: Path, champion: predict.Predictor, tmp_path: Path
+    run: Run, other: Path, champion: predictor.Predictor, tmp_path: Path
 ) -> None:
     named = run(volumes=mounted(other, "/elsewhere"), environment={"MODEL_DIR": "/elsewhere"})
-    assert version(ready(named)) == store.pointer(other)
+    assert version(ready(named)) == bundle_store.pointer(other)
     tmp_path.chmod(0o755)
     assert version(ready(run(volumes=mounted(tmp_path, "/opt/ml/model")))) == champion.version
 
 
 def test_a_broken_bundle_ends_with_3_and_says_what_is_wrong(run: Run, other: Path, tmp_path: Path) -> None:
-    broken = Path(shutil.copytree(store.resolve(other), tmp_path / "broken"))
+    broken = Path(shutil.copytree(bundle_store.resolve(other), tmp_path / "broken"))
     tmp_path.chmod(0o755)
     (broken / "model.onnx").write_bytes(b"no model")
     container = run(volumes=mounted(broken, "/opt/ml/model"))
@@ -160,7 +160,7 @@ def test_a_broken_bundle_ends_with_3_and_says_what_is_wrong(run: Run, other: Pat
     assert "Traceback" not in said
 
 
-def test_it_stands_load_in_256_mb(run: Run, champion: predict.Predictor) -> None:
+def test_it_stands_load_in_256_mb(run: Run, champion: predictor.Predictor) -> None:
     container = run(mem_limit="256m", memswap_limit="256m")
     address = ready(container)
     rows = [champion.golden.rows[n % 48] for n in range(5000)]
@@ -178,7 +178,7 @@ def test_it_stands_load_in_256_mb(run: Run, champion: predict.Predictor) -> None
 
 
 def test_when_it_is_stopped_what_is_in_flight_is_answered_and_it_ends_with_0(
-    run: Run, champion: predict.Predictor
+    run: Run, champion: predictor.Predictor
 ) -> None:
     container = run()
     address = ready(container)
@@ -242,7 +242,7 @@ def test_nothing_of_ours_is_setuid_or_writable_by_others_or_a_shell_script(conta
     assert found == []
 
 
-def test_its_labels_say_what_it_is(engine: docker.DockerClient, champion: predict.Predictor) -> None:
+def test_its_labels_say_what_it_is(engine: docker.DockerClient, champion: predictor.Predictor) -> None:
     labels = engine.images.get(IMAGE).labels
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert labels["org.opencontainers.image.revision"].startswith(commit.strip())

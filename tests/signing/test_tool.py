@@ -9,8 +9,8 @@ from test_signature import Keys
 from test_signature import bundle as bundle
 from test_signature import keys as keys
 
-from pipeline import signature
 from pipeline.errors import BundleError
+from pipeline.runtime import signature
 
 TOOL = ROOT / ".venv-release/bin/model_signing"
 

@@ -12,7 +12,7 @@ from conftest import ROOT, Smoke, serving
 
 def check(**environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "serve.health"],
+        [sys.executable, "-m", "serve.healthcheck"],
         env={**os.environ, **environment}, capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
 

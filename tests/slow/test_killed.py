@@ -22,7 +22,8 @@ import pytest
 from conftest import FEW, WEAK, Toy, in_folder
 from test_promotion import statuses
 
-from pipeline import predict, promotion, registry, store
+from pipeline.registry import mlflow_store, promotion
+from pipeline.runtime import bundle_store, predictor
 
 KILLS, SEED = 50, 0
 OTHER = ["--set", "train.seed=7", "--set", "candidates.linear.C=0.5"]  # a third model, which takes the champion's place
@@ -40,7 +41,10 @@ NURSERY = """
 import json, os, sys
 import matplotlib.pyplot, optuna, skl2onnx, sqlalchemy.orm
 import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
-from pipeline import __main__, clean, model, registry
+from pipeline import __main__
+from pipeline.data import clean
+from pipeline.registry import mlflow_store
+from pipeline.training import estimators
 
 sqlalchemy.orm.configure_mappers()
 assert len(os.listdir("/proc/self/task")) == 1, "threads do not survive a fork"
@@ -49,7 +53,8 @@ for line in sys.stdin:
     child = os.fork()
     if child == 0:
         os.setsid()
-        from pipeline import promotion, train
+        from pipeline.registry import promotion
+        from pipeline.training import train
         print(os.getpid(), flush=True)
         for stream in (1, 2):
             os.dup2(os.open(f"{said}{stream}", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), stream)
@@ -119,8 +124,12 @@ def left(toy: Toy) -> set[str]:
     for file in toy.folder.glob("mlflow.db*"):
         shutil.copy(file, copy)
     seen = toy.config(f"paths.tracking=sqlite:///{copy}/mlflow.db")
-    registry.connect("tiny", seen.paths.tracking)
-    champion, alias, moves = promotion.champion(config), registry.aliased("tiny", "champion"), promotion.history(config)
+    mlflow_store.connect("tiny", seen.paths.tracking)
+    champion, alias, moves = (
+        promotion.champion(config),
+        mlflow_store.aliased("tiny", "champion"),
+        promotion.history(config),
+    )
     found = {
         "models": any(promotion.home(config).rglob(".unfinished*")),
         "reports": any(Path(config.paths.reports).rglob(".unfinished*")),
@@ -158,8 +167,8 @@ def test_a_kill_at_any_of_fifty_instants_leaves_a_champion_and_the_next_command_
         models = promotion.home(toy.config())
         ended = nursery.run(toy, verbs[verb], share * shortest[verb])
         assert ended.code in (0, -signal.SIGKILL), f"{case}: {ended.told}"
-        assert predict.load(models).folder.name in known, case
-        assert [store.damage(models / digest) for digest in (first, second)] == [None, None], case
+        assert predictor.load(models).folder.name in known, case
+        assert [bundle_store.damage(models / digest) for digest in (first, second)] == [None, None], case
         found, after = left(toy), nursery.run(toy, ["history"])
         assert (after.code, left(toy)) == (0, set()), f"{case}: {after.told}"
         assert {kind for kind, words in TOLD.items() if words in after.told} == found, f"{case}: {after.told}"

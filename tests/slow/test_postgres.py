@@ -16,7 +16,8 @@ from conftest import Smoke, serving
 from test_front import wait_for
 from test_serve import REQUIRED
 
-from pipeline import log, refresh
+from pipeline.monitoring import refresh
+from pipeline.runtime import prediction_log
 
 HOMES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
@@ -72,9 +73,9 @@ def test_two_servers_write_into_one_database_and_labels_find_their_predictions(
             "taken": 1000, "unknown": [{"request_id": "c", "row": 0}]
         }  # fmt: skip
         assert 'outcome{days="7",figure="labels"} 1000.0' in one.get("/metrics").text
-    engine = log.connect(database.url)
-    assert len(log.labelled(engine, "smoke").at) == 1000
-    assert log.prune(engine, "smoke", None, 10) == 990
+    engine = prediction_log.connect(database.url)
+    assert len(prediction_log.labelled(engine, "smoke").at) == 1000
+    assert prediction_log.prune(engine, "smoke", None, 10) == 990
     models = tmp_path_factory.mktemp("models") / "smoke"
     shutil.copytree(smoke.store, models)
     assert refresh.run(models, database.url, None).as_of == "2014-01-01"
@@ -98,7 +99,7 @@ def test_a_database_that_goes_away_stops_no_answer_and_is_written_to_when_it_is_
 
 
 def test_servers_that_start_at_once_make_the_tables_once(database: Database) -> None:
-    code = f"from pipeline import log; log.connect({database.url!r}).dispose()"
+    code = f"from pipeline.runtime import prediction_log as log; log.connect({database.url!r}).dispose()"
     with ThreadPoolExecutor(6) as pool:
         ended = list(pool.map(lambda _: subprocess.run([sys.executable, "-c", code], check=False).returncode, range(6)))
     assert ended == [0] * 6

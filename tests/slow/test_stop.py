@@ -34,11 +34,11 @@ main()
 @pytest.mark.parametrize(
     ("number", "module", "owner", "name", "code"),
     [
-        ("SIGTERM", "pipeline.predict", "", "load", 0),
+        ("SIGTERM", "pipeline.runtime.predictor", "", "load", 0),
         ("SIGTERM", "serve.__main__", "", "greeting", 0),
         ("SIGTERM", "uvicorn", "Server", "run", 0),
         ("SIGTERM", "uvicorn", "Server", "startup", 0),
-        ("SIGINT", "pipeline.predict", "", "load", 130),
+        ("SIGINT", "pipeline.runtime.predictor", "", "load", 130),
         ("SIGINT", "uvicorn", "Server", "run", 0),
     ],
 )

@@ -16,10 +16,12 @@ from conftest import ROOT, Smoke, in_folder, serving
 from rich.console import Console
 from test_serve import REQUIRED
 
-from pipeline import predict, store
-from pipeline.config import load
-from pipeline.schema import to_columns
-from pipeline.train import run
+from pipeline.config.config import load
+from pipeline.runtime import bundle_store
+from pipeline.runtime.arrays import to_columns
+from pipeline.runtime.predictor import load as load_predictor
+from pipeline.runtime.predictor import told as told_predictor
+from pipeline.training.train import run
 
 CLIENTS, SECONDS, SWAPS = 64, 60, 12
 
@@ -32,7 +34,7 @@ def test_champions_change_under_load_and_every_answer_is_that_of_the_version_it_
     other = Path(shutil.copytree(linear(tmp_path), place / linear(tmp_path).name))
     broken = place / "0123456789abcdef"
     shutil.copytree(smoke.bundle, broken)
-    rows = predict.load(smoke.bundle).golden.rows[:48]
+    rows = load_predictor(smoke.bundle).golden.rows[:48]
     expected = {bundle.name: probabilities(bundle, rows) for bundle in (smoke.bundle, other)}
     assert not set(expected[smoke.bundle.name]) & set(expected[other.name])
     with serving(place, RELOAD_SECONDS="0.2") as client:
@@ -51,14 +53,14 @@ def linear(folder: Path) -> Path:
     """A bundle with another kind of model."""
     if not (folder / "models").exists():
         run(load(ROOT / "configs/smoke.yaml", [*in_folder(folder), "candidates.boosting=null"]), Console(quiet=True))
-    return store.resolve(folder / "models" / "smoke")
+    return bundle_store.resolve(folder / "models" / "smoke")
 
 
 def probabilities(bundle: Path, rows: list[dict[str, Any]]) -> list[float]:
     """Of each row asked alone, as it is over HTTP: in one go float32 may end with another last digit."""
-    predictor = predict.load(bundle)
+    predictor = load_predictor(bundle)
     answers = [predictor.predict(to_columns([row], predictor.contract)) for row in rows]
-    return predict.told(np.concatenate(answers), predictor.threshold)["probability"]
+    return told_predictor(np.concatenate(answers), predictor.threshold)["probability"]
 
 
 async def crowd(
@@ -80,7 +82,7 @@ async def crowd(
         next_name = cycle(names)
         for n in range(SWAPS):
             await asyncio.sleep(SECONDS / (SWAPS + 1))
-            store.point(place, broken if n in (3, 8) else next(next_name))
+            bundle_store.point(place, broken if n in (3, 8) else next(next_name))
 
     limits = httpx2.Limits(max_connections=CLIENTS)
     async with httpx2.AsyncClient(base_url=address, limits=limits, timeout=30) as client:

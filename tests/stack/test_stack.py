@@ -17,7 +17,7 @@ import mlflow
 import pytest
 import yaml
 
-from pipeline import predict
+from pipeline.runtime.predictor import load
 
 ROOT = Path(__file__).parent.parent.parent
 MODEL = os.environ.get("MODEL", "flights")
@@ -78,7 +78,7 @@ def registered() -> str:
 
 
 def answers() -> list[float]:
-    predictor = predict.load(ROOT / "models" / MODEL)
+    predictor = load(ROOT / "models" / MODEL)
     said = httpx2.post(f"{API}/predict/batch", json={"rows": predictor.golden.rows[:48]}).raise_for_status().json()
     found = [each.get("probability", each.get("value")) for each in said["predictions"]]
     assert found == pytest.approx(predictor.golden.answers[:48].tolist(), rel=1e-5, abs=1e-6)
@@ -109,7 +109,7 @@ def test_the_artifacts_went_through_the_server_and_come_back(trained: str, tmp_p
     client = mlflow.MlflowClient(MLFLOW)
     version = client.get_model_version_by_alias("smoke", "champion")
     got = Path(client.download_artifacts(version.run_id, "bundle", str(tmp_path)))
-    assert predict.load(next(path.parent for path in got.rglob("bundle.json"))).version == trained
+    assert load(next(path.parent for path in got.rglob("bundle.json"))).version == trained
 
 
 def test_the_server_gives_the_hosts_answers(stack: None) -> None:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import Loaded
 from pipeline.errors import DataError
-from pipeline.schema import Column, Columns
+from pipeline.runtime.arrays import Columns
+from pipeline.runtime.contract import Column
+from pipeline.runtime.dataset import Loaded
 
 if TYPE_CHECKING:
     import pandas as pd

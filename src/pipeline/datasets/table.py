@@ -7,9 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pipeline.datasets import Loaded
 from pipeline.errors import DataError
-from pipeline.schema import Column, Columns
+from pipeline.runtime.arrays import Columns
+from pipeline.runtime.contract import Column
+from pipeline.runtime.dataset import Loaded
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns that are no categories
 

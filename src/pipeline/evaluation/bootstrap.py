@@ -5,9 +5,10 @@ are all there is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.evaluation.metrics import RATIO, Array, Floats, decisive, weighted
 
@@ -80,6 +81,14 @@ def paired(outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstra
         low, high = np.percentile([one[name] - other[name] for one, other in drawn], ends)
         differences[name] = Interval(value - second(whole)[name], float(low), float(high))
     return differences
+
+
+def blocks(key: NDArray[Any]) -> NDArray[np.int64]:
+    """What is drawn whole when rows are sampled or resampled: the row's day, its group or, without either, the row
+    itself with its copies.
+    """
+    unit = key.astype("datetime64[D]") if np.issubdtype(key.dtype, np.datetime64) else key
+    return unit.astype(np.int64)
 
 
 def resamples(blocks: Array, plan: Bootstrap) -> Iterator[Floats]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
 from pipeline.evaluation.metrics import Array
-from pipeline.schema import Columns
+from pipeline.runtime.arrays import Columns
 
 
 class Slice(NamedTuple):

@@ -1,0 +1,125 @@
+"""A proven bundle in service: rows checked against its contract, and its answers."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from pipeline.runtime import rolling_features
+from pipeline.runtime.arrays import Columns, to_columns
+from pipeline.runtime.predictor import Predictor, told
+from pipeline.runtime.request_model import without_nan
+from serve.errors import FieldError, RequestError, faults, refusal, unreadable
+from serve.messages import Call
+from serve.telemetry.log_writer import Asked, Writer
+from serve.telemetry.metrics import Metrics
+
+CHUNK = 500  # rows that are worked on in one go, so that others get their turn between
+
+
+class Served:
+    """What is made from a bundle once, and used for every request."""
+
+    def __init__(
+        self, predictor: Predictor, metrics: Metrics, max_rows: int, writer: Writer | None = None, root_path: str = ""
+    ) -> None:
+        self.predictor, self.contract = predictor, predictor.contract
+        self.name, self.version, self.threshold = self.contract.name, predictor.version, predictor.threshold
+        unit = self.contract.columns[self.contract.target].unit
+        self.kind: dict[str, Any] = {"unit": unit} if self.threshold is None else {"threshold": self.threshold}
+        self.metadata = {"model_name": self.name, "model_version": self.version, **self.kind}
+        self.facts = {**self.kind, "model": self.name, "version": self.version}
+        self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
+        self.pictures = predictor.pictures
+        self.root_path = root_path  # before the paths of its pages
+        self.max_rows, self._metrics, self._writer = max_rows, metrics, writer
+        self.asked: Columns = {}  # the rows of the last request
+        row: Any = predictor.row_model
+        self.example = self.first(predictor.golden.answers[:1])  # the answer to the first golden row
+        self._one, self._many = row.__pydantic_validator__, TypeAdapter(list[row])
+
+    def row(self, body: bytes) -> dict[str, Any]:
+        """One row of JSON. Raises RequestError with every wrong field."""
+        try:
+            found: dict[str, Any] = vars(self._one.validate_json(body))
+        except ValidationError as error:
+            if broken := unreadable(error):
+                raise broken from None
+            try:
+                found = vars(self._checked([from_json(body)])[0])  # once more, with NaN as a missing value
+            except ValidationError as error:
+                raise refusal(faults(error)) from None
+        return found
+
+    def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
+        """Rows of plain values, which the request has under `at`. Raises RequestError with every wrong field of all."""
+        if not sent:
+            raise refusal([FieldError(field=at, message="Should have at least one row")])
+        if len(sent) > self.max_rows:
+            raise RequestError(
+                413, f"{len(sent):,} rows are more than {self.max_rows:,} (MAX_ROWS); send fewer at a time"
+            )
+        checked: list[dict[str, Any]] = []
+        wrong: list[FieldError] = []
+        for first in range(0, len(sent), CHUNK):
+            call.still_wanted()
+            part = sent[first : first + CHUNK]
+            try:
+                checked += map(vars, self._checked(part))
+            except ValidationError as error:
+                wrong += faults(error, at, first)
+        if wrong:
+            raise refusal(wrong)
+        return checked
+
+    def _checked(self, rows: Sequence[Any]) -> list[Any]:
+        """Rows as they are or, where that fails, with NaN as a missing value."""
+        try:
+            return self._many.validate_python(rows)
+        except ValidationError:
+            return self._many.validate_python(without_nan(rows))
+
+    def answer(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
+        """The model's answer to each checked row; counted."""
+        if len(rows) <= CHUNK:
+            return self._answer(rows)
+        parts = []
+        for first in range(0, len(rows), CHUNK):
+            call.still_wanted()
+            parts.append(self._answer(rows[first : first + CHUNK]))
+        return np.concatenate(parts)
+
+    def _answer(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+        columns = to_columns(rows, self.contract)
+        answers = self.predictor.predict(columns)
+        if not np.isfinite(answers).all():
+            raise RequestError(422, "The model has no answer: a number is too far from all that it knows")
+        self.asked = columns
+        self._metrics.answered(rows, answers, self.predictor.unseen(columns), self.contract.remembered)
+        return answers
+
+    def age(self) -> int:
+        """Days by which what is remembered is behind the last row that was asked; 0 where nothing is."""
+        known, rule = self.predictor.memory, self.contract.memory
+        return rolling_features.age(known, self.asked[rule.time]) if known and rule and self.asked else 0
+
+    def told(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:
+        """The answers to checked rows as callers get them, and into the log."""
+        answers = self.answer(rows, call)
+        if self._writer:
+            day = self.predictor.memory.day if self.predictor.memory else None
+            self._writer.put(Asked(call.id, time.time(), self.contract, self.version, rows, answers, day))
+        return told(answers, self.threshold)
+
+    def once(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:
+        """The answer to one checked row that is explained, which is no prediction to be logged."""
+        return self.first(self.answer([row], call))
+
+    def first(self, answers: NDArray[np.float64]) -> dict[str, float]:
+        """The first of the answers as callers get it."""
+        return {name: values[0] for name, values in told(answers, self.threshold).items()}

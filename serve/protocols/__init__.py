@@ -1,0 +1,1 @@
+"""One file for each protocol in which predictions are asked."""

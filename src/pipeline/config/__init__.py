@@ -1,0 +1,1 @@
+"""What a person decides: one YAML file to typed settings."""

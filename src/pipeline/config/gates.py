@@ -1,0 +1,69 @@
+"""What a model has to pass before it may go out, as it stands in the config; `gates` asks it all."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pipeline.runtime.contract import Frozen
+
+# Figures that are measured, by task; the first decides between candidates and against the champion. Lower is better.
+FIGURES = {
+    "classification": (
+        "log_loss", "skill", "roc_auc", "average_precision", "brier", "ece", "accuracy", "precision", "recall", "f1"
+    ),
+    "regression": ("mae", "rmse", "r2", "bias"),
+}  # fmt: skip
+
+ASKED = {
+    "classification": ("roc_auc", "log_loss", "ece"),
+    "regression": ("mae",),
+}  # the figures that no config leaves out
+
+
+class Bounds(Frozen):
+    """Below `low` a figure is too bad; above `high` too good to be true, or for a loss the other way round."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def goes_up(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        return self
+
+
+class AgainstChampion(Frozen):
+    worse: float = Field(ge=0, description="How much higher the log loss (or mean absolute error) may be.")
+    interval: float = Field(0.9, gt=0, lt=1, description="Of the paired bootstrap that may not lie above 0.")
+
+
+class SliceRule(Frozen):
+    columns: list[str]
+    rows: int = Field(1000, ge=1, description="A smaller slice is not judged.")
+    figures: dict[str, Bounds] = Field(description="A slice fails where its whole interval lies outside.")
+
+
+class Gates(Frozen):
+    """What a model has to pass before it may go out. All of it is required, and nothing switches it off."""
+
+    holdout: dict[str, Bounds] = Field(min_length=1)
+    surely: bool = Field(
+        False, description="Whether limits and baseline refuse by the whole interval: for windows too short for more."
+    )
+    baseline: float = Field(
+        gt=0, description="How far the loss has to be below that of an answer that is always the same."
+    )
+    champion: AgainstChampion
+    slices: SliceRule
+    alone: float = Field(
+        gt=0, le=1, description="ROC AUC (regression: rank correlation) that no feature may reach by itself."
+    )
+    exact: float = Field(
+        1e-5,
+        gt=0,
+        le=1e-4,
+        description="How far the export may be off scikit-learn: in probability, or in standard deviations.",
+    )
+    microseconds: float = Field(1000, gt=0, description="Median time of one row in the model.")
+    megabytes: float = Field(20, gt=0, description="Size of the bundle.")

@@ -1,0 +1,42 @@
+"""How a champion is watched, trained again and replayed, as it stands in the config."""
+
+from pydantic import Field
+
+from pipeline.config.candidates import Candidates
+from pipeline.config.durations import Span
+from pipeline.config.gates import Bounds
+from pipeline.runtime.contract import Frozen
+
+
+class Retrain(Frozen):
+    """What judges a model that is trained again: the newest days, from which neither it nor the champion has learnt."""
+
+    judge: Span
+    folds: int = Field(1, ge=1)
+    fold_length: Span
+    worse: float = Field(0.0, ge=0, description="How much higher than the champion's the loss may be.")
+    holdout: dict[str, Bounds] = Field(
+        min_length=1, description="Instead of `gates.holdout`, whose limits are those of another window."
+    )
+
+
+class Monitor(Frozen):
+    """How predictions are watched, and what is an alarm: so many of the last windows wrong, the latest among them."""
+
+    days: int = Field(7, ge=1, description="Of one window.")
+    pooled: int = Field(4, ge=1, description="Windows that are judged together, since one has too few days.")
+    least: int = Field(14, ge=2, description="Days with labels that a judgement needs.")
+    rows: int = Field(500, ge=20, description="Labelled rows that a judgement needs, or rows of a day that is checked.")
+    alarms: int = Field(2, ge=1, description="Windows that have to be wrong, the latest among them ...")
+    of: int = Field(3, ge=1, description="... of so many last ones.")
+    gone: float = Field(
+        0.95, gt=0.5, le=1, description="Share of a day's rows without a column's value, or with one and the same."
+    )
+
+
+class Replay(Frozen):
+    """What of the data is played through a running server, and with which candidates: quick ones, without a search."""
+
+    learn: Span | None = Field(None, description="What the first champion learns from; a quarter of the days.")
+    play: Span | None = Field(None, description="What is played after it; all the rest.")
+    candidates: Candidates | None = Field(None, description="Instead of those of a training and their search.")

@@ -1,0 +1,1 @@
+"""From files to rows that may be learnt from."""

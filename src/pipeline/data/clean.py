@@ -1,0 +1,161 @@
+"""Raw rows to valid rows, and to rejected rows with their reason. The rules are the contract's; pandera applies them
+all.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.runtime.contract import LONGEST, Column, Contract
+
+OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"  # a time that carries one is not the local time that a caller sends
+TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
+
+
+class Breach(NamedTuple):
+    """One rule of one column that some rows break; `values` are what was found there."""
+
+    column: str
+    rule: str
+    action: str
+    values: "pd.Series[Any]"
+
+
+class Cleaned(NamedTuple):
+    """Valid typed rows, rejected raw rows with a `reason`, and every breach."""
+
+    frame: pd.DataFrame
+    rejected: pd.DataFrame
+    breaches: list[Breach]
+
+
+def clean(raw: pd.DataFrame, contract: Contract) -> Cleaned:
+    """Apply every rule to every declared column that `raw` has to bring. Raises DataError where one is absent."""
+    declared = {name: column for name, column in contract.columns.items() if column.brought}
+    if missing := [name for name in declared if name not in raw]:
+        raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
+    raw = raw.reset_index(drop=True)
+    typed = pd.DataFrame({name: as_kind(raw[name], column.kind) for name, column in declared.items()})
+    untyped = list(type_breaches(raw, typed, declared))
+    breaches = [*untyped, *rule_breaches(raw, typed, declared, untyped)]
+    reasons: dict[int, list[str]] = {}
+    for breach in breaches:
+        if breach.action == "nullify":
+            typed.loc[breach.values.index, breach.column] = pd.NA if typed[breach.column].dtype == object else np.nan
+        else:
+            for row, value in breach.values.items():
+                found = "" if breach.rule == "missing" else f": {value}"
+                reasons.setdefault(int(str(row)), []).append(f"{breach.column}: {breach.rule}{found}")
+    rows = sorted(reasons)
+    rejected = raw.loc[rows].assign(reason=["; ".join(reasons[row]) for row in rows])
+    return Cleaned(typed.drop(index=rows).reset_index(drop=True), rejected, breaches)
+
+
+def counts(cleaned: Cleaned, contract: Contract) -> list[dict[str, Any]]:
+    """Every rule of the contract with what a breach does and how many rows broke it, mostly none."""
+    found = {(breach.column, breach.rule): len(breach.values) for breach in cleaned.breaches}
+    return [
+        {"column": name, "rule": rule, "action": column.breach.get(rule, "reject"), "rows": found.get((name, rule), 0)}
+        for name, column in contract.columns.items()
+        if column.brought
+        for rule in ["type", *checks(column)]
+    ]
+
+
+def enforce(cleaned: Cleaned, limit: float, listed: str) -> None:
+    """Raise DataError where the share of rejected rows is above `limit`: such data is not what was promised.
+
+    `listed` is the file that lists them.
+    """
+    total = len(cleaned.frame) + len(cleaned.rejected)
+    if total == 0:
+        raise DataError("the data has no rows")
+    if len(cleaned.rejected) > limit * total:
+        worst = max((b for b in cleaned.breaches if b.action == "reject"), key=lambda breach: len(breach.values))
+        examples = ", ".join(f"{value!r} (row {row})" for row, value in worst.values.head(5).items())
+        raise DataError(
+            f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
+            f"({int(limit * total)} rows). Most broke {worst.column}: {worst.rule} ({len(worst.values)} rows), such as "
+            f"{examples}. All of them: {listed}. Mend the data, the rule in the config, or raise the limit"
+        )
+    if cleaned.frame.empty:
+        raise DataError("no row is left: every one was rejected")
+
+
+def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
+    """Values in the type that their kind is kept in; what cannot be one becomes missing."""
+    if kind == "category":
+        if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+            values = values.astype("Int64")  # whole numbers beside missing ones: 7.0 was 7
+        text = values.astype("string")
+        return text.astype(object).where(values.notna() & (text != ""), None)
+    if kind == "datetime":
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            return pd.Series(pd.NaT, index=values.index)
+        if not pd.api.types.is_datetime64_dtype(values):
+            text = values.astype("string")
+            values = text.mask(text.str.contains(OFFSET, na=False))
+        return pd.to_datetime(values, errors="coerce", format="ISO8601")
+    if kind == "boolean":
+        words = values.astype("string").str.strip().str.lower()
+        return words.map({**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}).astype(float)
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
+
+
+def type_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[Breach]:
+    for name, column in declared.items():
+        lost = raw.loc[typed[name].isna() & raw[name].notna(), name]
+        lost = lost[lost.astype("string") != ""]  # an empty cell is missing, and no breach of type
+        if len(lost):
+            yield Breach(name, "type", column.breach.get("type", "reject"), lost)
+
+
+def rule_breaches(
+    raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column], untyped: list[Breach]
+) -> Iterator[Breach]:
+    """What pandera finds, all of it at once, as one breach per column and rule. `untyped` is told already."""
+    told = {breach.column: breach.values.index for breach in untyped}
+    schema = pa.DataFrameSchema(
+        {name: pa.Column(nullable=True, checks=list(checks(c).values())) for name, c in declared.items()}
+    )
+    try:
+        schema.validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        for (name, rule), cases in errors.failure_cases.groupby(["column", "check"], sort=False):
+            rows = pd.Index(cases["index"].astype(int)).difference(told.get(name, pd.Index([])))
+            if len(rows):
+                yield Breach(name, rule, declared[name].breach.get(rule, "reject"), raw.loc[rows, name])
+
+
+def checks(column: Column) -> dict[Any, pa.Check]:
+    """The column's rules beyond its type, by name."""
+    rules: dict[Any, pa.Check] = {}
+    if not column.nullable:
+        rules["missing"] = pa.Check(lambda values: values.notna(), ignore_na=False, error="missing")
+    if column.kind in ("number", "integer"):
+        rules["range"] = pa.Check.in_range(*column.limits, error="range")
+    if column.kind == "category":
+        rules["length"] = pa.Check.str_length(max_value=LONGEST, error="length")
+    if column.values:
+        rules["values"] = pa.Check.isin(list(column.values), error="values")
+    if column.pattern:
+        rules["pattern"] = pa.Check.str_matches(rf"(?:{column.pattern})\Z", error="pattern")
+    return rules
+
+
+def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:
+    """Clean rows to columns, all that the data brings, in the arrays that a request travels in."""
+    kinds = {name: column.kind for name, column in contract.columns.items() if column.brought}
+    return {name: _array(frame[name], kind) for name, kind in kinds.items()}
+
+
+def _array(values: "pd.Series[Any]", kind: str) -> NDArray[Any]:
+    if kind == "category":
+        return np.asarray(values.fillna(""), dtype=object)
+    return np.asarray(values, dtype="datetime64[s]" if kind == "datetime" else np.float64)

@@ -1,0 +1,47 @@
+"""What decides where a row belongs: its time, or a stable hash."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.config.config import Config
+from pipeline.config.splits import GroupSplit, TimeSplit
+from pipeline.runtime.arrays import Columns
+
+
+def keys(columns: Columns, config: Config) -> NDArray[Any]:
+    """What decides where a row belongs: its time, or a stable hash of its group or of the row's own key."""
+    if isinstance(config.split, TimeSplit):
+        return columns[config.split.time]
+    return hashed(columns, [config.split.group]) if isinstance(config.split, GroupSplit) else row_keys(columns, config)
+
+
+def row_keys(columns: Columns, config: Config) -> NDArray[np.uint64]:
+    """A number per row that stays the same from one training to the next: a hash of the declared key.
+
+    Without one all columns that are known before take part, features or not: a model that was given another choice of
+    features still has the same rows to learn from and the same to be judged on.
+    """
+    known = [name for name, column in config.columns.items() if column.known == "before" and column.brought]
+    return hashed(columns, config.data.key or known)
+
+
+def hashed(columns: Columns, names: list[str]) -> NDArray[np.uint64]:
+    frame = pd.DataFrame({name: columns[name] for name in names})
+    return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+
+
+def first_day(key: NDArray[Any]) -> str | None:
+    """The day of the earliest row; None where rows have no time."""
+    return str(key.min().astype("datetime64[D]")) if np.issubdtype(key.dtype, np.datetime64) else None
+
+
+def day_after(key: NDArray[Any]) -> str | None:
+    """The day after that of the latest row; None where rows have no time."""
+    return (
+        str(key.max().astype("datetime64[D]") + np.timedelta64(1, "D"))
+        if np.issubdtype(key.dtype, np.datetime64)
+        else None
+    )

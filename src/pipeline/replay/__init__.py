@@ -1,0 +1,1 @@
+"""Months of data through running servers."""

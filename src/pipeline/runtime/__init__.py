@@ -1,0 +1,1 @@
+"""All that answers a prediction, and all that the server carries. Light."""

@@ -1,0 +1,1 @@
+"""From rows to a bundle that has passed its gates. Read `train.py` first."""

@@ -1,0 +1,127 @@
+"""What leaves training: the files of a bundle, from the exported model and the rows that it was trained on.
+
+`bundle.json` holds what decides predictions, and its hash names the bundle; what is true of the training besides
+(when, where, from which commit) stands in `record.json`.
+"""
+
+import hashlib
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config.config import Config
+from pipeline.evaluation.bootstrap import Interval, rounded
+from pipeline.evaluation.metrics import spread
+from pipeline.runtime import bundle_store, rolling_features
+from pipeline.runtime.arrays import Columns, Examples, as_json, plain, tensors
+from pipeline.runtime.contract import Contract
+from pipeline.runtime.dataset import find, module_hash
+from pipeline.runtime.predictor import DECIDING, Session
+from pipeline.runtime.rolling_features import Recalled
+
+GOLDEN, BACKGROUND, EXAMPLES = 64, 200, 20
+LIBRARIES = ("scikit-learn", "numpy", "pandas", "skl2onnx", "onnx", "onnxruntime", "mlflow")
+
+
+def package(
+    config: Config,
+    onnx: bytes,
+    seen: Examples,
+    figures: Mapping[str, Interval],
+    recalled: Recalled | None,
+) -> dict[str, bytes]:
+    """The files that decide predictions, and rows to explain them by. Golden answers are those of the exported model,
+    which will answer; `recalled` is what the features that remember begin with.
+    """
+    session, derive, contract = Session(onnx), find(config.dataset).derive, config.contract
+    rng = np.random.default_rng(config.train.seed)
+    drawn = rng.permutation(len(seen.target))[: GOLDEN + BACKGROUND]
+    asked = with_gaps(seen.take(np.sort(drawn[:GOLDEN])).request, contract)
+    background = seen.take(np.sort(drawn[-BACKGROUND:])).request
+    files = {
+        "model.onnx": onnx,
+        "golden.json": golden(asked, contract, session(tensors(derive(asked), contract))),
+        "background.json": as_json({"columns": plain(background, contract.request)}),
+    }
+    told = told_in(config, seen)
+    if recalled:
+        files[rolling_features.FILE] = rolling_features.dump(recalled.tallies, contract, recalled.as_of)
+        told["prior"] = recalled.prior
+    files["bundle.json"] = manifest(contract, told, rounded(figures), files)
+    return files
+
+
+def to_show(config: Config, kept: Examples, reports: Path) -> dict[str, bytes]:
+    """What a bundle shows to people: some rows of the holdout with what really happened, and the pictures."""
+    drawn = np.random.default_rng(config.train.seed).permutation(len(kept.target))[:EXAMPLES]
+    some = kept.take(drawn)
+    shown = {"columns": plain(some.request, config.request), "outcomes": some.target.tolist()}
+    return {"examples.json": as_json(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
+
+
+def facts(config: Config) -> dict[str, Any]:
+    """What is true of this training and decides no prediction: when, with what, from which commit."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "config": hashlib.sha256(config.model_dump_json(exclude={"paths"}).encode()).hexdigest(),
+        "dataset_module": module_hash(config.dataset),
+        "machine": {"platform": platform.platform(), "python": platform.python_version()},
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def commit() -> str | None:
+    """The commit that is checked out, with -dirty where files differ from it; None outside git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]  # the commit, and no tag
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or None
+
+
+def told_in(config: Config, seen: Examples) -> dict[str, float]:
+    """What turns an answer into what is told: the threshold or, for numbers, their spread."""
+    return {"threshold": config.threshold} if config.threshold else {"spread": spread(seen.target, None)}
+
+
+def manifest(
+    contract: Contract, told: Mapping[str, float], metrics: Mapping[str, Any], files: Mapping[str, bytes]
+) -> bytes:
+    """`bundle.json`: all that decides predictions, so that its hash can be the bundle's name."""
+    deciding = {name: bundle_store.sha256(files[name]) for name in (*DECIDING, rolling_features.FILE) if name in files}
+    return as_json(
+        {
+            "contract": contract.model_dump(mode="json", exclude_defaults=True),
+            **told,
+            "metrics": metrics,
+            "files": deciding,
+        }
+    )
+
+
+def with_gaps(columns: Columns, contract: Contract) -> dict[str, NDArray[Any]]:
+    """The same rows, the last quarter of them with nothing optional and with categories that no one has seen."""
+    gaps = {name: values.copy() for name, values in columns.items()}
+    for name, column in contract.request.items():
+        last = slice(len(gaps[name]) * 3 // 4, None)
+        if column.remembers:
+            continue  # golden rows tell it, so that another table breaks no proof
+        if column.nullable:
+            gaps[name][last] = {"category": "", "datetime": "NaT"}.get(column.kind, np.nan)
+        elif column.kind == "category" and not column.values:
+            gaps[name][last] = "never seen"
+    return gaps
+
+
+def golden(columns: Columns, contract: Contract, answers: NDArray[np.float64]) -> bytes:
+    return as_json({"columns": plain(columns, contract.request), "answers": answers.tolist()})

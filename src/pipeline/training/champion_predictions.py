@@ -1,0 +1,105 @@
+"""What the champion says of the rows that a new model is judged on: asked again, or read from what it said when it was
+judged itself.
+"""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import BundleError
+from pipeline.runtime import bundle_store
+from pipeline.runtime.arrays import Columns
+from pipeline.runtime.contract import Contract
+from pipeline.runtime.predictor import load
+
+ANSWERS = "answers"  # the folder beside the bundles with what each said of the rows that judged it
+ENOUGH = 0.9  # share of the rows that a record has to know
+RECORD = np.dtype([("key", "<u8"), ("answer", "<f4")])
+
+
+class Rival(NamedTuple):
+    """The champion's digest, the numbers of the rows that it spoke of, its answers, and where they come from."""
+
+    digest: str
+    rows: NDArray[np.int64]
+    said: NDArray[np.float64]
+    how: str
+
+
+def rival(
+    models: Path,
+    contract: Contract,
+    digest: str,
+    request: Columns,
+    keys: NDArray[np.uint64],
+    said: NDArray[np.float64],
+    first: str | None,
+) -> Rival | None:
+    """The present champion on these rows, or None where there is none; `said` where it is the model `digest` itself.
+
+    Where it has learnt from rows after `first` or cannot be loaded, what it said of these before that counts. Where
+    that is on no record, or it answers another question than the `contract`, it has no rows, and `how` says what to do.
+    """
+    name = bundle_store.pointer(models)
+    everything = np.arange(len(keys))
+    remedy = f"to begin without a champion, remove {models / bundle_store.POINTER}"
+    if name is None:
+        return None
+    if name == digest:
+        return Rival(name, everything, said, "the same model")
+    try:
+        champion = load(models / name)
+        if (asked := champion.contract).target != contract.target or asked.task != contract.task:
+            return silent(name, f"asked for {asked.target} ({asked.task}), another outcome: {remedy}")
+        if not (late := learnt_until(champion.record, first)):
+            return Rival(name, everything, champion.predict(request), "asked again")
+        if known := remembered(models, name, keys):
+            return Rival(name, *known, "judged before it learnt from these")
+        return silent(
+            name, f"has learnt from rows before {late}, and these begin on {first}: `retrain` judges by newer"
+        )
+    except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
+        known = remembered(models, name, keys)
+        if known is None:
+            remedy = f"bring back what {name} was made with or, {remedy}"
+            return silent(name, f"{error}. Its answers are on no record: {remedy}")
+        return Rival(name, *known, "from its record, since it cannot be loaded")
+
+
+def learnt_until(record: Mapping[str, Any], first: str | None) -> str | None:
+    """The day before which a model's training rows lie, if that is after `first`: then they cannot judge it."""
+    until = record.get("until")
+    return str(until) if until and first and str(until) > first else None
+
+
+def silent(name: str, why: str) -> Rival:
+    return Rival(name, np.empty(0, np.int64), np.empty(0), why)
+
+
+def remember(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[np.float64]) -> None:
+    """Put on record what a model said of each row that judged it. The file is complete or absent."""
+    (models / ANSWERS).mkdir(exist_ok=True)
+    record = np.empty(len(keys), RECORD)
+    record["key"], record["answer"] = keys, said
+    content = io.BytesIO()
+    np.save(content, record)
+    with bundle_store.locked(models):
+        bundle_store.replace(models / ANSWERS / f"{digest}.npy", content.getvalue())
+
+
+def remembered(models: Path, digest: str, keys: NDArray[np.uint64]) -> tuple[Any, Any] | None:
+    """The rows that are on record, by their place in `keys`, with the answers; None where too few are."""
+    try:
+        record = np.load(models / ANSWERS / f"{digest}.npy", allow_pickle=False)
+        known, first = np.unique(record["key"], return_index=True)
+    except (OSError, EOFError, ValueError, IndexError):  # absent, or no such record
+        return None
+    place = np.searchsorted(known, keys).clip(max=len(known) - 1)
+    rows = np.flatnonzero(known[place] == keys)
+    if len(rows) < ENOUGH * len(keys):
+        return None
+    return rows, record["answer"][first[place[rows]]].astype(np.float64)

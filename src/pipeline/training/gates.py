@@ -1,0 +1,198 @@
+"""May this model go out? Every gate has its limit in the config, all are asked, and none can be switched off."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from pipeline.config.config import Config
+from pipeline.config.gates import Bounds
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
+from pipeline.evaluation.metrics import constant, roc_auc
+from pipeline.evaluation.slices import Slice
+from pipeline.runtime.arrays import Examples, Tensors
+from pipeline.runtime.predictor import Session
+from pipeline.training.champion_predictions import Rival
+
+Array = NDArray[Any]
+REPEATS = 200  # of one row in the model
+
+
+class Verdict(NamedTuple):
+    """What one gate found, what it allows, whether that lets the model out, and why anyone asks."""
+
+    gate: str
+    value: str
+    limit: str
+    passed: bool
+    why: str
+
+
+class Evidence(NamedTuple):
+    """All that the gates look at: rows trained on, rows of the holdout with the model's answers and their blocks, the
+    figures on all of them and on each slice, what the champion says of them, how far the export is off, and what goes
+    into the bundle.
+    """
+
+    seen: Examples
+    kept: Examples
+    said: Array
+    blocks: Array
+    holdout: Mapping[str, Interval]
+    slices: list[Slice]
+    rival: Rival | None
+    off: float
+    session: Session
+    size: int
+
+
+def verdicts(config: Config, evidence: Evidence) -> list[Verdict]:
+    """Every gate's verdict, in the order in which a person would ask."""
+    return [
+        *limits(config, evidence),
+        beats_baseline(config, evidence),
+        beats_champion(config, evidence),
+        *slices(config, evidence),
+        *leaks(config, evidence),
+        exact(config, evidence),
+        *weight(config, evidence),
+    ]
+
+
+def limits(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+    for metric, bounds in config.gates.holdout.items():
+        figure = evidence.holdout[metric]
+        why = "on one side it is of no use, on the other too good to be true: a leak"
+        gate, value = f"{metric} on the holdout", f"{figure.value:.4g}"
+        if config.gates.surely:
+            value, passed = f"{value} ({figure.low:.4g} to {figure.high:.4g})", room(figure, bounds) >= 0
+            yield Verdict(gate, value, f"reaches {told(bounds)}", passed, why)
+        else:
+            yield Verdict(gate, value, told(bounds), bounds.low <= figure.value <= bounds.high, why)
+
+
+def beats_baseline(config: Config, evidence: Evidence) -> Verdict:
+    known = constant(evidence.seen.target, config.threshold)
+    always, plan = np.full(len(evidence.said), known), bootstrap(config)
+    found = paired(evidence.kept.target, always, evidence.said, evidence.blocks, plan, 0.9)[config.loss]
+    gate, margin = f"{config.loss} below the baseline's", config.gates.baseline
+    why = f"an answer that is always {known:.4g} needs no model"
+    if config.gates.surely:
+        value = f"by {found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
+        return Verdict(gate, value, f"reaches {margin:g}", found.high >= margin, why)
+    return Verdict(gate, f"by {found.value:.4f}", f"by ≥ {margin:g}", found.value >= margin, why)
+
+
+def beats_champion(config: Config, evidence: Evidence) -> Verdict:
+    """Not worse than the champion on the same rows, nor surely worse by a paired bootstrap over blocks."""
+    gate, rival, rule = f"{config.loss} against the champion", evidence.rival, config.gates.champion
+    if rival is None:
+        return Verdict(gate, "the first model", "nothing to beat", True, "there is no champion yet")
+    if not len(rival.rows):
+        return Verdict(gate, "it cannot be asked", "its answers", False, rival.how)
+    plan, at = bootstrap(config), rival.rows
+    outcome, said, unit = evidence.kept.target[at], evidence.said[at], evidence.blocks[at]
+    found = paired(outcome, said, rival.said, unit, plan, rule.interval)
+    loss = found.pop(config.loss)
+    passed = loss.value <= rule.worse and not loss.low > 0
+    beside = "".join(f"; {name} {signed(figure)}" for name, figure in found.items())
+    why = f"{rival.digest} was {rival.how}, on {len(at):,} rows{beside}"
+    return Verdict(gate, signed(loss), f"≤ +{rule.worse:g}, not surely worse", passed, why)
+
+
+def bootstrap(config: Config) -> Bootstrap:
+    return Bootstrap(config.threshold, config.train.resamples, config.train.seed)
+
+
+def slices(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+    """Of each column the worst of its large enough slices; one fails only where its whole interval lies outside."""
+    rule = config.gates.slices
+    for column in rule.columns:
+        parts = [each for each in evidence.slices if each.column == column]
+        for metric, bounds in rule.figures.items() if parts else ():
+            worst = min(parts, key=lambda part: room(part.figures[metric], bounds))
+            figure = worst.figures[metric]
+            value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
+            why = f"the worst of {len(parts)}: a good average can hide those whom it fails"
+            gate = f"{metric} by {column}"
+            yield Verdict(gate, value, f"reaches {told(bounds)}", room(figure, bounds) >= 0, why)
+
+
+def room(figure: Interval, bounds: Bounds) -> float:
+    """How far the interval reaches into the bounds; negative where all of it lies outside."""
+    return min(figure.high - bounds.low, bounds.high - figure.low)
+
+
+def leaks(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+    after = [name for name in config.features if config.columns[name].known == "after"]
+    why = "what is known only afterwards is not there when it is asked"
+    yield Verdict("features known only after", ", ".join(after) or "none", "none", not after, why)
+    name, best = max(alone(config, evidence.seen.data, evidence.seen.target), key=lambda scored: scored[1])
+    measure = "rank correlation" if config.threshold is None else "roc_auc"
+    limit, why = config.gates.alone, "a column that tells the outcome alone is a copy of it"
+    yield Verdict(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
+
+
+def alone(config: Config, data: Tensors, target: Array) -> Iterator[tuple[str, float]]:
+    """How well each feature orders the outcomes by itself: by the mean outcome per category, by its size, or by being
+    missing.
+    """
+    contract, order = config.contract, in_order(target)
+    for name, strings in zip(contract.strings, data.strings.T, strict=True):
+        _, codes = np.unique(strings.astype(str), return_inverse=True)
+        yield name, order((np.bincount(codes, target) / np.bincount(codes))[codes])
+    for name, numbers in zip(contract.numbers, data.numbers.T, strict=True):
+        missing = np.isnan(numbers)
+        yield name, max(order(np.where(missing, np.nanmedian(numbers), numbers)), order(missing.astype(np.float64)))
+
+
+def in_order(target: Array) -> Any:
+    """A function that says how well a score orders the outcomes, either way round: ROC AUC for yes and no, and
+    Spearman's rank correlation for numbers.
+    """
+    if target.dtype == np.bool_:
+
+        def either_way(score: Array) -> float:
+            area = roc_auc(target, score)
+            return max(area, 1 - area)
+
+        return either_way
+    ranks = rankdata(target)
+
+    def correlation(score: Array) -> float:
+        return float(abs(np.corrcoef(rankdata(score), ranks)[0, 1])) if score.std() else 0.0
+
+    return correlation
+
+
+def exact(config: Config, evidence: Evidence) -> Verdict:
+    limit, off = config.gates.exact, evidence.off
+    why = "what answers is the export, and what was judged on the folds is scikit-learn"
+    return Verdict("export off scikit-learn", f"by {off:.1e}", f"by ≤ {limit:g}", off <= limit, why)
+
+
+def weight(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+    """One row's time in the model, the median of many, and the size of what is shipped."""
+    row = evidence.kept.data.take(np.array([0]))
+    took = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        evidence.session(row)
+        took.append(time.perf_counter() - began)
+    slow, large = config.gates.microseconds, config.gates.megabytes
+    spent, megabytes = float(np.median(took)) * 1e6, evidence.size / 1e6
+    why = "callers wait for it"
+    yield Verdict("one row in the model", f"{spent:.0f} µs", f"≤ {slow:g} µs", spent <= slow, why)
+    why = "it is copied into every image"
+    yield Verdict("size of the bundle", f"{megabytes:.1f} MB", f"≤ {large:g} MB", megabytes <= large, why)
+
+
+def told(bounds: Bounds) -> str:
+    return f"{bounds.low:g} to {bounds.high:g}"
+
+
+def signed(figure: Interval) -> str:
+    return f"{figure.value:+.4f} ({figure.low:+.4f} to {figure.high:+.4f})"
