@@ -37,14 +37,14 @@ replay: .venv/.train ## a year in minutes: months of data through running server
 serve: .venv/.serve ## answer predictions from the champion over HTTP [MODEL=flights PORT=8080]
 	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} exec $(BIN)/serve
 
-test: .venv/.dev ## all tests [ONLY=tests/test_front.py: some; COVERAGE=1: with coverage, slower]
+test: .venv/.dev ## all tests [ONLY=tests/serve: some; COVERAGE=1: with coverage, slower]
 	$(BIN)/pytest $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered) $(ONLY)
 
 test-slow: .venv/.dev ## champions that change under load for a minute; PostgreSQL and Prometheus themselves (apt install postgresql prometheus)
-	$(BIN)/pytest -c tests/slow/pytest.ini tests/slow
+	$(BIN)/pytest -c tests/system/slow/pytest.ini tests/system/slow
 
 test-clients: .venv/.train .venv-clients/.clients ## a browser, the platforms' own clients and shap against real servers (apt install chromium)
-	.venv-clients/bin/python -m pytest -c tests/clients/pytest.ini tests/clients
+	.venv-clients/bin/python -m pytest -c tests/system/clients/pytest.ini tests/system/clients
 
 ci: ## all that .github/workflows/ci.yml does and that can be done here, in its order
 	@.ci/all
@@ -76,10 +76,10 @@ sbom: .venv-release/.release ## bills of materials of the image's packages and o
 	@.venv-release/bin/python .ci/sbom.py $(MODEL)
 
 test-broken: .venv/.dev .venv-checks/.checks ## ten broken changes to a copy of this tree, each stopped by its target
-	$(BIN)/pytest -c tests/broken/pytest.ini tests/broken
+	$(BIN)/pytest -c tests/system/broken/pytest.ini tests/system/broken
 
 test-setup: .venv/.dev ## set up as elsewhere: the oldest pip, a strange path, a kill, a move, Python 3.13 as a plain user
-	$(BIN)/pytest -c tests/setup/pytest.ini tests/setup
+	$(BIN)/pytest -c tests/system/setup/pytest.ini tests/system/setup
 
 sign: .venv-release/.release ## sign the champion in OpenSSF's format [KEY=private.pem]
 	@test -n "$(KEY)" || { echo "error: KEY=private.pem is missing; docs/ci.md says how to make one" >&2; exit 2; }
@@ -91,7 +91,7 @@ verify: .venv/.signed ## is the champion what was signed? [KEY=public.pem]
 	@$(BIN)/python -m pipeline.runtime.signature models/$(MODEL) $(KEY)
 
 test-signing: .venv/.dev .venv-release/.release ## signatures of OpenSSF's own tool, verified by ours, and broken in every way
-	$(BIN)/pytest -c tests/signing/pytest.ini tests/signing
+	$(BIN)/pytest -c tests/system/signing/pytest.ini tests/system/signing
 
 audit: .venv-release/.release ## known vulnerabilities of what is served (asks a database on the network)
 	@.ci/audit
@@ -141,10 +141,10 @@ image: ## the server and its champion as a container image [MODEL=flights IMAGE=
 	  --build-arg VERSION=$$(cat models/$(MODEL)/champion 2>/dev/null || echo none) .
 
 test-deploy: .venv-deploy/.deploy ## the manifests and scripts of deploy/ by the platforms' own checks (apt install kubernetes-client)
-	.venv-deploy/bin/python -m pytest -c tests/deploy/pytest.ini tests/deploy
+	.venv-deploy/bin/python -m pytest -c tests/system/deploy/pytest.ini tests/system/deploy
 
 image-test: .venv/.dev image ## the image as a platform runs it: locked down, mounted, starved, stopped
-	IMAGE=$(IMAGE) MODEL=$(MODEL) $(BIN)/pytest -c tests/image/pytest.ini tests/image
+	IMAGE=$(IMAGE) MODEL=$(MODEL) $(BIN)/pytest -c tests/system/image/pytest.ini tests/system/image
 
 up: ## the server, MLflow with PostgreSQL and Prometheus, in containers [MODEL=flights]
 	@$(PYTHON) deploy/secrets_for_compose.py
@@ -160,7 +160,7 @@ logs: ## what they say
 	@$(COMPOSE) logs --follow --tail 50
 
 stack-test: .venv/.dev ## all of them for real: train into that MLflow, kill each in turn, see that nothing is lost
-	$(BIN)/pytest -c tests/stack/pytest.ini tests/stack
+	$(BIN)/pytest -c tests/system/stack/pytest.ini tests/system/stack
 
 promote: .venv/.train ## make another bundle the champion [VERSION=digest WHY="…"]
 	@$(BIN)/python -m pipeline promote $(CONFIG)

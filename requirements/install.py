@@ -21,7 +21,7 @@ from progress import watched
 ALONE = ("checks", "clients", "deploy", "peers", "release")
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # What comes over the network, and what it takes on disk with the sets before it, in MB on Linux x86-64 and Python 3.11.
-# tests/setup measures those of dev.
+# tests/system/setup measures those of dev.
 SIZES = {
     "serve": (57, 246),
     "signed": (62, 263),

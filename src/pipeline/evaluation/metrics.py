@@ -16,6 +16,7 @@ RATIO, ABOVE = "observed_over_predicted", "share_above"
 Floats = NDArray[np.float64]
 Array = NDArray[Any]
 Weighted = Callable[[Floats], dict[str, float]]
+Part = Callable[[Floats], dict[str, Any]]  # of some metrics, in numpy's own numbers
 
 
 def metrics(outcome: Array, answer: Array, threshold: float | None, names: Sequence[str] = ()) -> dict[str, float]:
@@ -36,7 +37,7 @@ def weighted(outcome: Array, answer: Array, threshold: float | None, names: Sequ
         parts = [make(y, p, threshold) for group, make in OF_PROBABILITIES.items() if set(group) & set(wanted)]
 
     def at(weight: Floats) -> dict[str, float]:
-        found: dict[str, float] = {}
+        found: dict[str, Any] = {}
         with np.errstate(divide="ignore", invalid="ignore"):
             for part in parts:
                 found |= part(weight)
@@ -66,14 +67,14 @@ def decisive(threshold: float | None) -> tuple[str, ...]:
 # --- probabilities --------------------------------------------------------------------------------------------------
 
 
-def ranking(outcome: Floats, probability: Floats, _: float) -> Weighted:
+def ranking(outcome: Floats, probability: Floats, _: float) -> Part:
     """ROC AUC: the share of pairs of a yes and a no that are in order, ties counted half (Mann and Whitney's U)."""
     yes, no = np.flatnonzero(outcome), np.flatnonzero(outcome == 0)
     no = no[np.argsort(probability[no])]
     below = np.searchsorted(probability[no], probability[yes], "left")
     upto = np.searchsorted(probability[no], probability[yes], "right")
 
-    def at(weight: Floats) -> dict[str, float]:
+    def at(weight: Floats) -> dict[str, Any]:
         lower = np.append(0.0, np.cumsum(weight[no]))
         of_yes = weight[yes]
         ordered = of_yes @ (lower[below] + lower[upto]) / 2
@@ -82,12 +83,12 @@ def ranking(outcome: Floats, probability: Floats, _: float) -> Weighted:
     return at
 
 
-def precision_over_recall(outcome: Floats, probability: Floats, _: float) -> Weighted:
+def precision_over_recall(outcome: Floats, probability: Floats, _: float) -> Part:
     """Average precision: the sum of precision over steps of recall."""
     order, ends = ranked(probability)
     y = outcome[order]
 
-    def at(weight: Floats) -> dict[str, float]:
+    def at(weight: Floats) -> dict[str, Any]:
         ordered = weight[order]
         hits = np.cumsum(ordered * y)[ends]
         precision = np.nan_to_num(hits / np.cumsum(ordered)[ends])
@@ -96,14 +97,14 @@ def precision_over_recall(outcome: Floats, probability: Floats, _: float) -> Wei
     return at
 
 
-def scores(outcome: Floats, probability: Floats, _: float) -> Weighted:
+def scores(outcome: Floats, probability: Floats, _: float) -> Part:
     """Log loss, Brier score, and skill: the share of log loss that is saved against always saying the rows' own share
     of yes.
     """
     loss = losses(outcome, probability)
     squared = (probability - outcome) ** 2
 
-    def at(weight: Floats) -> dict[str, float]:
+    def at(weight: Floats) -> dict[str, Any]:
         total = weight.sum()
         log_loss = weight @ loss / total
         share = weight @ outcome / total
@@ -117,12 +118,12 @@ def scores(outcome: Floats, probability: Floats, _: float) -> Weighted:
     return at
 
 
-def calibration(outcome: Floats, probability: Floats, _: float) -> Weighted:
+def calibration(outcome: Floats, probability: Floats, _: float) -> Part:
     """Expected calibration error over ten bins of equal size, and the sum of outcomes over that of probabilities."""
     bins = tenths(probability)
     gap = probability - outcome
 
-    def at(weight: Floats) -> dict[str, float]:
+    def at(weight: Floats) -> dict[str, Any]:
         by_bin = np.bincount(bins, weight * gap, minlength=BINS)
         return {
             "ece": np.abs(by_bin).sum() / weight.sum(),
@@ -132,12 +133,12 @@ def calibration(outcome: Floats, probability: Floats, _: float) -> Weighted:
     return at
 
 
-def decisions(outcome: Floats, probability: Floats, threshold: float) -> Weighted:
+def decisions(outcome: Floats, probability: Floats, threshold: float) -> Part:
     """What is said at the threshold, against what was."""
     flagged = (probability >= threshold).astype(np.float64)
     hit = flagged * outcome
 
-    def at(weight: Floats) -> dict[str, float]:
+    def at(weight: Floats) -> dict[str, Any]:
         total = weight.sum()
         positives = weight @ outcome
         hits = weight @ hit
@@ -155,11 +156,11 @@ def decisions(outcome: Floats, probability: Floats, threshold: float) -> Weighte
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def errors(outcome: Floats, answer: Floats) -> Weighted:
+def errors(outcome: Floats, answer: Floats) -> Part:
     """Mean absolute error, root mean squared error, R² and mean error, all in the outcome's unit but R²."""
     error = answer - outcome
 
-    def at(weight: Floats) -> dict[str, float]:
+    def at(weight: Floats) -> dict[str, Any]:
         total = weight.sum()
         squared = weight @ error**2 / total
         variance = weight @ (outcome - weight @ outcome / total) ** 2 / total
@@ -173,7 +174,7 @@ def errors(outcome: Floats, answer: Floats) -> Weighted:
     return at
 
 
-def against_median(outcome: Floats, answer: Floats) -> Weighted:
+def against_median(outcome: Floats, answer: Floats) -> Part:
     """Skill: the share of absolute error that is saved against always saying the rows' own median; and the share of
     outcomes above the answer.
     """
@@ -181,7 +182,7 @@ def against_median(outcome: Floats, answer: Floats) -> Weighted:
     usual = np.abs(outcome - np.median(outcome))
     above = (outcome > answer).astype(np.float64)
 
-    def at(weight: Floats) -> dict[str, float]:
+    def at(weight: Floats) -> dict[str, Any]:
         return {
             "skill": 1 - np.divide(weight @ error, weight @ usual),
             ABOVE: weight @ above / weight.sum(),
@@ -190,14 +191,14 @@ def against_median(outcome: Floats, answer: Floats) -> Weighted:
     return at
 
 
-OF_PROBABILITIES: dict[tuple[str, ...], Callable[[Floats, Floats, float], Weighted]] = {
+OF_PROBABILITIES: dict[tuple[str, ...], Callable[[Floats, Floats, float], Part]] = {
     ("roc_auc",): ranking,
     ("average_precision",): precision_over_recall,
     ("log_loss", "brier", "skill"): scores,
     ("ece", RATIO): calibration,
     ("accuracy", "precision", "recall", "f1"): decisions,
 }
-OF_NUMBERS: dict[tuple[str, ...], Callable[[Floats, Floats], Weighted]] = {
+OF_NUMBERS: dict[tuple[str, ...], Callable[[Floats, Floats], Part]] = {
     ("mae", "rmse", "r2", "bias"): errors,
     ("skill", ABOVE): against_median,
 }

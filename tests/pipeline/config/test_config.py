@@ -1,0 +1,203 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config.config import Config, load
+from pipeline.config.durations import Duration
+from pipeline.config.gates import FIGURES
+from pipeline.config.splits import TimeSplit
+from pipeline.errors import ConfigError
+from pipeline.evaluation.metrics import metrics
+from tests.support import ROOT
+
+
+def test_the_default_config_resolves_to_forward_chaining_with_a_threshold_of_one_quarter() -> None:
+    config = load(ROOT / "configs" / "flights.yaml")
+    assert isinstance(config.split, TimeSplit)
+    assert config.split.holdout == Duration(2, "months")
+    assert config.costs.threshold == 0.25
+
+
+def test_a_config_takes_what_it_does_not_say_from_the_one_it_extends() -> None:
+    flights, smoke = (load(ROOT / "configs" / name) for name in ("flights.yaml", "smoke.yaml"))
+    assert smoke.name == "smoke"
+    assert smoke.columns == flights.columns
+    assert smoke.candidates.boosting is not None
+    assert flights.candidates.boosting is not None
+    assert smoke.candidates.boosting.max_leaf_nodes == flights.candidates.boosting.max_leaf_nodes
+
+
+def test_an_override_reaches_the_key_it_names(tiny: Path) -> None:
+    assert load(tiny, ["train.seed=3", "split.test=none"]).train.seed == 3
+
+
+def test_an_override_changes_one_of_the_columns_that_share_an_anchor(tmp_path: Path, tiny: Path) -> None:
+    text = tiny.read_text().replace(
+        "maximum: 10, nullable: true}", "maximum: 10, nullable: true, breach: &a {range: nullify}}"
+    )
+    tiny.write_text(
+        text.replace("meaning: Known afterwards}", "meaning: Known afterwards, nullable: true, breach: *a}")
+    )
+    columns = load(tiny, ["columns.size.breach.range=reject"]).columns
+    assert (columns["size"].breach, columns["later"].breach) == ({"range": "reject"}, {"range": "nullify"})
+
+
+def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        tiny_config.name = "other"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "train: {sed: 3}",
+            r"tiny.yaml:26: train.sed: is not a key here. Did you mean seed\? Known: seed, workers",
+        ),
+        ("seeed: 3", r"tiny.yaml:26: seeed: is not a key here. Did you mean train.seed\?"),
+        ("train: {seed: x}", r"tiny.yaml:26: train.seed: Input should be a valid integer; found 'x'"),
+        ("train: {seed: -1}", r"train.seed: Input should be greater than or equal to 0; found -1"),
+        ("data: {max_rejected: 2}", r"data.max_rejected: Input should be less than 1; found 2"),
+    ],
+)
+def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: Path, line: str, said: str) -> None:
+    tiny.write_text(tiny.read_text().rstrip() + f"\n{line}\n")
+    with pytest.raises(ConfigError, match=said):
+        load(tiny)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("features=[later]", "later is known only after the moment of prediction: it cannot be a feature"),
+        ("features=[colours]", "colours is not a declared column"),
+        ("features=[size, size]", "listed twice: size"),
+        ("features=[when]", "when is a date and time: derive a category or a number from it"),
+        ("target=size", "target size of a classification has to be a boolean that is known after"),
+        ("columns.good.nullable=true", "the target good cannot be nullable"),
+        (
+            "columns.hour={kind: integer, known: before, meaning: Hour, derived_from: [minute]}",
+            "minute, which is not a declared",
+        ),
+        ("columns.legs.derived_from=[hour]", "legs is derived from hour, which is derived itself"),
+        ("split.holdout=99999999999 days", "should be a number and a unit"),
+        ("costs.miss=.inf", "Input should be a finite number"),
+        ("target=nothing", "nothing is not a declared column"),
+        ("columns.size.minimum=11", "minimum 11 is not below maximum 10"),
+        ("columns.colour.minimum=0", "minimum and maximum are for numbers, not for a category"),
+        ("columns.size.pattern=a", "values and pattern are for a category, not for a number"),
+        ("columns.colour.pattern='('", "is not a regular expression"),
+        ("columns.legs.breach.range=nullify", "can be nullified only where nullable is true"),
+        ("columns.hour.derived_from=[where]", "hour is derived from where, which is not a declared column"),
+        ("columns.hour.derived_from=[later]", "hour is said to be known before, but is derived from later"),
+        (
+            "columns.mean radius={kind: number, known: before, meaning: Radius}",
+            "rename it and say `source: mean radius`",
+        ),
+        (
+            "columns.copy={kind: number, known: before, meaning: Copy}",
+            "copy means something else to pydantic: rename it",
+        ),
+        ("columns.size.minimum=.nan", "Input should be a finite number"),
+        ("split.time=size", "size is not a declared datetime column"),
+        ("split.holdout=2 monts", "should be a number and a unit, such as 2 months, 3 weeks or 14 days"),
+        ("split.foldlength=2 days", "Did you mean fold_length?"),
+        ("split.by=moon", "does not match any of the expected tags: 'time', 'group', 'row'"),
+        ("search={kinds: {trees: {trials: 2}}}", "trees is no kind of model"),
+        ("gates.slices.columns=[size]", "size is not a category that a caller sends"),
+        (
+            "gates.holdout.mae={low: 1, high: 2}",
+            "holdout: mae is no figure of a classification. Known: log_loss, skill, roc_auc",
+        ),
+        ("gates.slices.figures.r2={low: 0, high: 1}", "slices.figures: r2 is no figure of a classification"),
+        (
+            "gates.holdout={roc_auc: {low: 0, high: 1}, log_loss: {low: 0, high: 1}}",
+            "holdout: every classification has limits for roc_auc, log_loss, ece; ece has none",
+        ),
+        ("gates.holdout.ece={low: 0.1, high: 0}", "low 0.1 is not below high 0"),
+        ("gates.exact=0.1", "Input should be less than or equal to 0.0001"),
+        ("gates.champion=null", "gates.champion: Input should be"),
+        ("data.key=[size]", "key: size is not a declared column of the data that is never missing"),
+        ("data.until=soon", "data.until: Input should be a valid date"),
+        ("data.key=[hour]", "key: hour is not a declared column of the data"),
+        ("split={by: group, group: size, holdout: 0.2}", "group: size is not a declared category or integer"),
+        ("split={by: group, group: moon, holdout: 0.2}", "group: moon is not a declared category or integer"),
+        ("train.clip={low: 0, high: 1}", "clip: is for a regression"),
+        ("costs=null", "are missing: what a miss costs against a false alarm decides the threshold"),
+        ("task=regression", "the target good of a regression has to be a number or an integer"),
+        ("gates=null", "gates: Input should be a valid dictionary"),
+        ("candidates={}", "name at least one candidate"),
+        ("candidates.linear.c=3", "Did you mean C?"),
+        ("costs.miss=null", "costs.miss: Input should be a valid number; found None"),
+        ("train.seed", "should be a key, = and a value, such as --set train.seed=3"),
+        ("train.seed=[", "is not a value"),
+        ("name.first=3", "name holds a value, not further keys"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_with_its_reason(tiny: Path, override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tiny, [override])
+    assert said in str(refused.value)
+
+
+def test_an_end_of_the_data_is_for_rows_that_have_a_time(tiny: Path) -> None:
+    assert str(load(tiny, ["data.until=2013-01-05"]).data.until) == "2013-01-05"
+    with pytest.raises(ConfigError, match="data.until is for a split by time"):
+        load(tiny, ["data.until=2013-01-05", "split={by: row, holdout: 0.2}"])
+
+
+def test_every_fault_is_told_at_once(tiny: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tiny, ["train.seed=x", "costs.miss=0", "split.folds=0"])
+    assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "is not valid YAML"),
+        ("day: 2013-13-01", "is not valid YAML"),
+        ("- a", "should hold keys and values"),
+        ("name: a\nname: b", "broken.yaml:2: name stands twice; it is also on line 1"),
+        ("name: &a {b: *a}", "is not valid YAML"),
+        ("extends: [a]", "broken.yaml:1: extends: should be the name of a config file"),
+        ("extends: broken.yaml", "extends itself"),
+        ("extends: gone.yaml", "gone.yaml: no such config file. Found beside it: .*broken.yaml"),
+        ("{}", "name: is missing"),
+    ],
+)
+def test_a_file_that_is_no_config_is_told_so(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load(tmp_path / "broken.yaml")
+
+
+def test_a_file_that_is_not_text_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "picture.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read as a text file"):
+        load(tmp_path / "picture.yaml")
+
+
+def test_the_json_schema_of_a_config_describes_every_section() -> None:
+    assert set(json.loads(json.dumps(Config.model_json_schema()))["properties"]) == set(Config.model_fields)
+
+
+def test_null_in_a_file_removes_what_the_file_below_says(tiny: Path, tmp_path: Path) -> None:
+    over = tmp_path / "over.yaml"
+    over.write_text(
+        "extends: tiny.yaml\ntask: regression\ntarget: later\ncosts: null\n"
+        "gates: {holdout: {roc_auc: null, log_loss: null, ece: null, mae: {low: 0, high: 1}}, "
+        "slices: {figures: {roc_auc: null}}}\n"
+    )
+    config = load(over)
+    assert (list(config.gates.holdout), config.gates.slices.figures, config.threshold) == (["mae"], {}, None)
+    with pytest.raises(ConfigError, match="costs: are for a classification"):
+        load(over, ["costs={miss: 1, false_alarm: 1}"])
+
+
+def test_figures_that_the_config_knows_are_the_ones_that_are_measured() -> None:
+    outcome = np.array([True, False, True])
+    assert set(FIGURES["classification"]) == set(metrics(outcome, np.array([0.2, 0.4, 0.6]), 0.5))
+    assert set(FIGURES["regression"]) == set(metrics(outcome.astype(float), np.zeros(3), None))

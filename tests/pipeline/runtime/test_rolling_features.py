@@ -1,0 +1,254 @@
+"""Features that know yesterday: what they count, what they may not know yet, and that all ways give the same."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.config.config import load
+from pipeline.data import clean
+from pipeline.datasets import flights
+from pipeline.errors import BundleError, ConfigError
+from pipeline.runtime import rolling_features
+from pipeline.runtime.contract import Contract
+from pipeline.runtime.predictor import load as load_predictor
+from pipeline.runtime.predictor import prove
+from serve.protocols.explain import remembered
+from tests.support.server import serving, wait_for
+
+REMEMBERS = [
+    "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
+    'remembers: {by: [colour], days: 2, weight: 2, words: "{share} of {colour} ones"}}',
+    "columns.told={kind: datetime, known: after, meaning: When it was known}",
+    "memory={time: when, known: told, known_at: 6, ahead: 1}",
+    "features=[colour, size, legs, hour, share]",
+]
+
+
+@pytest.fixture
+def contract(tiny: Path) -> Contract:
+    return load(tiny, REMEMBERS).contract
+
+
+def rows(*lines: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Columns, outcomes and the times at which they were known, of lines such as `red 01T10 1 01T12`."""
+    colour, when, good, told = zip(*(line.split() for line in lines), strict=True)
+    columns: dict[str, Any] = {
+        "colour": np.array(colour, dtype=object),
+        "when": np.array([f"2013-01-{each}" for each in when], dtype="datetime64[s]"),
+    }
+    return columns, np.array(good, float), np.array([f"2013-01-{each}" for each in told], dtype="datetime64[s]")
+
+
+SIX = [
+    "red  01T10 1 01T12",  # in the tables of the 2nd and 3rd
+    "red  01T20 1 02T05",  # known before six on the 2nd: the same
+    "red  01T22 1 02T07",  # known an hour too late for the 2nd: in that of the 3rd
+    "blue 01T10 0 01T11",
+    "red  02T10 0 02T11",  # from the 3rd on
+    "red  03T10 1 03T11",  # never in a table of its own day
+]
+
+
+def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[float]:
+    columns, good, told = rows(*lines)
+    found = rolling_features.history(columns, rolling_features.tally(columns, good, contract, told), contract, prior)[
+        "share"
+    ]
+    return [float(value) for value in found]
+
+
+def test_six_rows_worked_out_by_hand(contract: Contract) -> None:
+    """(yeses + 2 × 0.5) / (rows + 2): nothing is known on the 1st; on the 2nd two reds, both a yes; on the 3rd four.
+
+    Four digits are kept.
+    """
+    assert shares(contract, SIX) == [0.5, 0.5, 0.5, 0.5, (2 + 1) / (2 + 2), 0.6667]
+
+
+def test_days_that_are_too_long_ago_are_forgotten(contract: Contract) -> None:
+    assert shares(contract, ["red 01T10 1 01T12", "red 03T10 0 03T12", "red 04T10 0 04T12"]) == [0.5, 0.6667, 0.3333]
+
+
+def test_a_row_that_is_asked_before_the_hour_has_to_do_with_the_table_of_the_day_before(contract: Contract) -> None:
+    """Asked an hour ahead: of rows at seven the question comes at six, when the table of the day has just been made."""
+    before, after = shares(contract, [*SIX, "red 02T06 0 02T11", "red 02T07 0 02T11"])[-2:]
+    assert (before, after) == (0.5, 3 / 4)
+
+
+def test_labels_of_a_day_and_later_change_no_feature_of_that_day(contract: Contract) -> None:
+    rng = np.random.default_rng(0)
+    lines = [
+        f"{rng.choice(['red', 'blue'])} {1 + n // 30:02}T{rng.integers(7, 24):02} {rng.integers(2)}" for n in range(300)
+    ]
+    lines = [f"{line} {line.split()[1]}" for line in lines]
+    found = shares(contract, lines)
+    for day in range(1, 11):
+        flipped = [
+            line
+            if int(line.split()[1][:2]) < day
+            else line.replace(" 0 ", " x ").replace(" 1 ", " 0 ").replace(" x ", " 1 ")
+            for line in lines
+        ]
+        upto = [n for n, line in enumerate(lines) if int(line.split()[1][:2]) <= day]
+        assert [shares(contract, flipped)[n] for n in upto] == [found[n] for n in upto]
+        assert shares(contract, flipped) != found or day == 10
+
+
+def test_shuffling_the_future_changes_nothing(contract: Contract) -> None:
+    future = ["red 04T10 1 04T11", "blue 05T10 0 05T11", "red 05T09 0 05T12"]
+    assert shares(contract, SIX + future)[:6] == shares(contract, SIX + future[::-1])[:6] == shares(contract, SIX)
+    assert shares(contract, SIX[::-1]) == shares(contract, SIX)[::-1]
+
+
+def tables(contract: Contract) -> rolling_features.Table:
+    columns, good, told = rows(*SIX)
+    return rolling_features.table(
+        rolling_features.tally(columns, good, contract, told), contract, rolling_features.number("2013-01-03"), 0.5
+    )
+
+
+def test_a_value_that_a_caller_sends_stays_and_only_a_missing_one_is_looked_up(contract: Contract) -> None:
+    columns, _, _ = rows("red 03T10 0 03T10", "red 03T10 0 03T10", "green 03T10 0 03T10", "red 02T10 0 03T10")
+    asked = {**columns, "share": np.array([0.9, np.nan, np.nan, np.nan])}
+    found = rolling_features.lookup(asked, tables(contract), "when")
+    assert found["share"].tolist() == [0.9, 0.6667, 0.5, 0.5]  # unknown colour; older than the table
+    assert np.isnan(asked["share"][1:]).all()
+
+
+def test_what_was_written_is_read_again_and_a_changed_file_or_other_features_are_refused(contract: Contract) -> None:
+    columns, good, told = rows(*SIX)
+    day = rolling_features.number("2013-01-03")
+    tallies = rolling_features.tally(columns, good, contract, told)
+    content = rolling_features.dump(tallies, contract, day)
+    again, as_of = rolling_features.load(content, contract)
+    assert rolling_features.table(again, contract, as_of, 0.5) == tables(contract)
+    with pytest.raises(ValueError, match="has been changed"):
+        rolling_features.load(content.replace(b"red", b"rad"), contract)
+    other = contract.model_copy(update={"memory": contract.memory.model_copy(update={"known_at": 5})})  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="made for other features"):
+        rolling_features.load(content, other)
+
+
+def test_old_counts_are_followed_by_new_ones_from_a_day_on(contract: Contract) -> None:
+    old, new = (
+        rolling_features.tally(*rows(*lines)[:2], contract)
+        for lines in (SIX, ["blue 02T10 1 02T11", "red 01T10 0 01T11"])
+    )
+    joined = rolling_features.joined(old, new, rolling_features.number("2013-01-02"))["share"]
+    assert {rolling_features.date(day): sorted(cells.values()) for day, cells in joined.items()} == {
+        "2013-01-01": [(1, 0.0), (3, 3.0)],
+        "2013-01-02": [(1, 1.0)],
+    }
+
+
+def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract) -> None:
+    known, time = tables(contract), np.datetime64("2013-01-03T10:00", "s")
+    assert remembered(known, "share", {"colour": "red"}, time, None) == "75 % of red ones (4 known on 2013-01-03)"
+    assert remembered(known, "share", {"colour": "red"}, time, 0.31) == "31 % of red ones"
+    assert "nothing is known, so the usual 50 %" in remembered(known, "share", {"colour": "green"}, time, None)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("memory=null", "share is remembered: memory.time has to name a column that a caller sends"),
+        ("columns.when.nullable=true", "time: when is not a declared datetime that is known before and never missing"),
+        ("memory.time=later", "time: later is not a declared datetime that is known before"),
+        ("memory.known=when", "known: when is not a declared datetime that is known after"),
+        ("features=[colour, size, share]", "memory.time has to name a column that a caller sends"),
+        ("features=[size, hour, share]", "share remembers by colour, which is no category or integer that is sent"),
+        ("columns.colour.private=true", "share remembers by colour, which is private"),
+        ("columns.share.nullable=false", "what is remembered is a number that is known before and may be missing"),
+    ],
+)
+def test_a_memory_that_cannot_be_is_refused(tiny: Path, override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(tiny, [*REMEMBERS, override])
+
+
+def test_batch_api_and_training_rows_are_equal_to_the_bit(smoke: Any) -> None:
+    """The rows of the day that the bundle's table is of, as training would see them and as callers ask."""
+    predictor = load_predictor(smoke.bundle)
+    contract, table = predictor.contract, predictor.memory
+    assert table is not None
+    raw = flights.load(None, smoke.config.columns).frame
+    late = raw[raw["scheduled_departure"] >= "2013-12-20"]
+    columns = clean.frame_to_columns(clean.clean(late, smoke.config.contract).frame, smoke.config.contract)
+    tallies = rolling_features.tally(columns, columns["late"], contract, columns["landed"])
+    day = rolling_features.number("2013-12-31")
+    prior = predictor.manifest.prior or 0.0
+    rows = np.flatnonzero(columns["scheduled_departure"] >= np.datetime64("2013-12-31"))
+    trained = {
+        name: values[rows] for name, values in rolling_features.history(columns, tallies, contract, prior).items()
+    }
+    predictor._oldest = 0
+    predictor.remember(rolling_features.dump(tallies, contract, day))
+    asked = {name: np.full(len(rows), np.nan) if name in trained else columns[name][rows] for name in contract.request}
+    batch = predictor.completed(asked)
+    for name, values in trained.items():
+        assert (batch[name] == values).all()
+        one = predictor.completed({key: column[:1] for key, column in asked.items()})
+        assert one[name][0] == values[0]
+    assert (predictor.predict(asked) == predictor.predict({**asked, **trained})).all()
+
+
+def test_golden_rows_tell_what_was_remembered_so_that_another_table_breaks_no_proof(smoke: Any) -> None:
+    predictor = load_predictor(smoke.bundle)
+    for name in predictor.contract.remembered:
+        assert not np.isnan(predictor.golden.columns[name]).any()
+    before = predictor.predict(predictor.golden.columns)
+    empty = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**5)
+    predictor.remember(empty)
+    assert (predictor.predict(predictor.golden.columns) == before).all()
+    prove(predictor, smoke.bundle)
+
+
+def test_an_older_table_than_the_bundles_own_is_refused(smoke: Any) -> None:
+    predictor = load_predictor(smoke.bundle)
+    old = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**4)
+    with pytest.raises(ValueError, match="of 1997-05-19, older than the bundle's own"):
+        predictor.remember(old)
+
+
+def test_a_bundle_whose_memory_was_changed_does_not_load(smoke: Any, tmp_path: Path) -> None:
+    copy = tmp_path / smoke.bundle.name
+    shutil.copytree(smoke.bundle, copy)
+    (copy / rolling_features.FILE).write_bytes((copy / rolling_features.FILE).read_bytes().replace(b"JFK", b"LGA", 1))
+    with pytest.raises(BundleError, match="memory.json has been changed"):
+        load_predictor(copy)
+
+
+REQUIRED = {
+    "carrier": "B6", "origin": "JFK", "dest": "BOS", "scheduled_departure": "2014-01-02T17:30", "scheduled_minutes": 75
+}  # fmt: skip
+
+
+def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(smoke: Any, tmp_path: Path) -> None:
+    shutil.copytree(smoke.store, tmp_path / "smoke")
+    contract = load_predictor(smoke.bundle).contract
+    with serving(tmp_path / "smoke", RELOAD_SECONDS="0.05") as client:
+        before = client.post("/predict", json=REQUIRED).json()["probability"]
+        assert "memory_age_seconds 86400.0" in client.get("/metrics").text
+        day = rolling_features.number("2014-01-02")
+        yesterday = {day - 1: {(day, ("JFK", "B6")): (100, 31.0)}}
+        counts = {name: yesterday if name == "late_1d_origin_carrier" else {} for name in contract.remembered}
+        (tmp_path / "smoke/new").write_bytes(rolling_features.dump(counts, contract, day))
+        (tmp_path / "smoke/new").replace(tmp_path / "smoke" / rolling_features.FILE)
+        wait_for(client, 'memory_reloads_total{outcome="taken"} 1.0')
+        explained = client.post("/explain", json=REQUIRED).json()
+        told = {each["field"]: each.get("words") for each in explained["contributions"]}
+        assert told["late_1d_origin_carrier"] == (
+            "the day before, 31 % of B6 flights from JFK were late (100 known on 2014-01-02)"
+        )
+        assert "the usual" in str(told["late_7d_route"])
+        assert explained["probability"] == client.post("/predict", json=REQUIRED).json()["probability"] != before
+        assert "memory_age_seconds 0.0" in client.get("/metrics").text
+        (tmp_path / "smoke" / rolling_features.FILE).write_text("half a fi")
+        wait_for(client, 'memory_reloads_total{outcome="refused"} 1.0')
+        assert client.post("/predict", json=REQUIRED).json()["probability"] == explained["probability"]
+        assert "missing_values" not in "".join(
+            line for line in client.get("/metrics").text.splitlines() if "late_1d" in line
+        )

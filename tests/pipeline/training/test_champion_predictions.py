@@ -1,0 +1,97 @@
+"""What the champion says of the rows that judge a new model, and what is left of it when it cannot be asked."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config.config import Config
+from pipeline.errors import RefusedError
+from pipeline.registry import promotion
+from pipeline.runtime import bundle_store
+from pipeline.training.champion_predictions import ANSWERS, remember, remembered, rival
+from tests.support.toy import WEAK, Toy
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+KEYS = np.array([30, 10, 20], dtype=np.uint64)
+
+
+def test_what_a_model_said_is_remembered_by_row_in_whatever_order(tmp_path: Path) -> None:
+    remember(tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
+    found = remembered(tmp_path, "a", np.array([10, 20, 30], dtype=np.uint64))
+    assert found is not None
+    assert found[0].tolist() == [0, 1, 2]
+    assert found[1] == pytest.approx([0.1, 0.2, 0.3])
+    assert [path.name for path in (tmp_path / ANSWERS).iterdir()] == ["a.npy"]
+
+
+def test_what_is_being_remembered_is_not_taken_for_something_that_was_left(tmp_path: Path) -> None:
+    """Whoever tidies up holds the lock; until then nothing is begun."""
+    with ThreadPoolExecutor(1) as pool:
+        with bundle_store.locked(tmp_path):
+            waiting = pool.submit(remember, tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+            assert bundle_store.clear_unfinished(tmp_path) == 0
+        waiting.result(timeout=20)
+    assert remembered(tmp_path, "a", KEYS) is not None
+
+
+def test_rows_that_are_on_no_record_are_left_out_and_too_many_of_them_make_it_worthless(tmp_path: Path) -> None:
+    keys = np.arange(20, dtype=np.uint64)
+    remember(tmp_path, "a", keys, keys / 20)
+    rows, said = remembered(tmp_path, "a", keys + np.uint64(1)) or ([], [])
+    assert rows.tolist() == list(range(19))
+    assert said == pytest.approx(np.arange(1, 20) / 20)
+    assert remembered(tmp_path, "a", keys + np.uint64(3)) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not an array", b"\x93NUMPY\x01\x00"])
+def test_a_record_that_is_absent_or_cannot_be_read_is_none(tmp_path: Path, content: bytes | None) -> None:
+    (tmp_path / ANSWERS).mkdir()
+    if content is not None:
+        (tmp_path / ANSWERS / "a.npy").write_bytes(content)
+    assert remembered(tmp_path, "a", KEYS) is None
+
+
+def test_without_a_champion_there_is_nothing_to_beat_and_the_same_model_says_the_same(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    said, tiny = np.array([0.3, 0.1, 0.2]), tiny_config.contract
+    assert rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None) is None
+    bundle_store.point(tmp_path, "0123456789abcdef")
+    same = rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None)
+    assert same is not None
+    assert same.said is said
+
+
+def test_a_champion_that_cannot_be_loaded_is_compared_by_its_record(toy: Toy) -> None:
+    """A better model takes its place, and a worse one is refused, though the champion's folder is gone."""
+    models = promotion.home(toy.config())
+    toy.train(WEAK)
+    shutil.rmtree(models / str(bundle_store.pointer(models)))
+    better = toy.train()
+    assert better.news
+    shutil.rmtree(str(better.bundle))
+    with pytest.raises(RefusedError, match=r"log_loss against the champion: \+0.1.*from its record, since it cannot"):
+        toy.train(WEAK)
+    assert str(better.bundle).endswith(str(bundle_store.pointer(models)))
+
+
+def test_without_a_record_it_is_refused_with_the_remedy(toy: Toy) -> None:
+    models = promotion.home(toy.config())
+    toy.train(WEAK)
+    shutil.rmtree(models / str(bundle_store.pointer(models)))
+    shutil.rmtree(models / ANSWERS)
+    with pytest.raises(RefusedError, match=r"it cannot be asked.*on no record: bring back what .* remove .*/champion"):
+        toy.train()
+
+
+def test_a_champion_of_another_outcome_cannot_be_compared(toy: Toy) -> None:
+    toy.train()
+    bad = "columns.bad={kind: boolean, known: after, meaning: Another outcome, source: good}"
+    with pytest.raises(RefusedError, match=r"it cannot be asked.*asked for good \(classification\), another outcome"):
+        toy.train(bad, "target=bad")

@@ -1,0 +1,100 @@
+"""Whole trainings that are refused, or go out, for the right reason."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from pipeline.config.candidates import Linear
+from pipeline.config.config import load
+from pipeline.errors import RefusedError
+from pipeline.registry import mlflow_store, promotion
+from pipeline.runtime import bundle_store
+from pipeline.runtime.arrays import Tensors
+from pipeline.training import estimators
+from pipeline.training.export import onnx
+from pipeline.training.gates import Verdict
+from pipeline.training.train import run
+from tests.support import ROOT
+from tests.support.smoke import Smoke
+from tests.support.toy import WEAK, Toy, in_folder
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+
+def test_every_verdict_stands_in_the_bundles_record(smoke: Smoke) -> None:
+    told = [Verdict(**each) for each in json.loads((smoke.bundle / "record.json").read_text())["gates"]]
+    assert {"roc_auc on the holdout", "log_loss against the champion", "roc_auc of a single feature"} <= {
+        v.gate for v in told
+    }
+    assert all(verdict.passed and verdict.why for verdict in told)
+
+
+def test_a_leaked_delay_is_refused_and_the_champion_goes_on(smoke: Smoke, tmp_path: Path) -> None:
+    champion = Path(shutil.copytree(smoke.store, tmp_path / "models/smoke")) / smoke.bundle.name
+    features = [*load(ROOT / "configs" / "smoke.yaml").features, "dep_delay"]
+    with pytest.raises(RefusedError, match=r"roc_auc of a single feature: dep_delay 0.9") as refusal:
+        leaked = ["columns.dep_delay.known=before", f"features={json.dumps(features)}", "candidates.linear=null"]
+        run(load(ROOT / "configs" / "smoke.yaml", [*in_folder(tmp_path), *leaked]), Console(quiet=True))
+    assert "roc_auc on the holdout: 0.9" in str(refusal.value)
+    assert bundle_store.resolve(tmp_path / "models/smoke") == champion
+
+
+def test_shuffled_labels_are_refused(toy: Toy) -> None:
+    rows = pd.read_csv(toy.folder / "toy.csv")
+    rows["good"] = np.random.default_rng(0).permutation(rows["good"])
+    rows.to_csv(toy.folder / "toy.csv", index=False)
+    with pytest.raises(RefusedError, match="log_loss below the baseline's: by"):
+        toy.train()
+    assert bundle_store.champion(toy.folder / "models/tiny") is None
+
+
+def test_a_worse_model_is_refused_and_a_better_one_goes_out(toy: Toy) -> None:
+    first = toy.train(WEAK)
+    second = toy.train()
+    assert (first.news, second.news) == (True, True)
+    assert bundle_store.resolve(toy.folder / "models/tiny") == second.bundle != first.bundle
+    with pytest.raises(RefusedError, match=r"log_loss against the champion: \+0.1"):
+        toy.train(WEAK)
+    assert bundle_store.resolve(toy.folder / "models/tiny") == second.bundle
+
+
+def test_the_same_model_again_is_nothing_new_and_leaves_the_champion_as_it_is(toy: Toy) -> None:
+    first = toy.train()
+    assert first.bundle is not None
+    made = (first.bundle / "record.json").stat().st_ino
+    again = toy.train()
+    assert (again.bundle, again.news) == (first.bundle, False)
+    assert (first.bundle / "record.json").stat().st_ino == made
+    assert len(promotion.history(toy.config())) == 1
+
+
+def test_a_broken_slice_is_refused(toy: Toy) -> None:
+    """Of blue rows the outcome is a coin's: good on average, useless for them."""
+    rows = pd.read_csv(toy.folder / "toy.csv")
+    blue = rows["colour"] == "blue"
+    rows.loc[blue, "good"] = np.random.default_rng(0).random(blue.sum()) < 0.5
+    rows.to_csv(toy.folder / "toy.csv", index=False)
+    with pytest.raises(RefusedError, match=r"roc_auc by colour: blue 0\.[45]") as refusal:
+        toy.train()
+    assert "on the holdout" not in str(refusal.value)
+
+
+def test_an_export_that_answers_otherwise_is_refused(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The candidates pass their probe; what is exported in the end is another model."""
+    honest, config = onnx.to_onnx, toy.config()
+
+    def exported(fitted: Any, data: Tensors, name: str) -> bytes:
+        other = estimators.fit(Linear(C=0.01), data, np.arange(len(data.numbers)) % 2 == 0, config.train)
+        return honest(other if name == "tiny" else fitted, data, name)
+
+    monkeypatch.setattr(onnx, "to_onnx", exported)
+    with pytest.raises(RefusedError, match="export off scikit-learn: by"):
+        toy.train()
+    assert mlflow_store.aliased("tiny", "challenger") is not None
+    assert mlflow_store.aliased("tiny", "champion") is None

@@ -1,0 +1,138 @@
+"""The workflows: every step can be run on a laptop, in the same order, and none has more rights than it needs."""
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+ONLY_THERE = {
+    "mains-champion",
+    "chosen-champion",
+    "comment",
+    "push",
+    "required",
+    "audit",
+    "packages",
+}  # need GitHub or the network, or `.ci/run` has done it
+
+
+RIGHTS = {
+    ("ci.yml", "comment"): {"pull-requests"},
+    ("ci.yml", "image"): {"packages", "id-token", "attestations"},
+    ("train.yml", "challenge"): {"contents", "pull-requests", "issues"},
+    ("release.yml", "release"): {"contents", "packages", "id-token"},
+}
+
+
+def read(path: Any) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text())
+
+
+def steps(workflow: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, step) for name, job in workflow["jobs"].items() for step in job["steps"]]
+
+
+def steps_here() -> list[str]:
+    """The targets that `make ci` calls, in order."""
+    block = re.search(r"^steps=\(\n(.*?)^\)", (ROOT / ".ci/all").read_text(), re.MULTILINE | re.DOTALL)
+    assert block
+    return block[1].split()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_run_is_one_target_of_the_makefile(path: Any) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for job, step in steps(read(path)):
+        if "run" in step:
+            found = re.fullmatch(r"make ([\w-]+)", step["run"])
+            assert found, (job, step["run"])
+            assert found[1] in targets
+
+
+def test_make_ci_does_what_the_jobs_do_in_their_order() -> None:
+    workflow = read(ROOT / ".github/workflows/ci.yml")
+    run = [step["run"].removeprefix("make ") for _, step in steps(workflow) if "run" in step]
+    assert steps_here() == [target for target in run if target not in ONLY_THERE]
+    jobs = workflow["jobs"]
+    done: list[str] = []
+    for name, job in jobs.items():
+        assert set(job.get("needs", [])) <= set(done), f"{name} needs what comes after it"
+        done.append(name)
+    chain = [name for name in jobs if name not in ("comment", "required")]
+    for before, after in pairwise(chain):
+        assert jobs[after]["needs"] == [before]
+    assert set(jobs["required"]["needs"]) == set(chain)
+    assert jobs["required"]["if"] == "always()"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    assert workflow["concurrency"]["cancel-in-progress"] is (path.name != "release.yml")
+    for name, job in workflow["jobs"].items():
+        assert job["timeout-minutes"] <= 60, name
+        granted = {right for right, level in job["permissions"].items() if level == "write"}
+        assert granted <= RIGHTS.get((path.name, name), set()), name
+        for right in granted:
+            assert re.search(rf"{right}: write # to ", path.read_text()), (
+                f"{name} does not say why it may write {right}"
+            )
+    for name, step in steps(workflow):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False, name
+        if step.get("uses", "").startswith("actions/setup-python@"):
+            assert path.name == "release.yml" or step["with"]["cache-dependency-path"] == "requirements/*.txt", name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_with_its_version_beside_it_and_no_failure_is_swallowed(path: Any) -> None:
+    text = path.read_text()
+    uses = re.findall(r"uses: (.*)", text)
+    assert uses
+    for each in uses:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d.*", each), each
+    assert "|| true" not in text
+    assert "continue-on-error" not in text
+    assert "secrets." not in text
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_job_says_why_it_is_there_and_what_it_would_catch(path: Any) -> None:
+    text = path.read_text()
+    for name in read(path)["jobs"]:
+        assert re.search(rf"  # Why: .*\n(  # .*\n)*?  # Catches: .*\n(  # .*\n)*  {name}:\n", text), name
+
+
+@pytest.mark.parametrize(("results", "code"), [("success success", 0), ("success skipped", 1), ("failure", 1), ("", 1)])
+def test_required_takes_nothing_but_success(results: str, code: int) -> None:
+    ended = subprocess.run(
+        ["python3", ".ci/required.py"],
+        cwd=ROOT,
+        env={"RESULTS": results, "PATH": "/usr/bin:/bin:/usr/local/bin"},
+        check=False,
+        capture_output=True,
+    )
+    assert ended.returncode == code
+
+
+def test_the_docs_have_the_minutes_of_every_step() -> None:
+    table = (ROOT / "docs/ci.md").read_text().split("<!-- minutes -->")[1].split("<!-- /minutes -->")[0]
+    assert re.findall(r"^\| `make ([\w-]+)", table, re.MULTILINE) == steps_here()
+
+
+def test_a_clone_on_windows_has_the_line_endings_of_linux(tmp_path: Path) -> None:
+    """Scripts with others do not run, and bundles are hashed."""
+    clone = ["git", "clone", "--quiet", "--config", "core.autocrlf=true", "--depth", "1", f"file://{ROOT}", "clone"]
+    subprocess.run(clone, cwd=tmp_path, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--eol"], cwd=tmp_path / "clone", capture_output=True, text=True, check=True
+    )
+    assert [line for line in listed.stdout.splitlines() if "w/crlf" in line or "w/mixed" in line] == []

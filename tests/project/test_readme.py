@@ -1,0 +1,98 @@
+"""README and the docs name only what there is, and all of it."""
+
+import re
+
+import pytest
+
+from pipeline import errors
+from pipeline.monitoring import monitor
+from serve.settings import variables
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+
+
+def test_every_make_target_that_readme_names_exists_and_every_target_is_named() -> None:
+    named = set(re.findall(r"(?:`|^|\$ )make ([a-z-]+)", README, re.MULTILINE))
+    assert named == TARGETS - {"help"}
+
+
+def test_help_lists_every_target_and_all_are_phony() -> None:
+    assert set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
+    assert set(re.findall(r"\.PHONY: (.*)", MAKEFILE)[0].split()) == TARGETS | {".stale"}
+
+
+def tree() -> list[str]:
+    """The paths of README's tree, folders with a slash at the end."""
+    block = README.split("## What is in here")[1].split("```")[1].strip("\n")
+    folders: list[str] = []
+    paths = []
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        paths.append("".join(folders[:depth]) + name)
+        if name.endswith("/"):
+            folders = [*folders[:depth], name]
+    return paths
+
+
+def test_every_file_of_the_tree_exists_and_every_module_is_in_it() -> None:
+    listed = tree()
+    assert [path for path in listed if not (ROOT / path).exists()] == []
+    modules = [
+        path.relative_to(ROOT).as_posix() for folder in ("src", "serve") for path in (ROOT / folder).rglob("*.py")
+    ]
+    modules += [path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").iterdir()]
+    assert {path for path in modules if not path.endswith("__init__.py")} <= set(listed)
+
+
+def test_every_setting_of_the_server_is_documented() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", README, re.MULTILINE))
+    assert rows == {name: default for name, (default, _) in variables().items()}
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}  # 130 and 143 are signals
+    raised = {
+        kind.exit_code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
+    }
+    assert codes == raised | set(monitor.VERDICTS)
+
+
+@pytest.mark.parametrize("name", ["train", "serve", "test", "figures", "worth", "replay"])
+def test_the_marked_parts_of_readme_hold_the_output_of_a_run(name: str) -> None:
+    part = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
+    assert part is not None
+    assert len(part[1].split()) > 10
+
+
+def part(name: str) -> str:
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_numbers_of_readme_are_those_of_its_runs_and_of_the_benchmarks() -> None:
+    benchmarks = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    for name, row in {"ROC AUC": "roc_auc", "log loss": "log_loss"}.items():
+        said = re.search(rf"{name} ([\d.]+ \([\d.]+ to [\d.]+\))", part("figures"))
+        run = re.search(rf"^{row} +([\d.]+) +([\d.]+) to ([\d.]+)$", part("train"), re.MULTILINE)
+        assert said
+        assert run
+        numbers = [float(number) for number in re.findall(r"[\d.]+", said[1])]
+        assert numbers == pytest.approx([float(number) for number in run.groups()], abs=6e-4)  # rounded twice
+        assert said[1] in benchmarks
+    assert part("worth").partition("days: ")[2].rstrip(".\n") in benchmarks
+    digests = {name: set(re.findall(r"\b[0-9a-f]{16}\b", part(name))) for name in ("figures", "train", "serve")}
+    assert len(digests["figures"]) == 1
+    assert digests["train"] == digests["serve"] == digests["figures"]
+    sizes = re.findall(r"(\d+) MB over `python:3.13-slim`", README)
+    assert sizes == re.findall(r"\| 200 MB, 0.8 s \| (\d+) MB", benchmarks)
+
+
+def test_links_inside_the_repository_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
