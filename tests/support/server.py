@@ -25,13 +25,13 @@ REQUIRED = {
 
 
 @contextmanager
-def serving(model_dir: Path, **settings: str) -> "Iterator[httpx2.Client]":
+def serving(model_dir: Path, cwd: Path = ROOT, **settings: str) -> "Iterator[httpx2.Client]":
     """A client of a real server in a process of its own, on a port that the system chose."""
     import httpx2
 
     environment = {**os.environ, "MODEL_DIR": str(model_dir), "PORT": "0", "HOST": "127.0.0.1", **settings}
     process = subprocess.Popen(
-        [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=cwd
     )
     try:
         assert process.stdout is not None

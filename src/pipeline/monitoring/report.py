@@ -5,7 +5,7 @@ import io
 from functools import partial
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -77,18 +77,22 @@ def incoming(found: Found) -> Table:
 
 def page(question: str, found: Found) -> str:
     """One file that needs no other."""
-    here = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
     weeks: list[Picture] = [
         partial(plots.weeks, figure=name, found=found.windows, expected=expected)
         for name, expected in found.expected.items()
     ]
-    return here.get_template("monitor.html").render(
+    return template().render(
         question=question,
         found=found,
         spelled=monitor.spelled,
         weeks=encoded(weeks) if found.windows else "",
         drifts=encoded([partial(plots.drifts, found=found.drifts)]) if found.drifts else "",
     )
+
+
+def template() -> Template:
+    here = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    return here.get_template("monitor.html")
 
 
 def encoded(drawn: list[Picture]) -> str:
