@@ -21,7 +21,7 @@ def alarms(_: Path) -> str:
     from pipeline.data.read import read
     from pipeline.data.split import Fold, split
     from pipeline.evaluation.bootstrap import Bootstrap, with_intervals
-    from pipeline.evaluation.metrics import monitored
+    from pipeline.evaluation.metrics import MONITORED
     from pipeline.monitoring import performance
     from pipeline.training import retrain
     from pipeline.training.search import standings
@@ -37,9 +37,9 @@ def alarms(_: Path) -> str:
     at = np.concatenate([fold.valid for fold in folds])
     outcome, answer = rows.examples.target[at], np.concatenate([best.said[fold.name] for fold in folds])
     day = rows.key[at].astype("datetime64[D]").astype(np.int64)
-    known = Bootstrap(config.threshold, 500, 0)
-    expected = with_intervals(outcome, answer, day, known, monitored(config.threshold))
-    days, plan = np.unique(day), Bootstrap(config.threshold, 200, 0)
+    known = Bootstrap(config.scoring, 500, 0)
+    expected = with_intervals(outcome, answer, day, known, MONITORED[config.task])
+    days, plan = np.unique(day), Bootstrap(config.scoring, 200, 0)
     of = {each: np.flatnonzero(day == each) for each in days}
     told = []
     for length in (1, 3, 7):

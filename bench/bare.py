@@ -17,7 +17,7 @@ validate = predictor.row_model.__pydantic_validator__.validate_json
 
 async def predict(request: Request) -> Response:
     columns = to_columns([vars(validate(await request.body()))], predictor.contract)
-    answer = told(predictor.predict(columns), predictor.threshold)
+    answer = told(predictor.predict(columns), predictor.scoring)
     return Response(f'{{"probability":{answer["probability"][0]},"label":{answer["label"][0]}}}')
 
 

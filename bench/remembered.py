@@ -35,7 +35,7 @@ def worth(work: Path) -> str:
             fitted = estimators.fit(settings, data.take(train), target[train], each.train, threads=2)
             answers.setdefault(name, []).append(estimators.answers(fitted, data.take(valid)))
     judged = [valid for _, valid in windows]
-    plan = Bootstrap(config.threshold, config.train.resamples, config.train.seed)
+    plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
 
     def difference(parts_of: slice) -> str:
         at = np.concatenate(judged[parts_of])

@@ -68,6 +68,6 @@ def refuse_own(root: str, paths: Iterable[str]) -> None:
 
 def bounds(predictor: Predictor) -> list[float]:
     """Of the histogram of answers: twentieths of a probability, or some of what the golden rows were answered."""
-    if predictor.threshold is not None:
+    if predictor.contract.task == "binary":
         return TENTHS
     return sorted({float(f"{quantile:.3g}") for quantile in predictor.golden.answers})[::4]

@@ -29,9 +29,12 @@ class Served:
         self, predictor: Predictor, metrics: Metrics, max_rows: int, writer: Writer | None = None, root_path: str = ""
     ) -> None:
         self.predictor, self.contract = predictor, predictor.contract
-        self.name, self.version, self.threshold = self.contract.name, predictor.version, predictor.threshold
+        self.name, self.version, self.task = self.contract.name, predictor.version, self.contract.task
+        self.scoring = predictor.scoring
         unit = self.contract.columns[self.contract.target].unit
-        self.kind: dict[str, Any] = {"unit": unit} if self.threshold is None else {"threshold": self.threshold}
+        threshold = self.scoring.threshold
+        of_task: dict[str, dict[str, Any]] = {"binary": {"threshold": threshold}, "regression": {"unit": unit}}
+        self.kind = of_task[self.task]
         self.metadata = {"model_name": self.name, "model_version": self.version, **self.kind}
         self.facts = {**self.kind, "model": self.name, "version": self.version}
         self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
@@ -114,7 +117,7 @@ class Served:
         if self._writer:
             day = self.predictor.memory.day if self.predictor.memory else None
             self._writer.put(Asked(call.id, time.time(), self.contract, self.version, rows, answers, day))
-        return told(answers, self.threshold)
+        return told(answers, self.scoring)
 
     def once(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:
         """The answer to one checked row that is explained, which is no prediction to be logged."""
@@ -122,4 +125,4 @@ class Served:
 
     def first(self, answers: NDArray[np.float64]) -> dict[str, float]:
         """The first of the answers as callers get it."""
-        return {name: values[0] for name, values in told(answers, self.threshold).items()}
+        return {name: values[0] for name, values in told(answers, self.scoring).items()}

@@ -81,7 +81,7 @@ def application(served: Served, settings: Settings, state: State) -> tuple[FastA
     ]
     for router in routers:
         app.include_router(router)
-    models = [served.predictor.row_model, *([feedback.label_model(served)] if state.writer else [])]
+    models = [served.predictor.row_model, *([feedback.LABELS[served.task]] if state.writer else [])]
     openapi.publish(app, models)
     return app, table(routers)
 

@@ -70,5 +70,7 @@ class EstimateExplained(Source, Measure, Explained, Estimate):
     """An estimate with its reasons."""
 
 
-JUDGEMENTS = JudgementAnswer, JudgementAnswers, JudgementExplained
-ESTIMATES = EstimateAnswer, EstimateAnswers, EstimateExplained
+OF_TASK: dict[str, tuple[type[BaseModel], type[BaseModel], type[BaseModel]]] = {  # one row, many, and explained
+    "binary": (JudgementAnswer, JudgementAnswers, JudgementExplained),
+    "regression": (EstimateAnswer, EstimateAnswers, EstimateExplained),
+}

@@ -43,13 +43,13 @@ def told(served: Served, row: Mapping[str, Any], found: Mapping[str, Any], given
     longest = max((abs(each["contribution"]) for each in found["contributions"]), default=0) or 1
     bars = [bar(served, each, longest) for each in found["contributions"]]
     widest = max((each["standard_error"] for each in found["contributions"]), default=0)
-    if served.threshold is None:
+    if served.task == "regression":
         headline, gauge = f"{shown(found['value'])}{unit}", None
         off = f"{shown(served.predictor.manifest.metrics['mae']['value'] or 0)}{unit}"
         sentence, base = f"{target.meaning}. Such answers were {off} off on average.", f"{shown(found['base'])}{unit}"
         sure = f"{shown(widest)}{unit}"
     else:
-        share, cut = found["probability"], served.threshold
+        share, cut = found["probability"], served.scoring.cut
         headline, gauge = f"{percent(share)} likely", (share * 100, cut * 100)
         sentence = f"That counts as a {'yes' if found['label'] else 'no'}: a yes begins at {percent(cut)}."
         base, sure = percent(found["base"]), f"{widest * 100:.1f} points"
@@ -83,7 +83,7 @@ def bar(served: Served, reason: Mapping[str, Any], longest: float) -> Bar:
     if column.kind == "category":
         value = served.predictor.choices.get(reason["field"], {}).get(value, value)
     unit = f" {column.unit}" if column.unit and reason["value"] is not None else ""
-    if served.threshold is None:
+    if served.task == "regression":
         of = served.contract.columns[served.contract.target].unit or ""
         words = f"{'adds' if change > 0 else 'takes off'} {shown(abs(change))} {of}".strip()
     else:
@@ -127,7 +127,7 @@ def known(served: Served) -> list[str]:
     learnt = f"It learnt from {record['judged_fit']:,} cases and {judged}."
     if record["trained_on"] > record["judged_fit"]:
         learnt += " Then it learnt from those too."
-    if served.threshold is None:
+    if served.task == "regression":
         unit = served.contract.columns[served.contract.target].unit or ""
         error = figure("mae")
         return [learnt, f"There it was {shown(error['value'])} {unit} off on average ({shown(error['low'])} to "

@@ -27,7 +27,7 @@ def router(served: Served) -> APIRouter:
     """Documented with the reasons for the first golden row, and how far they can be off."""
     routes, given = APIRouter(), served.predictor.golden.rows[0]
     shown = explained(served, served.row(json.dumps(given).encode()), served.example)
-    _, _, explanation = schemas.ESTIMATES if served.threshold is None else schemas.JUDGEMENTS
+    _, _, explanation = schemas.OF_TASK[served.task]
 
     @routes.post(
         "/explain",

@@ -51,14 +51,15 @@ class Taken(BaseModel):
     unknown: list[dict[str, Any]] = Field(description="The others; they are kept, should their prediction still come.")
 
 
-MANY: dict[bool, Any] = {True: TypeAdapter(list[YesNo]), False: TypeAdapter(list[Number])}
+LABELS: dict[str, type[Prediction]] = {"binary": YesNo, "regression": Number}
+MANY: dict[str, TypeAdapter[Any]] = {"binary": TypeAdapter(list[YesNo]), "regression": TypeAdapter(list[Number])}
 
 
 def router(served: Served, writer: Writer) -> APIRouter:
     routes = APIRouter(tags=["Predictions"])
-    outcome = 12.5 if served.threshold is None else True
+    outcome = {"binary": True, "regression": 12.5}[served.task]
     example = {"request_id": "51c3044d1871d81fee68000000000001", "label": outcome}
-    label = ref(label_model(served))
+    label = ref(LABELS[served.task])
     schema = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1}]}
 
     @routes.post(
@@ -75,10 +76,6 @@ def router(served: Served, writer: Writer) -> APIRouter:
         return take(served, writer, call)
 
     return routes
-
-
-def label_model(served: Served) -> type[YesNo] | type[Number]:
-    return Number if served.threshold is None else YesNo
 
 
 def take(served: Served, writer: Writer, call: Call) -> Response:
@@ -105,7 +102,7 @@ def read(served: Served, call: Call) -> list[tuple[str, int, float]]:
         text = f"Should be 1 to {served.max_rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise refusal([FieldError(field="body", message=text)])
     try:
-        found = MANY[served.threshold is not None].validate_python(many)
+        found = MANY[served.task].validate_python(many)
     except ValidationError as error:
         raise refusal(faults(error)) from None
     return [(each.request_id, each.row, float(each.label)) for each in found]

@@ -14,7 +14,7 @@ from serve.protocols.invocations import invoke
 def router(served: Served) -> APIRouter:
     routes = APIRouter()
     row, golden = ref(served.predictor.row_model), served.predictor.golden.rows[:3]
-    one, many, _ = schemas.ESTIMATES if served.threshold is None else schemas.JUDGEMENTS
+    one, many, _ = schemas.OF_TASK[served.task]
     listed = object_of({"rows": {"type": "array", "items": row, "minItems": 1}}) | {"additionalProperties": False}
 
     @routes.post(

@@ -241,7 +241,7 @@ def written(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[st
 
 def metadata(served: Served) -> dict[str, Any]:
     """What the model takes and gives, as the protocol describes models; -1 is any number of rows."""
-    outputs = ["value"] if served.threshold is None else ["probability", "label"]
+    outputs = list(served.example)
     return {
         "name": served.name,
         "versions": [served.version],

@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 
 from pipeline.config.config import Config
 from pipeline.runtime import bundle_store, predictor
+from pipeline.runtime.contract import Scoring
 from pipeline.runtime.predictor import told
 from pipeline.runtime.request_model import request_model
 from serve.app import create_app
@@ -146,8 +147,8 @@ def test_a_body_over_the_limit_is_not_read(server: httpx2.Client) -> None:
 
 
 def test_the_label_follows_from_the_probability_that_is_told() -> None:
-    assert told(np.array([0.24999998]), 0.25) == {"probability": [0.25], "label": [1]}
-    assert told(np.array([0.2499999]), 0.25) == {"probability": [0.2499999], "label": [0]}
+    assert told(np.array([0.24999998]), Scoring("binary", 0.25)) == {"probability": [0.25], "label": [1]}
+    assert told(np.array([0.2499999]), Scoring("binary", 0.25)) == {"probability": [0.2499999], "label": [0]}
 
 
 def test_an_unknown_key_beside_the_rows_is_refused(server: httpx2.Client) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 TINY = """
 name: tiny
 question: Is it a yes?
-task: classification
+task: binary
 dataset: table
 columns:
   colour: {kind: category, known: before, meaning: Colour of it}

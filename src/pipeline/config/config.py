@@ -15,11 +15,12 @@ from pydantic_core import ErrorDetails
 
 from pipeline.config import yaml_reader
 from pipeline.config.candidates import Candidates, Search, faults
-from pipeline.config.gates import ASKED, FIGURES, Bounds, Gates
+from pipeline.config.gates import ASKED, Bounds, Gates
 from pipeline.config.monitoring import Monitor, Replay, Retrain
 from pipeline.config.splits import GroupSplit, Plan, TimeSplit
 from pipeline.errors import ConfigError
-from pipeline.runtime.contract import Column, Contract, Frozen
+from pipeline.evaluation.metrics import DECISIVE, REPORTED
+from pipeline.runtime.contract import Column, Contract, Frozen, Scoring
 
 
 class Data(Frozen):
@@ -108,21 +109,25 @@ class Config(Contract):
     @classmethod
     def costs_make_a_threshold(cls, costs: Costs | None, info: ValidationInfo) -> Costs | None:
         task = info.data.get("task")
-        if task == "classification" and costs is None:
+        if task == "binary" and costs is None:
             raise ValueError("are missing: what a miss costs against a false alarm decides the threshold")
         if task == "regression" and costs is not None:
-            raise ValueError("are for a classification: a regression has no threshold")
+            raise ValueError("are for a binary task: a regression has no threshold")
         return costs
 
     @field_validator("gates")
     @classmethod
     def gates_can_be_asked(cls, gates: Gates, info: ValidationInfo) -> Gates:
-        task = str(info.data.get("task"))
+        task: Any = info.data.get("task")
         for part, named in (("holdout", gates.holdout), ("slices.figures", gates.slices.figures)):
-            if wrong := [name for name in named if task in FIGURES and name not in FIGURES[task]]:
-                raise ValueError(f"{part}: {wrong[0]} is no figure of a {task}. Known: {', '.join(FIGURES[task])}")
+            if wrong := [name for name in named if task in ASKED and name not in REPORTED[task]]:
+                raise ValueError(
+                    f"{part}: {wrong[0]} is no metric of a {task} task. Known: {', '.join(REPORTED[task])}"
+                )
         if absent := [name for name in ASKED.get(task, ()) if name not in gates.holdout]:
-            raise ValueError(f"holdout: every {task} has limits for {', '.join(ASKED[task])}; {absent[0]} has none")
+            raise ValueError(
+                f"holdout: every {task} task has limits for {', '.join(ASKED[task])}; {absent[0]} has none"
+            )
         columns: dict[str, Column] = info.data.get("columns") or {}
         features: list[str] = (info.data.get("features") or []) if columns else []
         sent = {origin for name in features for origin in columns[name].derived_from or [name]}
@@ -134,11 +139,11 @@ class Config(Contract):
     @field_validator("retrain")
     @classmethod
     def retraining_has_time(cls, retrain: Retrain | None, info: ValidationInfo) -> Retrain | None:
-        task = str(info.data.get("task"))
+        task: Any = info.data.get("task")
         if retrain and (split := info.data.get("split")) and not isinstance(split, TimeSplit):
             raise ValueError("is for a split by time")
-        if retrain and (wrong := [name for name in retrain.holdout if task in FIGURES and name not in FIGURES[task]]):
-            raise ValueError(f"holdout: {wrong[0]} is no figure of a {task}. Known: {', '.join(FIGURES[task])}")
+        if retrain and (wrong := [name for name in retrain.holdout if task in ASKED and name not in REPORTED[task]]):
+            raise ValueError(f"holdout: {wrong[0]} is no metric of a {task} task. Known: {', '.join(REPORTED[task])}")
         return retrain
 
     @field_validator("search")
@@ -152,18 +157,18 @@ class Config(Contract):
     @field_validator("train")
     @classmethod
     def only_numbers_are_clipped(cls, train: Train, info: ValidationInfo) -> Train:
-        if train.clip and info.data.get("task") == "classification":
+        if train.clip and info.data.get("task") == "binary":
             raise ValueError("clip: is for a regression")
         return train
 
     @property
     def loss(self) -> str:
         """The figure that decides: log loss, or for a regression the mean absolute error."""
-        return FIGURES[self.task][0]
+        return DECISIVE[self.task][0]
 
     @property
-    def threshold(self) -> float | None:
-        return self.costs.threshold if self.costs else None
+    def scoring(self) -> Scoring:
+        return Scoring(self.task, self.costs.threshold if self.costs else None)
 
     @cached_property
     def contract(self) -> Contract:

@@ -6,18 +6,10 @@ from pydantic import Field, model_validator
 
 from pipeline.runtime.contract import Frozen
 
-# Figures that are measured, by task; the first decides between candidates and against the champion. Lower is better.
-FIGURES = {
-    "classification": (
-        "log_loss", "skill", "roc_auc", "average_precision", "brier", "ece", "accuracy", "precision", "recall", "f1"
-    ),
-    "regression": ("mae", "rmse", "r2", "bias"),
-}  # fmt: skip
-
-ASKED = {
-    "classification": ("roc_auc", "log_loss", "ece"),
+ASKED: dict[str, tuple[str, ...]] = {  # the metrics that no config leaves out
+    "binary": ("roc_auc", "log_loss", "ece"),
     "regression": ("mae",),
-}  # the figures that no config leaves out
+}
 
 
 class Bounds(Frozen):

@@ -75,7 +75,7 @@ def read(config: Config, reports: Path) -> Rows:
     if missing := [name for name in config.features if name not in derived]:
         raise ConfigError(f"features: {missing[0]} is not made by `derive` of the dataset {config.dataset}")
     outcome = columns[config.target][kept]
-    target = outcome == 1 if config.task == "classification" else outcome
+    target = outcome == 1 if config.task == "binary" else outcome
     examples = Examples(request, tensors(derived, config.contract), target)
     return Rows(examples, key[kept], row_keys(columns, config)[kept], about, names, recalled)
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import RATIO, Array, Floats, decisive, weighted
+from pipeline.evaluation.metrics import DECISIVE, RATIO, Array, Floats, weighted
+from pipeline.runtime.contract import Scoring
 
 ENDS = {  # between which a metric can lie; the others are shares, between 0 and 1
     "log_loss": (0.0, np.inf),
@@ -32,9 +33,9 @@ class Interval(NamedTuple):
 
 
 class Bootstrap(NamedTuple):
-    """How often to resample, from which seed, and the threshold of the metrics (None for numbers)."""
+    """How often to resample, from which seed, and how predictions are scored."""
 
-    threshold: float | None
+    scoring: Scoring
     resamples: int
     seed: int
 
@@ -47,7 +48,7 @@ def with_intervals(
     It is the 2.5th to 97.5th percentile, moved so that the resamples' mean is the metric: a sum of absolute gaps such
     as the calibration error is larger in a resample than in the sample. The others hardly move.
     """
-    at = weighted(outcome, answer, plan.threshold, names)
+    at = weighted(outcome, answer, plan.scoring, names)
     resampled = [at(weight) for weight in resamples(blocks, plan)]
     return {
         name: interval(name, value, np.array([metrics[name] for metrics in resampled]))
@@ -69,9 +70,9 @@ def paired(outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstra
 
     Both answers are resampled with the same blocks, so that what makes a block hard for both cancels out.
     """
-    names = decisive(plan.threshold)
-    first = weighted(outcome, new, plan.threshold, names)
-    second = weighted(outcome, old, plan.threshold, names)
+    names = DECISIVE[plan.scoring.task]
+    first = weighted(outcome, new, plan.scoring, names)
+    second = weighted(outcome, old, plan.scoring, names)
     drawn = [(first(weight), second(weight)) for weight in resamples(blocks, plan)]
 
     whole = np.ones(len(outcome))

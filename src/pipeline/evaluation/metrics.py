@@ -1,6 +1,6 @@
 """Metrics of predictions, each worked out in one place: from rows, or from how often each row counts in a resample.
 
-Where there is a threshold, predictions are probabilities of a yes; where it is None, they are numbers.
+Predictions of a binary task are probabilities of a yes, those of a regression numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.runtime.contract import Scoring, Task
 
 BINS = 10
 EPSILON = 1e-7  # float32 probabilities can be 0 or 1; their log loss stays finite
@@ -19,22 +21,37 @@ Weighted = Callable[[Floats], dict[str, float]]
 Part = Callable[[Floats], dict[str, Any]]  # of some metrics, in numpy's own numbers
 
 
-def metrics(outcome: Array, answer: Array, threshold: float | None, names: Sequence[str] = ()) -> dict[str, float]:
+RATES = "accuracy", "precision", "recall", "f1"
+REPORTED: dict[Task, tuple[str, ...]] = {  # of a holdout or a fold
+    "binary": ("roc_auc", "average_precision", "log_loss", "skill", "brier", "ece", *RATES),
+    "regression": ("mae", "rmse", "r2", "bias"),
+}
+MONITORED: dict[
+    Task, tuple[str, ...]
+] = {  # which tell whether a model still holds; they do not follow the share of yes
+    "binary": ("skill", "roc_auc", RATIO, "ece"),
+    "regression": ("skill", ABOVE),
+}
+DECISIVE: dict[Task, tuple[str, ...]] = {  # by which two models are compared: the loss, and the order
+    "binary": ("log_loss", "roc_auc"),
+    "regression": ("mae",),
+}
+
+
+def metrics(outcome: Array, answer: Array, scoring: Scoring, names: Sequence[str] = ()) -> dict[str, float]:
     """The named metrics of these rows, each row counted once; without names, those that are reported."""
-    return weighted(outcome, answer, threshold, names)(np.ones(len(outcome)))
+    return weighted(outcome, answer, scoring, names)(np.ones(len(outcome)))
 
 
-def weighted(outcome: Array, answer: Array, threshold: float | None, names: Sequence[str] = ()) -> Weighted:
+def weighted(outcome: Array, answer: Array, scoring: Scoring, names: Sequence[str] = ()) -> Weighted:
     """The function from the rows' weights to the named metrics. Undefined ones (no positive row) are NaN.
 
     What does not depend on the weights is worked out once, and of all groups of metrics only those that are asked for.
     """
-    wanted = names or reported(threshold)
+    wanted = names or REPORTED[scoring.task]
     y, p = outcome.astype(np.float64), answer.astype(np.float64)
-    if threshold is None:
-        parts = [make(y, p) for group, make in OF_NUMBERS.items() if set(group) & set(wanted)]
-    else:
-        parts = [make(y, p, threshold) for group, make in OF_PROBABILITIES.items() if set(group) & set(wanted)]
+    groups = PARTS[scoring.task].items()
+    parts = [make(y, p, scoring) for group, make in groups if set(group) & set(wanted)]
 
     def at(weight: Floats) -> dict[str, float]:
         found: dict[str, Any] = {}
@@ -46,28 +63,10 @@ def weighted(outcome: Array, answer: Array, threshold: float | None, names: Sequ
     return at
 
 
-def reported(threshold: float | None) -> tuple[str, ...]:
-    """The metrics of a holdout or a fold."""
-    if threshold is None:
-        return "mae", "rmse", "r2", "bias"
-    rates = "accuracy", "precision", "recall", "f1"
-    return "roc_auc", "average_precision", "log_loss", "skill", "brier", "ece", *rates
-
-
-def monitored(threshold: float | None) -> tuple[str, ...]:
-    """The metrics that tell whether a model still holds: they do not follow the share of yes in a week."""
-    return ("skill", ABOVE) if threshold is None else ("skill", "roc_auc", RATIO, "ece")
-
-
-def decisive(threshold: float | None) -> tuple[str, ...]:
-    """The loss and the order, by which two models are compared."""
-    return ("mae",) if threshold is None else ("log_loss", "roc_auc")
-
-
 # --- probabilities --------------------------------------------------------------------------------------------------
 
 
-def ranking(outcome: Floats, probability: Floats, _: float) -> Part:
+def ranking(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """ROC AUC: the share of pairs of a yes and a no that are in order, ties counted half (Mann and Whitney's U)."""
     yes, no = np.flatnonzero(outcome), np.flatnonzero(outcome == 0)
     no = no[np.argsort(probability[no])]
@@ -83,7 +82,7 @@ def ranking(outcome: Floats, probability: Floats, _: float) -> Part:
     return at
 
 
-def precision_over_recall(outcome: Floats, probability: Floats, _: float) -> Part:
+def precision_over_recall(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """Average precision: the sum of precision over steps of recall."""
     order, ends = ranked(probability)
     y = outcome[order]
@@ -97,7 +96,7 @@ def precision_over_recall(outcome: Floats, probability: Floats, _: float) -> Par
     return at
 
 
-def scores(outcome: Floats, probability: Floats, _: float) -> Part:
+def scores(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """Log loss, Brier score, and skill: the share of log loss that is saved against always saying the rows' own share
     of yes.
     """
@@ -118,7 +117,7 @@ def scores(outcome: Floats, probability: Floats, _: float) -> Part:
     return at
 
 
-def calibration(outcome: Floats, probability: Floats, _: float) -> Part:
+def calibration(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """Expected calibration error over ten bins of equal size, and the sum of outcomes over that of probabilities."""
     bins = tenths(probability)
     gap = probability - outcome
@@ -133,9 +132,9 @@ def calibration(outcome: Floats, probability: Floats, _: float) -> Part:
     return at
 
 
-def decisions(outcome: Floats, probability: Floats, threshold: float) -> Part:
+def decisions(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
     """What is said at the threshold, against what was."""
-    flagged = (probability >= threshold).astype(np.float64)
+    flagged = (probability >= scoring.cut).astype(np.float64)
     hit = flagged * outcome
 
     def at(weight: Floats) -> dict[str, Any]:
@@ -156,7 +155,7 @@ def decisions(outcome: Floats, probability: Floats, threshold: float) -> Part:
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def errors(outcome: Floats, answer: Floats) -> Part:
+def errors(outcome: Floats, answer: Floats, _: Scoring) -> Part:
     """Mean absolute error, root mean squared error, R² and mean error, all in the outcome's unit but R²."""
     error = answer - outcome
 
@@ -174,7 +173,7 @@ def errors(outcome: Floats, answer: Floats) -> Part:
     return at
 
 
-def against_median(outcome: Floats, answer: Floats) -> Part:
+def against_median(outcome: Floats, answer: Floats, _: Scoring) -> Part:
     """Skill: the share of absolute error that is saved against always saying the rows' own median; and the share of
     outcomes above the answer.
     """
@@ -191,16 +190,18 @@ def against_median(outcome: Floats, answer: Floats) -> Part:
     return at
 
 
-OF_PROBABILITIES: dict[tuple[str, ...], Callable[[Floats, Floats, float], Part]] = {
-    ("roc_auc",): ranking,
-    ("average_precision",): precision_over_recall,
-    ("log_loss", "brier", "skill"): scores,
-    ("ece", RATIO): calibration,
-    ("accuracy", "precision", "recall", "f1"): decisions,
-}
-OF_NUMBERS: dict[tuple[str, ...], Callable[[Floats, Floats], Part]] = {
-    ("mae", "rmse", "r2", "bias"): errors,
-    ("skill", ABOVE): against_median,
+PARTS: dict[Task, dict[tuple[str, ...], Callable[[Floats, Floats, Scoring], Part]]] = {
+    "binary": {
+        ("roc_auc",): ranking,
+        ("average_precision",): precision_over_recall,
+        ("log_loss", "brier", "skill"): scores,
+        ("ece", RATIO): calibration,
+        RATES: decisions,
+    },
+    "regression": {
+        ("mae", "rmse", "r2", "bias"): errors,
+        ("skill", ABOVE): against_median,
+    },
 }
 
 
@@ -208,7 +209,7 @@ OF_NUMBERS: dict[tuple[str, ...], Callable[[Floats, Floats], Part]] = {
 
 
 def roc_auc(outcome: Array, score: Array) -> float:
-    return metrics(outcome, score, 0.0, ["roc_auc"])["roc_auc"]
+    return metrics(outcome, score, Scoring("binary"), ["roc_auc"])["roc_auc"]
 
 
 def losses(outcome: Array, probability: Array) -> Floats:
@@ -251,11 +252,11 @@ def by_tenth(outcome: Array, answer: Array) -> tuple[Floats, Floats]:
     return expected[used], observed[used]
 
 
-def constant(outcome: Array, threshold: float | None) -> float:
+def constant(outcome: Array, task: Task) -> float:
     """The best answer that is always the same: the share of yes or, for numbers, the median."""
-    return float(np.median(outcome) if threshold is None else np.mean(outcome))
+    return float(np.median(outcome) if task == "regression" else np.mean(outcome))
 
 
-def spread(outcome: Array, threshold: float | None) -> float:
+def spread(outcome: Array, task: Task) -> float:
     """The unit in which two answers are compared: 1 for probabilities, the standard deviation of numbers."""
-    return float(np.std(outcome)) if threshold is None else 1.0
+    return float(np.std(outcome)) if task == "regression" else 1.0

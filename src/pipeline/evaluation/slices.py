@@ -28,7 +28,7 @@ def slices(
         values = columns[name].astype(str)
         for value in np.unique(values):
             rows = np.flatnonzero(values == value)
-            if len(rows) >= least and (plan.threshold is None or len(np.unique(outcome[rows])) > 1):
+            if len(rows) >= least and (plan.scoring.task == "regression" or len(np.unique(outcome[rows])) > 1):
                 measured = with_intervals(outcome[rows], answer[rows], blocks[rows], plan)
                 parts.append(Slice(name, str(value), len(rows), measured))
     return parts

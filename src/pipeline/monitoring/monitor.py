@@ -75,9 +75,9 @@ def look(models: Path, url: str, rule: Monitor, as_of: date | None, weeks: int =
     finally:
         engine.dispose()
     at = np.array(known.at, dtype="datetime64[s]")
-    plan = Bootstrap(champion.threshold, RESAMPLES, 0)
+    plan = Bootstrap(champion.scoring, RESAMPLES, 0)
     label, answer = np.array(known.label, dtype=np.float64), np.array(known.answer, dtype=np.float64)
-    if champion.threshold is not None:
+    if contract.task == "binary":
         label = label == 1
     found = performance.windows(at, label, answer, np.datetime64(end), weeks, expected, rule, plan)
     drifts, gone = incoming(champion, asked, about, rule)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.monitoring import Monitor
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
-from pipeline.evaluation.metrics import ABOVE, RATIO, metrics, monitored
+from pipeline.evaluation.metrics import ABOVE, MONITORED, RATIO, metrics
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -60,10 +60,10 @@ def windows(
         days, pooled = len(np.unique(unit)), {}
         enough = week.stop - many.start >= rule.rows and week.stop - week.start >= rule.rows / rule.pooled
         if days >= rule.least and enough:
-            pooled = with_intervals(outcome[many], answer[many], unit, plan, monitored(plan.threshold))
+            pooled = with_intervals(outcome[many], answer[many], unit, plan, MONITORED[plan.scoring.task])
         rows, own = week.stop - week.start, {}
         if rows:
-            own = metrics(outcome[week], answer[week], plan.threshold, monitored(plan.threshold))
+            own = metrics(outcome[week], answer[week], plan.scoring, MONITORED[plan.scoring.task])
         wrong = [
             name
             for name, value in pooled.items()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Bootstrap, blocks, rounded, with_intervals
-from pipeline.evaluation.metrics import monitored
+from pipeline.evaluation.metrics import MONITORED
 from pipeline.monitoring import drift
 from pipeline.runtime.arrays import Columns, as_json
 from pipeline.runtime.contract import Column
@@ -47,8 +47,8 @@ def reference(config: Config, learnt: Learnt, unseen: Unseen, named: Mapping[str
         columns[name]["names"] = {
             value: named[name][value] for value in columns[name]["values"] if value in named[name]
         }
-    plan = Bootstrap(config.threshold, config.train.resamples, config.train.seed)
-    names = monitored(config.threshold)
+    plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
+    names = MONITORED[config.task]
     figures = with_intervals(unseen.outcome, unseen.answer, blocks(unseen.key), plan, names)
     return as_json(
         {

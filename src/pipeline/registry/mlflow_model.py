@@ -30,7 +30,7 @@ class Bundle(PythonModel):
         sent = model_input.astype(object).where(model_input.notna(), None).to_dict("records")
         checked = [self._predictor.row_model.model_validate(_plain(row)) for row in sent]
         answers = self._predictor.predict(to_columns([vars(row) for row in checked], self._predictor.contract))
-        return pd.DataFrame(told(answers, self._predictor.threshold), index=model_input.index)
+        return pd.DataFrame(told(answers, self._predictor.scoring), index=model_input.index)
 
 
 def _plain(row: dict[Any, Any]) -> dict[Any, Any]:

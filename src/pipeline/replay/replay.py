@@ -191,9 +191,9 @@ def lately(config: Config, outcome: Array, managed: Array, frozen: Array) -> str
     """How the frozen and the managed champion did of late, for whoever watches."""
     if not len(outcome):
         return "no rows of late"
-    figure = "roc_auc" if config.task == "classification" else "skill"
-    label = outcome if config.threshold is None else outcome == 1
-    known = (metrics(label, answer, config.threshold, [figure])[figure] for answer in (frozen, managed))
+    figure = "roc_auc" if config.task == "binary" else "skill"
+    label = outcome == 1 if config.task == "binary" else outcome
+    known = (metrics(label, answer, config.scoring, [figure])[figure] for answer in (frozen, managed))
     return f"{figure} of a week {' -> '.join(f'{value:.3f}' for value in known)}"
 
 

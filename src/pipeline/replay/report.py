@@ -13,14 +13,14 @@ from rich.table import Table
 from pipeline import plotting
 from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
-from pipeline.evaluation.metrics import decisive, metrics, monitored
+from pipeline.evaluation.metrics import DECISIVE, MONITORED, metrics
 from pipeline.plotting import ACCENT, QUIET, Picture
 from pipeline.replay.replay import Event, Played
 
 RESAMPLES = 200
 WIDE = 130  # columns of the table, on whatever screen
 SHOWN = {
-    "classification": {"roc_auc": "ROC AUC", "ece": "calibration error"},
+    "binary": {"roc_auc": "ROC AUC", "ece": "calibration error"},
     "regression": {"skill": "skill", "share_above": "outcomes above answers"},
 }
 
@@ -51,12 +51,12 @@ def month(config: Config, played: Played, which: Any) -> dict[str, Any]:
     asked = played.asked
     rows = np.flatnonzero(asked.day.astype("datetime64[M]") == which)
     outcome, unit = asked.outcome[rows], asked.day[rows].astype(np.int64)
-    if config.threshold is not None:
+    if config.task == "binary":
         outcome = outcome == 1
     said = {"frozen": asked.frozen[rows], "managed": asked.managed[rows]}
-    wanted = list(dict.fromkeys([*monitored(config.threshold), *decisive(config.threshold)]))
-    figures = {name: metrics(outcome, answer, config.threshold, wanted) for name, answer in said.items()}
-    plan = Bootstrap(config.threshold, RESAMPLES, config.train.seed)
+    wanted = list(dict.fromkeys([*MONITORED[config.task], *DECISIVE[config.task]]))
+    figures = {name: metrics(outcome, answer, config.scoring, wanted) for name, answer in said.items()}
+    plan = Bootstrap(config.scoring, RESAMPLES, config.train.seed)
     apart = paired(outcome, said["managed"], said["frozen"], unit, plan, 0.95)
     happened = [event._asdict() for event in played.events if event.day.startswith(str(which))]
     return {
@@ -77,7 +77,7 @@ def gain(name: str, apart: Interval) -> Interval:
 
 def table(config: Config, found: list[dict[str, Any]]) -> Table:
     """Each figure of the frozen champion and of the managed one, what that gained, and what happened in the month."""
-    shown, figure = SHOWN[config.task], "roc_auc" if config.task == "classification" else config.loss
+    shown, figure = SHOWN[config.task], "roc_auc" if config.task == "binary" else config.loss
     drawn = Table(box=None, pad_edge=False)
     drawn.add_column("frozen -> managed", no_wrap=True)
     for heading in (f"{config.noun}s", *shown.values(), f"{shown.get(figure, figure)} gained, 95 %"):

@@ -7,14 +7,16 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+Task = Literal["binary", "regression"]
 Rule = Literal["type", "range", "length", "values", "pattern"]
 Action = Literal["reject", "nullify"]
 
+OUTCOMES = {"binary": ("boolean",), "regression": ("number", "integer")}  # kinds of a target, by task
 LONGEST = 100  # characters of a category value
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -23,6 +25,20 @@ class Frozen(BaseModel):
     """A value that was checked once and is then trusted: no unknown key, no change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class Scoring(NamedTuple):
+    """How predictions are scored: by the task and, for a yes or no, from which probability on it is a yes."""
+
+    task: Task
+    threshold: float | None = None
+
+    @property
+    def cut(self) -> float:
+        """The threshold, where there has to be one."""
+        if self.threshold is None:
+            raise ValueError(f"a {self.task} task has no threshold")
+        return self.threshold
 
 
 class Remembered(Frozen):
@@ -104,7 +120,7 @@ class Contract(Frozen):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     question: str
     noun: str = Field("case", description="What one row is, in a word, such as flight.")
-    task: Literal["classification", "regression"]
+    task: Task
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     columns: dict[str, Column]
     memory: Memory | None = None
@@ -189,11 +205,11 @@ class Contract(Frozen):
         columns: dict[str, Column] = info.data.get("columns") or {}
         if columns and target not in columns:
             raise ValueError(f"{target} is not a declared column")
-        kinds = ("boolean",) if info.data.get("task") == "classification" else ("number", "integer")
-        if columns and (columns[target].known != "after" or columns[target].kind not in kinds):
+        kinds = OUTCOMES.get(str(info.data.get("task")), ())
+        if columns and kinds and (columns[target].known != "after" or columns[target].kind not in kinds):
             raise ValueError(
-                f"the target {target} of a {info.data.get('task')} has to be a {' or an '.join(kinds)} that is known "
-                "after the moment of prediction"
+                f"the target {target} of a {info.data.get('task')} task has to be a {' or an '.join(kinds)} that is "
+                "known after the moment of prediction"
             )
         if columns and columns[target].nullable:
             raise ValueError(f"the target {target} cannot be nullable: a row without an outcome teaches nothing")

@@ -18,7 +18,7 @@ from pydantic import Field
 from pipeline.errors import BundleError
 from pipeline.runtime import bundle_store, rolling_features
 from pipeline.runtime.arrays import Columns, Tensors, arrays, rows, tensors
-from pipeline.runtime.contract import Contract, Frozen
+from pipeline.runtime.contract import Contract, Frozen, Scoring
 from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.request_model import request_model
 
@@ -77,7 +77,8 @@ class Predictor:
         content = (folder / "bundle.json").read_bytes()
         self.manifest = Manifest.model_validate_json(content)
         self.version = bundle_store.digest(content)
-        self.contract, self.threshold = self.manifest.contract, self.manifest.threshold
+        self.contract = self.manifest.contract
+        self.scoring = Scoring(self.contract.task, self.manifest.threshold)
         named = (*DECIDING, rolling_features.FILE) if self.contract.remembered else DECIDING
         deciding = {name: (folder / name).read_bytes() for name in named}
         if self.manifest.files != {name: bundle_store.sha256(part) for name, part in deciding.items()}:
@@ -131,12 +132,12 @@ class Predictor:
         return counts
 
 
-def told(answers: NDArray[np.float64], threshold: float | None) -> dict[str, list[float]]:
+def told(answers: NDArray[np.float64], scoring: Scoring) -> dict[str, list[float]]:
     """The answers as callers get them: probabilities with the labels that follow from them, or values."""
-    if threshold is None:
+    if scoring.task == "regression":
         return {"value": [float(f"{answer:.{DIGITS}g}") for answer in answers.tolist()]}
     probabilities = [round(answer * 10**DIGITS) / 10**DIGITS for answer in answers.tolist()]
-    return {"probability": probabilities, "label": [int(each >= threshold) for each in probabilities]}
+    return {"probability": probabilities, "label": [int(each >= scoring.cut) for each in probabilities]}
 
 
 def load(place: Path) -> Predictor:

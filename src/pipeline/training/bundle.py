@@ -91,7 +91,9 @@ def commit() -> str | None:
 
 def told_in(config: Config, seen: Examples) -> dict[str, float]:
     """What turns an answer into what is told: the threshold or, for numbers, their spread."""
-    return {"threshold": config.threshold} if config.threshold else {"spread": spread(seen.target, None)}
+    if config.task == "regression":
+        return {"spread": spread(seen.target, config.task)}
+    return {"threshold": config.scoring.cut}
 
 
 def manifest(

@@ -75,7 +75,7 @@ def limits(config: Config, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def beats_baseline(config: Config, evidence: Evidence) -> Verdict:
-    known = constant(evidence.seen.target, config.threshold)
+    known = constant(evidence.seen.target, config.task)
     always, plan = np.full(len(evidence.said), known), bootstrap(config)
     found = paired(evidence.kept.target, always, evidence.said, evidence.blocks, plan, 0.9)[config.loss]
     gate, margin = f"{config.loss} below the baseline's", config.gates.baseline
@@ -104,7 +104,7 @@ def beats_champion(config: Config, evidence: Evidence) -> Verdict:
 
 
 def bootstrap(config: Config) -> Bootstrap:
-    return Bootstrap(config.threshold, config.train.resamples, config.train.seed)
+    return Bootstrap(config.scoring, config.train.resamples, config.train.seed)
 
 
 def slices(config: Config, evidence: Evidence) -> Iterator[Verdict]:
@@ -131,7 +131,7 @@ def leaks(config: Config, evidence: Evidence) -> Iterator[Verdict]:
     why = "what is known only afterwards is not there when it is asked"
     yield Verdict("features known only after", ", ".join(after) or "none", "none", not after, why)
     name, best = max(alone(config, evidence.seen.data, evidence.seen.target), key=lambda scored: scored[1])
-    measure = "rank correlation" if config.threshold is None else "roc_auc"
+    measure = "rank correlation" if config.task == "regression" else "roc_auc"
     limit, why = config.gates.alone, "a column that tells the outcome alone is a copy of it"
     yield Verdict(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
 

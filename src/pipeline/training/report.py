@@ -16,7 +16,7 @@ from pipeline.runtime.predictor import Session
 from pipeline.training import plots
 from pipeline.training.search import Standing
 
-SUMMARY = {"classification": ("folds", "roc", "calibration"), "regression": ("folds", "calibration", "errors")}
+SUMMARY = {"binary": ("folds", "roc", "calibration"), "regression": ("folds", "calibration", "errors")}
 DEALT = 5000  # holdout rows that tell how much a feature matters
 Pictures = dict[str, Picture]
 
@@ -24,7 +24,7 @@ Pictures = dict[str, Picture]
 def of_search(config: Config, trials: list[Standing], standings: list[Standing], best: Standing) -> Pictures:
     """Trials, and the folds of every candidate with the chosen one first."""
     shown = [best, *(s for s in standings if s is not best and not s.error)]
-    metric = "roc_auc" if config.task == "classification" else config.loss
+    metric = "roc_auc" if config.task == "binary" else config.loss
     return {
         "folds": partial(plots.folds, standings=shown, metric=metric),
         "search": partial(plots.trials, tried=trials, loss=config.loss),
@@ -33,15 +33,16 @@ def of_search(config: Config, trials: list[Standing], standings: list[Standing],
 
 def of_holdout(config: Config, kept: Examples, said: NDArray[np.float64], session: Session) -> Pictures:
     """What became of the answers on the holdout, and which features they rest on."""
-    outcome, threshold = kept.target, config.threshold
+    outcome = kept.target
     risen = importance(config, kept, session)
     drawn: Pictures = {"importance": partial(plots.importance, risen=risen, loss=config.loss)}
-    if threshold is None:
+    if config.task == "regression":
         given = config.columns[config.target].unit
         unit = f" [{given}]" if given else ""
         names = f"mean answer{unit}", f"mean outcome{unit}"
         drawn["errors"] = partial(plots.errors, outcome=outcome, answer=said, unit=unit)
     else:
+        threshold = config.scoring.cut
         names = "mean probability", "observed share"
         drawn["roc"] = partial(plots.roc, outcome=outcome, probability=said)
         drawn["precision_recall"] = partial(
@@ -69,7 +70,7 @@ def importance(config: Config, kept: Examples, session: Session) -> dict[str, fl
 
     def loss(strings: NDArray[Any], numbers: NDArray[Any]) -> float:
         said = session(some.data._replace(strings=strings, numbers=numbers))
-        return metrics(some.target, said, config.threshold, [config.loss])[config.loss]
+        return metrics(some.target, said, config.scoring, [config.loss])[config.loss]
 
     strings, numbers = some.data
     before, risen = loss(strings, numbers), {}

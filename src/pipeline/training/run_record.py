@@ -86,7 +86,7 @@ def parameters(config: Config, best: Standing) -> dict[str, Any]:
         **{f"{best.name}.{key}": value for key, value in flat(best.settings).items()},
         "seed": config.train.seed,
         "sample": config.data.sample,
-        "threshold": config.threshold,
+        "threshold": config.scoring.threshold,
         "features": ", ".join(config.features),
     }
 

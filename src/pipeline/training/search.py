@@ -16,6 +16,7 @@ from pipeline.data.split import Fold, sample
 from pipeline.errors import DataError
 from pipeline.evaluation.metrics import constant, metrics, spread
 from pipeline.runtime.arrays import Tensors
+from pipeline.runtime.contract import Scoring
 from pipeline.runtime.predictor import Session
 from pipeline.training import estimators
 from pipeline.training.export import onnx
@@ -49,7 +50,7 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     probe, outcome = data.take(rows), target[rows]
     for name, settings in config.candidates.named().items():
         fitted = estimators.fit(settings, probe, outcome, config.train)
-        session, unit = Session(onnx.to_onnx(fitted, probe, name)), spread(outcome, config.threshold)
+        session, unit = Session(onnx.to_onnx(fitted, probe, name)), spread(outcome, config.task)
         onnx.refuse_inexact(fitted, session, probe, unit, config.gates.exact, config.train.seed)
 
 
@@ -151,12 +152,12 @@ def _drawn(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
     return settled(settings, drawn)
 
 
-def baseline(target: Array, folds: list[Fold], threshold: float | None) -> dict[str, float]:
+def baseline(target: Array, folds: list[Fold], scoring: Scoring) -> dict[str, float]:
     """The mean figures of the best answer that is always the same, from what was known before each fold."""
     judged = []
     for fold in folds:
-        known = constant(target[fold.train], threshold)
-        judged.append(metrics(target[fold.valid], np.full(len(fold.valid), known), threshold))
+        known = constant(target[fold.train], scoring.task)
+        judged.append(metrics(target[fold.valid], np.full(len(fold.valid), known), scoring))
     return {metric: float(np.mean([figures[metric] for figures in judged])) for metric in judged[0]}
 
 
@@ -182,7 +183,7 @@ def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: 
         judged = estimators.answers(fitted, data.take(fold.valid))
     except Exception as error:  # noqa: BLE001 -- reason: one lost trial is noted, and the others go on
         return f"{type(error).__name__}: {error}"
-    return metrics(target[fold.valid], judged, config.threshold), judged
+    return metrics(target[fold.valid], judged, config.scoring), judged
 
 
 def _run(config: Config, tasks: list[Any]) -> Iterator[Judgement | str]:

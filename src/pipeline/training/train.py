@@ -78,7 +78,7 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
         seen, kept = rows.examples.take(parts.search), rows.examples.take(parts.holdout)
         trials, standings = compare(config, rows, parts.folds, out)
         best = search.choose(standings, config.loss)
-        baseline = search.baseline(rows.examples.target, parts.folds, config.threshold)
+        baseline = search.baseline(rows.examples.target, parts.folds, config.scoring)
         out.print(tables.leaderboard(standings, best, baseline, config.loss, trials))
         made = refit(config, best, seen, kept, "everything before the holdout", out)
         learnt = rows.examples if everything else seen
@@ -153,7 +153,7 @@ def refit(config: Config, best: Standing, seen: Examples, kept: Examples, what: 
         say(f"{len(seen.target):,} rows")
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
         graph = onnx.to_onnx(fitted, seen.data, config.name)
-        session, unit = Session(graph), spread(seen.target, config.threshold)
+        session, unit = Session(graph), spread(seen.target, config.task)
         off = onnx.off(fitted, session, kept.data, unit, config.train.seed)
         say(f"{len(kept.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
     return Made(graph, session, off)
@@ -171,7 +171,7 @@ def ask(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.Ve
 def judge(config: Config, kept: Examples, said: NDArray[np.float64], unit: NDArray[np.int64]) -> Judged:
     """The one look at the holdout: figures with intervals from the answers of the exported model."""
     search.refuse_uniform(kept.target, config.target, "the holdout")
-    plan, rule = Bootstrap(config.threshold, config.train.resamples, config.train.seed), config.gates.slices
+    plan, rule = Bootstrap(config.scoring, config.train.resamples, config.train.seed), config.gates.slices
     figures = with_intervals(kept.target, said, unit, plan)
     parts = slices(kept.request, rule.columns, rule.rows, kept.target, said, unit, plan._replace(resamples=100))
     return Judged(said, unit, figures, parts)

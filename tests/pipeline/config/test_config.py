@@ -1,15 +1,12 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.config.config import Config, load
 from pipeline.config.durations import Duration
-from pipeline.config.gates import FIGURES
 from pipeline.config.splits import TimeSplit
 from pipeline.errors import ConfigError
-from pipeline.evaluation.metrics import metrics
 from tests.support import ROOT
 
 
@@ -75,7 +72,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("features=[colours]", "colours is not a declared column"),
         ("features=[size, size]", "listed twice: size"),
         ("features=[when]", "when is a date and time: derive a category or a number from it"),
-        ("target=size", "target size of a classification has to be a boolean that is known after"),
+        ("target=size", "target size of a binary task has to be a boolean that is known after"),
         ("columns.good.nullable=true", "the target good cannot be nullable"),
         (
             "columns.hour={kind: integer, known: before, meaning: Hour, derived_from: [minute]}",
@@ -109,12 +106,12 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("gates.slices.columns=[size]", "size is not a category that a caller sends"),
         (
             "gates.holdout.mae={low: 1, high: 2}",
-            "holdout: mae is no figure of a classification. Known: log_loss, skill, roc_auc",
+            "holdout: mae is no metric of a binary task. Known: roc_auc, average_precision, log_loss",
         ),
-        ("gates.slices.figures.r2={low: 0, high: 1}", "slices.figures: r2 is no figure of a classification"),
+        ("gates.slices.figures.r2={low: 0, high: 1}", "slices.figures: r2 is no metric of a binary task"),
         (
             "gates.holdout={roc_auc: {low: 0, high: 1}, log_loss: {low: 0, high: 1}}",
-            "holdout: every classification has limits for roc_auc, log_loss, ece; ece has none",
+            "holdout: every binary task has limits for roc_auc, log_loss, ece; ece has none",
         ),
         ("gates.holdout.ece={low: 0.1, high: 0}", "low 0.1 is not below high 0"),
         ("gates.exact=0.1", "Input should be less than or equal to 0.0001"),
@@ -126,7 +123,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("split={by: group, group: moon, holdout: 0.2}", "group: moon is not a declared category or integer"),
         ("train.clip={low: 0, high: 1}", "clip: is for a regression"),
         ("costs=null", "are missing: what a miss costs against a false alarm decides the threshold"),
-        ("task=regression", "the target good of a regression has to be a number or an integer"),
+        ("task=regression", "the target good of a regression task has to be a number or an integer"),
         ("gates=null", "gates: Input should be a valid dictionary"),
         ("candidates={}", "name at least one candidate"),
         ("candidates.linear.c=3", "Did you mean C?"),
@@ -192,12 +189,10 @@ def test_null_in_a_file_removes_what_the_file_below_says(tiny: Path, tmp_path: P
         "slices: {figures: {roc_auc: null}}}\n"
     )
     config = load(over)
-    assert (list(config.gates.holdout), config.gates.slices.figures, config.threshold) == (["mae"], {}, None)
-    with pytest.raises(ConfigError, match="costs: are for a classification"):
+    assert (list(config.gates.holdout), config.gates.slices.figures, config.scoring) == (
+        ["mae"],
+        {},
+        ("regression", None),
+    )
+    with pytest.raises(ConfigError, match="costs: are for a binary task"):
         load(over, ["costs={miss: 1, false_alarm: 1}"])
-
-
-def test_figures_that_the_config_knows_are_the_ones_that_are_measured() -> None:
-    outcome = np.array([True, False, True])
-    assert set(FIGURES["classification"]) == set(metrics(outcome, np.array([0.2, 0.4, 0.6]), 0.5))
-    assert set(FIGURES["regression"]) == set(metrics(outcome.astype(float), np.zeros(3), None))

@@ -7,11 +7,12 @@ import pytest
 
 from pipeline.config.monitoring import Monitor
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
-from pipeline.evaluation.metrics import monitored
+from pipeline.evaluation.metrics import MONITORED
 from pipeline.monitoring import performance
 from pipeline.monitoring.performance import Window
+from pipeline.runtime.contract import Scoring
 
-PLAN = Bootstrap(0.25, 200, 0)
+PLAN = Bootstrap(Scoring("binary", 0.25), 200, 0)
 RULE = Monitor()
 START = np.datetime64("2013-01-01")
 
@@ -33,7 +34,7 @@ def luck(days: int, rows: int = 100, seed: int = 0, told: float = 1.0) -> tuple[
 
 
 def reference(outcome: Any, answer: Any, day: Any, plan: Bootstrap) -> dict[str, Interval]:
-    return with_intervals(outcome, answer, day, plan, monitored(plan.threshold))
+    return with_intervals(outcome, answer, day, plan, MONITORED[plan.scoring.task])
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_numbers_that_are_answered_too_low_ring_by_the_share_above_them() -> Non
     rng = np.random.default_rng(0)
     day = np.repeat(np.arange(56), 50)
     outcome = rng.normal(10, 2, len(day)) + rng.normal(0, 0.5, 56)[day]
-    plan = Bootstrap(None, 200, 0)
+    plan = Bootstrap(Scoring("regression"), 200, 0)
     known = reference(outcome, np.full(len(day), 10.0), day, plan)
     for answer, wrong in ((10.0, False), (9.0, True)):
         found = performance.windows(on(day), outcome, np.full(len(day), answer), on(56), 1, known, RULE, plan)

@@ -93,5 +93,5 @@ def test_without_a_record_it_is_refused_with_the_remedy(toy: Toy) -> None:
 def test_a_champion_of_another_outcome_cannot_be_compared(toy: Toy) -> None:
     toy.train()
     bad = "columns.bad={kind: boolean, known: after, meaning: Another outcome, source: good}"
-    with pytest.raises(RefusedError, match=r"it cannot be asked.*asked for good \(classification\), another outcome"):
+    with pytest.raises(RefusedError, match=r"it cannot be asked.*asked for good \(binary\), another outcome"):
         toy.train(bad, "target=bad")

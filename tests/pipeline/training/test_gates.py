@@ -9,6 +9,7 @@ from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
 from pipeline.evaluation.slices import Slice, slices
 from pipeline.runtime.arrays import Examples, Tensors
+from pipeline.runtime.contract import Scoring
 from pipeline.training.champion_predictions import Rival
 from pipeline.training.gates import Evidence, verdicts
 
@@ -35,7 +36,7 @@ def evidence(**changes: Any) -> Evidence:
         "seen": rows, "kept": rows, "blocks": np.arange(ROWS) // 50, "said": said, "rival": None,
         "off": 1e-7, "session": Instant(), "size": 1_000_000,
     } | changes  # fmt: skip
-    given = made["kept"].target, made["said"], made["blocks"], Bootstrap(0.25, 50, 0)
+    given = made["kept"].target, made["said"], made["blocks"], Bootstrap(Scoring("binary", 0.25), 50, 0)
     parts = slices(made["kept"].request, ["colour"], 100, *given)
     return Evidence(**{"holdout": with_intervals(*given), "slices": parts, **made})
 

@@ -23,10 +23,10 @@ def asked(tiny_config: Config) -> Config:
 
 
 def drawn(folder: Path, config: Config, *, answers: float = 0.5) -> set[str]:
-    data, target = examples() if config.task == "classification" else numbers()
+    data, target = examples() if config.task == "binary" else numbers()
     fitted = fit(Linear(), data, target, config.train)
     kept = Examples({}, data, target)
-    metric = "roc_auc" if config.task == "classification" else "mae"
+    metric = "roc_auc" if config.task == "binary" else "mae"
     standing = Standing(
         "linear", Linear(), {"a": {metric: 0.7, config.loss: 0.5}, "b": {metric: 0.6, config.loss: 0.4}}
     )
@@ -54,7 +54,7 @@ def test_every_picture_of_a_regression_is_drawn(tmp_path: Path, asked: Config) -
 
 def test_before_the_holdout_is_opened_there_are_the_pictures_of_the_search_alone(tmp_path: Path, asked: Config) -> None:
     standing = Standing("linear", Linear(), {"a": {"roc_auc": 0.7, "log_loss": 0.5}})
-    draw(tmp_path, "classification", of_search(asked, [standing], [standing], standing))
+    draw(tmp_path, "binary", of_search(asked, [standing], [standing], standing))
     assert {path.stem for path in tmp_path.glob("*.png")} == {"folds", "search"}
 
 

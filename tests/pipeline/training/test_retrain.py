@@ -126,7 +126,7 @@ def test_without_a_rule_there_is_nothing_to_judge_by(toy: Toy) -> None:
     ("override", "words"),
     [
         ("split={by: row, holdout: 0.2}", "retrain: is for a split by time"),
-        ("retrain.holdout.r2={low: 0, high: 1}", "retrain: holdout: r2 is no figure of a classification"),
+        ("retrain.holdout.r2={low: 0, high: 1}", "retrain: holdout: r2 is no metric of a binary task"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(toy: Toy, override: str, words: str) -> None:

@@ -9,6 +9,7 @@ from pipeline.data.split import Fold
 from pipeline.errors import DataError, RefusedError
 from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Tensors
+from pipeline.runtime.contract import Scoring
 from pipeline.training import estimators, search
 from pipeline.training.search import Standing, baseline, best_of_each, choose, refuse_unfit, standings, trials
 from tests.support.examples import examples
@@ -96,7 +97,7 @@ def test_a_standing_keeps_what_was_answered_on_each_fold(config: Config) -> None
     kept = standings(config, data, target, FOLDS, [("linear", Linear())], quiet)[0]
     assert {name: len(said) for name, said in kept.said.items()} == {fold.name: len(fold.valid) for fold in FOLDS}
     for fold in FOLDS:
-        assert metrics(target[fold.valid], kept.said[fold.name], config.threshold) == kept.folds[fold.name]
+        assert metrics(target[fold.valid], kept.said[fold.name], config.scoring) == kept.folds[fold.name]
 
 
 def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(
@@ -221,7 +222,7 @@ def test_a_range_has_to_go_up_and_a_logarithmic_one_to_begin_above_zero() -> Non
 
 def test_the_baseline_knows_the_base_rate_and_nothing_else() -> None:
     _, target = examples()
-    figures = baseline(target, FOLDS, 0.25)
+    figures = baseline(target, FOLDS, Scoring("binary", 0.25))
     assert figures["roc_auc"] == 0.5
     assert figures["log_loss"] == pytest.approx(0.69, abs=0.02)
 

@@ -178,7 +178,7 @@ def breast_cancer(tmp_path: Path) -> Path:
         "cancer",
         load_breast_cancer(as_frame=True).frame,
         question="Is this tumour benign?",
-        task="classification",
+        task="binary",
         columns_of_target={"kind": "boolean"},
         split={"by": "row", "holdout": 0.25, "folds": 3},
         candidates={"linear": {}, "boosting": {"min_samples_leaf": 10, "max_iter": 50}},

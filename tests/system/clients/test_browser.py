@@ -169,7 +169,7 @@ def test_the_model_tells_of_itself_with_its_pictures(address: str, visit: Callab
 def cancer(table: Callable[..., Path]) -> Path:
     limits = {"roc_auc": {"low": 0.9, "high": 1}, "log_loss": {"low": 0, "high": 0.3}, "ece": {"low": 0, "high": 0.1}}
     return table(
-        "cancer", load_breast_cancer(as_frame=True).frame, question="Is this tumour benign?", task="classification",
+        "cancer", load_breast_cancer(as_frame=True).frame, question="Is this tumour benign?", task="binary",
         target={"kind": "boolean", "known": "after", "meaning": "Benign"}, costs={"miss": 1, "false_alarm": 1},
         split={"by": "row", "holdout": 0.25, "folds": 3}, candidates=CANDIDATES,
         gates={**GATES, "baseline": 0.1, "holdout": limits},

@@ -90,7 +90,7 @@ def test_locked_down_it_gives_the_answers_of_the_host(container: Container, cham
     answer = httpx2.post(
         f"{ready(container)}/predict/batch", json={"rows": champion.golden.rows[:48]}
     ).raise_for_status()
-    name = "probability" if champion.threshold else "value"
+    name = "probability" if champion.contract.task == "binary" else "value"
     said = np.array([each[name] for each in answer.json()["predictions"]])
     assert np.abs(said - champion.golden.answers[:48]).max() / champion.manifest.spread <= 1e-6
     assert answer.json()["version"] == champion.version
@@ -121,7 +121,7 @@ def other(champion: predictor.Predictor, tmp_path_factory: pytest.TempPathFactor
     place = tmp_path_factory.mktemp("other")
     files = {path.name: path.read_bytes() for path in champion.folder.iterdir() if path.name != bundle_store.SUMS}
     manifest = json.loads(files["bundle.json"])
-    key = "threshold" if champion.threshold else "spread"
+    key = "threshold" if champion.contract.task == "binary" else "spread"
     manifest[key] *= 0.9
     files["bundle.json"] = json.dumps(manifest).encode()
     bundle = bundle_store.write(place, files)

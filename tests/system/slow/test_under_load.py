@@ -62,7 +62,7 @@ def probabilities(bundle: Path, rows: list[dict[str, Any]]) -> list[float]:
     """Of each row asked alone, as it is over HTTP: in one go float32 may end with another last digit."""
     predictor = load_predictor(bundle)
     answers = [predictor.predict(to_columns([row], predictor.contract)) for row in rows]
-    return told_predictor(np.concatenate(answers), predictor.threshold)["probability"]
+    return told_predictor(np.concatenate(answers), predictor.scoring)["probability"]
 
 
 async def crowd(
