@@ -20,7 +20,7 @@ def worth(work: Path) -> str:
 
     path = ROOT / "configs/flights.yaml"
     config = load(path)
-    without = [name for name in config.features if not config.columns[name].remembers]
+    without = [name for name in config.features if not config.columns[name].rolling]
     folder = work / "models/flights"
     told = json.loads((folder / (folder / "champion").read_text().strip() / "record.json").read_bytes())
     settings = Candidates.model_validate({told["candidate"]: told["settings"]}).named()[told["candidate"]]

@@ -108,7 +108,7 @@ class Served:
 
     def age(self) -> int:
         """Days by which what is remembered is behind the last row that was asked; 0 where nothing is."""
-        known, rule = self.predictor.memory, self.contract.memory
+        known, rule = self.predictor.memory, self.contract.timing
         return rolling_features.age(known, self.asked[rule.time]) if known and rule and self.asked else 0
 
     def told(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:

@@ -58,7 +58,7 @@ def advice(column: Column) -> str:
     least, most = (f"{end:,.0f}" if float(end).is_integer() else f"{end:g}" for end in (low, high))
     bounds = {(True, True): f"{least} to {most}", (True, False): f"from {least}", (False, True): f"up to {most}"}
     declared = bounds.get((low > -FLOAT32_MAX, high < FLOAT32_MAX), "")
-    left_out = "looked up where left out" if column.remembers else ""
+    left_out = "looked up where left out" if column.rolling else ""
     parts = [column.meaning[len(label(column)) :].strip(" ,;"), f"{declared}{unit}".strip(), left_out]
     return "; ".join(filter(None, parts))
 

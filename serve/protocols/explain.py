@@ -88,7 +88,7 @@ def many(served: Served, call: Call) -> Response:
 
 def words(served: Served, field: str, row: Mapping[str, Any], sent: Columns) -> dict[str, str]:
     """Of what is remembered a sentence that says of whom and when."""
-    known, rule = served.predictor.memory, served.contract.memory
+    known, rule = served.predictor.memory, served.contract.timing
     if field not in served.contract.remembered or known is None or rule is None:
         return {}
     return {"words": remembered(known, field, row, sent[rule.time][0], row.get(field))}

@@ -165,7 +165,7 @@ def recorded(asked: Asked) -> list[dict[str, Any]]:
     """The rows of the log's table. What is private in the contract is left out."""
     made = datetime.fromtimestamp(asked.time, UTC).replace(tzinfo=None)
     private = {name for name, column in asked.contract.request.items() if column.private}
-    time_of = asked.contract.memory.time if asked.contract.memory else ""
+    time_of = asked.contract.timing.time if asked.contract.timing else ""
     same = {"request_id": asked.id, "time": made, "model": asked.contract.name, "version": asked.version}
     return [
         {

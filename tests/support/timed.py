@@ -14,13 +14,13 @@ TIMED = (
     .replace("features: [colour, shape, size, legs, hour]", "features: [colour, size, legs]")
     .replace("holdout: 2 days, folds: 2, fold_length: 1 day", "holdout: 4 days, folds: 2, fold_length: 4 days")
     + """
-memory: {time: when}
+timing: {time: when}
 retrain:
   judge: 6 days
   fold_length: 6 days
   worse: 0
   holdout: {roc_auc: {low: 0.55, high: 0.95}, skill: {low: -0.5, high: 0.5}}
-monitor: {days: 3, pooled: 3, least: 5, rows: 50, alarms: 2, of: 3}
+monitor: {days: 3, pooled_windows: 3, min_days: 5, rows: 50, min_bad: 2, out_of: 3}
 replay: {learn: 24 days}
 train: {workers: 1, resamples: 50, rare: 5}
 """
@@ -46,5 +46,5 @@ def config_in(folder: Path, frame: pd.DataFrame, *overrides: str) -> Config:
     gates = (
         "gates.holdout={roc_auc: {low: 0.6, high: 0.95}, log_loss: {low: 0.3, high: 0.69}, ece: {low: 0, high: 0.25}}"
     )
-    given = [f"data.path={folder}/timed.csv", gates, "gates.alone=0.95", *overrides]
+    given = [f"data.path={folder}/timed.csv", gates, "gates.max_single_feature=0.95", *overrides]
     return load(folder / "timed.yaml", [*in_folder(folder), *given])

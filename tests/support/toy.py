@@ -34,12 +34,12 @@ gates:
   baseline: 0.001
   champion: {worse: 0.002}
   slices: {columns: [colour], rows: 100, figures: {roc_auc: {low: 0.6, high: 0.9}}}
-  alone: 0.8
+  max_single_feature: 0.8
 """
 FEW = [
     "train.resamples=50",
     "gates.holdout={roc_auc: {low: 0.6, high: 0.95}, log_loss: {low: 0.3, high: 0.69}, ece: {low: 0, high: 0.25}}",
-    "gates.alone=0.95",
+    "gates.max_single_feature=0.95",
 ]
 WEAK = "candidates.linear.C=0.0001"  # a toy model that is worse than the default one, and passes its gates
 

@@ -175,6 +175,20 @@ class Config(Contract):
         return Contract.model_construct(**{name: getattr(self, name) for name in Contract.model_fields})
 
 
+RENAMED = {  # keys of configs that were written before
+    "memory": "timing",
+    "remembers": "rolling",
+    "breach": "on_violation",
+    "surely": "use_interval",
+    "alone": "max_single_feature",
+    "pooled": "pooled_windows",
+    "least": "min_days",
+    "alarms": "min_bad",
+    "of": "out_of",
+    "gone": "max_constant_share",
+}
+
+
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The config in `path`, on top of what it `extends`, with each override `a.b=c` applied.
 
@@ -202,8 +216,12 @@ def _explain(error: ValidationError, places: dict[yaml_reader.Key, str], path: P
 def _advice(fault: ErrorDetails, loc: yaml_reader.Key) -> str:
     if fault["type"] == "missing":
         return "is missing"
+    if loc == ("task",) and fault["input"] == "classification":
+        return "classification is called binary now"
     if fault["type"] == "extra_forbidden":
         here = list(_properties(loc[:-1]))
+        if RENAMED.get(str(loc[-1])) in here:
+            return f"is called {RENAMED[str(loc[-1])]} now"
         anywhere = here + [f"{section}.{key}" for section in _properties(()) for key in _properties((section,))]
         near = _nearest(str(loc[-1]), here) or _nearest(str(loc[-1]), anywhere)
         return f"is not a key here. {f'Did you mean {near}? ' if near else ''}Known: {', '.join(here)}"

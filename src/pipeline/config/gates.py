@@ -40,7 +40,7 @@ class Gates(Frozen):
     """What a model has to pass before it may go out. All of it is required, and nothing switches it off."""
 
     holdout: dict[str, Bounds] = Field(min_length=1)
-    surely: bool = Field(
+    use_interval: bool = Field(
         False, description="Whether limits and baseline refuse by the whole interval: for windows too short for more."
     )
     baseline: float = Field(
@@ -48,7 +48,7 @@ class Gates(Frozen):
     )
     champion: AgainstChampion
     slices: SliceRule
-    alone: float = Field(
+    max_single_feature: float = Field(
         gt=0, le=1, description="ROC AUC (regression: rank correlation) that no feature may reach by itself."
     )
     exact: float = Field(

@@ -24,12 +24,12 @@ class Monitor(Frozen):
     """How predictions are watched, and what is an alarm: so many of the last windows wrong, the latest among them."""
 
     days: int = Field(7, ge=1, description="Of one window.")
-    pooled: int = Field(4, ge=1, description="Windows that are judged together, since one has too few days.")
-    least: int = Field(14, ge=2, description="Days with labels that a judgement needs.")
+    pooled_windows: int = Field(4, ge=1, description="Windows that are judged together, since one has too few days.")
+    min_days: int = Field(14, ge=2, description="Days with labels that a judgement needs.")
     rows: int = Field(500, ge=20, description="Labelled rows that a judgement needs, or rows of a day that is checked.")
-    alarms: int = Field(2, ge=1, description="Windows that have to be wrong, the latest among them ...")
-    of: int = Field(3, ge=1, description="... of so many last ones.")
-    gone: float = Field(
+    min_bad: int = Field(2, ge=1, description="Windows that have to be wrong, the latest among them ...")
+    out_of: int = Field(3, ge=1, description="... of so many last ones.")
+    max_constant_share: float = Field(
         0.95, gt=0.5, le=1, description="Share of a day's rows without a column's value, or with one and the same."
     )
 

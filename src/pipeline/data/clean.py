@@ -60,7 +60,12 @@ def counts(cleaned: Cleaned, contract: Contract) -> list[dict[str, Any]]:
     """Every rule of the contract with what a breach does and how many rows broke it, mostly none."""
     found = {(breach.column, breach.rule): len(breach.values) for breach in cleaned.breaches}
     return [
-        {"column": name, "rule": rule, "action": column.breach.get(rule, "reject"), "rows": found.get((name, rule), 0)}
+        {
+            "column": name,
+            "rule": rule,
+            "action": column.on_violation.get(rule, "reject"),
+            "rows": found.get((name, rule), 0),
+        }
         for name, column in contract.columns.items()
         if column.brought
         for rule in ["type", *checks(column)]
@@ -113,7 +118,7 @@ def type_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Co
         lost = raw.loc[typed[name].isna() & raw[name].notna(), name]
         lost = lost[lost.astype("string") != ""]  # an empty cell is missing, and no breach of type
         if len(lost):
-            yield Breach(name, "type", column.breach.get("type", "reject"), lost)
+            yield Breach(name, "type", column.on_violation.get("type", "reject"), lost)
 
 
 def rule_breaches(
@@ -130,7 +135,7 @@ def rule_breaches(
         for (name, rule), cases in errors.failure_cases.groupby(["column", "check"], sort=False):
             rows = pd.Index(cases["index"].astype(int)).difference(told.get(name, pd.Index([])))
             if len(rows):
-                yield Breach(name, rule, declared[name].breach.get(rule, "reject"), raw.loc[rows, name])
+                yield Breach(name, rule, declared[name].on_violation.get(rule, "reject"), raw.loc[rows, name])
 
 
 def checks(column: Column) -> dict[Any, pa.Check]:

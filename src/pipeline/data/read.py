@@ -82,7 +82,7 @@ def read(config: Config, reports: Path) -> Rows:
 
 def recall(config: Config, columns: Columns, key: NDArray[Any], known: NDArray[Any], kept: NDArray[Any]) -> Recalled:
     """How all known rows ended, by day and key. The prior is from the rows that every fold trains on."""
-    rule, outcome = config.memory, columns[config.target]
+    rule, outcome = config.timing, columns[config.target]
     told = columns[rule.known][known] if rule and rule.known else None
     tallies = rolling_features.tally(take(columns, known), outcome[known], config.contract, told)
     prior = round(float(outcome[kept][split(key[kept], config.split).folds[0].train].mean()), rolling_features.DIGITS)

@@ -128,7 +128,7 @@ def habit(shares: Sequence[float]) -> float:
 
 def constants(days: Sequence[Day], rule: Monitor) -> list[Any] | None:
     """The values that filled a whole day; None where many did, since that column has one value a day by its nature."""
-    filled = {each.value for each in days if each.same >= rule.gone}
+    filled = {each.value for each in days if each.same >= rule.max_constant_share}
     return sorted(filled) if len(filled) * 4 < len(days) else None
 
 
@@ -172,8 +172,8 @@ def gone(name: str, values: Array, day: Codes, about: Mapping[str, Any], rule: M
     found = []
     for each in by_day(values, day, rule.rows):
         date = str(np.datetime64(each.day, "D"))
-        if each.missing >= rule.gone and each.missing > usual["missing"]:
+        if each.missing >= rule.max_constant_share and each.missing > usual["missing"]:
             found.append(Gone(date, name, "missing", each.rows))
-        elif each.same >= rule.gone and usual["same"] is not None and each.value not in usual["same"]:
+        elif each.same >= rule.max_constant_share and usual["same"] is not None and each.value not in usual["same"]:
             found.append(Gone(date, name, f"always {each.value}", each.rows))
     return found

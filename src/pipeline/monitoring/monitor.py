@@ -69,7 +69,7 @@ def look(models: Path, url: str, rule: Monitor, as_of: date | None, weeks: int =
         newest = prediction_log.newest(engine, contract.name)
         end = as_of or (newest.date() + timedelta(days=1) if newest else date.today())
         until = datetime.combine(end, datetime.min.time())
-        since, week = (before(until, rule.days * windows) for windows in (weeks + rule.pooled, 1))
+        since, week = (before(until, rule.days * windows) for windows in (weeks + rule.pooled_windows, 1))
         known = prediction_log.labelled(engine, contract.name, since=since, until=until, version=champion.version)
         asked = prediction_log.asked(engine, contract.name, week, until)
     finally:
@@ -111,14 +111,16 @@ def judged(found: list[Window], gone: list[Gone], expected: Mapping[str, Interva
         lost = "; ".join(f"{each.column} was {each.what} on {each.day} ({each.rows:,} rows)" for each in gone)
         return FAULT, f"{lost}. Mend the source first: nothing is to be learnt from this"
     if not found or not found[-1].pooled:
-        few = rule.rows / rule.pooled
-        needed = f"a judgement needs {rule.rows:,} labelled rows, {few:.0f} in the last window, and {rule.least} days"
-        rows = [each.rows for each in found[-rule.pooled :]] or [0]
+        few = rule.rows / rule.pooled_windows
+        needed = (
+            f"a judgement needs {rule.rows:,} labelled rows, {few:.0f} in the last window, and {rule.min_days} days"
+        )
+        rows = [each.rows for each in found[-rule.pooled_windows :]] or [0]
         days = found[-1].days if found else 0
-        had = f"the last {rule.pooled} windows have {sum(rows):,}, {rows[-1]:,} and {days} of this model"
+        had = f"the last {rule.pooled_windows} windows have {sum(rows):,}, {rows[-1]:,} and {days} of this model"
         return QUIET, f"too little is known yet: {needed}, and {had}"
-    wrong = [each for each in found[-rule.of :] if each.wrong]
-    how = f"in {len(wrong)} of the last {rule.of} windows, and {rule.alarms} are an alarm"
+    wrong = [each for each in found[-rule.out_of :] if each.wrong]
+    how = f"in {len(wrong)} of the last {rule.out_of} windows, and {rule.min_bad} are an alarm"
     if performance.alarm(found, rule):
         return RETRAIN, f"{told(found[-1], expected)}; wrong {how}"
     if found[-1].wrong:
@@ -153,7 +155,7 @@ def incoming(
     for name, reference in about["columns"].items():
         column = champion.contract.columns[name]
         hidden = column.private or any(champion.contract.columns[origin].private for origin in column.derived_from)
-        if name not in derived or "bins" not in reference or column.remembers or hidden:
+        if name not in derived or "bins" not in reference or column.rolling or hidden:
             continue
         values = derived[name] if column.kind == "category" else derived[name].astype(np.float64)
         drifts.append(drift.drift(name, values, reference))
@@ -172,10 +174,10 @@ def logged(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
 
 def old(asked: prediction_log.Asked, contract: Contract) -> float:
     """The share of rows that were answered from an older memory than one could have had."""
-    if contract.memory is None or not contract.remembered or not asked.at:
+    if contract.timing is None or not contract.remembered or not asked.at:
         return 0.0
     at = np.array(asked.at, dtype="datetime64[s]")
-    wanted = (at - rolling_features.later(contract.memory)).astype("datetime64[D]")
+    wanted = (at - rolling_features.later(contract.timing)).astype("datetime64[D]")
     had = np.array([day or "1970-01-01" for day in asked.memory], dtype="datetime64[D]")
     return float(np.mean(had < wanted))
 

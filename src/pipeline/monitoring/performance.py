@@ -53,13 +53,13 @@ def windows(
     for back in reversed(range(count)):
         until = end - back * length
         week = slice(*np.searchsorted(day, [until - length, until]))
-        many = slice(int(np.searchsorted(day, until - length * rule.pooled)), week.stop)
+        many = slice(int(np.searchsorted(day, until - length * rule.pooled_windows)), week.stop)
         if week.stop == 0:
             continue
         unit = day[many].astype(np.int64)
         days, pooled = len(np.unique(unit)), {}
-        enough = week.stop - many.start >= rule.rows and week.stop - week.start >= rule.rows / rule.pooled
-        if days >= rule.least and enough:
+        enough = week.stop - many.start >= rule.rows and week.stop - week.start >= rule.rows / rule.pooled_windows
+        if days >= rule.min_days and enough:
             pooled = with_intervals(outcome[many], answer[many], unit, plan, MONITORED[plan.scoring.task])
         rows, own = week.stop - week.start, {}
         if rows:
@@ -87,5 +87,5 @@ def agrees(own: float, pooled: Interval, known: Interval) -> bool:
 
 def alarm(found: Sequence[Window], rule: Monitor) -> bool:
     """Whether the latest window is wrong, and `alarms` of the last `of`."""
-    wrong = [bool(window.wrong) for window in found[-rule.of :]]
-    return bool(wrong) and wrong[-1] and sum(wrong) >= rule.alarms
+    wrong = [bool(window.wrong) for window in found[-rule.out_of :]]
+    return bool(wrong) and wrong[-1] and sum(wrong) >= rule.min_bad

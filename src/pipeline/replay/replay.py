@@ -129,7 +129,7 @@ class Loop:
                 server.wait("memory taken on", as_of=str(day))
 
     def look(self, day: date) -> monitor.Found:
-        found = monitor.look(self.models, self.url, self.config.monitor, day, self.config.monitor.of)
+        found = monitor.look(self.models, self.url, self.config.monitor, day, self.config.monitor.out_of)
         monitor.put(self.models, found)
         return found
 

@@ -74,7 +74,7 @@ def playable(config: Config) -> Config:
     folder = Path(config.paths.reports) / f"{config.name}.replay"
     changes: dict[str, Any] = {
         "paths": Paths(models=str(folder / "models"), reports=str(folder), tracking=f"sqlite:///{folder}/mlflow.db"),
-        "memory": config.memory or Memory(time=time),
+        "timing": config.timing or Memory(time=time),
     }
     if config.replay.candidates:
         changes |= {"candidates": config.replay.candidates, "search": Search()}

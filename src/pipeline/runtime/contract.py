@@ -73,11 +73,11 @@ class Column(Frozen):
     values: dict[str, str] | None = Field(None, description="The allowed values, each with its name.")
     pattern: str | None = Field(None, description="A regular expression that the whole value must match.")
     nullable: bool = False
-    breach: dict[Rule, Action] = Field(
+    on_violation: dict[Rule, Action] = Field(
         {}, description="For each rule, what a breach does; reject where nothing is said."
     )
     derived_from: list[str] = Field([], description="The columns that `derive` makes this one of.")
-    remembers: Remembered | None = Field(None, description="Looked up where a caller does not send it.")
+    rolling: Remembered | None = Field(None, description="Looked up where a caller does not send it.")
     private: bool = Field(False, description="Never written to the prediction log.")
     source: str | None = Field(None, description="The name in the data file, where it is another one.")
     example: str | int | float | bool | None = None
@@ -96,16 +96,16 @@ class Column(Frozen):
                 re.compile(self.pattern)
             except re.error as error:
                 raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from None
-        if self.remembers and (self.kind != "number" or not self.nullable or self.known == "after"):
+        if self.rolling and (self.kind != "number" or not self.nullable or self.known == "after"):
             raise ValueError("what is remembered is a number that is known before and may be missing")
-        if "nullify" in self.breach.values() and not self.nullable:
+        if "nullify" in self.on_violation.values() and not self.nullable:
             raise ValueError("a breach can be nullified only where nullable is true")
         return self
 
     @property
     def brought(self) -> bool:
         """Whether the data has to bring it: it is neither derived nor remembered."""
-        return not self.derived_from and not self.remembers
+        return not self.derived_from and not self.rolling
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -123,7 +123,7 @@ class Contract(Frozen):
     task: Task
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     columns: dict[str, Column]
-    memory: Memory | None = None
+    timing: Memory | None = None
     features: list[str] = Field(min_length=1)
     target: str
 
@@ -149,7 +149,7 @@ class Contract(Frozen):
                 raise ValueError(f"{name} is said to be known before, but is derived from {late[0]}, known only after")
         return columns
 
-    @field_validator("memory")
+    @field_validator("timing")
     @classmethod
     def memory_has_its_times(cls, memory: Memory | None, info: ValidationInfo) -> Memory | None:
         columns: dict[str, Column] = info.data.get("columns") or {}
@@ -188,11 +188,11 @@ class Contract(Frozen):
         if not columns:
             return features
         sent = {origin for name in features for origin in columns[name].derived_from or [name]}
-        memory: Memory | None = info.data.get("memory")
+        memory: Memory | None = info.data.get("timing")
         for name in features:
-            if rule := columns[name].remembers:
+            if rule := columns[name].rolling:
                 if memory is None or memory.time not in sent:
-                    raise ValueError(f"{name} is remembered: memory.time has to name a column that a caller sends")
+                    raise ValueError(f"{name} is remembered: timing.time has to name a column that a caller sends")
                 if lost := [by for by in rule.by if by not in sent or columns[by].kind not in ("category", "integer")]:
                     raise ValueError(f"{name} remembers by {lost[0]}, which is no category or integer that is sent")
                 if hidden := [by for by in [*rule.by, memory.time] if columns[by].private]:
@@ -231,13 +231,13 @@ class Contract(Frozen):
         which the log counts days.
         """
         needed = {origin for name in self.features for origin in self.columns[name].derived_from or [name]}
-        needed |= {self.memory.time} if self.memory else set()
+        needed |= {self.timing.time} if self.timing else set()
         return {name: column for name, column in self.columns.items() if name in needed}
 
     @cached_property
     def remembered(self) -> dict[str, Remembered]:
         """The request columns that are looked up, with how."""
-        return {name: column.remembers for name, column in self.request.items() if column.remembers}
+        return {name: column.rolling for name, column in self.request.items() if column.rolling}
 
     @cached_property
     def by_array(self) -> tuple[list[str], dict[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from pipeline.errors import BundleError
 from pipeline.runtime import bundle_store, rolling_features
@@ -110,9 +110,9 @@ class Predictor:
 
     def completed(self, columns: Columns) -> Columns:
         """The columns with what is remembered of each row's key, where the caller has not sent it."""
-        if self.memory is None or self.contract.memory is None:
+        if self.memory is None or self.contract.timing is None:
             return columns
-        return rolling_features.lookup(columns, self.memory, self.contract.memory.time)
+        return rolling_features.lookup(columns, self.memory, self.contract.timing.time)
 
     def remember(self, content: bytes) -> None:
         """From now on look up in another table. Raises ValueError where that is older than the bundle's own, was
@@ -147,6 +147,15 @@ def load(place: Path) -> Predictor:
         raise BundleError(f"{folder}: {wrong}. The bundle is not what training wrote: run `make train` or restore it")
     try:
         predictor = Predictor(folder)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(map(str, fault["loc"]))
+        if not where.startswith("contract"):
+            raise BundleError(f"{folder}: cannot be read as a bundle: {where}: {fault['msg']}") from error
+        raise BundleError(
+            f"{folder}: its contract is one that this version does not read ({where}: {fault['msg']}). Train again, or "
+            "use the version that made it"
+        ) from None
     except Exception as error:
         raise BundleError(f"{folder}: cannot be read as a bundle: {' '.join(str(error).split())}") from error
     if folder.name != predictor.version and bundle_store.DIGEST.fullmatch(folder.name):

@@ -41,7 +41,7 @@ def without_nan(rows: Sequence[Any]) -> list[Any]:
 
 def _field(column: Column) -> Any:
     text = column.meaning if column.unit is None else f"{column.meaning} [{column.unit}]"
-    text += "; looked up where it is not sent" if column.remembers else ""
+    text += "; looked up where it is not sent" if column.rolling else ""
     examples = None if column.example is None else [column.example]
     pattern = LOCAL_TIME if column.kind == "datetime" else column.pattern and f"^(?:{column.pattern})$"
     extra: Any = {"pattern": pattern} if pattern else None

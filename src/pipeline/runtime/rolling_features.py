@@ -200,6 +200,6 @@ def number(day: str) -> int:
 
 
 def needed(contract: Contract) -> Memory:
-    if contract.memory is None:
+    if contract.timing is None:
         raise ValueError("this contract remembers nothing")
-    return contract.memory
+    return contract.timing

@@ -67,7 +67,7 @@ def limits(config: Config, evidence: Evidence) -> Iterator[Verdict]:
         figure = evidence.holdout[metric]
         why = "on one side it is of no use, on the other too good to be true: a leak"
         gate, value = f"{metric} on the holdout", f"{figure.value:.4g}"
-        if config.gates.surely:
+        if config.gates.use_interval:
             value, passed = f"{value} ({figure.low:.4g} to {figure.high:.4g})", room(figure, bounds) >= 0
             yield Verdict(gate, value, f"reaches {told(bounds)}", passed, why)
         else:
@@ -80,7 +80,7 @@ def beats_baseline(config: Config, evidence: Evidence) -> Verdict:
     found = paired(evidence.kept.target, always, evidence.said, evidence.blocks, plan, 0.9)[config.loss]
     gate, margin = f"{config.loss} below the baseline's", config.gates.baseline
     why = f"an answer that is always {known:.4g} needs no model"
-    if config.gates.surely:
+    if config.gates.use_interval:
         value = f"by {found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
         return Verdict(gate, value, f"reaches {margin:g}", found.high >= margin, why)
     return Verdict(gate, f"by {found.value:.4f}", f"by ≥ {margin:g}", found.value >= margin, why)
@@ -132,7 +132,7 @@ def leaks(config: Config, evidence: Evidence) -> Iterator[Verdict]:
     yield Verdict("features known only after", ", ".join(after) or "none", "none", not after, why)
     name, best = max(alone(config, evidence.seen.data, evidence.seen.target), key=lambda scored: scored[1])
     measure = "rank correlation" if config.task == "regression" else "roc_auc"
-    limit, why = config.gates.alone, "a column that tells the outcome alone is a copy of it"
+    limit, why = config.gates.max_single_feature, "a column that tells the outcome alone is a copy of it"
     yield Verdict(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
 
 

@@ -32,13 +32,13 @@ def test_an_override_reaches_the_key_it_names(tiny: Path) -> None:
 
 def test_an_override_changes_one_of_the_columns_that_share_an_anchor(tmp_path: Path, tiny: Path) -> None:
     text = tiny.read_text().replace(
-        "maximum: 10, nullable: true}", "maximum: 10, nullable: true, breach: &a {range: nullify}}"
+        "maximum: 10, nullable: true}", "maximum: 10, nullable: true, on_violation: &a {range: nullify}}"
     )
     tiny.write_text(
-        text.replace("meaning: Known afterwards}", "meaning: Known afterwards, nullable: true, breach: *a}")
+        text.replace("meaning: Known afterwards}", "meaning: Known afterwards, nullable: true, on_violation: *a}")
     )
-    columns = load(tiny, ["columns.size.breach.range=reject"]).columns
-    assert (columns["size"].breach, columns["later"].breach) == ({"range": "reject"}, {"range": "nullify"})
+    columns = load(tiny, ["columns.size.on_violation.range=reject"]).columns
+    assert (columns["size"].on_violation, columns["later"].on_violation) == ({"range": "reject"}, {"range": "nullify"})
 
 
 def test_a_config_cannot_be_changed_after_loading(tiny_config: Config) -> None:
@@ -86,7 +86,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("columns.colour.minimum=0", "minimum and maximum are for numbers, not for a category"),
         ("columns.size.pattern=a", "values and pattern are for a category, not for a number"),
         ("columns.colour.pattern='('", "is not a regular expression"),
-        ("columns.legs.breach.range=nullify", "can be nullified only where nullable is true"),
+        ("columns.legs.on_violation.range=nullify", "can be nullified only where nullable is true"),
         ("columns.hour.derived_from=[where]", "hour is derived from where, which is not a declared column"),
         ("columns.hour.derived_from=[later]", "hour is said to be known before, but is derived from later"),
         (
@@ -196,3 +196,25 @@ def test_null_in_a_file_removes_what_the_file_below_says(tiny: Path, tmp_path: P
     )
     with pytest.raises(ConfigError, match="costs: are for a binary task"):
         load(over, ["costs={miss: 1, false_alarm: 1}"])
+
+
+@pytest.mark.parametrize(
+    ("override", "advice"),
+    [
+        ("task=classification", "task: classification is called binary now"),
+        ("memory={time: when}", "memory: is called timing now"),
+        ("columns.size.breach={range: nullify}", "columns.size.breach: is called on_violation now"),
+        ("columns.size.remembers=null", "columns.size.remembers: is called rolling now"),
+        ("gates.surely=true", "gates.surely: is called use_interval now"),
+        ("gates.alone=0.7", "gates.alone: is called max_single_feature now"),
+        ("monitor.pooled=4", "monitor.pooled: is called pooled_windows now"),
+        ("monitor.least=4", "monitor.least: is called min_days now"),
+        ("monitor.alarms=2", "monitor.alarms: is called min_bad now"),
+        ("monitor.of=3", "monitor.of: is called out_of now"),
+        ("monitor.gone=0.9", "monitor.gone: is called max_constant_share now"),
+    ],
+)
+def test_a_key_of_an_older_config_is_answered_with_its_new_name(tiny: Path, override: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tiny, [override])
+    assert advice in str(refused.value)

@@ -74,7 +74,7 @@ def test_all_breaches_of_a_row_are_found_at_once(contract: Contract) -> None:
 
 
 def test_a_rule_that_nullifies_keeps_the_row_and_loses_the_value(contract: Contract) -> None:
-    lenient = contract.columns["size"].model_copy(update={"breach": {"range": "nullify", "type": "nullify"}})
+    lenient = contract.columns["size"].model_copy(update={"on_violation": {"range": "nullify", "type": "nullify"}})
     changed = contract.model_copy(update={"columns": {**contract.columns, "size": lenient}})
     cleaned = clean(frame(size=["1.5", "1048", "storm"]), changed)
     assert np.isnan(cleaned.frame["size"].tolist()[1:]).all()

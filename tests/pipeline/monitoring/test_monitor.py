@@ -199,7 +199,7 @@ def test_a_bundle_without_a_reference_of_outcomes_says_what_to_do(watched: Watch
 def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watched: Watched) -> None:
     contract = watched.config.contract
     rule = contract.columns["size"].model_copy(
-        update={"remembers": {"by": ["colour"], "days": 1, "weight": 1.0, "words": "{share}"}}
+        update={"rolling": {"by": ["colour"], "days": 1, "weight": 1.0, "words": "{share}"}}
     )
     asked = prediction_log.Asked(
         at=[datetime(2013, 1, 2, 12), datetime(2013, 1, 2, 12), datetime(2013, 1, 3, 2)],
@@ -211,7 +211,7 @@ def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watche
     remembering = contract.model_copy(
         update={
             "columns": {**contract.columns, "size": rule},
-            "memory": contract.memory.model_copy(update={"known_at": 3}),
+            "timing": contract.timing.model_copy(update={"known_at": 3}),
         }  # type: ignore[union-attr]
     )
     remembering.__dict__.pop("remembered", None)

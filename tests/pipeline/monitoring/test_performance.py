@@ -141,7 +141,7 @@ def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[st
         if performance.alarm(
             performance.windows(
                 *(part[at < on(7 * week)] for part in (at, outcome, answer)),
-                on(7 * week), RULE.of, expected, RULE, PLAN,
+                on(7 * week), RULE.out_of, expected, RULE, PLAN,
             ),
             RULE,
         )

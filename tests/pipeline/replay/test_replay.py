@@ -61,7 +61,7 @@ def test_labels_arrive_when_they_are_known_and_not_before(tmp_path: Path) -> Non
             "when": pd.to_datetime(["2013-01-01 06:00", "2013-01-01 23:00", "2013-01-02 01:00", "2013-01-02 06:00"]),
         }
     )  # fmt: skip
-    config = config_in(tmp_path, frame, "memory={time: when, known: known, known_at: 3, ahead: 2}",
+    config = config_in(tmp_path, frame, "timing={time: when, known: known, known_at: 3, ahead: 2}",
                        "columns.known={kind: datetime, known: after, meaning: When it was known}")  # fmt: skip
     columns = {name: frame[name].to_numpy() for name in ("colour", "size", "legs", "good")}
     columns["colour"] = columns["colour"].astype(object)

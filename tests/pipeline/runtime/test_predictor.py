@@ -88,9 +88,9 @@ def test_a_bundle_under_another_bundles_name_is_refused(copy: Path) -> None:
 
 
 def test_a_file_that_is_not_what_it_should_be_is_refused_without_a_traceback(copy: Path) -> None:
-    with pytest.raises(BundleError, match="cannot be read as a bundle"):
+    with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
         predictor.load(resealed(copy, "model.onnx", b"not a model"))
-    with pytest.raises(BundleError, match="cannot be read as a bundle"):
+    with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
         predictor.load(resealed(copy, "reference.json", b"[]"))
 
 
@@ -123,7 +123,7 @@ def test_a_bundle_that_says_what_cannot_be_is_refused_without_a_traceback(
 ) -> None:
     content = (copy / name).read_text()
     assert old in content
-    with pytest.raises(BundleError, match="cannot be read as a bundle"):
+    with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
         predictor.load(resealed(copy, name, content.replace(old, new).encode()))
 
 
@@ -138,3 +138,12 @@ def test_unseen_values_are_counted_by_column_and_missing_ones_are_not(smoke: Smo
     columns["carrier"] = np.array(["ZZ", "", columns["carrier"][2]], dtype=object)
     columns["dest"] = np.array(["XXX", "YYY", "XXX"], dtype=object)
     assert predictor.load(smoke.bundle).unseen(columns) == {"carrier": 1, "dest": 3}
+
+
+def test_a_bundle_of_an_older_contract_is_refused_with_one_sentence(smoke: Smoke, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in smoke.bundle.iterdir() if path.name != bundle_store.SUMS}
+    files["bundle.json"] = files["bundle.json"].replace(b'"task": "binary"', b'"task": "classification"')
+    old = bundle_store.write(tmp_path, files)
+    with pytest.raises(BundleError, match="its contract is one that this version does not read") as refused:
+        predictor.load(old)
+    assert "contract.task: Input should be 'binary' or 'regression'). Train again" in str(refused.value)

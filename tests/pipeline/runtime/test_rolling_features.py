@@ -20,9 +20,9 @@ from tests.support.server import serving, wait_for
 
 REMEMBERS = [
     "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
-    'remembers: {by: [colour], days: 2, weight: 2, words: "{share} of {colour} ones"}}',
+    'rolling: {by: [colour], days: 2, weight: 2, words: "{share} of {colour} ones"}}',
     "columns.told={kind: datetime, known: after, meaning: When it was known}",
-    "memory={time: when, known: told, known_at: 6, ahead: 1}",
+    "timing={time: when, known: told, known_at: 6, ahead: 1}",
     "features=[colour, size, legs, hour, share]",
 ]
 
@@ -127,7 +127,7 @@ def test_what_was_written_is_read_again_and_a_changed_file_or_other_features_are
     assert rolling_features.table(again, contract, as_of, 0.5) == tables(contract)
     with pytest.raises(ValueError, match="has been changed"):
         rolling_features.load(content.replace(b"red", b"rad"), contract)
-    other = contract.model_copy(update={"memory": contract.memory.model_copy(update={"known_at": 5})})  # type: ignore[union-attr]
+    other = contract.model_copy(update={"timing": contract.timing.model_copy(update={"known_at": 5})})  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="made for other features"):
         rolling_features.load(content, other)
 
@@ -154,11 +154,11 @@ def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract)
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("memory=null", "share is remembered: memory.time has to name a column that a caller sends"),
+        ("timing=null", "share is remembered: timing.time has to name a column that a caller sends"),
         ("columns.when.nullable=true", "time: when is not a declared datetime that is known before and never missing"),
-        ("memory.time=later", "time: later is not a declared datetime that is known before"),
-        ("memory.known=when", "known: when is not a declared datetime that is known after"),
-        ("features=[colour, size, share]", "memory.time has to name a column that a caller sends"),
+        ("timing.time=later", "time: later is not a declared datetime that is known before"),
+        ("timing.known=when", "known: when is not a declared datetime that is known after"),
+        ("features=[colour, size, share]", "timing.time has to name a column that a caller sends"),
         ("features=[size, hour, share]", "share remembers by colour, which is no category or integer that is sent"),
         ("columns.colour.private=true", "share remembers by colour, which is private"),
         ("columns.share.nullable=false", "what is remembered is a number that is known before and may be missing"),

@@ -71,7 +71,9 @@ def test_a_window_that_is_too_short_for_more_refuses_only_what_is_surely_outside
     wide = {name: Interval(figure.value, 0.0, 1.0) for name, figure in evidence(said=noise).holdout.items()}
     asked = tiny_config.gates.model_copy(update={"baseline": 0.5})
     strict = tiny_config.model_copy(update={"gates": asked})
-    surely = tiny_config.model_copy(update={"gates": asked.model_copy(update={"surely": True, "baseline": 0.001})})
+    surely = tiny_config.model_copy(
+        update={"gates": asked.model_copy(update={"use_interval": True, "baseline": 0.001})}
+    )
     limits, below = {"roc_auc on the holdout", "log_loss on the holdout"}, "log_loss below the baseline's"
     weak = evidence(said=noise)._replace(holdout=wide)
     assert limits | {below} <= set(refused(strict, weak))

@@ -192,7 +192,7 @@ def breast_cancer(tmp_path: Path) -> Path:
             "baseline": 0.1,
             "champion": {"worse": 0.01},
             "slices": {"columns": [], "figures": {}},
-            "alone": 1.0,
+            "max_single_feature": 1.0,
         },
     )
 
@@ -216,7 +216,7 @@ def diabetes(tmp_path: Path) -> Path:
             "baseline": 5,
             "champion": {"worse": 0.5},
             "slices": {"columns": ["sex"], "rows": 30, "figures": {"mae": {"low": 20, "high": 60}}},
-            "alone": 0.8,
+            "max_single_feature": 0.8,
         },
     )
     sex = "columns.sex={kind: category, known: before, meaning: Sex, values: {one: One, other: Other}}"
