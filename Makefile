@@ -177,7 +177,7 @@ bench: .venv/.dev ## measure everything that docs/benchmarks.md states, and writ
 bench-serve: .venv/.dev .venv-peers/.peers ## this server and its peers, in turns, with wrk (apt install wrk)
 	$(BIN)/python bench/serving.py
 
-readme: .venv/.dev ## run the three commands and put what they print, and the picture, into README.md
+readme: .venv/.dev .venv/.serve ## run the three commands and put what they print, and the picture, into README.md
 	$(BIN)/python docs/refresh.py
 
 screenshots: .venv/.serve .venv-clients/.clients ## pictures of the page from the real server, for README [MODEL=flights]
