@@ -37,7 +37,7 @@ def plan(config: Config, as_of: date | None) -> tuple[Config, TimeSplit]:
         update={"holdout": rule.judge, "folds": rule.folds, "fold_length": rule.fold_length, "test": "once"}
     )
     champion = config.gates.champion.model_copy(update={"worse": rule.worse})
-    gates = config.gates.model_copy(update={"holdout": rule.holdout, "champion": champion, "surely": True})
+    gates = config.gates.model_copy(update={"holdout": rule.holdout, "champion": champion, "use_interval": True})
     data = config.data.model_copy(update={"until": as_of or config.data.until})
     return config.model_copy(update={"data": data, "split": split, "gates": gates}), split
 

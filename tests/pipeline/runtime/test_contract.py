@@ -123,3 +123,8 @@ def test_a_field_that_some_rows_lack_is_missing_in_them(tiny_config: Config) -> 
     assert columns["legs"][0] == 4
     assert np.isnan(columns["legs"][1])
     assert columns["shape"].tolist() == ["round", ""]
+
+
+def test_a_copy_changes_no_key_that_is_not_there(tiny_config: Config) -> None:
+    with pytest.raises(TypeError, match="Contract has no memory"):
+        tiny_config.contract.model_copy(update={"memory": None})
