@@ -18,14 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.config import Config
+from pipeline.data.read import Rows
+from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval, rounded
 from pipeline.evaluation.metrics import spread
+from pipeline.monitoring import reference
 from pipeline.runtime import bundle_store, rolling_features
 from pipeline.runtime.arrays import Columns, Examples, as_json, plain, tensors
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.predictor import DECIDING, Session
 from pipeline.runtime.rolling_features import Recalled
+from pipeline.training.search import Standing
 
 GOLDEN, BACKGROUND, EXAMPLES = 64, 200, 20
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skl2onnx", "onnx", "onnxruntime", "mlflow")
@@ -65,6 +69,25 @@ def to_show(config: Config, kept: Examples, reports: Path) -> dict[str, bytes]:
     some = kept.take(drawn)
     shown = {"columns": plain(some.request, config.request), "outcomes": some.target.tolist()}
     return {"examples.json": as_json(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
+
+
+def monitoring_reference(
+    config: Config,
+    rows: Rows,
+    parts: Split,
+    best: Standing,
+    predictions: NDArray[np.float64],
+    learnt: Examples,
+    session: Session,
+) -> bytes:
+    """What monitoring compares with: the rows learnt from, and the answers to folds and holdout."""
+    at = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
+    answer = np.concatenate([*(best.said[fold.name] for fold in parts.folds), predictions])
+    derived = find(config.dataset).derive(learnt.request)
+    key = rows.key if len(learnt.target) == len(rows.key) else rows.key[parts.search]
+    own = reference.Learnt(derived, key, learnt.target, session(learnt.data))
+    unseen = reference.Unseen(rows.key[at], rows.examples.target[at], answer)
+    return reference.reference(config, own, unseen, rows.names)
 
 
 def facts(config: Config) -> dict[str, Any]:

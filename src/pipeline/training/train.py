@@ -1,4 +1,4 @@
-"""The whole story in one function: raw rows to a champion. Read this first."""
+"""The whole story, in four phases: prepare, select, evaluate, publish. Read this first."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,17 +14,14 @@ from pipeline.data.read import Rows, read
 from pipeline.data.split import Fold, Split, split
 from pipeline.errors import RefusedError
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, with_intervals
-from pipeline.evaluation.metrics import spread
 from pipeline.evaluation.slices import Slice, slices
-from pipeline.monitoring import reference
 from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, as_json
-from pipeline.runtime.dataset import find
-from pipeline.runtime.predictor import Session
-from pipeline.training import bundle, champion_predictions, estimators, gates, report, run_record, search, tables
-from pipeline.training.export import onnx
+from pipeline.training import bundle, champion_predictions, gates, report, run_record, search, tables
+from pipeline.training.champion_predictions import Rival
+from pipeline.training.refit import refit
 from pipeline.training.search import Standing
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
@@ -42,25 +39,45 @@ class Outcome(NamedTuple):
     news: bool = False
 
 
-class Made(NamedTuple):
-    """The exported model, ready to answer, and how far it is off what was exported."""
+class Prepared(NamedTuple):
+    """Valid rows, how they are divided, those to train on, and those that are kept apart until the end."""
 
-    onnx: bytes
-    session: Session
-    off: float
+    rows: Rows
+    parts: Split
+    train: Examples
+    holdout: Examples
 
 
-class Judged(NamedTuple):
+class Selection(NamedTuple):
+    """The chosen candidate, every trial, and the best of each kind on all rows."""
+
+    best: Standing
+    trials: list[Standing]
+    standings: list[Standing]
+
+
+class HoldoutEvaluation(NamedTuple):
     """What the one look at the holdout gave: the model's answers, and its figures on all rows and on each slice."""
 
-    said: NDArray[np.float64]
-    unit: NDArray[np.int64]
+    predictions: NDArray[np.float64]
+    blocks: NDArray[np.int64]
     figures: dict[str, Interval]
     slices: list[Slice]
 
 
+class Evaluation(NamedTuple):
+    """What would go out, the rows that it has learnt from, how good it is, and what each gate says of it."""
+
+    files: dict[str, bytes]
+    learnt: Examples
+    holdout: HoldoutEvaluation
+    off: float
+    champion: Rival | None
+    verdicts: list[gates.Verdict]
+
+
 def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
-    """Read, clean, search, refit, export, judge, ask the gates, package, record, register, promote.
+    """Raw rows to a champion.
 
     With `everything` the same settings learn once more after the holdout has judged them, from all rows, and that is
     what goes out. Raises RefusedError where a gate refuses: the bundle is there then, and the champion as it was.
@@ -70,61 +87,48 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
     moved = mlflow_store.connect(config.name, config.paths.tracking)
     for mended in [*moved, *promotion.reconcile(config)]:
         out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
+
     with working_folder(home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
-        with console.step(out, "Read and clean the data") as say:
-            rows = read(config, reports)
-            say(f"{len(rows.key):,} rows, {typical(rows.examples.target)}; {rows.about['rows']['rejected']:,} rejected")
-        parts = split(rows.key, config.split)
-        seen, kept = rows.examples.take(parts.search), rows.examples.take(parts.holdout)
-        trials, standings = compare(config, rows, parts.folds, out)
-        best = search.choose(standings, config.loss)
-        baseline = search.baseline(rows.examples.target, parts.folds, config.scoring)
-        out.print(tables.leaderboard(standings, best, baseline, config.loss, trials))
-        made = refit(config, best, seen, kept, "everything before the holdout", out)
-        learnt = rows.examples if everything else seen
-        about = {
-            **rows.about,
-            **run_record.story(best, standings, parts, rows.key, len(learnt.target)),
-            **bundle.facts(config),
-        }
-        tried = {"trial": trials, "all rows": standings}
-        drawn = report.of_search(config, trials, standings, best)
+        prepared = prepare(config, reports, out)
+        selection = select(config, prepared, reports, out)
         if config.split.test == "none":
-            report.draw(reports, config.task, drawn)
             with console.step(out, "Record"):
-                run_record.into_run(config, best, tried, {}, about, reports)
-            return Outcome(standings, {}, None)
-        with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
-            judged = judge(config, kept, made.session(kept.data), blocks(rows.key[parts.holdout]))
-            report.draw(reports, config.task, drawn | report.of_holdout(config, kept, judged.said, made.session))
-        out.print(tables.holdout(judged.figures))
-        about["slices"] = run_record.of_slices(judged.slices)
-        final = refit(config, best, learnt, kept, "everything", out) if everything else made
-        about["export_off"] = off = max(made.off, final.off)
-        files = bundle.package(config, final.onnx, learnt, judged.figures, rows.recalled)
-        files |= bundle.to_show(config, kept, reports)
-        files["reference.json"] = compared_with(config, rows, parts, best, judged.said, learnt, final.session)
-        row_key = rows.row_key[parts.holdout]
-        digest = bundle_store.digest(files["bundle.json"])
-        first = first_day(rows.key[parts.holdout])
-        old = champion_predictions.rival(models, config.contract, digest, kept.request, row_key, judged.said, first)
-        size = sum(map(len, files.values()))
-        verdicts = ask(config, gates.Evidence(seen, kept, *judged, old, off, final.session, size), out)
-        with console.step(out, "Package, record and register") as say:
-            about |= {"run_id": run_id, "gates": [verdict._asdict() for verdict in verdicts]}
-            folder = bundle_store.write(models, {**files, "record.json": as_json(about)})
-            champion_predictions.remember(models, folder.name, row_key, judged.said)
-            run_record.into_run(config, best, tried, judged.figures, about, reports)
-            mlflow_store.log_folder(folder, "bundle")
-            tags = run_record.version_tags(best, judged.figures, verdicts, about)
-            say(f"{folder}, version {mlflow_store.register(config.contract, folder, tags)}")
-        if refused := [verdict for verdict in verdicts if not verdict.passed]:
-            raise RefusedError(refusal(refused, folder))
-        news = old is None or old.digest != folder.name
-        if news:
-            why = f"training {run_id} passed all {len(verdicts)} gates"
-            promotion.promote(config, folder.name, instead_of=old.digest if old else None, why=why)
-    return Outcome(standings, judged.figures, folder, news)
+                about = facts(config, prepared, selection, prepared.train)
+                run_record.into_run(config, selection.best, tried(selection), {}, about, reports)
+            return Outcome(selection.standings, {}, None)
+        evaluation = evaluate(config, prepared, selection, reports, out, everything=everything)
+        return publish(config, prepared, selection, evaluation, reports, run_id, out)
+
+
+# --- prepare --------------------------------------------------------------------------------------------------------
+
+
+def prepare(config: Config, reports: Path, out: Console) -> Prepared:
+    """Read and clean the data, and divide it. Nothing looks at the holdout until the end."""
+    with console.step(out, "Read and clean the data") as say:
+        rows = read(config, reports)
+        say(f"{len(rows.key):,} rows, {typical(rows.examples.target)}; {rows.about['rows']['rejected']:,} rejected")
+    parts = split(rows.key, config.split)
+    return Prepared(rows, parts, rows.examples.take(parts.search), rows.examples.take(parts.holdout))
+
+
+def typical(target: NDArray[Any]) -> str:
+    return f"{target.mean():.1%} positive" if target.dtype == np.bool_ else f"{np.median(target):.4g} in the middle"
+
+
+# --- select ---------------------------------------------------------------------------------------------------------
+
+
+def select(config: Config, prepared: Prepared, reports: Path, out: Console) -> Selection:
+    """Compare the candidates on the folds, and choose one."""
+    rows, folds = prepared.rows, prepared.parts.folds
+    trials, standings = compare(config, rows, folds, out)
+    best = search.choose(standings, config.loss)
+    baseline = search.baseline(rows.examples.target, folds, config.scoring)
+    out.print(tables.leaderboard(standings, best, baseline, config.loss, trials))
+    if config.split.test == "none":
+        report.draw(reports, config.task, report.of_search(config, trials, standings, best))
+    return Selection(best, trials, standings)
 
 
 def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tuple[list[Standing], list[Standing]]:
@@ -146,17 +150,57 @@ def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tupl
     return trials, standings
 
 
-def refit(config: Config, best: Standing, seen: Examples, kept: Examples, what: str, out: Console) -> Made:
-    """The chosen candidate on the rows that are `seen`, exported, and compared with what was exported."""
-    with console.step(out, f"Refit {best.name} on {what}") as say:
-        fitted = estimators.fit(best.settings, seen.data, seen.target, config.train, threads=search.workers(config))
-        say(f"{len(seen.target):,} rows")
-    with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
-        graph = onnx.to_onnx(fitted, seen.data, config.name)
-        session, unit = Session(graph), spread(seen.target, config.task)
-        off = onnx.off(fitted, session, kept.data, unit, config.train.seed)
-        say(f"{len(kept.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
-    return Made(graph, session, off)
+# --- evaluate -------------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    config: Config, prepared: Prepared, selection: Selection, reports: Path, out: Console, *, everything: bool
+) -> Evaluation:
+    """Fit the choice on all rows before the holdout, open the holdout once, and ask every gate."""
+    rows, parts, train, holdout = prepared
+    best = selection.best
+    judged = refit(config, best, train, holdout, "everything before the holdout", out)
+    with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
+        opened = judge(config, holdout, judged.session(holdout.data), blocks(rows.key[parts.holdout]))
+        drawn = report.of_search(config, selection.trials, selection.standings, best)
+        drawn |= report.of_holdout(config, holdout, opened.predictions, judged.session)
+        report.draw(reports, config.task, drawn)
+    out.print(tables.holdout(opened.figures))
+
+    learnt = rows.examples if everything else train
+    final = refit(config, best, learnt, holdout, "everything", out) if everything else judged
+    off = max(judged.off, final.off)
+
+    files = bundle.package(config, final.onnx, learnt, opened.figures, rows.recalled)
+    files |= bundle.to_show(config, holdout, reports)
+    files["reference.json"] = bundle.monitoring_reference(
+        config, rows, parts, best, opened.predictions, learnt, final.session
+    )
+
+    champion = champion_predictions.rival(
+        promotion.home(config),
+        config.contract,
+        bundle_store.digest(files["bundle.json"]),
+        holdout.request,
+        rows.row_key[parts.holdout],
+        opened.predictions,
+        first_day(rows.key[parts.holdout]),
+    )
+    size = sum(map(len, files.values()))
+    verdicts = ask(config, gates.Evidence(train, holdout, *opened, champion, off, final.session, size), out)
+    return Evaluation(files, learnt, opened, off, champion, verdicts)
+
+
+def judge(
+    config: Config, holdout: Examples, predictions: NDArray[np.float64], block_ids: NDArray[np.int64]
+) -> HoldoutEvaluation:
+    """The one look at the holdout: figures with intervals from the answers of the exported model."""
+    search.refuse_uniform(holdout.target, config.target, "the holdout")
+    plan, rule = Bootstrap(config.scoring, config.train.resamples, config.train.seed), config.gates.slices
+    figures = with_intervals(holdout.target, predictions, block_ids, plan)
+    fewer = plan._replace(resamples=100)
+    parts = slices(holdout.request, rule.columns, rule.rows, holdout.target, predictions, block_ids, fewer)
+    return HoldoutEvaluation(predictions, block_ids, figures, parts)
 
 
 def ask(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.Verdict]:
@@ -168,36 +212,56 @@ def ask(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.Ve
     return verdicts
 
 
-def judge(config: Config, kept: Examples, said: NDArray[np.float64], unit: NDArray[np.int64]) -> Judged:
-    """The one look at the holdout: figures with intervals from the answers of the exported model."""
-    search.refuse_uniform(kept.target, config.target, "the holdout")
-    plan, rule = Bootstrap(config.scoring, config.train.resamples, config.train.seed), config.gates.slices
-    figures = with_intervals(kept.target, said, unit, plan)
-    parts = slices(kept.request, rule.columns, rule.rows, kept.target, said, unit, plan._replace(resamples=100))
-    return Judged(said, unit, figures, parts)
+# --- publish --------------------------------------------------------------------------------------------------------
 
 
-def compared_with(
+def publish(
     config: Config,
-    rows: Rows,
-    parts: Split,
-    best: Standing,
-    said: NDArray[np.float64],
-    learnt: Examples,
-    session: Session,
-) -> bytes:
-    """What monitoring compares with: the rows learnt from, and the answers to folds and holdout."""
-    at = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
-    answer = np.concatenate([*(best.said[fold.name] for fold in parts.folds), said])
-    derived = find(config.dataset).derive(learnt.request)
-    key = rows.key if len(learnt.target) == len(rows.key) else rows.key[parts.search]
-    own = reference.Learnt(derived, key, learnt.target, session(learnt.data))
-    unseen = reference.Unseen(rows.key[at], rows.examples.target[at], answer)
-    return reference.reference(config, own, unseen, rows.names)
+    prepared: Prepared,
+    selection: Selection,
+    evaluation: Evaluation,
+    reports: Path,
+    run_id: str,
+    out: Console,
+) -> Outcome:
+    """Write the bundle, record and register it and, where every gate lets it, make it the champion."""
+    models, holdout, verdicts = promotion.home(config), evaluation.holdout, evaluation.verdicts
+    with console.step(out, "Package, record and register") as say:
+        about = {
+            **facts(config, prepared, selection, evaluation.learnt),
+            "slices": run_record.of_slices(holdout.slices),
+            "export_off": evaluation.off,
+            "run_id": run_id,
+            "gates": [verdict._asdict() for verdict in verdicts],
+        }
+        folder = bundle_store.write(models, {**evaluation.files, "record.json": as_json(about)})
+        row_key = prepared.rows.row_key[prepared.parts.holdout]
+        champion_predictions.remember(models, folder.name, row_key, holdout.predictions)
+
+        run_record.into_run(config, selection.best, tried(selection), holdout.figures, about, reports)
+        mlflow_store.log_folder(folder, "bundle")
+        tags = run_record.version_tags(selection.best, holdout.figures, verdicts, about)
+        say(f"{folder}, version {mlflow_store.register(config.contract, folder, tags)}")
+
+    if refused := [verdict for verdict in verdicts if not verdict.passed]:
+        raise RefusedError(refusal(refused, folder))
+    champion = evaluation.champion
+    news = champion is None or champion.digest != folder.name
+    if news:
+        why = f"training {run_id} passed all {len(verdicts)} gates"
+        promotion.promote(config, folder.name, instead_of=champion.digest if champion else None, why=why)
+    return Outcome(selection.standings, holdout.figures, folder, news)
 
 
-def typical(target: NDArray[Any]) -> str:
-    return f"{target.mean():.1%} positive" if target.dtype == np.bool_ else f"{np.median(target):.4g} in the middle"
+def facts(config: Config, prepared: Prepared, selection: Selection, learnt: Examples) -> dict[str, Any]:
+    """What the record says of the data, the choice and the code."""
+    rows, parts = prepared.rows, prepared.parts
+    story = run_record.story(selection.best, selection.standings, parts, rows.key, len(learnt.target))
+    return {**rows.about, **story, **bundle.facts(config)}
+
+
+def tried(selection: Selection) -> dict[str, list[Standing]]:
+    return {"trial": selection.trials, "all rows": selection.standings}
 
 
 def refusal(refused: list[gates.Verdict], folder: Path) -> str:
