@@ -136,11 +136,12 @@ def registration(work: Path) -> str:
 def bootstrap(_: Path) -> str:
     """Two models on rows made by chance, as many as November and December have, over as many days."""
     from pipeline.evaluation.bootstrap import Bootstrap, paired
+    from pipeline.runtime.contract import Scoring
 
     rng = np.random.default_rng(0)
     rows = 54_000
     new, noise = rng.beta(2, 6, rows), rng.normal(size=rows) / 20
     outcome, old = rng.random(rows) < new, np.clip(new + noise, 0.01, 0.99)
     began = time.perf_counter()
-    paired(outcome, new, old, np.arange(rows) * 61 // rows, Bootstrap(0.25, 500, 0), 0.9)
+    paired(outcome, new, old, np.arange(rows) * 61 // rows, Bootstrap(Scoring("binary", 0.25), 500, 0), 0.9)
     return f"{time.perf_counter() - began:.2f} s"
