@@ -20,7 +20,8 @@ FOREIGN = {"GITHUB_ACTIONS": "true", "CI": "true", "TZ": "Asia/Kolkata", "LC_ALL
 NETWORK = ("PIP_", "UV_", "SSL_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 # Those that start processes, write files or read the environment.
 FOREIGN_TESTS = (
-    "tests/test_main.py tests/test_ci.py tests/test_challenge.py tests/test_serve.py tests/project/test_locks.py"
+    "tests/pipeline/test_main.py tests/serve/test_serve.py "
+    "tests/project/test_ci.py tests/project/test_challenge.py tests/project/test_locks.py"
 )
 
 
