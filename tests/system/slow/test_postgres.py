@@ -71,7 +71,6 @@ def test_two_servers_write_into_one_database_and_labels_find_their_predictions(
         assert one.post("/feedback", json=[*told, *told, {"request_id": "c", "label": 1}]).json() == {
             "taken": 1000, "unknown": [{"request_id": "c", "row": 0}]
         }  # fmt: skip
-        assert 'outcome{days="7",figure="labels"} 1000.0' in one.get("/metrics").text
     engine = prediction_log.connect(database.url)
     assert len(prediction_log.labelled(engine, "smoke").at) == 1000
     assert prediction_log.prune(engine, "smoke", None, 10) == 990
