@@ -70,14 +70,15 @@ def application(served: Served, settings: Settings, state: State) -> tuple[FastA
         app.add_exception_handler(kind, refuse)
     routers = [
         native.router(served),
-        invocations.router(served, settings),
         explain.router(served),
         open_inference.router(served),
         views.router(served),
         about(served, state),
-        health(served, settings, state),
         openapi.router(app),
         *([feedback.router(served, state.writer)] if state.writer else []),
+        # Last, since a platform may choose paths of these two: what is there already stays what it is.
+        invocations.router(served, settings),
+        health(served, settings, state),
     ]
     for router in routers:
         app.include_router(router)
@@ -87,13 +88,13 @@ def application(served: Served, settings: Settings, state: State) -> tuple[FastA
 
 
 def table(routers: Iterable[APIRouter]) -> Table:
-    """By path and then by method; what answers GET answers HEAD."""
+    """By path and then by method, the first for each, as in FastAPI; what answers GET answers HEAD."""
     found: Table = {}
     for route in [route for router in routers for route in router.routes if isinstance(route, APIRoute)]:
         methods = found.setdefault(route.path, {})
         for method in route.methods or ():
             handler = DIRECT.get(route.path) if method == "POST" else None
-            methods[method] = Route(route.name, route.name in OPEN, handler)
+            methods.setdefault(method, Route(route.name, route.name in OPEN, handler))
         if "GET" in methods:
             methods["HEAD"] = methods["GET"]
     return found
@@ -116,12 +117,10 @@ def health(served: Served, settings: Settings, state: State) -> APIRouter:
 
     paths = ["/readyz", "/ping", "/health", "/v2/health/ready", f"/v1/models/{name}", f"/v2/models/{name}/ready"]
     paths.append(f"/v2/models/{name}/versions/{version}/ready")
-    if settings.health_route and settings.health_route not in paths:
-        paths.append(settings.health_route)
-    for path in paths:
-        routes.get(path, name="ready", summary="A proven model is loaded")(ready)
-    for path in {"/livez", "/v2/health/live"} - set(paths):
+    for path in ("/livez", "/v2/health/live"):
         routes.get(path, name="live", summary="The process answers")(live)
+    for path in [*paths, *filter(None, [settings.health_route])]:
+        routes.get(path, name="ready", summary="A proven model is loaded")(ready)
     return routes
 
 

@@ -1,7 +1,7 @@
 """The page for people: a form made from the contract, the answer with its reasons, and what the model is."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from serve.errors import RequestError
 from serve.messages import Call, TheCall
 from serve.model import Served
+from serve.openapi import file
 from serve.page import form
 from serve.page.text import Answered, chosen, known, told
 from serve.protocols.explain import explained
@@ -54,11 +55,6 @@ def router(served: Served) -> APIRouter:
     for name, kind in ASSETS.items():
         routes.get(f"/web/{name}", name="/web")(file(WEB / name, kind, {"cache-control": KEPT}))
     return routes
-
-
-def file(path: Path, kind: str, headers: Mapping[str, str] | None = None) -> Callable[[], Response]:
-    """The function of a route that answers with a file."""
-    return lambda: FileResponse(path, headers=headers, media_type=kind)
 
 
 def ask(served: Served, call: Call) -> Response:

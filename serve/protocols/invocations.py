@@ -27,9 +27,8 @@ def router(served: Served, settings: Settings) -> APIRouter:
         ("/invocations", "/invocations", "MLflow and SageMaker", "MLflow, SageMaker"),
         (f"/v1/models/{served.name}:predict", "/v1/models/{name}:predict", "KServe V1", "KServe V1, Vertex AI"),
     ]
-    vertex = settings.predict_route
-    if vertex and vertex not in ("/predict", "/predict/batch", *(path for path, *_ in platforms)):
-        platforms.append((vertex, "predict_route", "Vertex AI", "Vertex AI, by AIP_PREDICT_ROUTE"))
+    if settings.predict_route:
+        platforms.append((settings.predict_route, "predict_route", "Vertex AI", "Vertex AI, by AIP_PREDICT_ROUTE"))
     for path, name, tag, summary in platforms:
         routes.post(
             path,

@@ -1,4 +1,4 @@
-"""The front door: what it lets in, how long it waits, and what it says of itself."""
+"""The ASGI application: what it lets in, how long it waits, and what it says of itself."""
 
 import json
 import os

@@ -189,7 +189,8 @@ def test_the_docs_load_nothing_from_another_host(server: httpx2.Client) -> None:
     assert loaded
     assert not [address for address in loaded if "//" in address]
     for address in loaded:
-        assert len(server.get(f"/{address}").raise_for_status().content) > 500
+        for asked in (f"/{address}", f"/{address}?file=x"):
+            assert len(server.get(asked).raise_for_status().content) > 500
 
 
 def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
@@ -224,6 +225,14 @@ def test_every_route_for_machines_is_documented_and_no_other_and_the_limits_too(
     assert ("/ask", "POST") in answered
     assert "| `MAX_ROWS` | 10,000 | A request with more rows is refused (413). |" in api["info"]["description"]
     assert all(about["tags"] and about["summary"] for methods in paths.values() for about in methods.values())
+
+
+def test_a_path_of_ours_that_a_platform_chooses_stays_what_it_is(smoke: Smoke) -> None:
+    app = create_app(Settings(model_dir=smoke.store, predict_route="/explain", health_route="/livez"))
+    client = TestClient(app)
+    assert "contributions" in client.post("/explain", json=REQUIRED).json()
+    assert client.get("/livez").json() == {"live": True}
+    assert (app.now.table["/explain"]["POST"].name, app.now.table["/livez"]["GET"].name) == ("/explain", "live")
 
 
 def test_a_model_that_can_do_without_any_field_is_documented_too(tiny_config: Config) -> None:

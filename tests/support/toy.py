@@ -120,3 +120,10 @@ def statuses(config: "Config") -> Counter[str]:
     client = mlflow.MlflowClient(config.paths.tracking)
     experiment = client.get_experiment_by_name("tiny")
     return Counter(run.info.status for run in client.search_runs([experiment.experiment_id] if experiment else []))
+
+
+def trained_twice(folder: Path) -> Path:
+    """A folder with a champion, and a weaker one before it."""
+    Toy(folder).train(WEAK)
+    Toy(folder).train()
+    return folder

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import DECISIVE, RATIO, Array, Floats, weighted
+from pipeline.evaluation.curves import Array, Floats
+from pipeline.evaluation.metrics import DECISIVE, RATIO, weighted
 from pipeline.runtime.contract import Scoring
 
 ENDS = {  # between which a metric can lie; the others are shares, between 0 and 1

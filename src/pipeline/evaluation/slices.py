@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
-from pipeline.evaluation.metrics import Array
+from pipeline.evaluation.curves import Array
 from pipeline.runtime.arrays import Columns
 
 

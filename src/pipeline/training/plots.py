@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from pipeline.evaluation.metrics import by_tenth, curve, roc_auc
+from pipeline.evaluation.curves import by_tenth, curve
+from pipeline.evaluation.metrics import roc_auc
 from pipeline.plotting import ACCENT, INK, QUIET
 from pipeline.training.search import Standing
 

@@ -90,9 +90,11 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
 
     with working_folder(home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
         prepared = prepare(config, reports, out)
-        selection = select(config, prepared, reports, out)
+        selection = select(config, prepared, out)
         if config.split.test == "none":
             with console.step(out, "Record"):
+                drawn = report.of_search(config, selection.trials, selection.standings, selection.best)
+                report.draw(reports, config.task, drawn)
                 about = facts(config, prepared, selection, prepared.train)
                 run_record.into_run(config, selection.best, tried(selection), {}, about, reports)
             return Outcome(selection.standings, {}, None)
@@ -119,15 +121,13 @@ def typical(target: NDArray[Any]) -> str:
 # --- select ---------------------------------------------------------------------------------------------------------
 
 
-def select(config: Config, prepared: Prepared, reports: Path, out: Console) -> Selection:
+def select(config: Config, prepared: Prepared, out: Console) -> Selection:
     """Compare the candidates on the folds, and choose one."""
     rows, folds = prepared.rows, prepared.parts.folds
     trials, standings = compare(config, rows, folds, out)
     best = search.choose(standings, config.loss)
     baseline = search.baseline(rows.examples.target, folds, config.scoring)
     out.print(tables.leaderboard(standings, best, baseline, config.loss, trials))
-    if config.split.test == "none":
-        report.draw(reports, config.task, report.of_search(config, trials, standings, best))
     return Selection(best, trials, standings)
 
 

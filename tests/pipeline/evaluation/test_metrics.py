@@ -7,7 +7,8 @@ import pytest
 from sklearn import metrics as reference
 
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired, rounded, with_intervals
-from pipeline.evaluation.metrics import MONITORED, by_tenth, curve, metrics, weighted
+from pipeline.evaluation.curves import by_tenth, curve
+from pipeline.evaluation.metrics import MONITORED, metrics, weighted
 from pipeline.evaluation.slices import slices
 from pipeline.runtime.contract import Scoring
 

@@ -212,7 +212,7 @@ def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watche
         update={
             "columns": {**contract.columns, "size": rule},
             "timing": contract.timing.model_copy(update={"known_at": 3}),
-        }  # type: ignore[union-attr]
+        }
     )
     remembering.__dict__.pop("remembered", None)
     remembering.__dict__.pop("request", None)

@@ -37,7 +37,7 @@ def models(smoke: Smoke, tmp_path: Path) -> Path:
 
 def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
-    assert predictor.load(models).memory.day == "2014-01-01"  # type: ignore[union-attr]
+    assert predictor.load(models).memory.day == "2014-01-01"
     with serving(models, LOG_URL=url, RELOAD_SECONDS="0.05") as client:
         told = flights("2014-01-01", 31, 100) + flights("2014-01-02", 90, 100)
         client.post("/predict/batch", json={"rows": [row for row, _ in told]}, headers={"x-request-id": "a"})

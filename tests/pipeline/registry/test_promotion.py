@@ -23,7 +23,7 @@ from pipeline.errors import BundleError, ConfigError, RefusedError
 from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.promotion import LEDGER, champion, history, previous, promote, reconcile
 from pipeline.runtime import bundle_store
-from tests.support.toy import WEAK, Toy, in_folder, statuses
+from tests.support.toy import WEAK, Toy, in_folder, statuses, trained_twice
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -45,10 +45,7 @@ class Two:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    Toy(folder).train(WEAK)
-    Toy(folder).train()
-    return folder
+    return trained_twice(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture

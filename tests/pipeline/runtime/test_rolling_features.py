@@ -127,7 +127,7 @@ def test_what_was_written_is_read_again_and_a_changed_file_or_other_features_are
     assert rolling_features.table(again, contract, as_of, 0.5) == tables(contract)
     with pytest.raises(ValueError, match="has been changed"):
         rolling_features.load(content.replace(b"red", b"rad"), contract)
-    other = contract.model_copy(update={"timing": contract.timing.model_copy(update={"known_at": 5})})  # type: ignore[union-attr]
+    other = contract.model_copy(update={"timing": contract.timing.model_copy(update={"known_at": 5})})
     with pytest.raises(ValueError, match="made for other features"):
         rolling_features.load(content, other)
 

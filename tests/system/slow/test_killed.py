@@ -22,7 +22,7 @@ import pytest
 
 from pipeline.registry import mlflow_store, promotion
 from pipeline.runtime import bundle_store, predictor
-from tests.support.toy import FEW, WEAK, Toy, in_folder, statuses
+from tests.support.toy import FEW, Toy, in_folder, statuses, trained_twice
 
 KILLS, SEED = 50, 0
 OTHER = ["--set", "train.seed=7", "--set", "candidates.linear.C=0.5"]  # a third model, which takes the champion's place
@@ -110,11 +110,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A champion, and one before it."""
-    folder = tmp_path_factory.mktemp("trained")
-    Toy(folder).train(WEAK)
-    Toy(folder).train()
-    return folder
+    return trained_twice(tmp_path_factory.mktemp("trained"))
 
 
 def left(toy: Toy) -> set[str]:
