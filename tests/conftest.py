@@ -1,4 +1,4 @@
-"""What more than one test file stands on: a tiny contract, one smoke training, and a real server over it.
+"""What more than one test file stands on: a tiny contract, one training of made-up parcels, and a real server over it.
 
 Heavy libraries are imported by what needs them: a file of unit tests starts in a second.
 """
@@ -15,8 +15,8 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.command import Command, Ended
+from tests.support.parcels import Parcels
 from tests.support.server import serving
-from tests.support.smoke import Smoke
 from tests.support.toy import TINY, Toy
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
 
     def order(item: pytest.Item) -> tuple[bool, bool]:
-        return "smoke" in getattr(item, "fixturenames", ()), not item.nodeid.startswith(
+        return "parcels" in getattr(item, "fixturenames", ()), not item.nodeid.startswith(
             "tests/pipeline/training/test_train.py"
         )
 
@@ -69,7 +69,7 @@ def toy(tmp_path: Path) -> Toy:
 
 @pytest.fixture(scope="module")
 def blank_pictures() -> Iterator[None]:
-    """Pictures of one white dot: drawing is two thirds of a toy training. The smoke training draws its own."""
+    """Pictures of one white dot: drawing is two thirds of a toy training. The training of `parcels` draws its own."""
     from matplotlib.figure import Figure
 
     from pipeline import plotting
@@ -83,14 +83,14 @@ def blank_pictures() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Smoke:
+def parcels(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Parcels:
     """Trained by the first process that asks, for all of them."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own if worker_id == "master" else own.parent) / "smoke"
+    folder = (own if worker_id == "master" else own.parent) / "parcels"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return Smoke(folder)
+        return Parcels(folder)
 
 
 @pytest.fixture
@@ -131,8 +131,8 @@ def _a_persons_own_models_and_records_are_left_alone() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(smoke: Smoke) -> "Iterator[httpx2.Client]":
-    with serving(smoke.store) as client:
+def server(parcels: Parcels) -> "Iterator[httpx2.Client]":
+    with serving(parcels.store) as client:
         yield client
 
 

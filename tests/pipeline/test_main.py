@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from pipeline.__main__ import app
 from tests.support.command import Command, pipeline
-from tests.support.smoke import Smoke
+from tests.support.parcels import CONFIG, Parcels
 from tests.support.toy import Toy, in_folder
 
 
@@ -27,28 +27,28 @@ def test_help_names_every_verb() -> None:
     ("words", "code", "said"),
     [
         (
-            ["train", "configs/smoke.yaml", "--set", "train.sed=3"],
+            ["train", "tests/support/parcels.yaml", "--set", "train.sed=3"],
             2,
             "error: --set train.sed=3: train.sed: is not a key",
         ),
         (["train", "nowhere.yaml"], 2, "error: nowhere.yaml: no such config file"),
         (["train", "--sett", "a=b"], 2, "No such option: --sett"),
-        (["train", "configs/smoke.yaml", "--set", "dataset=moon"], 2, "error: dataset 'moon' is not in"),
-        (["mlflow", "configs/smoke.yaml", "--set", "name=never_trained"], 2, "has no run of never_trained yet"),
+        (["train", "tests/support/parcels.yaml", "--set", "dataset=moon"], 2, "error: dataset 'moon' is not in"),
+        (["mlflow", "tests/support/parcels.yaml", "--set", "name=never_trained"], 2, "has no run of never_trained yet"),
     ],
 )
 def test_a_persons_mistake_ends_with_one_message_and_its_code(
     command: Command, tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
-    ended = command(*words, *(overrides(tmp_path) if "configs/smoke.yaml" in words else []))
+    ended = command(*words, *(overrides(tmp_path) if "tests/support/parcels.yaml" in words else []))
     assert (ended.code, ended.stdout) == (code, "")
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_training_by_command_ends_with_what_to_do_next(smoke: Smoke) -> None:
-    assert f"make serve MODEL_DIR={smoke.store} " in smoke.printed
-    assert "make mlflow CONFIG=configs/smoke.yaml " in smoke.printed
+def test_training_by_command_ends_with_what_to_do_next(parcels: Parcels) -> None:
+    assert f"make serve MODEL_DIR={parcels.store} " in parcels.printed
+    assert f"make mlflow CONFIG={CONFIG} " in parcels.printed
 
 
 def test_training_without_the_holdout_packages_nothing_and_says_so(toy: Toy) -> None:
@@ -60,8 +60,8 @@ def test_training_without_the_holdout_packages_nothing_and_says_so(toy: Toy) -> 
 
 
 def test_config_prints_every_setting_as_it_will_be_used() -> None:
-    shown = json.loads(pipeline("config", "configs/smoke.yaml", "--set", "train.seed=3").stdout)
-    assert (shown["name"], shown["train"]["seed"]) == ("smoke", 3)
+    shown = json.loads(pipeline("config", "tests/support/parcels.yaml", "--set", "train.seed=3").stdout)
+    assert (shown["name"], shown["train"]["seed"]) == ("parcels", 3)
     assert "candidates" in json.loads(pipeline("config", "--schema").stdout)["properties"]
 
 

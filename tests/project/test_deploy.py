@@ -7,7 +7,7 @@ import httpx2
 import yaml
 
 from tests.support import ROOT
-from tests.support.server import REQUIRED
+from tests.support.parcels import REQUIRED
 
 WORDS = {"figure", "job", "route", "status", "le", "column", "outcome", "name", "version"}
 FUNCTIONS = {"time", "sum", "rate", "by", "on", "group_left", "increase", "histogram_quantile"}
@@ -25,7 +25,7 @@ def dashboard() -> list[str]:
 
 def exposed(server: httpx2.Client) -> set[str]:
     """Every series that there is once something was asked; gauges also where they have no value yet."""
-    server.post("/predict", json={**REQUIRED, "dest": "QQQ"})
+    server.post("/predict", json={**REQUIRED, "city": "QQQ"})
     text = server.get("/metrics").text
     gauges = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE") and line.endswith("gauge")}
     return (

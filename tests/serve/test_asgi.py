@@ -24,17 +24,17 @@ from serve.app import create_app
 from serve.settings import Settings
 from serve.telemetry.event_log import A_SECOND, Log
 from tests.support import ROOT
-from tests.support.server import REQUIRED, other_bundle, serving, wait_for
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
+from tests.support.server import other_bundle, serving, wait_for
 
 KEY = "3f9c2b7e51d84a06"
 
 
 @pytest.fixture(scope="module")
-def strict(smoke: Smoke) -> Iterator[httpx2.Client]:
+def strict(parcels: Parcels) -> Iterator[httpx2.Client]:
     """A server with small limits that asks for a key."""
     limits = {"MAX_BODY_BYTES": "20000", "MAX_ROWS": "20", "TIMEOUT_SECONDS": "1", "MAX_IN_FLIGHT": "2"}
-    with serving(smoke.store, **limits, API_KEYS=KEY, AIP_HEALTH_ROUTE="/alive", AIP_PREDICT_ROUTE="/ask") as client:
+    with serving(parcels.store, **limits, API_KEYS=KEY, AIP_HEALTH_ROUTE="/alive", AIP_PREDICT_ROUTE="/ask") as client:
         yield client
 
 
@@ -42,7 +42,7 @@ def headers(**more: str) -> dict[str, str]:
     return {"x-api-key": KEY, **more}
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/invocations", "/v1/models/smoke:predict", "/ask"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/invocations", "/v1/models/parcels:predict", "/ask"])
 def test_every_prediction_asks_for_a_key_and_takes_it_in_two_ways(strict: httpx2.Client, path: str) -> None:
     body: dict[str, Any] = {"/predict": REQUIRED, "/predict/batch": {"rows": [REQUIRED]}}.get(
         path, {"instances": [REQUIRED]}
@@ -56,9 +56,9 @@ def test_every_prediction_asks_for_a_key_and_takes_it_in_two_ways(strict: httpx2
 
 def test_health_is_open_to_all_and_everything_else_is_not(strict: httpx2.Client) -> None:
     open_to_all = ["/", "/livez", "/readyz", "/ping", "/health", "/alive", "/v2/health/live", "/v2/health/ready"]
-    open_to_all += ["/v2/models/smoke/ready", "/v1/models/smoke"]
+    open_to_all += ["/v2/models/parcels/ready", "/v1/models/parcels"]
     assert {strict.get(path).status_code for path in open_to_all} == {200}
-    closed = ["/metrics", "/docs", "/openapi.json", "/model", "/v2", "/v2/models/smoke"]
+    closed = ["/metrics", "/docs", "/openapi.json", "/model", "/v2", "/v2/models/parcels"]
     assert {strict.get(path).status_code for path in closed} == {401}
     assert {strict.get(path, headers=headers()).status_code for path in closed} == {200}
 
@@ -98,8 +98,8 @@ def test_a_body_that_does_not_come_ends_at_the_time_limit(strict: httpx2.Client)
     assert "within 1 s (TIMEOUT_SECONDS)" in said
 
 
-def test_more_requests_than_may_be_in_flight_are_turned_away_and_health_is_not(smoke: Smoke) -> None:
-    with serving(smoke.store, MAX_IN_FLIGHT="2", TIMEOUT_SECONDS="60") as client:
+def test_more_requests_than_may_be_in_flight_are_turned_away_and_health_is_not(parcels: Parcels) -> None:
+    with serving(parcels.store, MAX_IN_FLIGHT="2", TIMEOUT_SECONDS="60") as client:
 
         def answered_until(status: int) -> httpx2.Response:
             answer = client.post("/predict", json=REQUIRED)
@@ -150,10 +150,10 @@ def test_a_small_request_beside_ten_thousand_rows_is_answered_meanwhile(server: 
     assert meanwhile > 3
 
 
-def test_the_metrics_count_requests_rows_answers_and_what_was_missing(smoke: Smoke) -> None:
-    with serving(smoke.store) as client:
+def test_the_metrics_count_requests_rows_answers_and_what_was_missing(parcels: Parcels) -> None:
+    with serving(parcels.store) as client:
         client.post("/predict", json=REQUIRED)
-        client.post("/predict/batch", json={"rows": [{**REQUIRED, "dest": "QQQ"}, {**REQUIRED, "temp": 30.0}]})
+        client.post("/predict/batch", json={"rows": [{**REQUIRED, "city": "QQQ"}, {**REQUIRED, "temp": 30.0}]})
         client.post("/predict", json={})
         client.get("/nowhere")
         told = dict(
@@ -166,8 +166,8 @@ def test_the_metrics_count_requests_rows_answers_and_what_was_missing(smoke: Smo
     assert told['predicted_answer_bucket{le="+Inf"}'] == "3.0"
     assert 0 < float(told["predicted_answer_sum"]) < 3
     assert told['missing_values_total{column="temp"}'] == "2.0"
-    assert told['unseen_values_total{column="dest"}'] == "1.0"
-    assert told[f'model_info{{name="smoke",version="{smoke.bundle.name}"}}'] == "1.0"
+    assert told['unseen_values_total{column="city"}'] == "1.0"
+    assert told[f'model_info{{name="parcels",version="{parcels.bundle.name}"}}'] == "1.0"
     assert float(told['http_request_seconds_count{route="/predict"}']) == 2
 
 
@@ -178,8 +178,8 @@ def started(place: Path, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_when_it_is_told_to_stop_what_is_in_flight_is_answered_and_it_ends_with_0(smoke: Smoke) -> None:
-    process = started(smoke.store)
+def test_when_it_is_told_to_stop_what_is_in_flight_is_answered_and_it_ends_with_0(parcels: Parcels) -> None:
+    process = started(parcels.store)
     assert process.stdout is not None
     port = int(next(line for line in process.stdout if "127.0.0.1:" in line).split("127.0.0.1:")[1].split()[0])
     body = json.dumps(REQUIRED).encode()
@@ -228,8 +228,8 @@ def test_a_check_of_health_takes_no_place_and_reads_no_body(strict: httpx2.Clien
         sock.close()
 
 
-def test_what_the_model_has_no_number_for_is_refused(smoke: Smoke, capsys: pytest.CaptureFixture[str]) -> None:
-    app = create_app(Settings(model_dir=smoke.store))
+def test_what_the_model_has_no_number_for_is_refused(parcels: Parcels, capsys: pytest.CaptureFixture[str]) -> None:
+    app = create_app(Settings(model_dir=parcels.store))
     app.now.served.predictor.predict = lambda columns: np.array([np.inf])
     client = TestClient(app)
     for path in ("/predict", "/explain"):
@@ -250,8 +250,8 @@ def test_what_the_model_has_no_number_for_is_refused(smoke: Smoke, capsys: pytes
         ("/invocations", {}),
     ],
 )
-def test_what_is_answered_without_fastapi_is_what_fastapi_would_answer(smoke: Smoke, path: str, body: Any) -> None:
-    app = create_app(Settings(model_dir=smoke.store))
+def test_what_is_answered_without_fastapi_is_what_fastapi_would_answer(parcels: Parcels, path: str, body: Any) -> None:
+    app = create_app(Settings(model_dir=parcels.store))
     client, same = TestClient(app), {"x-request-id": "same"}
     direct = client.post(path, json=body, headers=same)
     route = app.now.table[path]["POST"]
@@ -262,8 +262,8 @@ def test_what_is_answered_without_fastapi_is_what_fastapi_would_answer(smoke: Sm
     assert sorted(direct.headers.raw) == sorted(through.headers.raw)
 
 
-def test_work_beside_the_event_loop_ends_at_the_time_limit_too(smoke: Smoke) -> None:
-    app = create_app(Settings(model_dir=smoke.store, timeout_seconds=0.2))
+def test_work_beside_the_event_loop_ends_at_the_time_limit_too(parcels: Parcels) -> None:
+    app = create_app(Settings(model_dir=parcels.store, timeout_seconds=0.2))
     asked, answers = threading.Event(), app.now.served.predictor.predict
 
     def held(columns: Any) -> Any:
@@ -279,43 +279,43 @@ def test_work_beside_the_event_loop_ends_at_the_time_limit_too(smoke: Smoke) -> 
 
 
 def test_more_rows_than_can_be_explained_in_time_are_refused(server: httpx2.Client) -> None:
-    answer = server.post("/v1/models/smoke:explain", json={"instances": [REQUIRED] * 101})
+    answer = server.post("/v1/models/parcels:explain", json={"instances": [REQUIRED] * 101})
     assert (answer.status_code, answer.json()["detail"][:24]) == (413, "101 rows are more than 1")
-    told = server.post("/v1/models/smoke:explain", json={"instances": [REQUIRED] * 2}).raise_for_status().json()
+    told = server.post("/v1/models/parcels:explain", json={"instances": [REQUIRED] * 2}).raise_for_status().json()
     assert told["explanations"][0] == told["explanations"][1]
 
 
-def test_a_new_champion_takes_over_and_a_broken_one_does_not(smoke: Smoke, tmp_path: Path) -> None:
-    place = Path(shutil.copytree(smoke.store, tmp_path / "store"))
+def test_a_new_champion_takes_over_and_a_broken_one_does_not(parcels: Parcels, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(parcels.store, tmp_path / "store"))
     with serving(place, RELOAD_SECONDS="0.05") as client:
-        assert client.get("/readyz").json()["version"] == smoke.bundle.name
+        assert client.get("/readyz").json()["version"] == parcels.bundle.name
         broken = place / "0123456789abcdef"
-        shutil.copytree(smoke.bundle, broken)
+        shutil.copytree(parcels.bundle, broken)
         bundle_store.point(place, broken.name)
         wait_for(client, 'model_reloads_total{outcome="refused"} 1.0')
-        assert client.get("/readyz").json()["version"] == smoke.bundle.name
-        other = other_bundle(smoke.bundle, place)
+        assert client.get("/readyz").json()["version"] == parcels.bundle.name
+        other = other_bundle(parcels.bundle, place)
         bundle_store.point(place, other.name)
         wait_for(client, 'model_reloads_total{outcome="taken"} 1.0')
         assert client.post("/predict", json=REQUIRED).json()["version"] == other.name
-        assert client.get(f"/v2/models/smoke/versions/{other.name}/ready").status_code == 200
+        assert client.get(f"/v2/models/parcels/versions/{other.name}/ready").status_code == 200
         assert client.get("/openapi.json").json()["info"]["version"] == other.name
         bundle_store.point(place, "fedcba9876543210")
         wait_for(client, 'model_reloads_total{outcome="refused"} 2.0')
         assert client.post("/predict", json=REQUIRED).json()["version"] == other.name
 
 
-def test_a_champion_that_came_between_loading_and_watching_is_taken_on(smoke: Smoke, tmp_path: Path) -> None:
-    place = Path(shutil.copytree(smoke.store, tmp_path / "store"))
+def test_a_champion_that_came_between_loading_and_watching_is_taken_on(parcels: Parcels, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(parcels.store, tmp_path / "store"))
     app = create_app(Settings(model_dir=place, reload_seconds=0.01))
-    other = other_bundle(smoke.bundle, place)
+    other = other_bundle(parcels.bundle, place)
     bundle_store.point(place, other.name)
     with TestClient(app) as client:
         wait_for(client, 'model_reloads_total{outcome="taken"} 1.0')
         assert client.get("/readyz").json()["version"] == other.name
 
 
-def test_pages_are_told_in_the_log_like_everything_else(smoke: Smoke, capsys: pytest.CaptureFixture[str]) -> None:
-    TestClient(create_app(Settings(model_dir=smoke.store))).get("/docs")
+def test_pages_are_told_in_the_log_like_everything_else(parcels: Parcels, capsys: pytest.CaptureFixture[str]) -> None:
+    TestClient(create_app(Settings(model_dir=parcels.store))).get("/docs")
     told = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (told["route"], told["status"]) == ("/docs", 200)

@@ -8,16 +8,16 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 import pytest
 
+from tests.support.parcels import Parcels
 from tests.support.server import serving
-from tests.support.smoke import Smoke
 
 PREFIX = "/teams/flights"
 HTML = {"accept": "text/html"}
 
 
 @pytest.fixture(scope="module")
-def prefixed(smoke: Smoke) -> Iterator[httpx2.Client]:
-    with serving(smoke.store, ROOT_PATH=f"{PREFIX}/") as client:
+def prefixed(parcels: Parcels) -> Iterator[httpx2.Client]:
+    with serving(parcels.store, ROOT_PATH=f"{PREFIX}/") as client:
         yield client
 
 

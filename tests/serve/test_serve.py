@@ -26,28 +26,28 @@ from serve.app import create_app
 from serve.protocols.open_inference import one_row_of_tensors
 from serve.settings import Settings
 from tests.support import ROOT
-from tests.support.server import REQUIRED, serving, started
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
+from tests.support.server import serving, started
 
 
-def golden_rows(smoke: Smoke) -> list[dict[str, Any]]:
+def golden_rows(parcels: Parcels) -> list[dict[str, Any]]:
     """The bundle's own rows that a caller could send: the last quarter has categories against the pattern."""
-    return predictor.load(smoke.bundle).golden.rows[:48]
+    return predictor.load(parcels.bundle).golden.rows[:48]
 
 
 def test_an_answer_has_probability_label_threshold_model_version_and_request_id(
-    server: httpx2.Client, smoke: Smoke
+    server: httpx2.Client, parcels: Parcels
 ) -> None:
     answer = server.post("/predict", json=REQUIRED).raise_for_status().json()
     assert list(answer) == ["probability", "label", "threshold", "model", "version", "request_id"]
     assert 0 < answer["probability"] < 1
     assert answer["label"] == int(answer["probability"] >= 0.25)
-    assert (answer["model"], answer["version"], answer["threshold"]) == ("smoke", smoke.bundle.name, 0.25)
+    assert (answer["model"], answer["version"], answer["threshold"]) == ("parcels", parcels.bundle.name, 0.25)
 
 
-def test_one_row_and_a_batch_give_the_trained_models_own_answers(server: httpx2.Client, smoke: Smoke) -> None:
-    golden = predictor.load(smoke.bundle).golden
-    rows = golden_rows(smoke)
+def test_one_row_and_a_batch_give_the_trained_models_own_answers(server: httpx2.Client, parcels: Parcels) -> None:
+    golden = predictor.load(parcels.bundle).golden
+    rows = golden_rows(parcels)
     single = [server.post("/predict", json=row).raise_for_status().json()["probability"] for row in rows]
     batch = server.post("/predict/batch", json={"rows": rows}).raise_for_status().json()["predictions"]
     assert single == pytest.approx(golden.answers[:48].tolist(), abs=1e-6)
@@ -62,13 +62,13 @@ def test_a_callers_request_id_comes_back_in_body_and_header_and_an_odd_one_does_
 
 
 def test_every_wrong_field_is_listed_at_once(server: httpx2.Client) -> None:
-    wrong = {"carrier": "B6", "origin": "XXX", "dest": "BOS", "scheduled_minutes": 75.5, "temp": "warm", "tmp": 1}
+    wrong = {"carrier": "B6", "depot": "XXX", "city": "ROM", "weight": 75.5, "temp": "warm", "tmp": 1}
     answer = server.post("/predict", json=wrong)
     problem = answer.json()
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert {fault["field"] for fault in problem["errors"]} == {
-        "origin", "scheduled_departure", "scheduled_minutes", "temp", "tmp"
+        "depot", "sent", "weight", "temp", "tmp"
     }  # fmt: skip
     assert problem["request_id"] == answer.headers["x-request-id"]
 
@@ -79,12 +79,12 @@ def test_every_wrong_field_is_listed_at_once(server: httpx2.Client) -> None:
         ("temp", "1e999"),
         ("temp", "true"),
         ("temp", "200"),
-        ("scheduled_minutes", "true"),
-        ("scheduled_minutes", "18.5"),
-        ("scheduled_minutes", "1" + "0" * 400),
-        ("scheduled_departure", '"2013-02-30T10:00"'),
-        ("scheduled_departure", '"0000-01-01T10:00"'),
-        ("scheduled_departure", '"2013-07-01T17:30Z"'),
+        ("weight", "true"),
+        ("weight", "18.5"),
+        ("weight", "1" + "0" * 400),
+        ("sent", '"2013-02-30T10:00"'),
+        ("sent", '"0000-01-01T10:00"'),
+        ("sent", '"2013-12-02T17:30Z"'),
         ("carrier", '"B66"'),
     ],
 )
@@ -157,28 +157,28 @@ def test_an_unknown_key_beside_the_rows_is_refused(server: httpx2.Client) -> Non
 
 
 def test_a_wrong_row_of_a_batch_is_named_by_its_number(server: httpx2.Client) -> None:
-    answer = server.post("/predict/batch", json={"rows": [REQUIRED, {**REQUIRED, "origin": "XXX"}]})
-    assert [fault["field"] for fault in answer.json()["errors"]] == ["rows.1.origin"]
+    answer = server.post("/predict/batch", json={"rows": [REQUIRED, {**REQUIRED, "depot": "XXX"}]})
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["rows.1.depot"]
 
 
 def test_an_unseen_destination_is_answered_and_counted(server: httpx2.Client) -> None:
     def counted() -> float:
         lines = server.get("/metrics").text.splitlines()
-        found = [line for line in lines if line.startswith('unseen_values_total{column="dest"}')]
+        found = [line for line in lines if line.startswith('unseen_values_total{column="city"}')]
         return float(found[0].split()[-1]) if found else 0.0
 
     before = counted()
-    answer = server.post("/predict", json={**REQUIRED, "dest": "QQQ"})
+    answer = server.post("/predict", json={**REQUIRED, "city": "QQQ"})
     assert answer.status_code == 200
     assert counted() == before + 1
 
 
-def test_liveness_readiness_and_the_models_facts(server: httpx2.Client, smoke: Smoke) -> None:
+def test_liveness_readiness_and_the_models_facts(server: httpx2.Client, parcels: Parcels) -> None:
     assert server.get("/livez").json() == {"live": True}
-    ready = {"name": "smoke", "ready": True, "live": True, "status": "ok"}
-    assert server.get("/readyz").json() == {**ready, "model": "smoke", "version": smoke.bundle.name}
+    ready = {"name": "parcels", "ready": True, "live": True, "status": "ok"}
+    assert server.get("/readyz").json() == {**ready, "model": "parcels", "version": parcels.bundle.name}
     facts = server.get("/model").json()
-    assert facts["version"] == smoke.bundle.name
+    assert facts["version"] == parcels.bundle.name
     assert facts["metrics"]["roc_auc"]["low"] < facts["metrics"]["roc_auc"]["value"]
     assert facts["contract"]["columns"]["temp"]["unit"] == "°F"
 
@@ -194,24 +194,24 @@ def test_the_docs_load_nothing_from_another_host(server: httpx2.Client) -> None:
 
 
 def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
-    server: httpx2.Client, smoke: Smoke
+    server: httpx2.Client, parcels: Parcels
 ) -> None:
     api = server.get("/openapi.json").json()
     row = api["components"]["schemas"]["Row"]["properties"]
     assert row["temp"]["description"] == "Temperature [°F]"
     assert row["temp"]["anyOf"][0] == {"type": "number", "minimum": -60.0, "maximum": 130.0}
-    assert (row["scheduled_minutes"]["minimum"], row["scheduled_minutes"]["maximum"]) == (20, 1000)
+    assert (row["weight"]["minimum"], row["weight"]["maximum"]) == (20, 1000)
     assert row["carrier"]["pattern"] == "^(?:[A-Z0-9]{2})$"
     for answer in (api["paths"]["/predict"]["post"]["responses"][status] for status in ("400", "415", "422")):
         assert answer["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
-    assert row["origin"]["enum"] == ["EWR", "JFK", "LGA"]
+    assert row["depot"]["enum"] == ["EST", "NTH", "STH"]
     content = api["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     for example in content["examples"].values():
         assert server.post("/predict", json=example["value"]).status_code == 200
 
 
-def test_every_route_for_machines_is_documented_and_no_other_and_the_limits_too(smoke: Smoke) -> None:
-    app = create_app(Settings(model_dir=smoke.store, predict_route="/ask", health_route="/alive"))
+def test_every_route_for_machines_is_documented_and_no_other_and_the_limits_too(parcels: Parcels) -> None:
+    app = create_app(Settings(model_dir=parcels.store, predict_route="/ask", health_route="/alive"))
     for_people = ("/answer", "/docs", "/openapi.json", "/web/", "/model/")
     answered = {
         (path, method)
@@ -227,8 +227,8 @@ def test_every_route_for_machines_is_documented_and_no_other_and_the_limits_too(
     assert all(about["tags"] and about["summary"] for methods in paths.values() for about in methods.values())
 
 
-def test_a_path_of_ours_that_a_platform_chooses_stays_what_it_is(smoke: Smoke) -> None:
-    app = create_app(Settings(model_dir=smoke.store, predict_route="/explain", health_route="/livez"))
+def test_a_path_of_ours_that_a_platform_chooses_stays_what_it_is(parcels: Parcels) -> None:
+    app = create_app(Settings(model_dir=parcels.store, predict_route="/explain", health_route="/livez"))
     client = TestClient(app)
     assert "contributions" in client.post("/explain", json=REQUIRED).json()
     assert client.get("/livez").json() == {"live": True}
@@ -242,12 +242,12 @@ def test_a_model_that_can_do_without_any_field_is_documented_too(tiny_config: Co
 
 
 def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside_and_is_in_the_log(
-    smoke: Smoke, capsys: pytest.CaptureFixture[str]
+    parcels: Parcels, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(columns: object) -> None:
         raise RuntimeError("secret")
 
-    app = create_app(Settings(model_dir=smoke.store))
+    app = create_app(Settings(model_dir=parcels.store))
     app.now.served.predictor.predict = broken
     answer = TestClient(app, raise_server_exceptions=False).post("/predict", json=REQUIRED)
     assert answer.status_code == 500
@@ -264,8 +264,8 @@ def test_without_a_model_serve_stops_and_says_what_to_run(tmp_path: Path) -> Non
     assert "Traceback" not in ended.stderr
 
 
-def test_a_bundle_changed_by_one_byte_does_not_start(smoke: Smoke, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(smoke.bundle, tmp_path / smoke.bundle.name))
+def test_a_bundle_changed_by_one_byte_does_not_start(parcels: Parcels, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parcels.bundle, tmp_path / parcels.bundle.name))
     content = bytearray((copy / "model.onnx").read_bytes())
     content[100] ^= 1
     (copy / "model.onnx").write_bytes(content)
@@ -285,18 +285,18 @@ def test_a_bundle_changed_by_one_byte_does_not_start(smoke: Smoke, tmp_path: Pat
         ({"ROOT_PATH": "/docs"}, "ROOT_PATH=/docs: is a path of this server itself"),
     ],
 )
-def test_a_wrong_setting_is_told_by_its_variable(smoke: Smoke, environment: dict[str, str], said: str) -> None:
-    ended = started(smoke.store, **environment)
+def test_a_wrong_setting_is_told_by_its_variable(parcels: Parcels, environment: dict[str, str], said: str) -> None:
+    ended = started(parcels.store, **environment)
     assert ended.returncode == 2
     assert said in ended.stderr
 
 
-def test_a_taken_port_is_told_with_another_to_try(smoke: Smoke) -> None:
+def test_a_taken_port_is_told_with_another_to_try(parcels: Parcels) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ended = started(smoke.store, PORT=str(port))
+        ended = started(parcels.store, PORT=str(port))
     assert ended.returncode == 2
     assert f"PORT={port}: cannot listen there" in ended.stderr
 
@@ -310,8 +310,8 @@ def test_help_lists_the_settings_and_an_unknown_argument_is_refused() -> None:
     assert "MODEL_DIR" in helped.stdout
 
 
-def test_the_printed_curl_line_works_when_pasted(smoke: Smoke) -> None:
-    environment = {**os.environ, "MODEL_DIR": str(smoke.store), "PORT": "0"}
+def test_the_printed_curl_line_works_when_pasted(parcels: Parcels) -> None:
+    environment = {**os.environ, "MODEL_DIR": str(parcels.store), "PORT": "0"}
     process = subprocess.Popen(
         [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -319,14 +319,14 @@ def test_the_printed_curl_line_works_when_pasted(smoke: Smoke) -> None:
         assert process.stdout is not None
         pasted = next(line for line in process.stdout if line.startswith("curl "))
         answered = subprocess.run(["bash", "-c", pasted], capture_output=True, text=True, check=True)
-        assert json.loads(answered.stdout)["model"] == "smoke"
+        assert json.loads(answered.stdout)["model"] == "parcels"
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) in (0, -signal.SIGTERM)
 
 
-def test_an_ipv6_address_is_printed_as_a_url(smoke: Smoke) -> None:
-    environment = {**os.environ, "MODEL_DIR": str(smoke.store), "PORT": "0", "HOST": "::1"}
+def test_an_ipv6_address_is_printed_as_a_url(parcels: Parcels) -> None:
+    environment = {**os.environ, "MODEL_DIR": str(parcels.store), "PORT": "0", "HOST": "::1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -338,8 +338,8 @@ def test_an_ipv6_address_is_printed_as_a_url(smoke: Smoke) -> None:
         process.wait(timeout=20)
 
 
-def test_a_copied_bundle_serves_from_anywhere(smoke: Smoke, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(smoke.bundle, tmp_path / "elsewhere" / "bundle"))
+def test_a_copied_bundle_serves_from_anywhere(parcels: Parcels, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(parcels.bundle, tmp_path / "elsewhere" / "bundle"))
     with serving(copy) as client:
-        assert client.get("/readyz").json()["version"] == smoke.bundle.name
+        assert client.get("/readyz").json()["version"] == parcels.bundle.name
     assert bundle_store.damage(copy) is None

@@ -15,14 +15,6 @@ from tests.support import ROOT
 if TYPE_CHECKING:
     import httpx2
 
-REQUIRED = {
-    "carrier": "B6",
-    "origin": "JFK",
-    "dest": "BOS",
-    "scheduled_departure": "2013-07-01T17:30",
-    "scheduled_minutes": 75,
-}
-
 
 @contextmanager
 def serving(model_dir: Path, cwd: Path = ROOT, **settings: str) -> "Iterator[httpx2.Client]":

@@ -1,10 +1,11 @@
-"""Any CSV or Parquet file, from its config alone: the columns are the features."""
+"""Any CSV or Parquet file, from its config alone: the columns are the features, and so is the clock of each date."""
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
@@ -16,7 +17,19 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns 
 
 
 def derive(columns: Columns) -> dict[str, NDArray[Any]]:
-    return dict(columns)
+    """The columns, and of each date and time NAME its NAME_minute_of_day (0 to 1439) and NAME_day_of_week (Monday is 0),
+    NaN where it is missing. A config declares those that it uses, with `derived_from: [NAME]`.
+    """
+    derived = dict(columns)
+    for name, values in columns.items():
+        if values.dtype.kind != "M":
+            continue
+
+        missing = np.isnat(values)
+        day, minute = np.divmod(values.astype("datetime64[m]").astype(np.int64), 1440)
+        derived[f"{name}_minute_of_day"] = np.where(missing, np.nan, minute)
+        derived[f"{name}_day_of_week"] = np.where(missing, np.nan, (day + 3) % 7)  # 1 January 1970 was a Thursday
+    return derived
 
 
 def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:

@@ -7,23 +7,22 @@ from pipeline.config.config import Config, load
 from pipeline.config.durations import Duration
 from pipeline.config.splits import TimeSplit
 from pipeline.errors import ConfigError
-from tests.support import ROOT
 
 
-def test_the_default_config_resolves_to_forward_chaining_with_a_threshold_of_one_quarter() -> None:
-    config = load(ROOT / "configs" / "flights.yaml")
-    assert isinstance(config.split, TimeSplit)
-    assert config.split.holdout == Duration(2, "months")
-    assert config.costs.threshold == 0.25
+def test_durations_and_costs_become_a_split_in_time_and_a_threshold(tiny_config: Config) -> None:
+    assert isinstance(tiny_config.split, TimeSplit)
+    assert tiny_config.split.holdout == Duration(2, "days")
+    assert tiny_config.costs.threshold == 0.25
 
 
-def test_a_config_takes_what_it_does_not_say_from_the_one_it_extends() -> None:
-    flights, smoke = (load(ROOT / "configs" / name) for name in ("flights.yaml", "smoke.yaml"))
-    assert smoke.name == "smoke"
-    assert smoke.columns == flights.columns
-    assert smoke.candidates.boosting is not None
-    assert flights.candidates.boosting is not None
-    assert smoke.candidates.boosting.max_leaf_nodes == flights.candidates.boosting.max_leaf_nodes
+def test_a_config_takes_what_it_does_not_say_from_the_one_it_extends(tiny: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("extends: tiny.yaml\nname: other\ncandidates: {boosting: {max_iter: 20}}\ncosts: {miss: 1}\n")
+    base, config = load(tiny), load(other)
+    assert (config.name, config.columns) == ("other", base.columns)
+    assert (config.costs.miss, config.costs.false_alarm) == (1, 1)
+    assert config.candidates.linear == base.candidates.linear
+    assert config.candidates.boosting.max_iter == 20
 
 
 def test_an_override_reaches_the_key_it_names(tiny: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -62,3 +63,10 @@ def test_a_missing_path_or_file_is_told_so(tmp_path: Path) -> None:
         load(None, COLUMNS)
     with pytest.raises(DataError, match="no such file"):
         load(tmp_path / "gone.csv", COLUMNS)
+
+
+def test_a_date_gives_its_minute_of_day_and_its_day_of_week() -> None:
+    times = np.array(["2013-12-02T17:30:59", "1969-12-28T00:00:00", "NaT"], dtype="datetime64[s]")
+    derived = derive({"sent": times})
+    np.testing.assert_array_equal(derived["sent_minute_of_day"], [1050, 0, np.nan])
+    np.testing.assert_array_equal(derived["sent_day_of_week"], [0, 6, np.nan])

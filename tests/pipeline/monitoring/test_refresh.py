@@ -16,8 +16,8 @@ from pipeline.monitoring import refresh
 from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
 from tests.support import ROOT
 from tests.support.command import Command
-from tests.support.server import REQUIRED, serving, wait_for
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
+from tests.support.server import serving, wait_for
 from tests.support.toy import Toy
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -26,13 +26,13 @@ Flight = dict[str, Any]
 
 
 def flights(day: str, late: int, of: int) -> list[tuple[Flight, bool]]:
-    return [({**REQUIRED, "scheduled_departure": f"{day}T17:30"}, n < late) for n in range(of)]
+    return [({**REQUIRED, "sent": f"{day}T17:30"}, n < late) for n in range(of)]
 
 
 @pytest.fixture
-def models(smoke: Smoke, tmp_path: Path) -> Path:
-    shutil.copytree(smoke.store, tmp_path / "models/smoke")
-    return tmp_path / "models/smoke"
+def models(parcels: Parcels, tmp_path: Path) -> Path:
+    shutil.copytree(parcels.store, tmp_path / "models/parcels")
+    return tmp_path / "models/parcels"
 
 
 def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: Path) -> None:
@@ -43,19 +43,19 @@ def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: 
         client.post("/predict/batch", json={"rows": [row for row, _ in told]}, headers={"x-request-id": "a"})
         labels = [{"request_id": "a", "row": n, "label": label} for n, (_, label) in enumerate(told[:150])]
         assert client.post("/feedback", json=labels).json()["taken"] == 150
-        command = [sys.executable, "-m", "pipeline", "refresh", "configs/smoke.yaml", "--as-of", "2014-01-02"]
+        command = [sys.executable, "-m", "pipeline", "refresh", "tests/support/parcels.yaml", "--as-of", "2014-01-02"]
         said = subprocess.run(
             [*command, "--log-url", url, "--set", f"paths.models={tmp_path}/models"],
             capture_output=True, text=True, check=True, cwd=ROOT,
         ).stdout  # fmt: skip
         assert said == (
-            "What smoke remembers is of 2014-01-02 now, with 100 labelled rows of the log, 2014-01-01 to 2014-01-01.\n"
+            "What parcels remembers is of 2014-01-02 now, with 100 labelled rows of the log, 2014-01-01 to 2014-01-01.\n"
         )
         wait_for(client, 'memory_reloads_total{outcome="taken"} 1.0')
-        asked = {**REQUIRED, "scheduled_departure": "2014-01-02T20:00"}
+        asked = {**REQUIRED, "sent": "2014-01-02T20:00"}
         reasons = {each["field"]: each for each in client.post("/explain", json=asked).json()["contributions"]}
-        by_both = reasons["late_1d_origin_carrier"]
-        assert by_both["words"].startswith("the day before, 31 % of B6 flights from JFK were late (100 known")
+        by_both = reasons["late_1d_depot_carrier"]
+        assert by_both["words"].startswith("the day before, 31 % of B6 parcels from NTH were late (100 known")
         prior = predictor.load(models).manifest.prior or 0
         assert by_both["value"] == round((31 + 10 * prior) / 110, 4)
     assert refresh.run(models, url, None)[:2] == ("2014-01-03", 150)
@@ -66,7 +66,7 @@ def test_the_champions_own_days_stay_and_the_logs_come_after_them(models: Path, 
     champion = predictor.load(models)
     own, _ = rolling_features.load((champion.folder / rolling_features.FILE).read_bytes(), champion.contract)
     engine = prediction_log.connect(url)
-    made = {"request_id": "a", "time": prediction_log.now(), "model": "smoke", "version": "v", "answer": 0.5}
+    made = {"request_id": "a", "time": prediction_log.now(), "model": "parcels", "version": "v", "answer": 0.5}
     for row, day in enumerate(("2013-12-31", "2014-01-01")):
         asked, _ = flights(day, 1, 1)[0]
         prediction_log.write(
@@ -79,7 +79,7 @@ def test_the_champions_own_days_stay_and_the_logs_come_after_them(models: Path, 
     assert day == last + 1
     route = found["late_7d_route"]
     assert route[first] == own["late_7d_route"][first]
-    assert route[last] == {(last + 1, ("JFK", "BOS")): (1, 1.0)}
+    assert route[last] == {(last + 1, ("NTH", "ROM")): (1, 1.0)}
 
 
 def test_a_day_before_the_champions_own_is_refused(models: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_mistake_ends_with_one_message(
     models: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where no log is
-    ended = command(*arguments, str(ROOT / "configs/smoke.yaml"), "--set", f"paths.models={tmp_path}/models")
+    ended = command(*arguments, str(ROOT / "tests/support/parcels.yaml"), "--set", f"paths.models={tmp_path}/models")
     assert (ended.code, words in ended.stderr) == (2, True), ended.stderr
 
 
@@ -136,7 +136,18 @@ def test_pruning_by_command_says_how_many(tmp_path: Path) -> None:
         "inputs": "{}",
         "answer": 0.5,
     }
-    prediction_log.write(engine, [{"request_id": str(n), "model": "smoke", **row} for n in range(5)])
-    command = [sys.executable, "-m", "pipeline", "log", "prune", "configs/smoke.yaml", "--rows", "2", "--log-url", url]
+    prediction_log.write(engine, [{"request_id": str(n), "model": "parcels", **row} for n in range(5)])
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "log",
+        "prune",
+        "tests/support/parcels.yaml",
+        "--rows",
+        "2",
+        "--log-url",
+        url,
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert said == "3 predictions of smoke removed.\n"
+    assert said == "3 predictions of parcels removed.\n"

@@ -16,8 +16,8 @@ from pipeline.errors import ConfigError, PipelineError
 from pipeline.replay import replay
 from pipeline.replay.schedule import Days, day_after
 from pipeline.replay.server_process import Server
+from tests.support.parcels import Parcels
 from tests.support.replayed import TURNS, Replayed
-from tests.support.smoke import Smoke
 from tests.support.timed import config_in, made
 from tests.support.toy import Toy
 
@@ -142,8 +142,8 @@ sys.stdin.read()
 """
 
 
-def test_a_server_ends_with_whoever_started_it_however_that_one_ends(smoke: Smoke, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", STARTS, str(smoke.store), str(tmp_path / "server.log")]
+def test_a_server_ends_with_whoever_started_it_however_that_one_ends(parcels: Parcels, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STARTS, str(parcels.store), str(tmp_path / "server.log")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None
         host, port = started.stdout.readline().split(":")

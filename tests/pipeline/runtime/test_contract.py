@@ -7,7 +7,7 @@ from pipeline.runtime.arrays import as_array, tensors, to_columns
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.request_model import request_model, without_nan
 
-ROW = {"colour": "red", "shape": "round", "legs": 4, "when": "2013-07-01T17:30", "size": 2.5}
+ROW = {"colour": "red", "shape": "round", "legs": 4, "when": "2013-12-02T17:30", "size": 2.5}
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def test_an_integral_float_is_an_integer(row_model: type[BaseModel]) -> None:
         ("colour", "r" * 101),
         ("when", "2013-07-01"),
         ("when", "2013-02-30T10:00"),
-        ("when", "2013-07-01T17:30Z"),
+        ("when", "2013-12-02T17:30Z"),
         ("when", "1372699800"),
         ("when", 1372699800),
-        ("wen", "2013-07-01T17:30"),
+        ("wen", "2013-12-02T17:30"),
         ("later", 3.0),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_pattern_has_to_match_the_whole_value(tiny_config: Config, pattern: st
 def test_rows_become_arrays_in_which_missing_is_empty_text_nan_or_not_a_time() -> None:
     assert as_array(["a", None], "category").tolist() == ["a", ""]
     assert np.isnan(as_array([1, None], "integer")[1])
-    assert np.isnat(as_array(["2013-07-01T17:30", None], "datetime")[1])
+    assert np.isnat(as_array(["2013-12-02T17:30", None], "datetime")[1])
 
 
 def test_tensors_hold_the_features_in_their_declared_order(tiny_config: Config) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.runtime import prediction_log
-from tests.support.server import REQUIRED, serving, wait_for
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
+from tests.support.server import serving, wait_for
 
 WHEN = datetime(2013, 7, 1, 17, 30)
 
@@ -155,20 +155,20 @@ def stored(file: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def told(smoke: Smoke, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+def told(parcels: Parcels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """A server with a log, of which nothing that is wrong takes anything."""
-    with serving(smoke.store, LOG_URL=f"sqlite:///{tmp_path_factory.mktemp('told')}/log.db") as client:
+    with serving(parcels.store, LOG_URL=f"sqlite:///{tmp_path_factory.mktemp('told')}/log.db") as client:
         yield client
 
 
 @pytest.fixture
-def logged(smoke: Smoke, tmp_path: Path) -> Iterator[httpx2.Client]:
-    with serving(smoke.store, LOG_URL=f"sqlite:///{tmp_path}/log.db") as client:
+def logged(parcels: Parcels, tmp_path: Path) -> Iterator[httpx2.Client]:
+    with serving(parcels.store, LOG_URL=f"sqlite:///{tmp_path}/log.db") as client:
         yield client
 
 
 def test_every_route_that_predicts_is_logged_and_explanations_are_not(
-    logged: httpx2.Client, smoke: Smoke, tmp_path: Path
+    logged: httpx2.Client, parcels: Parcels, tmp_path: Path
 ) -> None:
     answer = logged.post("/predict", json=REQUIRED, headers={"x-request-id": "one"}).json()
     logged.post("/predict/batch", json={"rows": [REQUIRED, {**REQUIRED, "temp": 50}]}, headers={"x-request-id": "two"})
@@ -179,10 +179,10 @@ def test_every_route_that_predicts_is_logged_and_explanations_are_not(
     rows = stored(tmp_path / "log.db")
     assert [(row["request_id"], row["row"]) for row in rows] == [("one", 0), ("two", 0), ("two", 1), ("three", 0)]
     assert rows[0]["answer"] == pytest.approx(answer["probability"], abs=1e-6)
-    assert (rows[0]["model"], rows[0]["version"]) == ("smoke", smoke.bundle.name)
+    assert (rows[0]["model"], rows[0]["version"]) == ("parcels", parcels.bundle.name)
     assert json.loads(rows[2]["inputs"]) == {**dict.fromkeys(json.loads(rows[2]["inputs"])), **REQUIRED, "temp": 50}
     assert rows[0]["memory"] == "2014-01-01"
-    assert rows[0]["at"].startswith(REQUIRED["scheduled_departure"].replace("T", " "))
+    assert rows[0]["at"].startswith(REQUIRED["sent"].replace("T", " "))
 
 
 def test_feedback_is_taken_and_what_is_unknown_is_told(logged: httpx2.Client) -> None:
@@ -217,17 +217,19 @@ def test_without_a_log_there_is_no_feedback(server: httpx2.Client) -> None:
     assert server.post("/feedback", json={"request_id": "a", "label": 1}).status_code == 404
 
 
-def test_what_was_accepted_before_the_end_is_on_disk_after_it(smoke: Smoke, tmp_path: Path) -> None:
-    with serving(smoke.store, LOG_URL=f"sqlite:///{tmp_path}/log.db") as client:
+def test_what_was_accepted_before_the_end_is_on_disk_after_it(parcels: Parcels, tmp_path: Path) -> None:
+    with serving(parcels.store, LOG_URL=f"sqlite:///{tmp_path}/log.db") as client:
         for _ in range(5):
             client.post("/predict/batch", json={"rows": [REQUIRED] * 200})
     assert len(stored(tmp_path / "log.db")) == 1000
 
 
-def test_a_database_that_cannot_be_written_to_drops_rows_counts_them_and_recovers(smoke: Smoke, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_written_to_drops_rows_counts_them_and_recovers(
+    parcels: Parcels, tmp_path: Path
+) -> None:
     place = tmp_path / "there"
     place.write_text("a file where a folder should be")
-    with serving(smoke.store, LOG_URL=f"sqlite:///{place}/log.db", LOG_QUEUE="4") as client:
+    with serving(parcels.store, LOG_URL=f"sqlite:///{place}/log.db", LOG_QUEUE="4") as client:
         for n in range(6):
             assert client.post("/predict", json=REQUIRED, headers={"x-request-id": str(n)}).status_code == 200
         wait_for(client, "log_dropped_rows_total 2.0")  # and what is told there does not fail with the log
@@ -239,35 +241,35 @@ def test_a_database_that_cannot_be_written_to_drops_rows_counts_them_and_recover
     assert [row["request_id"] for row in stored(place / "log.db")] == ["0", "1", "2", "3"]
 
 
-def test_a_server_ends_in_time_though_its_log_is_dead(smoke: Smoke, tmp_path: Path) -> None:
+def test_a_server_ends_in_time_though_its_log_is_dead(parcels: Parcels, tmp_path: Path) -> None:
     place = tmp_path / "there"
     place.write_text("")
-    with serving(smoke.store, LOG_URL=f"sqlite:///{place}/log.db") as client:
+    with serving(parcels.store, LOG_URL=f"sqlite:///{place}/log.db") as client:
         client.post("/predict", json=REQUIRED)
         began = time.monotonic()
     assert time.monotonic() - began < 15
 
 
-def test_a_password_in_the_address_is_not_repeated(smoke: Smoke) -> None:
-    environment = {"MODEL_DIR": str(smoke.store), "LOG_URL": "mysql://me:hidden@there/db", "PATH": ""}
+def test_a_password_in_the_address_is_not_repeated(parcels: Parcels) -> None:
+    environment = {"MODEL_DIR": str(parcels.store), "LOG_URL": "mysql://me:hidden@there/db", "PATH": ""}
     ended = subprocess.run(
         [sys.executable, "-m", "serve"], env=environment, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, "LOG_URL" in ended.stderr, "hidden" in ended.stderr) == (2, True, False)
 
 
-def test_what_is_private_is_never_written(smoke: Smoke, tmp_path: Path) -> None:
+def test_what_is_private_is_never_written(parcels: Parcels, tmp_path: Path) -> None:
     from pipeline.runtime.predictor import load
     from serve.telemetry.log_writer import Asked, recorded
 
-    contract = load(smoke.bundle).contract
-    columns = {**contract.columns, "dest": contract.columns["dest"].model_copy(update={"private": True})}
+    contract = load(parcels.bundle).contract
+    columns = {**contract.columns, "city": contract.columns["city"].model_copy(update={"private": True})}
     hidden = contract.model_copy(update={"columns": columns})
     hidden.__dict__.pop("request", None)
-    (timeless,) = recorded(Asked("a", 0.0, contract, "v", [{"origin": "JFK"}], np.array([0.5])))
+    (timeless,) = recorded(Asked("a", 0.0, contract, "v", [{"depot": "NTH"}], np.array([0.5])))
     assert timeless["at"] == datetime(1970, 1, 1)
     (record,) = recorded(Asked("a", 0.0, hidden, "v", [REQUIRED], np.array([0.5])))
-    assert set(json.loads(record["inputs"])) == set(REQUIRED) - {"dest"}
+    assert set(json.loads(record["inputs"])) == set(REQUIRED) - {"city"}
 
 
 OPEN_AT_ONCE = """
@@ -300,9 +302,9 @@ def test_a_log_that_many_open_at_once_is_made_once(tmp_path: Path) -> None:
             file.unlink()
 
 
-def test_the_disk_is_shared_by_two_servers(smoke: Smoke, tmp_path: Path) -> None:
+def test_the_disk_is_shared_by_two_servers(parcels: Parcels, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
-    with serving(smoke.store, LOG_URL=url) as one, serving(smoke.store, LOG_URL=url) as other:
+    with serving(parcels.store, LOG_URL=url) as one, serving(parcels.store, LOG_URL=url) as other:
         for client, name in ((one, "a"), (other, "b")) * 5:
             assert client.post("/predict", json=REQUIRED, headers={"x-request-id": name}).status_code == 200
         wait_for(one, "logged_rows_total 5.0")

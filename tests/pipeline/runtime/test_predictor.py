@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.datasets import flights
+from pipeline.datasets import table
 from pipeline.errors import BundleError
 from pipeline.runtime import bundle_store, predictor
-from tests.support.smoke import Smoke
+from tests.support.parcels import Parcels
 
 
 @pytest.fixture
-def copy(smoke: Smoke, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(smoke.bundle, tmp_path / smoke.bundle.name))
+def copy(parcels: Parcels, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(parcels.bundle, tmp_path / parcels.bundle.name))
 
 
 def resealed(folder: Path, name: str, content: bytes) -> Path:
@@ -28,16 +28,16 @@ def resealed(folder: Path, name: str, content: bytes) -> Path:
     return bundle_store.write(folder.parent / "resealed", files)
 
 
-def test_a_copied_bundle_answers_as_the_original(smoke: Smoke, copy: Path) -> None:
-    golden = predictor.load(smoke.bundle).golden
+def test_a_copied_bundle_answers_as_the_original(parcels: Parcels, copy: Path) -> None:
+    golden = predictor.load(parcels.bundle).golden
     assert (predictor.load(copy).predict(golden.columns) == golden.answers).all()
 
 
-def test_golden_rows_hold_full_rows_rows_with_nothing_optional_and_categories_never_seen(smoke: Smoke) -> None:
-    golden = predictor.load(smoke.bundle).golden
+def test_golden_rows_hold_full_rows_rows_with_nothing_optional_and_categories_never_seen(parcels: Parcels) -> None:
+    golden = predictor.load(parcels.bundle).golden
     assert len(golden.rows) == 64
     assert "temp" in golden.rows[0]
-    required = {"carrier", "origin", "dest", "scheduled_departure", "scheduled_minutes"}
+    required = {"carrier", "depot", "city", "sent", "weight"}
     assert set(golden.rows[-1]) == required | {name for name in golden.rows[0] if name.startswith("late_")}
     assert golden.rows[-1]["carrier"] == "never seen"
 
@@ -62,17 +62,17 @@ def test_golden_rows_with_other_answers_are_refused_even_if_every_hash_fits(copy
 def test_a_changed_dataset_module_that_changes_answers_is_refused_and_named(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = flights.derive
-    monkeypatch.setattr(flights, "derive", lambda columns: {**honest(columns), "minute_of_day": np.zeros(64)})
+    honest = table.derive
+    monkeypatch.setattr(table, "derive", lambda columns: {**honest(columns), "sent_minute_of_day": np.zeros(64)})
     monkeypatch.setattr("pipeline.runtime.predictor.module_hash", lambda name: "edited")
-    with pytest.raises(BundleError, match=r"golden rows get another answer.*datasets/flights.py has changed since"):
+    with pytest.raises(BundleError, match=r"golden rows get another answer.*datasets/table.py has changed since"):
         predictor.load(copy)
 
 
 def test_a_changed_dataset_module_that_fails_is_refused_and_named(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "derive", lambda columns: {})
+    monkeypatch.setattr(table, "derive", lambda columns: {})
     monkeypatch.setattr("pipeline.runtime.predictor.module_hash", lambda name: "edited")
-    with pytest.raises(BundleError, match=r"cannot be scored \(KeyError.*datasets/flights.py has changed since"):
+    with pytest.raises(BundleError, match=r"cannot be scored \(KeyError.*datasets/table.py has changed since"):
         predictor.load(copy)
 
 
@@ -128,20 +128,20 @@ def test_a_bundle_that_says_what_cannot_be_is_refused_without_a_traceback(
 
 
 def test_a_bundle_of_a_dataset_that_is_not_here_is_refused(copy: Path) -> None:
-    manifest = (copy / "bundle.json").read_bytes().replace(b'"dataset": "flights"', b'"dataset": "moonshots"')
+    manifest = (copy / "bundle.json").read_bytes().replace(b'"dataset": "table"', b'"dataset": "moonshots"')
     with pytest.raises(BundleError, match="dataset 'moonshots' is not in"):
         predictor.load(resealed(copy, "bundle.json", manifest))
 
 
-def test_unseen_values_are_counted_by_column_and_missing_ones_are_not(smoke: Smoke) -> None:
-    columns = {name: values[:3].copy() for name, values in predictor.load(smoke.bundle).golden.columns.items()}
+def test_unseen_values_are_counted_by_column_and_missing_ones_are_not(parcels: Parcels) -> None:
+    columns = {name: values[:3].copy() for name, values in predictor.load(parcels.bundle).golden.columns.items()}
     columns["carrier"] = np.array(["ZZ", "", columns["carrier"][2]], dtype=object)
-    columns["dest"] = np.array(["XXX", "YYY", "XXX"], dtype=object)
-    assert predictor.load(smoke.bundle).unseen(columns) == {"carrier": 1, "dest": 3}
+    columns["city"] = np.array(["XXX", "YYY", "XXX"], dtype=object)
+    assert predictor.load(parcels.bundle).unseen(columns) == {"carrier": 1, "city": 3}
 
 
-def test_a_bundle_of_an_older_contract_is_refused_with_one_sentence(smoke: Smoke, tmp_path: Path) -> None:
-    files = {path.name: path.read_bytes() for path in smoke.bundle.iterdir() if path.name != bundle_store.SUMS}
+def test_a_bundle_of_an_older_contract_is_refused_with_one_sentence(parcels: Parcels, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in parcels.bundle.iterdir() if path.name != bundle_store.SUMS}
     files["bundle.json"] = files["bundle.json"].replace(b'"task": "binary"', b'"task": "classification"')
     old = bundle_store.write(tmp_path, files)
     with pytest.raises(BundleError, match="its contract is one that this version does not read") as refused:

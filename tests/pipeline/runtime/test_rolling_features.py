@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.config import load
 from pipeline.data import clean
-from pipeline.datasets import flights
+from pipeline.datasets import table as dataset
 from pipeline.errors import BundleError, ConfigError
 from pipeline.runtime import rolling_features
 from pipeline.runtime.contract import Contract
@@ -169,18 +169,18 @@ def test_a_memory_that_cannot_be_is_refused(tiny: Path, override: str, words: st
         load(tiny, [*REMEMBERS, override])
 
 
-def test_batch_api_and_training_rows_are_equal_to_the_bit(smoke: Any) -> None:
+def test_batch_api_and_training_rows_are_equal_to_the_bit(parcels: Any) -> None:
     """The rows of the day that the bundle's table is of, as training would see them and as callers ask."""
-    predictor = load_predictor(smoke.bundle)
+    predictor = load_predictor(parcels.bundle)
     contract, table = predictor.contract, predictor.memory
     assert table is not None
-    raw = flights.load(None, smoke.config.columns).frame
-    late = raw[raw["scheduled_departure"] >= "2013-12-20"]
-    columns = clean.frame_to_columns(clean.clean(late, smoke.config.contract).frame, smoke.config.contract)
-    tallies = rolling_features.tally(columns, columns["late"], contract, columns["landed"])
+    raw = dataset.load(Path(str(parcels.config.data.path)), parcels.config.columns).frame
+    late = raw[raw["sent"] >= "2013-12-20"]
+    columns = clean.frame_to_columns(clean.clean(late, parcels.config.contract).frame, parcels.config.contract)
+    tallies = rolling_features.tally(columns, columns["late"], contract, columns["arrived"])
     day = rolling_features.number("2013-12-31")
     prior = predictor.manifest.prior or 0.0
-    rows = np.flatnonzero(columns["scheduled_departure"] >= np.datetime64("2013-12-31"))
+    rows = np.flatnonzero(columns["sent"] >= np.datetime64("2013-12-31"))
     trained = {
         name: values[rows] for name, values in rolling_features.history(columns, tallies, contract, prior).items()
     }
@@ -195,58 +195,58 @@ def test_batch_api_and_training_rows_are_equal_to_the_bit(smoke: Any) -> None:
     assert (predictor.predict(asked) == predictor.predict({**asked, **trained})).all()
 
 
-def test_golden_rows_tell_what_was_remembered_so_that_another_table_breaks_no_proof(smoke: Any) -> None:
-    predictor = load_predictor(smoke.bundle)
+def test_golden_rows_tell_what_was_remembered_so_that_another_table_breaks_no_proof(parcels: Any) -> None:
+    predictor = load_predictor(parcels.bundle)
     for name in predictor.contract.remembered:
         assert not np.isnan(predictor.golden.columns[name]).any()
     before = predictor.predict(predictor.golden.columns)
     empty = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**5)
     predictor.remember(empty)
     assert (predictor.predict(predictor.golden.columns) == before).all()
-    prove(predictor, smoke.bundle)
+    prove(predictor, parcels.bundle)
 
 
-def test_an_older_table_than_the_bundles_own_is_refused(smoke: Any) -> None:
-    predictor = load_predictor(smoke.bundle)
+def test_an_older_table_than_the_bundles_own_is_refused(parcels: Any) -> None:
+    predictor = load_predictor(parcels.bundle)
     old = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**4)
     with pytest.raises(ValueError, match="of 1997-05-19, older than the bundle's own"):
         predictor.remember(old)
 
 
-def test_a_bundle_whose_memory_was_changed_does_not_load(smoke: Any, tmp_path: Path) -> None:
-    copy = tmp_path / smoke.bundle.name
-    shutil.copytree(smoke.bundle, copy)
-    (copy / rolling_features.FILE).write_bytes((copy / rolling_features.FILE).read_bytes().replace(b"JFK", b"LGA", 1))
+def test_a_bundle_whose_memory_was_changed_does_not_load(parcels: Any, tmp_path: Path) -> None:
+    copy = tmp_path / parcels.bundle.name
+    shutil.copytree(parcels.bundle, copy)
+    (copy / rolling_features.FILE).write_bytes((copy / rolling_features.FILE).read_bytes().replace(b"NTH", b"STH", 1))
     with pytest.raises(BundleError, match="memory.json has been changed"):
         load_predictor(copy)
 
 
 REQUIRED = {
-    "carrier": "B6", "origin": "JFK", "dest": "BOS", "scheduled_departure": "2014-01-02T17:30", "scheduled_minutes": 75
+    "carrier": "B6", "depot": "NTH", "city": "ROM", "sent": "2014-01-02T17:30", "weight": 75
 }  # fmt: skip
 
 
-def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(smoke: Any, tmp_path: Path) -> None:
-    shutil.copytree(smoke.store, tmp_path / "smoke")
-    contract = load_predictor(smoke.bundle).contract
-    with serving(tmp_path / "smoke", RELOAD_SECONDS="0.05") as client:
+def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(parcels: Any, tmp_path: Path) -> None:
+    shutil.copytree(parcels.store, tmp_path / "parcels")
+    contract = load_predictor(parcels.bundle).contract
+    with serving(tmp_path / "parcels", RELOAD_SECONDS="0.05") as client:
         before = client.post("/predict", json=REQUIRED).json()["probability"]
         assert "memory_age_seconds 86400.0" in client.get("/metrics").text
         day = rolling_features.number("2014-01-02")
-        yesterday = {day - 1: {(day, ("JFK", "B6")): (100, 31.0)}}
-        counts = {name: yesterday if name == "late_1d_origin_carrier" else {} for name in contract.remembered}
-        (tmp_path / "smoke/new").write_bytes(rolling_features.dump(counts, contract, day))
-        (tmp_path / "smoke/new").replace(tmp_path / "smoke" / rolling_features.FILE)
+        yesterday = {day - 1: {(day, ("NTH", "B6")): (100, 31.0)}}
+        counts = {name: yesterday if name == "late_1d_depot_carrier" else {} for name in contract.remembered}
+        (tmp_path / "parcels/new").write_bytes(rolling_features.dump(counts, contract, day))
+        (tmp_path / "parcels/new").replace(tmp_path / "parcels" / rolling_features.FILE)
         wait_for(client, 'memory_reloads_total{outcome="taken"} 1.0')
         explained = client.post("/explain", json=REQUIRED).json()
         told = {each["field"]: each.get("words") for each in explained["contributions"]}
-        assert told["late_1d_origin_carrier"] == (
-            "the day before, 31 % of B6 flights from JFK were late (100 known on 2014-01-02)"
+        assert told["late_1d_depot_carrier"] == (
+            "the day before, 31 % of B6 parcels from NTH were late (100 known on 2014-01-02)"
         )
         assert "the usual" in str(told["late_7d_route"])
         assert explained["probability"] == client.post("/predict", json=REQUIRED).json()["probability"] != before
         assert "memory_age_seconds 0.0" in client.get("/metrics").text
-        (tmp_path / "smoke" / rolling_features.FILE).write_text("half a fi")
+        (tmp_path / "parcels" / rolling_features.FILE).write_text("half a fi")
         wait_for(client, 'memory_reloads_total{outcome="refused"} 1.0')
         assert client.post("/predict", json=REQUIRED).json()["probability"] == explained["probability"]
         assert "missing_values" not in "".join(

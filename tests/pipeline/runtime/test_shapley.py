@@ -12,7 +12,7 @@ from pipeline.runtime.arrays import to_columns
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.predictor import Predictor, load
 from pipeline.runtime.shapley import by_walks, explain
-from tests.support.smoke import Smoke
+from tests.support.parcels import Parcels
 
 
 class Stand(NamedTuple):
@@ -74,8 +74,8 @@ def test_with_many_they_come_close_and_add_up(stand: Predictor, monkeypatch: pyt
     assert found.contributions == pytest.approx(by_definition(stand.contract), abs=0.02)
 
 
-def test_a_flights_reasons_add_up_and_are_the_same_each_time(smoke: Smoke) -> None:
-    predictor = load(smoke.bundle)
+def test_a_parcels_reasons_add_up_and_are_the_same_each_time(parcels: Parcels) -> None:
+    predictor = load(parcels.bundle)
     for row in predictor.golden.rows[::16]:
         columns = to_columns([row], predictor.contract)
         found = explain(predictor, columns)
@@ -85,9 +85,9 @@ def test_a_flights_reasons_add_up_and_are_the_same_each_time(smoke: Smoke) -> No
         assert explain(predictor, columns) == found
 
 
-def test_the_standard_error_is_how_far_other_samples_are_off(smoke: Smoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_standard_error_is_how_far_other_samples_are_off(parcels: Parcels, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixty samples of background rows and orders: they spread as widely as each of them says."""
-    predictor = load(smoke.bundle)
+    predictor = load(parcels.bundle)
     names = list(predictor.contract.request)
     columns = to_columns(predictor.golden.rows[5:6], predictor.contract)
     rng, means, errors = np.random.default_rng(3), [], []

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from pipeline.errors import BundleError, ConfigError
 from pipeline.runtime import bundle_store, signature
+from tests.support.parcels import Parcels
 from tests.support.server import other_bundle, serving, started, wait_for
 from tests.support.signing import Keys, forged
 from tests.support.signing import bundle as bundle
 from tests.support.signing import keys as keys
-from tests.support.smoke import Smoke
 
 
 def test_what_was_signed_is_recognised(bundle: Path, keys: Keys) -> None:
@@ -98,9 +98,9 @@ def test_without_the_extra_it_says_what_to_install(bundle: Path, keys: Keys, mon
 
 
 def test_a_server_with_a_key_serves_what_is_signed_and_takes_on_nothing_else(
-    smoke: Smoke, tmp_path: Path, keys: Keys
+    parcels: Parcels, tmp_path: Path, keys: Keys
 ) -> None:
-    place = Path(shutil.copytree(smoke.store, tmp_path / "store"))
+    place = Path(shutil.copytree(parcels.store, tmp_path / "store"))
     key = {"MODEL_PUBLIC_KEY": str(keys.public)}
     refused = started(place, **key)
     assert refused.returncode == 3

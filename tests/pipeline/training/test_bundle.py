@@ -8,38 +8,38 @@ import pytest
 from pipeline.config.config import Config
 from pipeline.runtime.arrays import as_json, plain
 from pipeline.training.bundle import commit, with_gaps
-from tests.support.smoke import Smoke
+from tests.support.parcels import Parcels
 
 
-def test_a_bundle_holds_these_files_and_no_absolute_path_of_the_machine(smoke: Smoke) -> None:
-    files = {path.name: path.read_bytes() for path in smoke.bundle.iterdir()}
+def test_a_bundle_holds_these_files_and_no_absolute_path_of_the_machine(parcels: Parcels) -> None:
+    files = {path.name: path.read_bytes() for path in parcels.bundle.iterdir()}
     assert {name for name in files if not name.endswith(".png")} == {
         "examples.json", "bundle.json", "record.json", "model.onnx", "golden.json", "background.json", "reference.json", "memory.json", "SHA256SUMS"
     }  # fmt: skip
     for name, content in files.items():
         assert str(Path.home()).encode() not in content or str(Path.home()) == "/", name
-        assert str(smoke.folder).encode() not in content, name
+        assert str(parcels.folder).encode() not in content, name
 
 
-def test_what_decides_predictions_is_in_the_manifest_and_what_does_not_is_beside_it(smoke: Smoke) -> None:
-    manifest, record = (json.loads((smoke.bundle / name).read_text()) for name in ("bundle.json", "record.json"))
+def test_what_decides_predictions_is_in_the_manifest_and_what_does_not_is_beside_it(parcels: Parcels) -> None:
+    manifest, record = (json.loads((parcels.bundle / name).read_text()) for name in ("bundle.json", "record.json"))
     assert set(manifest) == {"contract", "threshold", "prior", "metrics", "files"}
     assert set(manifest["files"]) == {"model.onnx", "golden.json", "memory.json"}
     assert {"created", "run_id", "commit", "dataset_module", "machine", "libraries", "config", "data"} <= set(record)
 
 
-def test_the_reference_describes_every_request_column_and_feature(smoke: Smoke) -> None:
-    reference = json.loads((smoke.bundle / "reference.json").read_text())
-    assert set(reference["columns"]) == {*smoke.config.request, *smoke.config.features}
-    assert set(reference["columns"]["origin"]["values"]) == {"EWR", "JFK", "LGA"}
-    assert 0 < reference["columns"]["pressure"]["missing"] < 0.3
+def test_the_reference_describes_every_request_column_and_feature(parcels: Parcels) -> None:
+    reference = json.loads((parcels.bundle / "reference.json").read_text())
+    assert set(reference["columns"]) == {*parcels.config.request, *parcels.config.features}
+    assert set(reference["columns"]["depot"]["values"]) == {"EST", "NTH", "STH"}
+    assert 0 < reference["columns"]["distance"]["missing"] < 0.03
     assert len(reference["columns"]["temp"]["quantiles"]) == len(reference["quantiles"])
     assert reference["target"]["mean"] == pytest.approx(reference["predictions"]["mean"], abs=0.02)
 
 
-def test_background_rows_are_request_rows(smoke: Smoke) -> None:
-    background = json.loads((smoke.bundle / "background.json").read_text())["columns"]
-    assert list(background) == list(smoke.config.request)
+def test_background_rows_are_request_rows(parcels: Parcels) -> None:
+    background = json.loads((parcels.bundle / "background.json").read_text())["columns"]
+    assert list(background) == list(parcels.config.request)
     assert {len(values) for values in background.values()} == {200}
 
 
@@ -49,14 +49,14 @@ def test_plain_values_are_json_and_missing_is_null(tiny_config: Config) -> None:
         "shape": np.array(["round", "square"], dtype=object),
         "size": np.array([1.5, np.nan]),
         "legs": np.array([4.0, 2.0]),
-        "when": np.array(["2013-07-01T17:30:00", "NaT"], dtype="datetime64[s]"),
+        "when": np.array(["2013-12-02T17:30:00", "NaT"], dtype="datetime64[s]"),
     }
     assert json.loads(as_json(plain(columns, tiny_config.request))) == {
         "colour": ["red", None],
         "shape": ["round", "square"],
         "size": [1.5, None],
         "legs": [4, 2],
-        "when": ["2013-07-01T17:30:00", None],
+        "when": ["2013-12-02T17:30:00", None],
     }
 
 

@@ -20,29 +20,28 @@ from pipeline.training import estimators
 from pipeline.training.export import onnx
 from pipeline.training.gates import Verdict
 from pipeline.training.train import run
-from tests.support import ROOT
-from tests.support.smoke import Smoke
-from tests.support.toy import WEAK, Toy, in_folder
+from tests.support.parcels import CONFIG, Parcels, settings
+from tests.support.toy import WEAK, Toy
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
-def test_every_verdict_stands_in_the_bundles_record(smoke: Smoke) -> None:
-    told = [Verdict(**each) for each in json.loads((smoke.bundle / "record.json").read_text())["gates"]]
+def test_every_verdict_stands_in_the_bundles_record(parcels: Parcels) -> None:
+    told = [Verdict(**each) for each in json.loads((parcels.bundle / "record.json").read_text())["gates"]]
     assert {"roc_auc on the holdout", "log_loss against the champion", "roc_auc of a single feature"} <= {
         v.gate for v in told
     }
     assert all(verdict.passed and verdict.why for verdict in told)
 
 
-def test_a_leaked_delay_is_refused_and_the_champion_goes_on(smoke: Smoke, tmp_path: Path) -> None:
-    champion = Path(shutil.copytree(smoke.store, tmp_path / "models/smoke")) / smoke.bundle.name
-    features = [*load(ROOT / "configs" / "smoke.yaml").features, "dep_delay"]
-    with pytest.raises(RefusedError, match=r"roc_auc of a single feature: dep_delay 0.9") as refusal:
-        leaked = ["columns.dep_delay.known=before", f"features={json.dumps(features)}", "candidates.linear=null"]
-        run(load(ROOT / "configs" / "smoke.yaml", [*in_folder(tmp_path), *leaked]), Console(quiet=True))
-    assert "roc_auc on the holdout: 0.9" in str(refusal.value)
-    assert bundle_store.resolve(tmp_path / "models/smoke") == champion
+def test_a_leaked_delay_is_refused_and_the_champion_goes_on(parcels: Parcels, tmp_path: Path) -> None:
+    champion = Path(shutil.copytree(parcels.store, tmp_path / "models/parcels")) / parcels.bundle.name
+    features = [*parcels.config.features, "hours_late"]
+    with pytest.raises(RefusedError, match=r"roc_auc of a single feature: hours_late 1") as refusal:
+        leaked = ["columns.hours_late.known=before", f"features={json.dumps(features)}", "candidates.linear=null"]
+        run(load(CONFIG, [*settings(tmp_path), *leaked]), Console(quiet=True))
+    assert "roc_auc on the holdout: 1" in str(refusal.value)
+    assert bundle_store.resolve(tmp_path / "models/parcels") == champion
 
 
 def test_shuffled_labels_are_refused(toy: Toy) -> None:

@@ -13,8 +13,8 @@ from pipeline.runtime.predictor import load
 from serve.page.form import as_row
 from serve.page.text import shown as shown_text
 from tests.support import ROOT
-from tests.support.server import REQUIRED, serving
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
+from tests.support.server import serving
 
 BROWSER = {"accept": "text/html"}
 
@@ -52,16 +52,15 @@ def asked(server: httpx2.Client, **given: object) -> httpx2.Response:
     return server.post("/answer", data=given, headers=BROWSER)
 
 
-def test_the_form_asks_what_the_contract_says_the_required_first(server: httpx2.Client, smoke: Smoke) -> None:
+def test_the_form_asks_what_the_contract_says_the_required_first(server: httpx2.Client, parcels: Parcels) -> None:
     values = Form(shown(server)).values
     asks = [name for name in values if not name.startswith("_")]
-    assert asks[:5] == ["carrier", "origin", "dest", "scheduled_departure", "scheduled_minutes"]
-    assert set(asks) == set(smoke.config.request)
+    assert asks[:5] == ["carrier", "depot", "city", "sent", "weight"]
+    assert set(asks) == set(parcels.config.request)
     assert {name: values[name] for name in asks[:5]} == {name: str(value) for name, value in REQUIRED.items()}
     assert values["temp"] == ""
     page = shown(server)
-    assert "JFK – John F. Kennedy" in page
-    assert "B6 – JetBlue Airways" in page
+    assert "NTH – North Hall" in page
     assert "-60 to 130 °F" in page
 
 
@@ -74,14 +73,14 @@ def test_the_answer_is_that_of_the_api_with_its_reasons(server: httpx2.Client) -
 
 
 def test_what_is_remembered_is_told_in_words(server: httpx2.Client) -> None:
-    sent = {**{name: str(value) for name, value in REQUIRED.items()}, "late_1d_origin_carrier": "0.31"}
+    sent = {**{name: str(value) for name, value in REQUIRED.items()}, "late_1d_depot_carrier": "0.31"}
     page = server.post("/answer", data=sent, headers=BROWSER).text
-    assert "The day before, 31 % of B6 flights from JFK were late" in page
-    assert page.count("nothing is known, so the usual 2") == 4
+    assert "The day before, 31 % of B6 parcels from NTH were late" in page
+    assert page.count("nothing is known, so the usual 31 %") == 2
 
 
-def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: httpx2.Client, smoke: Smoke) -> None:
-    predictor = load(smoke.bundle)
+def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: httpx2.Client, parcels: Parcels) -> None:
+    predictor = load(parcels.bundle)
     for number, example in enumerate(predictor.examples):
         values = Form(shown(server, f"/?example={number}")).values
         page = asked(server, **values).raise_for_status().text
@@ -101,7 +100,7 @@ def test_an_example_that_is_not_there_is_none(server: httpx2.Client, number: str
 
 
 def test_what_is_wrong_stands_at_its_field_in_the_words_of_the_api_and_nothing_is_lost(server: httpx2.Client) -> None:
-    wrong = {**REQUIRED, "scheduled_minutes": "1e999", "temp": "<script>", "origin": "XXX"}
+    wrong = {**REQUIRED, "weight": "1e999", "temp": "<script>", "depot": "XXX"}
     refused = asked(server, **wrong)
     assert refused.status_code == 422
     told = server.post("/predict", content=re.sub('"1e999"', "1e999", httpx2.Request("POST", "/", json=wrong).content.decode()),
@@ -109,16 +108,16 @@ def test_what_is_wrong_stands_at_its_field_in_the_words_of_the_api_and_nothing_i
     for each in told:
         message = re.escape(each["message"]).replace("'", "&#39;")
         assert re.search(rf'id="error-{each["field"]}">{message}<', refused.text), each
-    assert {each["field"] for each in told} == {"scheduled_minutes", "temp", "origin"}
+    assert {each["field"] for each in told} == {"weight", "temp", "depot"}
     assert "<script>" not in refused.text.split("<main>")[1]
     assert Form(refused.text).values["temp"] == "<script>"
-    assert Form(refused.text).values["origin"] == "XXX"
+    assert Form(refused.text).values["depot"] == "XXX"
 
 
-def test_a_page_of_an_older_model_says_that_another_one_answers(server: httpx2.Client, smoke: Smoke) -> None:
+def test_a_page_of_an_older_model_says_that_another_one_answers(server: httpx2.Client, parcels: Parcels) -> None:
     sentence = "The model has changed since this page was opened"
     assert sentence in asked(server, **REQUIRED, _version="0123456789abcdef").text
-    assert sentence not in asked(server, **REQUIRED, _version=smoke.bundle.name).text
+    assert sentence not in asked(server, **REQUIRED, _version=parcels.bundle.name).text
 
 
 def test_nothing_is_loaded_from_elsewhere_and_the_policy_forbids_it(server: httpx2.Client) -> None:
@@ -147,12 +146,12 @@ def test_the_model_tells_its_facts_to_people_as_it_does_to_machines(server: http
 def test_platforms_still_get_json(server: httpx2.Client) -> None:
     assert server.get("/").json()["status"] == "alive"
     assert server.get("/", headers={"accept": "*/*"}).json()["status"] == "alive"
-    assert server.get("/model", headers={"accept": "application/json"}).json()["name"] == "smoke"
+    assert server.get("/model", headers={"accept": "application/json"}).json()["name"] == "parcels"
 
 
 @pytest.fixture(scope="module")
-def guarded(smoke: Smoke) -> Iterator[httpx2.Client]:
-    with serving(smoke.store, API_KEYS="3f9c2b7e51d84a06") as client:
+def guarded(parcels: Parcels) -> Iterator[httpx2.Client]:
+    with serving(parcels.store, API_KEYS="3f9c2b7e51d84a06") as client:
         yield client
 
 

@@ -14,14 +14,13 @@ import pytest
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 from pipeline.runtime import predictor
-from tests.support.server import REQUIRED
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
 
 
 @pytest.fixture
-def oracle(smoke: Smoke, free_port: int, tmp_path: Any) -> Iterator[httpx2.Client]:
-    mlflow.set_tracking_uri(smoke.config.paths.tracking)
-    model = mlflow.artifacts.download_artifacts("models:/smoke@champion", dst_path=str(tmp_path))
+def oracle(parcels: Parcels, free_port: int, tmp_path: Any) -> Iterator[httpx2.Client]:
+    mlflow.set_tracking_uri(parcels.config.paths.tracking)
+    model = mlflow.artifacts.download_artifacts("models:/parcels@champion", dst_path=str(tmp_path))
     app = "mlflow.pyfunc.scoring_server.app:app"
     server = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", app, "--port", str(free_port), "--log-level", "warning"],
@@ -37,9 +36,11 @@ def oracle(smoke: Smoke, free_port: int, tmp_path: Any) -> Iterator[httpx2.Clien
 
 
 def test_every_body_that_mlflows_server_takes_gets_the_same_predictions_from_ours(
-    server: httpx2.Client, oracle: httpx2.Client, smoke: Smoke
+    server: httpx2.Client, oracle: httpx2.Client, parcels: Parcels
 ) -> None:
-    rows = [row for row in predictor.load(smoke.bundle).golden.rows[:48] if len(row) == len(smoke.config.request)][:5]
+    rows = [row for row in predictor.load(parcels.bundle).golden.rows[:48] if len(row) == len(parcels.config.request)][
+        :5
+    ]
     names = list(rows[0])
     bodies: list[tuple[str, str]] = [
         ("application/json", json.dumps(body))
@@ -62,11 +63,11 @@ def test_every_body_that_mlflows_server_takes_gets_the_same_predictions_from_our
         assert ours.json()["predictions"] == theirs.json()["predictions"], body[:100]
 
 
-def test_mlflows_client_takes_our_server_for_its_own(server: httpx2.Client, smoke: Smoke) -> None:
+def test_mlflows_client_takes_our_server_for_its_own(server: httpx2.Client, parcels: Parcels) -> None:
     client = ScoringServerClient(server.base_url.host, server.base_url.port or 80)
     client.ping()
     assert client.get_version() == "0.1.0"
-    golden = predictor.load(smoke.bundle).golden
+    golden = predictor.load(parcels.bundle).golden
     rows = golden.rows[:3]
     said = client.invoke(pd.DataFrame(rows)).get_predictions()
     assert said["probability"].tolist() == pytest.approx(golden.answers[:3].tolist(), abs=1e-6)

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from pipeline.runtime import predictor
-from tests.support.server import REQUIRED
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
 
 Row = dict[str, Any]
-V2 = "/v2/models/smoke/infer"
+V2 = "/v2/models/parcels/infer"
 
 
 def tensor(name: str, values: list[Any], datatype: str | None = None) -> Row:
-    kinds = {"scheduled_minutes": "INT64", "temp": "FP64", "visib": "FP64"}
+    kinds = {"weight": "INT64", "temp": "FP64", "distance": "FP64"}
     return {"name": name, "shape": [len(values)], "datatype": datatype or kinds.get(name, "BYTES"), "data": values}
 
 
@@ -35,7 +34,7 @@ def ways(rows: list[Row]) -> dict[str, tuple[str, str, bytes, str]]:
         "lists": ("/invocations", {"dataframe_split": {"columns": names, "data": [list(r.values()) for r in rows]}}, "dataframe_split.0"),
         "records": ("/invocations", {"dataframe_records": rows}, "dataframe_records.0"),
         "inputs": ("/invocations", {"inputs": {name: [row[name] for row in rows] for name in names}}, "inputs.0"),
-        "kserve": ("/v1/models/smoke:predict", {"instances": rows}, "instances.0"),
+        "kserve": ("/v1/models/parcels:predict", {"instances": rows}, "instances.0"),
         "vertex": ("/predict", {"instances": rows}, "instances.0"),
         "v2": (V2, as_tensors(rows), "inputs.0"),
     }  # fmt: skip
@@ -59,19 +58,19 @@ WAYS = list(ways([REQUIRED]))
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_protocol_gives_the_same_answers(server: httpx2.Client, smoke: Smoke, way: str) -> None:
+def test_every_protocol_gives_the_same_answers(server: httpx2.Client, parcels: Parcels, way: str) -> None:
     rows = [{**REQUIRED, "temp": temp} for temp in (30.0, None, 90.5)]
     expected = [server.post("/predict", json=row).raise_for_status().json()["probability"] for row in rows]
     assert probabilities(ask(server, ways(rows)[way])) == expected
 
 
 WRONG: list[tuple[Row, str, str]] = [
-    ({"scheduled_minutes": 18.5}, "scheduled_minutes", "Input should be a valid integer"),
-    ({"scheduled_minutes": 5}, "scheduled_minutes", "Input should be greater than or equal to 20"),
-    ({"origin": "XXX"}, "origin", "Input should be 'EWR', 'JFK' or 'LGA'"),
+    ({"weight": 18.5}, "weight", "Input should be a valid integer"),
+    ({"weight": 5}, "weight", "Input should be greater than or equal to 20"),
+    ({"depot": "XXX"}, "depot", "Input should be 'EST', 'NTH' or 'STH'"),
     (
-        {"scheduled_departure": "2013-02-30T10:00"},
-        "scheduled_departure",
+        {"sent": "2013-02-30T10:00"},
+        "sent",
         "Input should be a date and time that exists, such as 2013-07-01T17:30, without an offset",
     ),
     ({"tmp": "1"}, "tmp", "Extra inputs are not permitted"),
@@ -88,8 +87,8 @@ def test_what_is_wrong_is_told_in_the_same_words_everywhere(
     answer = ask(server, asked)
     assert answer.status_code == 422
     (told,) = answer.json()["errors"]
-    if way == "v2" and field == "scheduled_minutes" and change[field] == 18.5:
-        assert told == {"field": "inputs.scheduled_minutes.0", "message": "Input should be of INT64"}
+    if way == "v2" and field == "weight" and change[field] == 18.5:
+        assert told == {"field": "inputs.weight.0", "message": "Input should be of INT64"}
     else:
         assert told == {"field": f"{asked[3]}.{field}", "message": message}
     assert answer.json()["error"] == answer.json()["message"]
@@ -128,7 +127,7 @@ def test_nan_and_null_and_nothing_are_the_same_missing_value(server: httpx2.Clie
         ({"instances": 3}, "instances"),
         ({"instances": [1]}, "instances.0"),
         ({"instances": [["B6"]]}, "instances.0"),
-        ({"inputs": {"carrier": ["B6"], "dest": []}}, "inputs"),
+        ({"inputs": {"carrier": ["B6"], "city": []}}, "inputs"),
         ({"inputs": {"carrier": "B6"}}, "inputs"),
         ({"dataframe_split": [1]}, "dataframe_split"),
         ({"dataframe_split": {"columns": ["a", "a"], "data": []}}, "dataframe_split.columns"),
@@ -140,10 +139,10 @@ def test_a_body_of_the_wrong_form_says_what_would_be_right(server: httpx2.Client
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
-def test_rows_without_names_are_read_in_the_order_of_the_contract(server: httpx2.Client, smoke: Smoke) -> None:
-    row = predictor.load(smoke.bundle).golden.rows[0]
+def test_rows_without_names_are_read_in_the_order_of_the_contract(server: httpx2.Client, parcels: Parcels) -> None:
+    row = predictor.load(parcels.bundle).golden.rows[0]
     (expected,) = probabilities(server.post("/invocations", json={"instances": [row]}))
-    listed = [row.get(name) for name in smoke.config.request]
+    listed = [row.get(name) for name in parcels.config.request]
     assert probabilities(server.post("/invocations", json={"instances": [listed]})) == [expected]
 
 
@@ -170,7 +169,7 @@ def test_csv_has_a_header_and_empty_cells_are_missing(server: httpx2.Client) -> 
         ("", 422, "rows"),
         ("\n\n", 422, "rows"),
         (HEADER, 422, "rows"),
-        (f"{HEADER}\nB6,JFK", 422, "rows.0"),
+        (f"{HEADER}\nB6,NTH", 422, "rows.0"),
         (f"{HEADER}\n{LINE},7", 422, "rows.0"),
         (f"{HEADER},temp\n{LINE},warm", 422, "rows.0.temp"),
         (f"{HEADER},temp\n{LINE},7_5", 422, "rows.0.temp"),
@@ -271,7 +270,7 @@ def send_binary(server: httpx2.Client, changes: dict[str, Row] | None = None, **
     """The required row as binary tensors, some of their headers changed."""
     inputs, behind = [], b""
     for name, value in REQUIRED.items():
-        datatype = "INT16" if name == "scheduled_minutes" else "BYTES"
+        datatype = "INT16" if name == "weight" else "BYTES"
         raw = binary([value], datatype)
         head = {"name": name, "shape": [1, 1], "datatype": datatype, "parameters": {"binary_data_size": len(raw)}}
         inputs.append({**head, **(changes or {}).get(name, {})})
@@ -311,13 +310,13 @@ def test_only_the_outputs_that_are_asked_for_come_back_each_in_its_form(server: 
         ({"carrier": {"parameters": {"binary_data_size": 10**6}}}, {}, 422),
         ({"carrier": {"parameters": {"binary_data_size": -1}}}, {}, 422),
         ({"carrier": {"parameters": {"binary_data_size": 3}}}, {}, 422),
-        ({"scheduled_minutes": {"datatype": "FP32"}}, {}, 422),
+        ({"weight": {"datatype": "FP32"}}, {}, 422),
         ({"carrier": {"shape": [2]}}, {}, 422),
         ({}, {"behind": b"more"}, 400),
         ({}, {"headers": {"inference-header-content-length": "99999"}}, 400),
         ({}, {"headers": {"inference-header-content-length": "-1"}}, 400),
         ({}, {"headers": {"inference-header-content-length": "9" * 5000}}, 400),
-        ({"carrier": {"name": "origin"}}, {}, 422),
+        ({"carrier": {"name": "depot"}}, {}, 422),
     ],
 )
 def test_a_binary_body_that_is_not_what_it_says_is_refused(
@@ -339,7 +338,7 @@ def test_a_binary_body_that_is_not_what_it_says_is_refused(
         [{**tensor("carrier", ["B6"]), "datatype": ["BYTES"]}],
         [{**tensor("carrier", ["B6"]), "parameters": {"binary_data_size": True}}],
         [{"name": "carrier", "shape": [1], "datatype": "BYTES"}],
-        [tensor("carrier", ["B6"]), tensor("dest", ["BOS", "LAX"])],
+        [tensor("carrier", ["B6"]), tensor("city", ["ROM", "OSL"])],
         [tensor("carrier", [6])],
         [tensor("temp", ["x"])],
     ],
@@ -350,18 +349,18 @@ def test_tensors_of_the_wrong_form_are_refused(server: httpx2.Client, inputs: li
     assert answer.json()["errors"][0]["field"].startswith("inputs")
 
 
-def test_the_protocols_descriptions_say_what_there_is(server: httpx2.Client, smoke: Smoke) -> None:
+def test_the_protocols_descriptions_say_what_there_is(server: httpx2.Client, parcels: Parcels) -> None:
     assert server.get("/v2").json()["extensions"] == server.get("/v2/").json()["extensions"] == ["binary_tensor_data"]
-    about = server.get("/v2/models/smoke").json()
-    assert about == server.get(f"/v2/models/smoke/versions/{smoke.bundle.name}").json()
-    assert about["versions"] == [smoke.bundle.name]
+    about = server.get("/v2/models/parcels").json()
+    assert about == server.get(f"/v2/models/parcels/versions/{parcels.bundle.name}").json()
+    assert about["versions"] == [parcels.bundle.name]
     assert about["inputs"][0] == {"name": "carrier", "datatype": "BYTES", "shape": [-1]}
-    assert server.get("/v1/models").json() == {"models": ["smoke"]}
-    for path in ("/ping", "/health", "/v2/health/ready", "/v2/models/smoke/ready", "/v1/models/smoke", "/readyz"):
+    assert server.get("/v1/models").json() == {"models": ["parcels"]}
+    for path in ("/ping", "/health", "/v2/health/ready", "/v2/models/parcels/ready", "/v1/models/parcels", "/readyz"):
         assert server.get(path).json()["ready"] is True
     assert server.get("/v2/health/live").json() == server.get("/livez").json() == {"live": True}
     assert server.get("/execution-parameters").json()["MaxPayloadInMB"] == 6
     assert server.get("/").json()["status"] == "alive"
-    for path in ("/v1/models/other:predict", "/v2/models/other/infer", "/v2/models/smoke/versions/1/infer"):
+    for path in ("/v1/models/other:predict", "/v2/models/other/infer", "/v2/models/parcels/versions/1/infer"):
         answer = server.post(path, json={"instances": [REQUIRED]})
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")

@@ -61,7 +61,7 @@ CHANGES: dict[str, tuple[Change, list[str], str]] = {
         replaced("README.md", "`make mlflow`", "`make fly`"), ["test", "ONLY=tests/project/test_readme.py"], "every_make_target_that_readme_names",
     ),
     "a number in README that no run produced": (
-        replaced("README.md", "opened once: ROC AUC 0.", "opened once: ROC AUC 0.9"), ["test", "ONLY=tests/project/test_readme.py"], "the_numbers_of_readme",
+        replaced("README.md", "opened once: ROC AUC 0.", "opened once: ROC AUC 0.9"), ["test", "ONLY=tests/flights/test_readme.py"], "the_numbers_of_readme",
     ),
 }  # fmt: skip
 

@@ -42,13 +42,16 @@ def trained(folder: Path, config: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("smoke"), "configs/smoke.yaml")
+def parcels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parcels")
+    train = "import pathlib, sys; from tests.support import parcels; parcels.trained(pathlib.Path(sys.argv[1]))"
+    subprocess.run([str(PYTHON), "-c", train, str(folder)], cwd=ROOT, check=True, capture_output=True)
+    return folder / "models/parcels"
 
 
 @pytest.fixture(scope="session")
-def address(smoke: Path) -> Iterator[str]:
-    with serving(smoke, LOG_URL=f"sqlite:///{smoke.parent}/log.db") as found:
+def address(parcels: Path) -> Iterator[str]:
+    with serving(parcels, LOG_URL=f"sqlite:///{parcels.parent}/log.db") as found:
         yield found
 
 

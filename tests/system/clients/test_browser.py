@@ -18,10 +18,10 @@ from test_shap import diabetes as diabetes
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 ASKED = {
     "carrier": "B6",
-    "origin": "JFK",
-    "dest": "BOS",
-    "scheduled_departure": "2013-07-01T17:30",
-    "scheduled_minutes": 75,
+    "depot": "NTH",
+    "city": "ROM",
+    "sent": "2013-12-02T17:30",
+    "weight": 75,
 }
 
 
@@ -84,13 +84,13 @@ def test_what_the_page_answers_is_what_the_api_answers(
 def test_errors_stand_at_their_fields_in_the_words_of_the_api(address: str, visit: Callable[..., Page]) -> None:
     page = visit(address, refused=422)
     page.locator("summary").click()
-    for name, value in {"scheduled_minutes": "18.5", "temp": "warm", "scheduled_departure": ""}.items():
+    for name, value in {"weight": "18.5", "temp": "warm", "sent": ""}.items():
         page.locator(f"#field-{name}").fill(value)
     page.get_by_role("button", name="Ask").click()
-    sent = {**ASKED, "scheduled_minutes": 18.5, "temp": "warm"}
-    del sent["scheduled_departure"]
+    sent = {**ASKED, "weight": 18.5, "temp": "warm"}
+    del sent["sent"]
     told = httpx2.post(f"http://{address}/predict", json=sent).json()["errors"]
-    assert {each["field"] for each in told} == {"scheduled_minutes", "temp", "scheduled_departure"}
+    assert {each["field"] for each in told} == {"weight", "temp", "sent"}
     for each in told:
         expect(page.locator(f"#error-{each['field']}")).to_have_text(each["message"])
         expect(page.locator(f"#field-{each['field']}")).to_have_attribute("aria-invalid", "true")
@@ -102,12 +102,12 @@ def test_it_can_be_asked_by_keyboard_alone(address: str, visit: Callable[..., Pa
     page = visit(address)
     for _ in range(30):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == "field-scheduled_minutes":
+        if page.evaluate("document.activeElement.id") == "field-weight":
             break
     page.keyboard.press("Control+A")
     page.keyboard.type("200")
     page.keyboard.press("Enter")
-    said = httpx2.post(f"http://{address}/predict", json={**ASKED, "scheduled_minutes": 200}).json()
+    said = httpx2.post(f"http://{address}/predict", json={**ASKED, "weight": 200}).json()
     expect(page.locator(".headline")).to_have_text(f"{said['probability'] * 100:.0f} % likely")
     assert page.evaluate("document.activeElement.className") == "headline"
 
@@ -117,14 +117,14 @@ def test_a_real_flight_is_filled_in_and_told_how_it_ended(
     address: str, visit: Callable[..., Page], script: bool
 ) -> None:
     page = visit(address, java_script_enabled=script)
-    page.get_by_role("button", name="Try a real flight").click()
-    first = page.locator("#field-scheduled_departure").input_value()
+    page.get_by_role("button", name="Try a real parcel").click()
+    first = page.locator("#field-sent").input_value()
     expect(page.locator("#field-temp")).to_be_visible()
     page.get_by_role("button", name="Ask").click()
     expect(page.locator(".happened")).to_contain_text(re.compile(r"What really happened\. Arrived more .*: (yes|no)"))
-    page.get_by_role("button", name="Try a real flight").click()
-    expect(page.locator("#field-scheduled_departure")).not_to_have_value(first)
-    page.locator("#field-scheduled_minutes").fill("199")
+    page.get_by_role("button", name="Try a real parcel").click()
+    expect(page.locator("#field-sent")).not_to_have_value(first)
+    page.locator("#field-weight").fill("199")
     page.get_by_role("button", name="Ask").click()
     expect(page.locator(".headline")).to_be_visible()
     assert page.locator(".happened").count() == 0  # it is another flight now
@@ -139,7 +139,7 @@ def test_axe_finds_nothing(address: str, visit: Callable[..., Page], viewport: A
     expect(page.locator(".headline")).to_be_visible()
     page.locator("details summary").last.click()
     clean(page)
-    page.locator("#field-scheduled_minutes").fill("5")
+    page.locator("#field-weight").fill("5")
     page.get_by_role("button", name="Ask").click()
     expect(page.get_by_role("alert")).to_be_visible()
     clean(page)
@@ -198,9 +198,11 @@ def test_it_serves_a_number_without_a_change(diabetes: Path, visit: Callable[...
         clean(page)
 
 
-def test_where_keys_are_asked_for_a_browser_may_give_one_as_a_password(smoke: Path, visit: Callable[..., Page]) -> None:
+def test_where_keys_are_asked_for_a_browser_may_give_one_as_a_password(
+    parcels: Path, visit: Callable[..., Page]
+) -> None:
     key = "3f9c2b7e51d84a06"
-    with serving(smoke, API_KEYS=key) as address:
+    with serving(parcels, API_KEYS=key) as address:
         page = visit(address, http_credentials={"username": "anyone", "password": key})
         page.get_by_role("button", name="Ask").click()
         expect(page.locator(".headline")).to_be_visible()

@@ -60,13 +60,13 @@ def test_tritons_client_gets_our_answers_in_every_way_it_can_ask(
     packed: str | None,
 ) -> None:
     client = triton.InferenceServerClient(address)
-    about = client.get_model_metadata("smoke")
+    about = client.get_model_metadata("parcels")
     wanted = None
     if binary_out is not None:
         wanted = [triton.InferRequestedOutput("probability", binary_data=binary_out)]
     sent = inputs(triton, about, rows, binary=binary_in)
     answer = client.infer(
-        "smoke", sent, outputs=wanted, request_id="t-1", request_compression_algorithm=packed,
+        "parcels", sent, outputs=wanted, request_id="t-1", request_compression_algorithm=packed,
         response_compression_algorithm="gzip",
     )  # fmt: skip
     assert answer.as_numpy("probability").tolist() == expected
@@ -77,9 +77,9 @@ def test_tritons_client_finds_the_server_the_model_and_its_version(address: str)
     client = triton.InferenceServerClient(address)
     assert client.is_server_live()
     assert client.is_server_ready()
-    assert client.is_model_ready("smoke")
-    (version,) = client.get_model_metadata("smoke")["versions"]
-    assert client.is_model_ready("smoke", version)
+    assert client.is_model_ready("parcels")
+    (version,) = client.get_model_metadata("parcels")["versions"]
+    assert client.is_model_ready("parcels", version)
     assert not client.is_model_ready("other")
     assert client.get_server_metadata()["extensions"] == ["binary_tensor_data"]
 
@@ -89,8 +89,8 @@ def test_tritons_asynchronous_client_gets_the_same(
 ) -> None:
     async def ask() -> list[float]:
         async with triton_aio.InferenceServerClient(address) as client:
-            about = await client.get_model_metadata("smoke")
-            answer = await client.infer("smoke", inputs(triton_aio, about, rows, binary=True))
+            about = await client.get_model_metadata("parcels")
+            answer = await client.infer("parcels", inputs(triton_aio, about, rows, binary=True))
             return list(answer.as_numpy("probability").tolist())
 
     assert asyncio.run(ask()) == expected
@@ -101,7 +101,7 @@ def test_tritons_client_is_told_what_was_wrong(address: str) -> None:
     tensor = triton.InferInput("carrier", [1], "BYTES")
     tensor.set_data_from_numpy(np.array(["B6"], object))
     with pytest.raises(InferenceServerException, match=r"origin.*Field required") as refused:
-        client.infer("smoke", [tensor])
+        client.infer("parcels", [tensor])
     assert refused.value.status() == "422"
 
 

@@ -53,10 +53,10 @@ def proxy(address: str, *, keeps: bool) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["keeps the prefix", "takes it off"])
-def test_the_page_and_try_it_out_work_behind_a_proxy(smoke: Path, visit: Callable[..., Page], keeps: bool) -> None:
-    with serving(smoke, ROOT_PATH=PREFIX) as address, proxy(address, keeps=keeps) as outside:
+def test_the_page_and_try_it_out_work_behind_a_proxy(parcels: Path, visit: Callable[..., Page], keeps: bool) -> None:
+    with serving(parcels, ROOT_PATH=PREFIX) as address, proxy(address, keeps=keeps) as outside:
         page = visit(outside, f"{PREFIX}/")
-        page.get_by_role("button", name="Try a real flight").click()
+        page.get_by_role("button", name="Try a real parcel").click()
         page.get_by_role("button", name="Ask").click()
         expect(page.locator(".headline")).to_be_visible()
         page.get_by_role("link", name="The model", exact=True).click()

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from tests.support import ROOT
+from tests.support.parcels import Parcels
 from tests.support.server import serving
-from tests.support.smoke import Smoke
 
 
 def check(**environment: str) -> "subprocess.CompletedProcess[str]":
@@ -30,11 +30,11 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
-def test_it_asks_the_address_that_the_server_listens_on(smoke: Smoke, host: str) -> None:
+def test_it_asks_the_address_that_the_server_listens_on(parcels: Parcels, host: str) -> None:
     """And no proxy, whatever the environment says."""
     if ":" in host and not has_ipv6():
         pytest.skip("this machine has no IPv6")  # because containers often have none
-    with serving(smoke.store, HOST=host) as client:
+    with serving(parcels.store, HOST=host) as client:
         environment = {"HOST": host, "PORT": str(client.base_url.port), "HTTP_PROXY": "http://127.0.0.1:9"}
         checked = check(**environment)
         assert (checked.returncode, checked.stderr) == (0, "")

@@ -9,13 +9,13 @@ import httpx2
 
 from tests.support import ROOT
 from tests.support.command import pipeline
-from tests.support.smoke import Smoke
+from tests.support.parcels import Parcels
 
 
-def test_a_server_that_keeps_the_runs_is_named_and_none_is_started(smoke: Smoke, free_port: int) -> None:
+def test_a_server_that_keeps_the_runs_is_named_and_none_is_started(parcels: Parcels, free_port: int) -> None:
     """The local server is started by the command; a second command that is given its address only prints the page."""
-    store = smoke.config.paths.tracking
-    command = [sys.executable, "-m", "pipeline", "mlflow", "configs/smoke.yaml", "--port", str(free_port)]
+    store = parcels.config.paths.tracking
+    command = [sys.executable, "-m", "pipeline", "mlflow", "tests/support/parcels.yaml", "--port", str(free_port)]
     local = subprocess.Popen(
         [*command, "--set", f"paths.tracking={store}"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, start_new_session=True,
@@ -27,7 +27,7 @@ def test_a_server_that_keeps_the_runs_is_named_and_none_is_started(smoke: Smoke,
         transport = httpx2.HTTPTransport(retries=10)
         with httpx2.Client(transport=transport, timeout=60) as client:
             assert client.get(f"http://127.0.0.1:{free_port}/health").text == "OK"
-        remote = pipeline("mlflow", "configs/smoke.yaml", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port}")
+        remote = pipeline("mlflow", "tests/support/parcels.yaml", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port}")
         assert remote.stdout.strip() == page
     finally:
         os.killpg(local.pid, signal.SIGTERM)

@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.monitoring import refresh
 from pipeline.runtime import prediction_log
-from tests.support.server import REQUIRED, serving, wait_for
-from tests.support.smoke import Smoke
+from tests.support.parcels import REQUIRED, Parcels
+from tests.support.server import serving, wait_for
 
 HOMES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
@@ -60,9 +60,9 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def test_two_servers_write_into_one_database_and_labels_find_their_predictions(
-    database: Database, smoke: Smoke, tmp_path_factory: pytest.TempPathFactory
+    database: Database, parcels: Parcels, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with serving(smoke.store, LOG_URL=database.url) as one, serving(smoke.store, LOG_URL=database.url) as other:
+    with serving(parcels.store, LOG_URL=database.url) as one, serving(parcels.store, LOG_URL=database.url) as other:
         for client, name in ((one, "a"), (other, "b")):
             client.post("/predict/batch", json={"rows": [REQUIRED] * 500}, headers={"x-request-id": name})
         wait_for(one, "logged_rows_total 500.0")
@@ -72,17 +72,17 @@ def test_two_servers_write_into_one_database_and_labels_find_their_predictions(
             "taken": 1000, "unknown": [{"request_id": "c", "row": 0}]
         }  # fmt: skip
     engine = prediction_log.connect(database.url)
-    assert len(prediction_log.labelled(engine, "smoke").at) == 1000
-    assert prediction_log.prune(engine, "smoke", None, 10) == 990
-    models = tmp_path_factory.mktemp("models") / "smoke"
-    shutil.copytree(smoke.store, models)
+    assert len(prediction_log.labelled(engine, "parcels").at) == 1000
+    assert prediction_log.prune(engine, "parcels", None, 10) == 990
+    models = tmp_path_factory.mktemp("models") / "parcels"
+    shutil.copytree(parcels.store, models)
     assert refresh.run(models, database.url, None).as_of == "2014-01-01"
 
 
 def test_a_database_that_goes_away_stops_no_answer_and_is_written_to_when_it_is_back(
-    database: Database, smoke: Smoke
+    database: Database, parcels: Parcels
 ) -> None:
-    with serving(smoke.store, LOG_URL=database.url) as client:
+    with serving(parcels.store, LOG_URL=database.url) as client:
         ask(client, "before")
         wait_for(client, "logged_rows_total 1.0")
         database.stop()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.support import ROOT
-from tests.support.smoke import Smoke
+from tests.support.parcels import Parcels
 
 # The signal comes inside a finalizer, where an exception that its handler raised would be lost.
 STOPPED = """
@@ -45,10 +45,10 @@ main()
     ],
 )
 def test_a_server_told_to_stop_while_it_starts_stops(
-    smoke: Smoke, number: str, module: str, owner: str, name: str, code: int
+    parcels: Parcels, number: str, module: str, owner: str, name: str, code: int
 ) -> None:
     program = STOPPED.format(module=module, owner=owner, name=name, signal=number)
-    environment = {**os.environ, "MODEL_DIR": str(smoke.store), "PORT": "0"}
+    environment = {**os.environ, "MODEL_DIR": str(parcels.store), "PORT": "0"}
     ended = subprocess.run(
         [sys.executable, "-c", program],
         env=environment,
@@ -61,10 +61,10 @@ def test_a_server_told_to_stop_while_it_starts_stops(
     assert (ended.returncode, ended.stderr) == (code, "")
 
 
-def test_a_running_server_ends_without_a_traceback_on_either_signal(smoke: Smoke) -> None:
+def test_a_running_server_ends_without_a_traceback_on_either_signal(parcels: Parcels) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         process = subprocess.Popen(
-            [sys.executable, "-m", "serve"], env={**os.environ, "MODEL_DIR": str(smoke.store), "PORT": "0"},
+            [sys.executable, "-m", "serve"], env={**os.environ, "MODEL_DIR": str(parcels.store), "PORT": "0"},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
         assert process.stdout is not None

@@ -20,27 +20,25 @@ from pipeline.runtime.arrays import to_columns
 from pipeline.runtime.predictor import load as load_predictor
 from pipeline.runtime.predictor import told as told_predictor
 from pipeline.training.train import run
-from tests.support import ROOT
-from tests.support.server import REQUIRED, serving
-from tests.support.smoke import Smoke
-from tests.support.toy import in_folder
+from tests.support.parcels import CONFIG, REQUIRED, Parcels, settings
+from tests.support.server import serving
 
 CLIENTS, SECONDS, SWAPS = 64, 60, 12
 
 
 def test_champions_change_under_load_and_every_answer_is_that_of_the_version_it_names(
-    smoke: Smoke, tmp_path: Path
+    parcels: Parcels, tmp_path: Path
 ) -> None:
     """64 connections for 60 seconds, through twelve swaps between two models, two of them to a bundle that is broken."""
-    place = Path(shutil.copytree(smoke.store, tmp_path / "store"))
+    place = Path(shutil.copytree(parcels.store, tmp_path / "store"))
     other = Path(shutil.copytree(linear(tmp_path), place / linear(tmp_path).name))
     broken = place / "0123456789abcdef"
-    shutil.copytree(smoke.bundle, broken)
-    rows = load_predictor(smoke.bundle).golden.rows[:48]
-    expected = {bundle.name: probabilities(bundle, rows) for bundle in (smoke.bundle, other)}
-    assert not set(expected[smoke.bundle.name]) & set(expected[other.name])
+    shutil.copytree(parcels.bundle, broken)
+    rows = load_predictor(parcels.bundle).golden.rows[:48]
+    expected = {bundle.name: probabilities(bundle, rows) for bundle in (parcels.bundle, other)}
+    assert not set(expected[parcels.bundle.name]) & set(expected[other.name])
     with serving(place, RELOAD_SECONDS="0.2") as client:
-        said = asyncio.run(crowd(str(client.base_url), rows, place, [other.name, smoke.bundle.name], broken.name))
+        said = asyncio.run(crowd(str(client.base_url), rows, place, [other.name, parcels.bundle.name], broken.name))
         told = client.get("/metrics").text
     assert 'model_reloads_total{outcome="refused"} 2.0' in told
     assert f'model_reloads_total{{outcome="taken"}} {SWAPS - 2}.0' in told
@@ -54,8 +52,11 @@ def test_champions_change_under_load_and_every_answer_is_that_of_the_version_it_
 def linear(folder: Path) -> Path:
     """A bundle with another kind of model."""
     if not (folder / "models").exists():
-        run(load(ROOT / "configs/smoke.yaml", [*in_folder(folder), "candidates.boosting=null"]), Console(quiet=True))
-    return bundle_store.resolve(folder / "models" / "smoke")
+        run(
+            load(CONFIG, [*settings(folder), "candidates.boosting=null", "search.kinds.boosting=null"]),
+            Console(quiet=True),
+        )
+    return bundle_store.resolve(folder / "models" / "parcels")
 
 
 def probabilities(bundle: Path, rows: list[dict[str, Any]]) -> list[float]:
@@ -92,10 +93,12 @@ async def crowd(
     return said
 
 
-def test_prometheus_scrapes_the_server_and_finds_nothing_wrong_with_what_it_says(smoke: Smoke, tmp_path: Path) -> None:
+def test_prometheus_scrapes_the_server_and_finds_nothing_wrong_with_what_it_says(
+    parcels: Parcels, tmp_path: Path
+) -> None:
     if shutil.which("prometheus") is None:
         pytest.fail("this test runs Prometheus itself: apt install prometheus")
-    with serving(smoke.store) as client:
+    with serving(parcels.store) as client:
         client.post("/predict", json=REQUIRED)
         metrics = client.get("/metrics").text
         subprocess.run(["promtool", "check", "metrics"], input=metrics, text=True, check=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from tests.support.parcels import Parcels
 from tests.support.server import serving
-from tests.support.smoke import Smoke
 
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
 
@@ -36,8 +36,8 @@ def test_every_file_of_the_packages_is_in_the_wheel(installed: Path) -> None:
         assert [path for path in files if not (installed / path.relative_to(root)).exists()] == []
 
 
-def test_the_installed_server_answers_and_shows_its_page(smoke: Smoke, installed: Path, tmp_path: Path) -> None:
-    with serving(smoke.store, cwd=tmp_path, PYTHONPATH=str(installed)) as client:
+def test_the_installed_server_answers_and_shows_its_page(parcels: Parcels, installed: Path, tmp_path: Path) -> None:
+    with serving(parcels.store, cwd=tmp_path, PYTHONPATH=str(installed)) as client:
         page = client.get("/", headers={"accept": "text/html"}).raise_for_status().text
         assert client.get("/web/style.css").status_code == 200
     assert "<form" in page

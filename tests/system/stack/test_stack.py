@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from pipeline.runtime.predictor import load
+from tests.support.parcels import CONFIG, make
 
 ROOT = Path(__file__).parent.parent.parent.parent
 MODEL = os.environ.get("MODEL", "flights")
@@ -61,19 +62,22 @@ def eventually(found: Callable[[], Any]) -> Any:
 
 @pytest.fixture(scope="session")
 def trained(stack: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The digest of the smoke model, trained into the stack's MLflow server."""
+    """The digest of the parcels model, trained into the stack's MLflow server."""
     folder = tmp_path_factory.mktemp("trained")
-    overrides = ["--set", f"paths.models={folder}/models", "--set", f"paths.reports={folder}/reports"]
-    command = [sys.executable, "-m", "pipeline", "train", "configs/smoke.yaml", *overrides]
+    data = folder / "parcels.csv"
+    make(data)
+    overrides = [f"data.path={data}", f"paths.models={folder}/models", f"paths.reports={folder}/reports"]
+    words = [word for override in overrides for word in ("--set", override)]
+    command = [sys.executable, "-m", "pipeline", "train", str(CONFIG), *words]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": MLFLOW}
     said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout + said.stderr
-    return (folder / "models/smoke/champion").read_text().strip()
+    return (folder / "models/parcels/champion").read_text().strip()
 
 
 def registered() -> str:
     """The digest of the version that MLflow's champion alias stands for."""
-    version = mlflow.MlflowClient(MLFLOW).get_model_version_by_alias("smoke", "champion")
+    version = mlflow.MlflowClient(MLFLOW).get_model_version_by_alias("parcels", "champion")
     return str(version.tags["digest"])
 
 
@@ -94,7 +98,7 @@ def test_a_training_is_recorded_there_and_its_version_and_alias_are_in_the_datab
     assert registered() == trained
     rows = compose(
         "exec", "-T", "postgres", "psql", "--username", "mlflow", "--host", "127.0.0.1", "--no-align", "--tuples-only", "--command",
-        "select a.alias, v.version from registered_model_aliases a join model_versions v using (name, version) where name = 'smoke'",
+        "select a.alias, v.version from registered_model_aliases a join model_versions v using (name, version) where name = 'parcels'",
         "postgresql://mlflow:" + secret("POSTGRES_PASSWORD") + "@127.0.0.1/mlflow",
     )  # fmt: skip
     assert sorted(rows.split()) == ["challenger|1", "champion|1"]
@@ -107,7 +111,7 @@ def secret(name: str) -> str:
 
 def test_the_artifacts_went_through_the_server_and_come_back(trained: str, tmp_path: Path) -> None:
     client = mlflow.MlflowClient(MLFLOW)
-    version = client.get_model_version_by_alias("smoke", "champion")
+    version = client.get_model_version_by_alias("parcels", "champion")
     got = Path(client.download_artifacts(version.run_id, "bundle", str(tmp_path)))
     assert load(next(path.parent for path in got.rglob("bundle.json"))).version == trained
 
