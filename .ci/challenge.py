@@ -13,7 +13,7 @@ FIRST = date(2013, 5, 1)  # where there is no champion to go on from
 REFUSED = 4
 
 
-def main(model: str, config: str) -> None:
+def main(model: str) -> None:
     """Train as of AS_OF, or of the month after what the champion knows; where none can be challenged so, make one."""
     champion = record(model)
     given = os.environ.get("AS_OF") or (str(months(champion["until"], 1)) if champion else str(FIRST))
@@ -21,10 +21,10 @@ def main(model: str, config: str) -> None:
     if champion is None or champion["until"] > before:
         print(f"no champion that knows only the days before {before}: one is made first, to be challenged", flush=True)
         (ROOT / "models" / model / "champion").unlink(missing_ok=True)
-        if code := retrain(config, before):
+        if code := retrain(model, before):
             sys.exit(code)
         champion = record(model)
-    code = retrain(config, given)
+    code = retrain(model, given)
     if code not in (0, REFUSED):
         sys.exit(code)
     after = record(model)
@@ -43,9 +43,9 @@ def record(model: str) -> dict[str, Any] | None:
     return {"version": version, **json.loads((models / version / "record.json").read_bytes())}
 
 
-def retrain(config: str, as_of: str) -> int:
+def retrain(model: str, as_of: str) -> int:
     """The exit code of `make retrain`'s command."""
-    command = [ROOT / ".venv/bin/python", "-m", "pipeline", "retrain", config, "--as-of", as_of]
+    command = [ROOT / ".venv/bin/python", "-m", "pipeline", "retrain", f"configs/{model}.yaml", "--as-of", as_of]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -77,14 +77,14 @@ def data_file(name: str, digest: str, licence: str | None) -> dict[str, Any]:
 def card(contract: dict[str, Any], metrics: dict[str, Any], record: dict[str, Any], data: list[str]) -> dict[str, Any]:
     """CycloneDX's model card: what it was made of, how good it is, what it is for."""
     known = {name: column for name, column in contract["columns"].items() if column["known"] == "before"}
-    classifies = contract["task"] == "classification"
+    numeric = contract["task"] == "regression"
     parameters = {
         "approach": {"type": "supervised"},
         "task": contract["task"],
         "modelArchitecture": record["candidate"],
         "datasets": [{"ref": name} for name in data],
         "inputs": [{"format": f"{name}: {column['kind']}"} for name, column in known.items()],
-        "outputs": [{"format": "probability" if classifies else "number"}],
+        "outputs": [{"format": "number" if numeric else "probability"}],
     }
     limits = ["It was judged on rows like those of its training.", "What it gives as reasons are no causes."]
     return {

@@ -25,7 +25,7 @@ def main(model: str) -> None:
 
 def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> str:
     """The leaderboard, the holdout and the gates; among these is the difference to the champion before."""
-    candidates, loss = record["candidates"], "log_loss" if manifest.get("threshold") else "mae"
+    candidates, loss = record["candidates"], "mae" if manifest["contract"]["task"] == "regression" else "log_loss"
     means = {
         name: sum(fold[loss] for fold in folds.values()) / len(folds) for name, folds in candidates.items() if folds
     }
@@ -35,6 +35,8 @@ def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> st
         shown = f"**{name}**" if name == record["candidate"] else name
         lines.append(f"| {shown} | {means[name]:.4f} |")
     lines += ["", f"Holdout: {record['holdout']}, {record['judged_on']:,} rows, opened once.", ""]
+    if record.get("restart"):
+        lines += [f"**A restart**, without the champion as a rival: {record['restart']}", ""]
     lines += ["| gate | found | allowed | |", "|---|---|---|---|"]
     for gate in record["gates"]:
         verdict = "pass" if gate["passed"] else "**refused**"

@@ -54,11 +54,24 @@ def settings(path: Path, overrides: list[str]) -> "Config":
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
     config = load(path, [*([f"paths.tracking={tracking}"] if tracking else []), *overrides])
     find(config.dataset)
+    named = any(override.startswith("name=") for override in overrides)
+    if path.parent.name == "configs" and config.name != path.stem and not named:
+        raise ConfigError(
+            f"{path}: its name is {config.name}, and MODEL names file and model alike. Say `name: {path.stem}` there, "
+            f"or call the file {path.with_stem(config.name).name}"
+        )
     return config
 
 
 @app.command()
-def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noqa: B006 -- reason: typer reads the default
+def train(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    restart: Annotated[
+        str | None,
+        typer.Option(help="Why a champion of another contract is no rival, for the record.", envvar="RESTART"),
+    ] = None,
+) -> None:
     """Clean the data, compare the candidates, package the best as the champion."""
     config = settings(path, overrides)
     from rich.console import Console
@@ -66,7 +79,7 @@ def train(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noq
     from pipeline.training.train import run
 
     out = Console()
-    tell(run(config, out), config, path, out)
+    tell(run(config, out, restart=(restart or "").strip() or None), config, path, out)
 
 
 @app.command()
@@ -91,18 +104,13 @@ def tell(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> No
     if not outcome.news:
         out.print("\nNothing new: this model is the champion already.")
     out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:", soft_wrap=True)
-    place = Path(config.paths.models) / config.name
-    model = "" if config.name == "flights" else f" MODEL={config.name}"
+    model = "" if config.name == DEFAULT.stem else f" MODEL={config.name}"
+    serve, runs = f"make serve{model}", f"make mlflow{model}"
     if config.paths.models != "models":
-        model = f" MODEL_DIR={place}"
-    chosen = "" if path == DEFAULT else f" CONFIG={path}"
-    console.next_steps(
-        out,
-        {
-            f"make serve{model}": "answer predictions over HTTP",
-            f"make mlflow{chosen}": "look at this run and the ones before it",
-        },
-    )
+        serve = f"make serve MODEL_DIR={Path(config.paths.models) / config.name}"
+    if path != DEFAULT.with_stem(config.name):
+        runs = f"python -m pipeline mlflow {path}"
+    console.next_steps(out, {serve: "answer predictions over HTTP", runs: "look at this run and the ones before it"})
 
 
 @app.command()
@@ -196,7 +204,8 @@ def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Vers
     if chosen == present:
         print(f"Nothing to do: {chosen} is the champion of {config.name} already.")
         return
-    print(promotion.told(promotion.promote(config, chosen, instead_of=present, why=reason(why))))
+    promotion.promote(config, chosen, instead_of=present, why=reason(why))
+    print(f"{instead(config, chosen, present)} `make rollback` goes back.")
 
 
 @app.command()
@@ -206,7 +215,14 @@ def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = N
 
     config = standing(path, overrides)
     present, before = promotion.champion(config), promotion.previous(config)
-    print(promotion.told(promotion.promote(config, before, instead_of=present, why=reason(why), what="rollback")))
+    promotion.promote(config, before, instead_of=present, why=reason(why), what="rollback")
+    print(f"{instead(config, before, present)} `make promote VERSION={present}` brings that one back.")
+
+
+def instead(config: "Config", digest: str, before: str | None) -> str:
+    """What a move has changed, in sentences."""
+    left = f" instead of {before}" if before else ""
+    return f"The champion of {config.name} is {digest} now{left}. Running servers take it on within a second."
 
 
 @app.command()

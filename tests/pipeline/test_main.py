@@ -48,7 +48,7 @@ def test_a_persons_mistake_ends_with_one_message_and_its_code(
 
 def test_training_by_command_ends_with_what_to_do_next(parcels: Parcels) -> None:
     assert f"make serve MODEL_DIR={parcels.store} " in parcels.printed
-    assert f"make mlflow CONFIG={CONFIG} " in parcels.printed
+    assert f"python -m pipeline mlflow {CONFIG} " in parcels.printed
 
 
 def test_training_without_the_holdout_packages_nothing_and_says_so(toy: Toy) -> None:

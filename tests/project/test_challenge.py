@@ -36,14 +36,14 @@ class Repository:
         (bundle / "record.json").write_text(json.dumps({"until": until}))
         (bundle.parent / "champion").write_text(f"{until}\n")
 
-    def retrain(self, config: str, as_of: str) -> int:
+    def retrain(self, model: str, as_of: str) -> int:
         self.asked.append(as_of)
         if not self.code:
             self.champion(as_of)
         return self.code
 
     def challenge(self) -> dict[str, Any]:
-        self.module.main("flights", "configs/flights.yaml")
+        self.module.main("flights")
         return dict(json.loads((self.folder / "reports/challenge.json").read_text()))
 
 
@@ -182,3 +182,25 @@ def test_where_actions_may_open_no_pull_request_the_setting_is_named(script: Scr
     ended = script("propose", '[ "$1" != pr ]')
     assert ended.returncode == 1
     assert "Allow GitHub Actions to create pull requests" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("declared", "restart"),
+    [
+        (None, None),
+        ({"from": "aaaa", "reason": "delays count from the gate now"}, "delays count from the gate now"),
+        ({"from": "bbbb", "reason": "that was another champion"}, ""),
+    ],
+)
+def test_a_restart_is_declared_by_a_line_that_names_the_champion(
+    script: Script, tmp_path: Path, declared: dict[str, str] | None, restart: str | None
+) -> None:
+    (tmp_path / "bin/make").write_text('#!/usr/bin/env bash\necho "${RESTART-unset}" >restart\n')
+    (tmp_path / "bin/make").chmod(0o755)
+    (tmp_path / "models/flights").mkdir(parents=True)
+    (tmp_path / "models/flights/champion").write_text("aaaa\n")
+    if declared:
+        (tmp_path / "deploy/champion.json").write_text(json.dumps({"restart": declared}))
+    assert script("train", "").returncode == 0
+    assert (tmp_path / "restart").read_text().strip() == ("unset" if restart is None else restart)
+    assert "the one that CI made goes out" in script("chosen-champion", "exit 1").stdout

@@ -1,5 +1,6 @@
 """The workflows: every step can be run on a laptop, in the same order, and none has more rights than it needs."""
 
+import os
 import re
 import subprocess
 from itertools import pairwise
@@ -13,16 +14,14 @@ from tests.support import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ONLY_THERE = {
-    "mains-champion",
-    "chosen-champion",
-    "comment",
-    "push",
-    "required",
-    "audit",
-    "packages",
-}  # need GitHub or the network, or `.ci/run` has done it
-
-
+    ".ci/mains-champion",
+    ".ci/chosen-champion",
+    ".ci/comment",
+    ".ci/push",
+    ".ci/required",
+    "make audit",
+    "make packages",
+}  # fmt: skip -- they need GitHub or the network, or `.ci/run` has done it
 RIGHTS = {
     ("ci.yml", "comment"): {"pull-requests"},
     ("ci.yml", "image"): {"packages", "id-token", "attestations"},
@@ -40,26 +39,38 @@ def steps(workflow: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def steps_here() -> list[str]:
-    """The targets that `make ci` calls, in order."""
+    """The commands that `make ci` runs, in order."""
     block = re.search(r"^steps=\(\n(.*?)^\)", (ROOT / ".ci/all").read_text(), re.MULTILINE | re.DOTALL)
     assert block
-    return block[1].split()
+    return re.findall(r'"(.*?)"', block[1])
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_every_run_is_one_target_of_the_makefile(path: Any) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_every_run_is_a_target_a_suite_or_a_script(path: Any) -> None:
+    """And no target is a script that only GitHub can run."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    suites = set(re.findall(r"^SUITES := (.*)", makefile, re.MULTILINE)[0].split())
+    assert suites == {folder.parent.name for folder in (ROOT / "tests/system").glob("*/pytest.ini")}
     for job, step in steps(read(path)):
-        if "run" in step:
-            found = re.fullmatch(r"make ([\w-]+)", step["run"])
-            assert found, (job, step["run"])
-            assert found[1] in targets
+        if "run" not in step:
+            continue
+        found = re.fullmatch(r"make ([\w-]+)(?: SUITE=(\w+))?|\.ci/([\w-]+)", step["run"])
+        assert found, (job, step["run"])
+        target, suite, script = found.groups()
+        if script:
+            assert os.access(ROOT / ".ci" / script, os.X_OK), script
+            assert script == "train" or script not in targets
+        else:
+            assert target in targets
+            assert suite is None or suite in suites
 
 
 def test_make_ci_does_what_the_jobs_do_in_their_order() -> None:
     workflow = read(ROOT / ".github/workflows/ci.yml")
-    run = [step["run"].removeprefix("make ") for _, step in steps(workflow) if "run" in step]
-    assert steps_here() == [target for target in run if target not in ONLY_THERE]
+    run = [step["run"] for _, step in steps(workflow) if "run" in step]
+    here = [step.removesuffix(" COVERAGE=1") for step in steps_here()]
+    assert here == [command for command in run if command not in ONLY_THERE]
     jobs = workflow["jobs"]
     done: list[str] = []
     for name, job in jobs.items():
@@ -114,7 +125,7 @@ def test_every_job_says_why_it_is_there_and_what_it_would_catch(path: Any) -> No
 @pytest.mark.parametrize(("results", "code"), [("success success", 0), ("success skipped", 1), ("failure", 1), ("", 1)])
 def test_required_takes_nothing_but_success(results: str, code: int) -> None:
     ended = subprocess.run(
-        ["python3", ".ci/required.py"],
+        [".ci/required"],
         cwd=ROOT,
         env={"RESULTS": results, "PATH": "/usr/bin:/bin:/usr/local/bin"},
         check=False,
@@ -125,7 +136,7 @@ def test_required_takes_nothing_but_success(results: str, code: int) -> None:
 
 def test_the_docs_have_the_minutes_of_every_step() -> None:
     table = (ROOT / "docs/ci.md").read_text().split("<!-- minutes -->")[1].split("<!-- /minutes -->")[0]
-    assert re.findall(r"^\| `make ([\w-]+)", table, re.MULTILINE) == steps_here()
+    assert re.findall(r"^\| `(.*?)`", table, re.MULTILINE) == steps_here()
 
 
 def test_a_clone_on_windows_has_the_line_endings_of_linux(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """README and the docs name only what there is, and all of it."""
 
 import re
+import subprocess
+
+import pytest
 
 from pipeline import errors
 from pipeline.monitoring import monitor
@@ -17,9 +20,49 @@ def test_every_make_target_that_readme_names_exists_and_every_target_is_named() 
     assert named == TARGETS - {"help"}
 
 
-def test_help_lists_every_target_and_all_are_phony() -> None:
-    assert set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
+def test_help_fits_a_screen_and_help_all_lists_every_target() -> None:
+    everyday, every = (
+        subprocess.run(["make", "-s", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for words in ([], ["help-all"])
+    )
+    assert len(everyday.splitlines()) <= 30
+    assert set(re.findall(r"^  ([a-z-]+)  ", every, re.MULTILINE)) == TARGETS - {"help", "help-all"}
     assert set(re.findall(r"\.PHONY: (.*)", MAKEFILE)[0].split()) == TARGETS | {".stale"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "CONFIG=configs/churn.yaml"], "CONFIG is MODEL now"),
+        (["test", "SUITE=soak"], "SUITE=soak: there is no such suite. There are: broken clients"),
+    ],
+)
+def test_make_answers_an_old_or_unknown_word(words: list[str], said: str) -> None:
+    ended = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, said in ended.stderr) == (2, True), ended.stderr
+
+
+def test_one_variable_says_which_model_every_target_works_on() -> None:
+    """Nothing that stands for the flights is left in what make would run for another one."""
+    taking = [
+        "train",
+        "retrain",
+        "refresh",
+        "monitor",
+        "replay",
+        "history",
+        "promote",
+        "rollback",
+        "mlflow",
+        "challenge",
+    ]
+    taking += ["serve", "image", "try", "summary", "sbom", "up", "down"]
+    for target in taking:
+        printed = subprocess.run(
+            ["make", "-n", target, "MODEL=churn"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        assert "flights" not in printed, target
+        assert "churn" in printed or target in ("try",), target
 
 
 def tree() -> list[str]:

@@ -17,8 +17,8 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns 
 
 
 def derive(columns: Columns) -> dict[str, NDArray[Any]]:
-    """The columns, and of each date and time NAME its NAME_minute_of_day (0 to 1439) and NAME_day_of_week (Monday is 0),
-    NaN where it is missing. A config declares those that it uses, with `derived_from: [NAME]`.
+    """The columns, and of each date and time NAME its NAME_minute_of_day (0 to 1439) and NAME_day_of_week (Monday is
+    0), NaN where it is missing. A config declares those that it uses, with `derived_from: [NAME]`.
     """
     derived = dict(columns)
     for name, values in columns.items():

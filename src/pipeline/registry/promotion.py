@@ -22,7 +22,7 @@ class Move(NamedTuple):
 
     when: str
     who: str
-    what: Literal["promote", "rollback", "found"]
+    what: Literal["promote", "rollback", "restart", "found"]
     before: str | None
     after: str | None
     why: str
@@ -39,7 +39,7 @@ def promote(
     *,
     instead_of: str | None,
     why: str,
-    what: Literal["promote", "rollback"] = "promote",
+    what: Literal["promote", "rollback", "restart"] = "promote",
 ) -> Move:
     """Make a proven bundle the champion. Two at once: the second finds another champion than it meant to replace.
 

@@ -14,6 +14,7 @@ from pipeline.errors import BundleError
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Columns
 from pipeline.runtime.contract import Contract
+from pipeline.runtime.dataset import module_hash
 from pipeline.runtime.predictor import load
 
 ANSWERS = "answers"  # the folder beside the bundles with what each said of the rows that judged it
@@ -46,7 +47,6 @@ def rival(
     """
     name = bundle_store.pointer(models)
     everything = np.arange(len(keys))
-    remedy = f"to begin without a champion, remove {models / bundle_store.POINTER}"
     if name is None:
         return None
     if name == digest:
@@ -54,7 +54,7 @@ def rival(
     try:
         champion = load(models / name)
         if (asked := champion.contract).target != contract.target or asked.task != contract.task:
-            return silent(name, f"asked for {asked.target} ({asked.task}), another outcome: {remedy}")
+            return silent(name, f"asked for {asked.target} ({asked.task}), another outcome")
         if not (late := learnt_until(champion.record, first)):
             return Rival(name, everything, champion.predict(request), "asked again")
         if known := remembered(models, name, keys):
@@ -65,9 +65,34 @@ def rival(
     except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
         known = remembered(models, name, keys)
         if known is None:
-            remedy = f"bring back what {name} was made with or, {remedy}"
-            return silent(name, f"{error}. Its answers are on no record: {remedy}")
+            return silent(
+                name, f"{error}. Its answers are on no record: bring back what {name} was made with; {remedy}"
+            )
         return Rival(name, *known, "from its record, since it cannot be loaded")
+
+
+def asks_otherwise(models: Path, contract: Contract) -> bool:
+    """Whether there is a champion that was asked by another contract, whose rows and features other code made, or that
+    cannot be loaded: only then may a training begin without it.
+    """
+    name = bundle_store.pointer(models)
+    if name is None:
+        return False
+    try:
+        champion = load(models / name)
+    except (BundleError, KeyError):
+        return True
+    return champion.contract != contract or champion.dataset_module != module_hash(contract.dataset)
+
+
+def remedy(models: Path, contract: Contract) -> str:
+    """What may be done where a champion of another contract is in the way, to be added to the refusal."""
+    if not asks_otherwise(models, contract):
+        return ""
+    return (
+        ". That champion was made from another contract or other code: if it is no rival any more, `make train "
+        f'RESTART="the reason"` leaves it behind (in CI: a restart from {bundle_store.pointer(models)}, docs/ci.md)'
+    )
 
 
 def learnt_until(record: Mapping[str, Any], first: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,8 +34,8 @@ class Verdict(NamedTuple):
 
 class Evidence(NamedTuple):
     """All that the gates look at: rows trained on, rows of the holdout with the model's answers and their blocks, the
-    figures on all of them and on each slice, what the champion says of them, how far the export is off, and what goes
-    into the bundle.
+    figures on all of them and on each slice, what the champion says of them, how far the export is off, what goes into
+    the bundle, and the reason of a declared restart.
     """
 
     seen: Examples
@@ -47,6 +48,7 @@ class Evidence(NamedTuple):
     off: float
     session: Session
     size: int
+    restart: str | None = None
 
 
 def verdicts(config: Config, evidence: Evidence) -> list[Verdict]:
@@ -91,6 +93,9 @@ def beats_champion(config: Config, evidence: Evidence) -> Verdict:
     gate, rival, rule = f"{config.loss} against the champion", evidence.rival, config.gates.champion
     if rival is None:
         return Verdict(gate, "the first model", "nothing to beat", True, "there is no champion yet")
+    if evidence.restart:
+        why = f"{evidence.restart}; the baseline judges"
+        return Verdict(gate, f"{rival.digest} is left behind", "a declared restart", True, why)
     if not len(rival.rows):
         return Verdict(gate, "it cannot be asked", "its answers", False, rival.how)
     plan, at = bootstrap(config), rival.rows
@@ -188,6 +193,12 @@ def weight(config: Config, evidence: Evidence) -> Iterator[Verdict]:
     yield Verdict("one row in the model", f"{spent:.0f} µs", f"≤ {slow:g} µs", spent <= slow, why)
     why = "it is copied into every image"
     yield Verdict("size of the bundle", f"{megabytes:.1f} MB", f"≤ {large:g} MB", megabytes <= large, why)
+
+
+def refusal(refused: list[Verdict], folder: Path) -> str:
+    """Why a model stays a challenger."""
+    reasons = "; ".join(f"{v.gate}: {v.value}, allowed {v.limit} ({v.why})" for v in refused)
+    return f"this model may not go out. {reasons}. It stays in {folder} as the challenger; the champion is as it was"
 
 
 def told(bounds: Bounds) -> str:

@@ -73,20 +73,25 @@ class Evaluation(NamedTuple):
     holdout: HoldoutEvaluation
     off: float
     champion: Rival | None
+    restart: str | None
     verdicts: list[gates.Verdict]
 
 
-def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
+def run(config: Config, out: Console, *, everything: bool = False, restart: str | None = None) -> Outcome:
     """Raw rows to a champion.
 
     With `everything` the same settings learn once more after the holdout has judged them, from all rows, and that is
-    what goes out. Raises RefusedError where a gate refuses: the bundle is there then, and the champion as it was.
+    what goes out. With `restart`, the reason, a champion of another contract is no rival. Raises RefusedError where a
+    gate refuses: the bundle is there then, and the champion as it was.
     """
     models, home = promotion.home(config), Path(config.paths.reports)
     make_folders(models=models, reports=home)
     moved = mlflow_store.connect(config.name, config.paths.tracking)
     for mended in [*moved, *promotion.reconcile(config)]:
         out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
+    if restart and not champion_predictions.asks_otherwise(models, config.contract):
+        out.print("No restart: no champion here answers another contract, so the gates ask what they always ask.")
+        restart = None
 
     with working_folder(home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
         prepared = prepare(config, reports, out)
@@ -98,7 +103,7 @@ def run(config: Config, out: Console, *, everything: bool = False) -> Outcome:
                 about = facts(config, prepared, selection, prepared.train)
                 run_record.into_run(config, selection.best, tried(selection), {}, about, reports)
             return Outcome(selection.standings, {}, None)
-        evaluation = evaluate(config, prepared, selection, reports, out, everything=everything)
+        evaluation = evaluate(config, prepared, selection, reports, out, everything=everything, restart=restart)
         return publish(config, prepared, selection, evaluation, reports, run_id, out)
 
 
@@ -154,7 +159,14 @@ def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tupl
 
 
 def evaluate(
-    config: Config, prepared: Prepared, selection: Selection, reports: Path, out: Console, *, everything: bool
+    config: Config,
+    prepared: Prepared,
+    selection: Selection,
+    reports: Path,
+    out: Console,
+    *,
+    everything: bool,
+    restart: str | None,
 ) -> Evaluation:
     """Fit the choice on all rows before the holdout, open the holdout once, and ask every gate."""
     rows, parts, train, holdout = prepared
@@ -187,8 +199,8 @@ def evaluate(
         first_day(rows.key[parts.holdout]),
     )
     size = sum(map(len, files.values()))
-    verdicts = ask(config, gates.Evidence(train, holdout, *opened, champion, off, final.session, size), out)
-    return Evaluation(files, learnt, opened, off, champion, verdicts)
+    evidence = gates.Evidence(train, holdout, *opened, champion, off, final.session, size, restart)
+    return Evaluation(files, learnt, opened, off, champion, restart, ask(config, evidence, out))
 
 
 def judge(
@@ -232,6 +244,7 @@ def publish(
             "slices": run_record.of_slices(holdout.slices),
             "export_off": evaluation.off,
             "run_id": run_id,
+            "restart": evaluation.restart,
             "gates": [verdict._asdict() for verdict in verdicts],
         }
         folder = bundle_store.write(models, {**evaluation.files, "record.json": as_json(about)})
@@ -244,12 +257,23 @@ def publish(
         say(f"{folder}, version {mlflow_store.register(config.contract, folder, tags)}")
 
     if refused := [verdict for verdict in verdicts if not verdict.passed]:
-        raise RefusedError(refusal(refused, folder))
+        said = gates.refusal(refused, folder)
+        if any("champion" in verdict.gate for verdict in refused):
+            said += champion_predictions.remedy(models, config.contract)
+        raise RefusedError(said)
     champion = evaluation.champion
     news = champion is None or champion.digest != folder.name
     if news:
         why = f"training {run_id} passed all {len(verdicts)} gates"
-        promotion.promote(config, folder.name, instead_of=champion.digest if champion else None, why=why)
+        if evaluation.restart:
+            why = f"{evaluation.restart}; {why}"
+        promotion.promote(
+            config,
+            folder.name,
+            instead_of=champion.digest if champion else None,
+            why=why,
+            what="restart" if evaluation.restart else "promote",
+        )
     return Outcome(selection.standings, holdout.figures, folder, news)
 
 
@@ -262,8 +286,3 @@ def facts(config: Config, prepared: Prepared, selection: Selection, learnt: Exam
 
 def tried(selection: Selection) -> dict[str, list[Standing]]:
     return {"trial": selection.trials, "all rows": selection.standings}
-
-
-def refusal(refused: list[gates.Verdict], folder: Path) -> str:
-    reasons = "; ".join(f"{v.gate}: {v.value}, allowed {v.limit} ({v.why})" for v in refused)
-    return f"this model may not go out. {reasons}. It stays in {folder} as the challenger; the champion is as it was"

@@ -270,9 +270,11 @@ def command(toy: Toy, *words: str) -> Result:
 def test_by_command_a_champion_is_rolled_back_and_promoted_again_and_history_tells_it(two: Two) -> None:
     back = command(two.toy, "rollback", "--why", "it misses storms")
     assert (back.exit_code, back.stderr) == (0, "")
-    assert f"{two.second} -> {two.first}" in back.stdout
+    assert back.stdout.startswith(f"The champion of tiny is {two.first} now instead of {two.second}. ")
+    assert f"`make promote VERSION={two.second}`" in back.stdout
     forth = command(two.toy, "promote", "--why", "no, it does not")
-    assert f"{two.first} -> {two.second}" in forth.stdout
+    assert forth.stdout.startswith(f"The champion of tiny is {two.second} now instead of {two.first}. ")
+    assert "`make rollback` goes back" in forth.stdout
     told = command(two.toy, "history").stdout.splitlines()
     assert len(told) == 4
     assert told[-1].endswith("no, it does not")

@@ -1,21 +1,28 @@
 """What the champion says of the rows that judge a new model, and what is left of it when it cannot be asked."""
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from pipeline.config.config import Config
 from pipeline.errors import RefusedError
 from pipeline.registry import promotion
 from pipeline.runtime import bundle_store
 from pipeline.training.champion_predictions import ANSWERS, remember, remembered, rival
+from pipeline.training.train import run
 from tests.support.toy import WEAK, Toy
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
+LOW = [
+    "gates.holdout={roc_auc: {low: 0.4, high: 0.95}, log_loss: {low: 0.3, high: 0.8}, ece: {low: 0, high: 0.4}}",
+    "gates.slices={columns: [colour], rows: 100, figures: {roc_auc: {low: 0.3, high: 0.95}}}",
+]
 KEYS = np.array([30, 10, 20], dtype=np.uint64)
 
 
@@ -86,8 +93,39 @@ def test_without_a_record_it_is_refused_with_the_remedy(toy: Toy) -> None:
     toy.train(WEAK)
     shutil.rmtree(models / str(bundle_store.pointer(models)))
     shutil.rmtree(models / ANSWERS)
-    with pytest.raises(RefusedError, match=r"it cannot be asked.*on no record: bring back what .* remove .*/champion"):
+    with pytest.raises(RefusedError, match=r"it cannot be asked.*on no record: bring back what .*RESTART="):
         toy.train()
+
+
+RESTART = "size was measured another way until May"
+FEWER = "features=[colour, legs]"  # a contract that makes a weaker model, which passes the other gates
+
+
+def test_a_declared_restart_of_another_contract_leaves_the_champion_behind(toy: Toy) -> None:
+    """The baseline still judges, and the reason stands in the record, the verdicts and the history."""
+    first = toy.train()
+    with pytest.raises(RefusedError, match=r'log_loss against the champion: \+.*make train RESTART="the reason"'):
+        toy.train(FEWER, *LOW)
+    outcome = run(toy.config(FEWER, *LOW), Console(quiet=True), restart=RESTART)
+    assert outcome.news
+    record = json.loads((Path(str(outcome.bundle)) / "record.json").read_text())
+    assert record["restart"] == RESTART
+    verdict = next(gate for gate in record["gates"] if gate["gate"] == "log_loss against the champion")
+    assert (verdict["limit"], RESTART in verdict["why"]) == ("a declared restart", True)
+    move = promotion.history(toy.config())[-1]
+    assert (move.what, move.before, move.why.startswith(RESTART)) == ("restart", Path(str(first.bundle)).name, True)
+
+
+def test_a_restart_switches_no_gate_off_where_the_champion_answers_the_same(toy: Toy) -> None:
+    toy.train()
+    with pytest.raises(RefusedError, match=r"(?s)log_loss against the champion: \+(?!.*RESTART)"):
+        run(toy.config(WEAK), Console(quiet=True), restart=RESTART)
+
+
+def test_a_restart_that_is_worse_than_the_baseline_is_refused(toy: Toy) -> None:
+    toy.train()
+    with pytest.raises(RefusedError, match="log_loss below the baseline's"):
+        run(toy.config(FEWER, *LOW, "gates.baseline=0.3"), Console(quiet=True), restart=RESTART)
 
 
 def test_a_champion_of_another_outcome_cannot_be_compared(toy: Toy) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent.parent
-SMOKE = "CONFIG=configs/smoke.yaml"
+SMOKE = "MODEL=smoke"
 Change = Callable[[Path], None]
 
 

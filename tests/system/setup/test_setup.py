@@ -90,11 +90,11 @@ def test_lint_and_tests_are_green_in_a_foreign_environment(away: Path, environme
 
 def test_a_moved_folder_goes_on_where_it_is(away: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """The environment is made anew, this time by uv; MLflow's record is followed; the champion serves."""
-    make(away, environment, "train", "CONFIG=configs/smoke.yaml")
+    make(away, environment, "train", "MODEL=smoke")
     shutil.copy(away / ".venv/bin/uv", tmp_path)
     moved = away.rename(away.with_name("moved hier"))
     with_uv = {**environment, "PATH": f"{tmp_path}{os.pathsep}{environment['PATH']}"}
-    said = make(moved, with_uv, "history", "CONFIG=configs/smoke.yaml")
+    said = make(moved, with_uv, "history", "MODEL=smoke")
     assert "Making .venv anew: the folder was moved" in said
     assert f"Mended: MLflow's record looked for its files in {away}/mlruns; it finds them in {moved}/mlruns now" in said
     assert '"probability"' in make(moved, with_uv, "try", "MODEL=smoke")
