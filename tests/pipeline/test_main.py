@@ -67,4 +67,7 @@ def test_config_prints_every_setting_as_it_will_be_used() -> None:
 
 def test_mlflows_own_variable_names_the_store(tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
-    assert json.loads(pipeline("config", MLFLOW_TRACKING_URI=elsewhere).stdout)["paths"]["tracking"] == elsewhere
+    assert (
+        json.loads(pipeline("config", str(CONFIG), MLFLOW_TRACKING_URI=elsewhere).stdout)["paths"]["tracking"]
+        == elsewhere
+    )
