@@ -95,7 +95,7 @@ class Front:
             self._admit(chosen, headers)
             self._in_flight += not chosen.open  # a check of health neither takes a place nor needs one
             try:
-                await self._answer(now, chosen, {**scope, "path": path}, headers, name, receive, answer)
+                await self._answer(now, chosen, scope, path, headers, name, receive, answer)
             finally:
                 self._in_flight -= not chosen.open
         except DisconnectedError:
@@ -136,7 +136,7 @@ class Front:
             raise RequestError(401, text, headers=[("www-authenticate", way)])
 
     async def _answer(
-        self, now: Now, route: Route, scope: Any, headers: Headers, name: str, receive: Receive, answer: Any
+        self, now: Now, route: Route, scope: Any, path: str, headers: Headers, name: str, receive: Receive, answer: Any
     ) -> None:
         """Raises TimeoutError at the time limit. `_end_overdue` sees to that: a timer for each request costs more."""
         task, expires = asyncio.current_task(), time.monotonic() + self.settings.timeout_seconds
@@ -147,7 +147,8 @@ class Front:
             call = Call(name, body, headers, expires, scope["query_string"])
             if route.handler is None:
                 method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server drops the body
-                await now.routes({**scope, "method": method, "state": {"call": call}}, receive, answer)
+                asked = {**scope, "path": path, "method": method, "state": {"call": call}}
+                await now.routes(asked, receive, answer)
                 return
             if len(body) <= INLINE:
                 response = route.handler(now.served, call)

@@ -10,7 +10,7 @@ from serve.errors import RequestError
 from serve.messages import Call, TheCall
 from serve.model import Served
 from serve.openapi import KEY_ASKED, examples_body, object_of, ref, responses
-from serve.protocols.bodies import KEYS, READERS, as_objects, json_response, media_type, read_json
+from serve.protocols.bodies import KEYS, READERS, JSONBytesResponse, as_objects, media_type, read_json
 from serve.settings import Settings
 
 FORMS_TAKEN = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
@@ -87,4 +87,4 @@ def invoke(served: Served, call: Call) -> Response:
         return Response("\n".join([*objects, ""]), media_type="application/jsonlines")
     about = {**served.metadata, "request_id": call.id}
     listed = ",".join(objects).encode()
-    return json_response(b'{"predictions":[' + listed + b'],"metadata":' + json.dumps(about).encode() + b"}")
+    return JSONBytesResponse(b'{"predictions":[' + listed + b'],"metadata":' + json.dumps(about).encode() + b"}")

@@ -7,7 +7,7 @@ from serve.errors import FieldError, refusal
 from serve.messages import Call, TheCall
 from serve.model import Served
 from serve.openapi import examples_body, object_of, ref, responses
-from serve.protocols.bodies import as_objects, json_response, only_json, parsed
+from serve.protocols.bodies import JSONBytesResponse, as_objects, only_json, parsed
 from serve.protocols.invocations import invoke
 
 
@@ -53,7 +53,7 @@ def predict(served: Served, call: Call) -> Response:
         return invoke(served, call)
     only_json(call)
     (answer,) = as_objects(served.told([served.row(call.body)], call))
-    return json_response(answer[:-1].encode() + served.tail + call.id.encode() + b'"}')
+    return JSONBytesResponse(answer[:-1].encode() + served.tail + call.id.encode() + b'"}')
 
 
 def batch(served: Served, call: Call) -> Response:
@@ -70,4 +70,4 @@ def batch(served: Served, call: Call) -> Response:
     if wrong:
         raise refusal(wrong)
     listed = ",".join(as_objects(served.told(served.rows(body["rows"], "rows", call), call))).encode()
-    return json_response(b'{"predictions":[' + listed + b"]" + served.tail + call.id.encode() + b'"}')
+    return JSONBytesResponse(b'{"predictions":[' + listed + b"]" + served.tail + call.id.encode() + b'"}')
