@@ -24,7 +24,7 @@ def alarms(_: Path) -> str:
     from pipeline.evaluation.metrics import MONITORED
     from pipeline.monitoring import performance
     from pipeline.training import retrain
-    from pipeline.training.search import standings
+    from pipeline.training.search import evaluate_candidates
 
     config, _split = retrain.plan(load(ROOT / "configs/flights.yaml"), date(2013, 4, 1))
     config = config.model_copy(update={"candidates": config.replay.candidates, "search": Search()})
@@ -33,9 +33,9 @@ def alarms(_: Path) -> str:
     parts = split(rows.key, config.split)
     folds = [*parts.folds, Fold("holdout", parts.search, parts.holdout)]
     tried = list(config.candidates.named().items())[:1]
-    best = standings(config, rows.examples.data, rows.examples.target, folds, tried, lambda _: None)[0]
+    best = evaluate_candidates(config, rows.examples.data, rows.examples.target, folds, tried, lambda _: None)[0]
     at = np.concatenate([fold.valid for fold in folds])
-    outcome, answer = rows.examples.target[at], np.concatenate([best.said[fold.name] for fold in folds])
+    outcome, answer = rows.examples.target[at], np.concatenate([best.predictions[fold.name] for fold in folds])
     day = rows.key[at].astype("datetime64[D]").astype(np.int64)
     known = Bootstrap(config.scoring, 500, 0)
     expected = with_intervals(outcome, answer, day, known, MONITORED[config.task])
@@ -50,9 +50,9 @@ def alarms(_: Path) -> str:
             some = np.concatenate([of[each] for each in drawn])
             when = np.repeat(np.datetime64(0, "D") + np.arange(len(drawn)), [len(of[each]) for each in drawn])
             end = np.datetime64(0, "D") + len(drawn)
-            found = performance.windows(when, outcome[some], answer[some], end, WEEKS, expected, config.monitor, plan)
+            found = performance.weekly_windows(when, outcome[some], answer[some], end, WEEKS, expected, config.monitor, plan)
             for last in range(2, len(found) + 1):
-                rang, looks = rang + performance.alarm(found[:last], config.monitor), looks + 1
+                rang, looks = rang + performance.alarm_fires(found[:last], config.monitor), looks + 1
         told.append(f"{rang / looks:.1%} of {looks:,} looks on days drawn by {length}")
     return "; ".join(told)
 

@@ -49,13 +49,13 @@ def explained(work: Path) -> str:
             began = time.perf_counter()
             ask("/explain", json.dumps(row).encode())
             took.append((time.perf_counter() - began) * 1000)
-    rows, names = shapley.spread_out(predictor.background), list(predictor.contract.request)
+    rows, names = shapley.sample_background(predictor.background), list(predictor.contract.request)
     for row in predictor.golden.rows[:8]:
         found = []
         for shapley.SEED in range(41):
-            shapley.places.cache_clear()
+            shapley.permutation_places.cache_clear()
             found.append(
-                shapley.by_walks(predictor, to_columns([row], predictor.contract), rows, names)[2].mean(axis=0)
+                shapley.by_permutations(predictor, to_columns([row], predictor.contract), rows, names)[2].mean(axis=0)
             )
         off.append(np.abs(found[0] - np.mean(found[1:], axis=0)))
     p50, p99 = np.percentile(took, [50, 99])

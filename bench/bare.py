@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.runtime.arrays import to_columns
-from pipeline.runtime.predictor import load, told
+from pipeline.runtime.predictor import load, as_predictions
 
 predictor = load(Path(os.environ["MODEL_DIR"]))
 validate = predictor.row_model.__pydantic_validator__.validate_json
@@ -17,7 +17,7 @@ validate = predictor.row_model.__pydantic_validator__.validate_json
 
 async def predict(request: Request) -> Response:
     columns = to_columns([vars(validate(await request.body()))], predictor.contract)
-    answer = told(predictor.predict(columns), predictor.scoring)
+    answer = as_predictions(predictor.predict(columns), predictor.scoring)
     return Response(f'{{"probability":{answer["probability"][0]},"label":{answer["label"][0]}}}')
 
 

@@ -33,7 +33,7 @@ def worth(work: Path) -> str:
         for train, valid in windows:
             data, target = rows.examples.data, rows.examples.target
             fitted = estimators.fit(settings, data.take(train), target[train], each.train, threads=2)
-            answers.setdefault(name, []).append(estimators.answers(fitted, data.take(valid)))
+            answers.setdefault(name, []).append(estimators.predict(fitted, data.take(valid)))
     judged = [valid for _, valid in windows]
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
 

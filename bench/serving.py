@@ -135,7 +135,7 @@ def as_pipeline(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int
     settings = Candidates.model_validate({told["candidate"]: told["settings"]}).named()[told["candidate"]]
     fitted = estimators.fit(settings, seen.data, seen.target, config.train, threads=2)
     columns = to_columns([rows[n % len(rows)] for n in range(100)], config.contract)
-    frame = estimators.as_frame(tensors(find("flights").derive(columns), config.contract))
+    frame = estimators.to_frame(tensors(find("flights").derive(columns), config.contract))
     place = folder / "sklearn"
     mlflow.sklearn.save_model(
         fitted, str(place), serialization_format="cloudpickle", pyfunc_predict_fn="predict_proba",

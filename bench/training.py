@@ -116,20 +116,20 @@ def registration(work: Path) -> str:
     from pipeline.evaluation.bootstrap import Interval
     from pipeline.registry import mlflow_store
     from pipeline.training import run_record
-    from pipeline.training.gates import Verdict
-    from pipeline.training.search import Standing
+    from pipeline.training.gates import GateResult
+    from pipeline.training.search import CandidateResult
 
     told = bundle_file(work, "record.json")
     config = load(ROOT / "configs" / "flights.yaml")
-    best = Standing(told["candidate"], config.candidates.boosting, told["candidates"][told["candidate"]])
+    best = CandidateResult(told["candidate"], config.candidates.boosting, told["candidates"][told["candidate"]])
     metrics = {name: Interval(**ends) for name, ends in bundle_file(work, "bundle.json")["metrics"].items()}
-    tags = run_record.version_tags(best, metrics, [Verdict(**gate) for gate in told["gates"]], told)
+    tags = run_record.version_tags(best, metrics, [GateResult(**gate) for gate in told["gates"]], told)
     bundle = work / "models/flights" / (work / "models/flights/champion").read_text().strip()
     mlflow_store.connect("bench", f"sqlite:///{work}/registration.db")
     began = time.perf_counter()
     with mlflow_store.run("bench"):
         mlflow_store.register(config.contract, bundle, tags)
-    mlflow_store.follow(config.contract, bundle, f"sqlite:///{work}/registration.db")
+    mlflow_store.sync_champion_alias(config.contract, bundle, f"sqlite:///{work}/registration.db")
     return f"{time.perf_counter() - began:.1f} s"
 
 

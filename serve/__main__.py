@@ -11,7 +11,7 @@ from errno import EADDRINUSE
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, PipelineError
-from serve.settings import Settings, described, from_environment
+from serve.settings import Settings, describe_variables, from_environment
 
 if TYPE_CHECKING:
     from pipeline.runtime.predictor import Predictor
@@ -22,7 +22,9 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 def main() -> None:
     """Serve until a signal comes. What a person can mend ends with one message and its exit code."""
     if sys.argv[1:]:
-        print(f"usage: serve\n\nServes the champion over HTTP. Settings are environment variables:\n{described()}")
+        print(
+            f"usage: serve\n\nServes the champion over HTTP. Settings are environment variables:\n{describe_variables()}"
+        )
         sys.exit(0 if sys.argv[1] in ("-h", "--help") else ConfigError.exit_code)
     try:
         run(from_environment(os.environ))
@@ -56,7 +58,7 @@ def run(settings: Settings) -> None:
     sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the loop sooner
     gc.freeze()  # what is here stays: a full collection beside large requests would take 10 ms for it
 
-    print(greeting(address(listener), app.now.served.predictor), flush=True)
+    print(greeting(address(listener), app.now.model.predictor), flush=True)
     server.run(sockets=[listener])
 
 

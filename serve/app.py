@@ -8,65 +8,65 @@ from pipeline.errors import ConfigError
 from pipeline.runtime import bundle_store, rolling_features, signature
 from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.predictor import load as load_predictor
-from serve.asgi import Front
-from serve.model import Served
-from serve.reload import follow, recall, watch
-from serve.routes import State, application
+from serve.asgi import ServingApp
+from serve.model import LoadedModel
+from serve.reload import reload_rolling_features, watch_champion, watch_file
+from serve.routes import State, build_application
 from serve.settings import Settings
-from serve.telemetry.event_log import Log
-from serve.telemetry.log_writer import Writer
+from serve.telemetry.event_log import EventLog
+from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import Metrics
 
 MONITORED = "monitor.json"  # what `pipeline monitor` leaves, which imports more than a server has
 TENTHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
 
 
-def create_app(settings: Settings) -> Front:
+def create_app(settings: Settings) -> ServingApp:
     """Raises BundleError where there is no bundle, or one that does not prove itself or is not signed as asked."""
-    predictor = load(settings, settings.model_dir)
-    log, metrics = Log(), Metrics(bounds(predictor))
-    refreshed = settings.memory_file or settings.model_dir / rolling_features.FILE
+    predictor = load_model(settings, settings.model_dir)
+    log, metrics = EventLog(), Metrics(histogram_bounds(predictor))
+    refreshed = settings.rolling_state_file or settings.model_dir / rolling_features.FILE
     monitored = settings.monitor_file or settings.model_dir / MONITORED
-    front = Front(settings, metrics, log)
+    front = ServingApp(settings, metrics, log)
 
-    writer = Writer(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None
+    writer = LogWriter(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None
     front.at_end = writer.stop if writer else None
 
     def take(new: Predictor) -> None:
-        recall(new, refreshed, metrics, log)
-        served = Served(new, metrics, settings.max_rows, writer, settings.root_path)
-        routes, table = application(served, settings, State(metrics, lambda: front.draining, writer, monitored))
-        refuse_own(settings.root_path, table)
+        reload_rolling_features(new, refreshed, metrics, log)
+        served = LoadedModel(new, metrics, settings.max_rows, writer, settings.root_path)
+        routes, table = build_application(served, settings, State(metrics, lambda: front.draining, writer, monitored))
+        refuse_own_paths(settings.root_path, table)
         front.serve(served, table, routes)
 
     take(predictor)
 
     def again() -> None:
-        recall(front.now.served.predictor, refreshed, metrics, log)
+        reload_rolling_features(front.now.model.predictor, refreshed, metrics, log)
 
     followed = (settings.model_dir / bundle_store.POINTER).exists()
     if followed and settings.reload_seconds:
-        look = partial(watch, settings.model_dir, settings.reload_seconds, predictor.version)
-        front.watches.append(partial(look, partial(load, settings), take, metrics, log))
+        look = partial(watch_champion, settings.model_dir, settings.reload_seconds, predictor.version)
+        front.watches.append(partial(look, partial(load_model, settings), take, metrics, log))
     if settings.reload_seconds:
-        front.watches.append(partial(follow, refreshed, settings.reload_seconds, again))
+        front.watches.append(partial(watch_file, refreshed, settings.reload_seconds, again))
     return front
 
 
-def load(settings: Settings, place: Path) -> Predictor:
+def load_model(settings: Settings, place: Path) -> Predictor:
     folder = bundle_store.resolve(place)  # once: what is verified is what is loaded
     if settings.model_public_key:
         signature.verify(folder, settings.model_public_key)
     return load_predictor(folder)
 
 
-def refuse_own(root: str, paths: Iterable[str]) -> None:
+def refuse_own_paths(root: str, paths: Iterable[str]) -> None:
     """Raise ConfigError for a prefix that is a path of the server itself: what is asked there could mean either."""
     if root and any(path == root or path.startswith(f"{root}/") for path in paths):
         raise ConfigError(f"ROOT_PATH={root}: is a path of this server itself; give the proxy another one")
 
 
-def bounds(predictor: Predictor) -> list[float]:
+def histogram_bounds(predictor: Predictor) -> list[float]:
     """Of the histogram of answers: twentieths of a probability, or some of what the golden rows were answered."""
     if predictor.contract.task == "binary":
         return TENTHS

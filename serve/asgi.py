@@ -14,51 +14,51 @@ from fastapi.concurrency import run_in_threadpool
 
 from pipeline.runtime import rolling_features
 from serve.errors import RequestError, problem
-from serve.messages import Call, DisconnectedError, Headers, Receive, read, request_id, wants_html
-from serve.model import Served
+from serve.messages import Call, DisconnectedError, Headers, Receive, read_body, request_id, wants_html
+from serve.model import LoadedModel
 from serve.routes import Route, Table
 from serve.settings import Settings
-from serve.telemetry.event_log import Log
+from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
 INLINE = 65_536  # bytes of body that are worked on at once; longer ones leave the event loop free for others
 THREADS = 2  # that work beside the event loop: more of them would only wait for each other
 
 
-class Now(NamedTuple):
+class ActiveModel(NamedTuple):
     """What answers at this moment: a model, and its routes by path and method and as an ASGI application."""
 
-    served: Served
+    model: LoadedModel
     table: Table
     routes: Any
 
 
-class Front:
+class ServingApp:
     """An ASGI application. `serve` puts a model in service, before the first request and between any two of them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, log: Log) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, log: EventLog) -> None:
         self.settings, self.metrics, self.log, self.draining = settings, metrics, log, False
         self._keys = [key.encode() for key in settings.api_keys]
         self._in_flight = 0
         self._expires: dict[asyncio.Task[Any] | None, float] = {}
         metrics.in_flight.set_function(lambda: self._in_flight)
-        metrics.memory_age.set_function(lambda: self.now.served.age() * rolling_features.DAY)
-        self.now: Now
+        metrics.memory_age.set_function(lambda: self.now.model.rolling_age_days() * rolling_features.DAY)
+        self.now: ActiveModel
         self.at_end: Callable[[], None] | None = None
         self.watches: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
-    def serve(self, served: Served, table: Table, routes: Any) -> None:
+    def serve(self, served: LoadedModel, table: Table, routes: Any) -> None:
         """From now on answer with this model."""
-        self.now = Now(served, table, routes)
-        self.metrics.serves(served.name, served.version)
+        self.now = ActiveModel(served, table, routes)
+        self.metrics.set_model(served.name, served.version)
 
     async def __call__(self, scope: Any, receive: Receive, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._lifespan(receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Any) -> None:
+    async def _lifespan(self, receive: Receive, send: Any) -> None:
         """From the server's start to its end: end what is overdue, and look for new champions."""
         running: list[asyncio.Task[None]] = []
         while True:
@@ -90,12 +90,12 @@ class Front:
             await send(message)
 
         try:
-            chosen = choose(now.table.get(path), method, path)
+            chosen = find_route(now.table.get(path), method, path)
             route = chosen.name
             self._admit(chosen, headers)
             self._in_flight += not chosen.open  # a check of health neither takes a place nor needs one
             try:
-                await self._answer(now, chosen, scope, path, headers, name, receive, answer)
+                await self._dispatch(now, chosen, scope, path, headers, name, receive, answer)
             finally:
                 self._in_flight -= not chosen.open
         except DisconnectedError:
@@ -105,27 +105,27 @@ class Front:
                 self.log.failed(error, request_id=name, route=route)
             if not status:  # nothing of an answer is out yet
                 await problem(error, name, path, self.settings.timeout_seconds)(scope, receive, answer)
-        self._told(name, route, status, began)
+        self._record(name, route, status, began)
 
     def _below_root(self, path: str) -> str:
         """The path without what a proxy has put before it, where that has not taken it off itself."""
         root = self.settings.root_path
         return path[len(root) :] or "/" if root and (path == root or path.startswith(f"{root}/")) else path
 
-    def _told(self, name: str, route: str, status: int, began: float) -> None:
+    def _record(self, name: str, route: str, status: int, began: float) -> None:
         took = time.perf_counter() - began
-        self.metrics.requested(route, status, took)
+        self.metrics.record_request(route, status, took)
         self.log.request(name, route, status, took)
 
     def _admit(self, route: Route, headers: Headers) -> None:
         """Raises RequestError for one without a key, and where too many are in already."""
         if not route.open or (route.name == "/" and wants_html(headers)):  # the page shows rows, its JSON does not
-            self._ask_for_key(headers)
+            self._require_key(headers)
         if self._in_flight >= self.settings.max_in_flight and not route.open:
             text = f"{self._in_flight} requests are being answered (MAX_IN_FLIGHT); try again"
             raise RequestError(503, text, headers=[("retry-after", "1")])
 
-    def _ask_for_key(self, headers: Headers) -> None:
+    def _require_key(self, headers: Headers) -> None:
         """Every key is compared, in constant time, so that the time tells nothing."""
         if not self._keys:
             return
@@ -135,15 +135,23 @@ class Front:
             way = 'Basic realm="API key as the password", charset="UTF-8"' if wants_html(headers) else "Bearer"
             raise RequestError(401, text, headers=[("www-authenticate", way)])
 
-    async def _answer(
-        self, now: Now, route: Route, scope: Any, path: str, headers: Headers, name: str, receive: Receive, answer: Any
+    async def _dispatch(
+        self,
+        now: ActiveModel,
+        route: Route,
+        scope: Any,
+        path: str,
+        headers: Headers,
+        name: str,
+        receive: Receive,
+        answer: Any,
     ) -> None:
         """Raises TimeoutError at the time limit. `_end_overdue` sees to that: a timer for each request costs more."""
         task, expires = asyncio.current_task(), time.monotonic() + self.settings.timeout_seconds
         self._expires[task] = expires
         try:
             sent = scope["method"] == "POST"
-            body = await read(receive, headers, self.settings.max_body_bytes) if sent else b""
+            body = await read_body(receive, headers, self.settings.max_body_bytes) if sent else b""
             call = Call(name, body, headers, expires, scope["query_string"])
             if route.handler is None:
                 method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server drops the body
@@ -151,9 +159,9 @@ class Front:
                 await now.routes(asked, receive, answer)
                 return
             if len(body) <= INLINE:
-                response = route.handler(now.served, call)
+                response = route.handler(now.model, call)
             else:
-                response = await run_in_threadpool(route.handler, now.served, call)
+                response = await run_in_threadpool(route.handler, now.model, call)
             await response(scope, receive, answer)
         except asyncio.CancelledError:
             if task is None or time.monotonic() < expires:
@@ -184,7 +192,7 @@ def credential(authorization: bytes) -> bytes:
     return value.strip() if scheme.lower() == b"bearer" else authorization
 
 
-def choose(methods: dict[str, Route] | None, method: str, path: str) -> Route:
+def find_route(methods: dict[str, Route] | None, method: str, path: str) -> Route:
     """Raises RequestError for a path or a method that is not there."""
     if methods is None:
         raise RequestError(404, f"There is nothing at {path[:200]}; /docs lists what there is")

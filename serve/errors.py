@@ -83,7 +83,7 @@ def problem(error: Exception, request_id: str, path: str, timeout_seconds: float
     return Response(body, error.status, dict(error.headers), kind)
 
 
-def unreadable(error: ValidationError) -> RequestError | None:
+def invalid_json(error: ValidationError) -> RequestError | None:
     """For a body that is no JSON at all."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] != "json_invalid":
@@ -91,7 +91,7 @@ def unreadable(error: ValidationError) -> RequestError | None:
     return RequestError(400, f"The body is not JSON: {first['ctx']['error']}")
 
 
-def faults(error: ValidationError, at: str = "", first_row: int = 0) -> list[FieldError]:
+def field_errors(error: ValidationError, at: str = "", first_row: int = 0) -> list[FieldError]:
     """Each wrong field of a list of rows under its name in the request: below `at` and counted from `first_row`, or
     where there is but one row by its field alone.
     """
@@ -104,7 +104,7 @@ def faults(error: ValidationError, at: str = "", first_row: int = 0) -> list[Fie
     return found
 
 
-def refusal(found: list[FieldError]) -> RequestError:
+def validation_failed(found: list[FieldError]) -> RequestError:
     wrong = ", ".join(list(dict.fromkeys(each.field for each in found))[:10])
     more = f"; the first {LISTED} are listed" if len(found) > LISTED else ""
     return RequestError(422, f"{len(found)} wrong: {wrong}{more}", found[:LISTED])

@@ -31,19 +31,19 @@ class Call(NamedTuple):
     expires: float
     query: bytes = b""
 
-    def still_wanted(self) -> None:
+    def check_deadline(self) -> None:
         """Raises TimeoutError when the time limit has passed: to be asked between the pieces of long work."""
         if time.monotonic() > self.expires:
             raise TimeoutError
 
 
-async def read_already(request: Request) -> Call:
+async def call_of(request: Request) -> Call:
     """The call that the ASGI app has read before FastAPI sees the request."""
     call: Call = request.state.call
     return call
 
 
-TheCall = Annotated[Call, Depends(read_already)]
+CallParameter = Annotated[Call, Depends(call_of)]
 
 
 class DisconnectedError(Exception):
@@ -63,7 +63,7 @@ def wants_html(headers: Headers) -> bool:
     return b"text/html" in headers.get(b"accept", b"")
 
 
-async def read(receive: Receive, headers: Headers, limit: int) -> bytes:
+async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     """The body, inflated where it was compressed. Raises RequestError as soon as it is larger than `limit` bytes."""
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
@@ -82,10 +82,10 @@ async def read(receive: Receive, headers: Headers, limit: int) -> bytes:
     if len(body) > limit:
         raise too_large(limit)
     encoding = headers.get(b"content-encoding")
-    return body if encoding is None else inflate(body, encoding.strip().lower(), limit)
+    return body if encoding is None else decompress(body, encoding.strip().lower(), limit)
 
 
-def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
+def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
     """Raises RequestError where the body is not what the encoding says, or grows beyond `limit` bytes."""
     if encoding == b"identity":
         return body

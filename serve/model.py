@@ -12,21 +12,26 @@ from pydantic_core import from_json
 
 from pipeline.runtime import rolling_features
 from pipeline.runtime.arrays import Columns, to_columns
-from pipeline.runtime.predictor import Predictor, told
+from pipeline.runtime.predictor import Predictor, as_predictions
 from pipeline.runtime.request_model import without_nan
-from serve.errors import FieldError, RequestError, faults, refusal, unreadable
+from serve.errors import FieldError, RequestError, field_errors, invalid_json, validation_failed
 from serve.messages import Call
-from serve.telemetry.log_writer import Asked, Writer
+from serve.telemetry.log_writer import LogWriter, PredictionBatch
 from serve.telemetry.metrics import Metrics
 
 CHUNK = 500  # rows that are worked on in one go, so that others get their turn between
 
 
-class Served:
+class LoadedModel:
     """What is made from a bundle once, and used for every request."""
 
     def __init__(
-        self, predictor: Predictor, metrics: Metrics, max_rows: int, writer: Writer | None = None, root_path: str = ""
+        self,
+        predictor: Predictor,
+        metrics: Metrics,
+        max_rows: int,
+        writer: LogWriter | None = None,
+        root_path: str = "",
     ) -> None:
         self.predictor, self.contract = predictor, predictor.contract
         self.name, self.version, self.task = self.contract.name, predictor.version, self.contract.task
@@ -43,7 +48,7 @@ class Served:
         self.max_rows, self._metrics, self._writer = max_rows, metrics, writer
         self.asked: Columns = {}  # the rows of the last request
         row: Any = predictor.row_model
-        self.example = self.first(predictor.golden.answers[:1])  # the answer to the first golden row
+        self.example = self.first_prediction(predictor.golden.answers[:1])  # the answer to the first golden row
         self._one, self._many = row.__pydantic_validator__, TypeAdapter(list[row])
 
     def row(self, body: bytes) -> dict[str, Any]:
@@ -51,18 +56,18 @@ class Served:
         try:
             found: dict[str, Any] = vars(self._one.validate_json(body))
         except ValidationError as error:
-            if broken := unreadable(error):
+            if broken := invalid_json(error):
                 raise broken from None
             try:
-                found = vars(self._checked([from_json(body)])[0])  # once more, with NaN as a missing value
+                found = vars(self._validated([from_json(body)])[0])  # once more, with NaN as a missing value
             except ValidationError as error:
-                raise refusal(faults(error)) from None
+                raise validation_failed(field_errors(error)) from None
         return found
 
     def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
         """Rows of plain values, which the request has under `at`. Raises RequestError with every wrong field of all."""
         if not sent:
-            raise refusal([FieldError(field=at, message="Should have at least one row")])
+            raise validation_failed([FieldError(field=at, message="Should have at least one row")])
         if len(sent) > self.max_rows:
             raise RequestError(
                 413, f"{len(sent):,} rows are more than {self.max_rows:,} (MAX_ROWS); send fewer at a time"
@@ -70,59 +75,59 @@ class Served:
         checked: list[dict[str, Any]] = []
         wrong: list[FieldError] = []
         for first in range(0, len(sent), CHUNK):
-            call.still_wanted()
+            call.check_deadline()
             part = sent[first : first + CHUNK]
             try:
-                checked += map(vars, self._checked(part))
+                checked += map(vars, self._validated(part))
             except ValidationError as error:
-                wrong += faults(error, at, first)
+                wrong += field_errors(error, at, first)
         if wrong:
-            raise refusal(wrong)
+            raise validation_failed(wrong)
         return checked
 
-    def _checked(self, rows: Sequence[Any]) -> list[Any]:
+    def _validated(self, rows: Sequence[Any]) -> list[Any]:
         """Rows as they are or, where that fails, with NaN as a missing value."""
         try:
             return self._many.validate_python(rows)
         except ValidationError:
             return self._many.validate_python(without_nan(rows))
 
-    def answer(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
+    def predict(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
         """The model's answer to each checked row; counted."""
         if len(rows) <= CHUNK:
-            return self._answer(rows)
+            return self._predict_chunk(rows)
         parts = []
         for first in range(0, len(rows), CHUNK):
-            call.still_wanted()
-            parts.append(self._answer(rows[first : first + CHUNK]))
+            call.check_deadline()
+            parts.append(self._predict_chunk(rows[first : first + CHUNK]))
         return np.concatenate(parts)
 
-    def _answer(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    def _predict_chunk(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         columns = to_columns(rows, self.contract)
         answers = self.predictor.predict(columns)
         if not np.isfinite(answers).all():
             raise RequestError(422, "The model has no answer: a number is too far from all that it knows")
         self.asked = columns
-        self._metrics.answered(rows, answers, self.predictor.unseen(columns), self.contract.remembered)
+        self._metrics.record_predictions(rows, answers, self.predictor.unseen(columns), self.contract.rolling)
         return answers
 
-    def age(self) -> int:
+    def rolling_age_days(self) -> int:
         """Days by which what is remembered is behind the last row that was asked; 0 where nothing is."""
-        known, rule = self.predictor.memory, self.contract.timing
-        return rolling_features.age(known, self.asked[rule.time]) if known and rule and self.asked else 0
+        known, rule = self.predictor.rolling, self.contract.timing
+        return rolling_features.age_days(known, self.asked[rule.time]) if known and rule and self.asked else 0
 
-    def told(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:
+    def predict_and_log(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:
         """The answers to checked rows as callers get them, and into the log."""
-        answers = self.answer(rows, call)
+        answers = self.predict(rows, call)
         if self._writer:
-            day = self.predictor.memory.day if self.predictor.memory else None
-            self._writer.put(Asked(call.id, time.time(), self.contract, self.version, rows, answers, day))
-        return told(answers, self.scoring)
+            day = self.predictor.rolling.day if self.predictor.rolling else None
+            self._writer.put(PredictionBatch(call.id, time.time(), self.contract, self.version, rows, answers, day))
+        return as_predictions(answers, self.scoring)
 
-    def once(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:
+    def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:
         """The answer to one checked row that is explained, which is no prediction to be logged."""
-        return self.first(self.answer([row], call))
+        return self.first_prediction(self.predict([row], call))
 
-    def first(self, answers: NDArray[np.float64]) -> dict[str, float]:
+    def first_prediction(self, answers: NDArray[np.float64]) -> dict[str, float]:
         """The first of the answers as callers get it."""
-        return {name: values[0] for name, values in told(answers, self.scoring).items()}
+        return {name: values[0] for name, values in as_predictions(answers, self.scoring).items()}

@@ -21,7 +21,7 @@ SWAGGER = Path(str(resources.files("fastapi_swagger"))) / "resources"
 FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 
 
-def limits(settings: Settings) -> str:
+def describe_limits(settings: Settings) -> str:
     """The limits of this very server, as Markdown."""
     fields = Settings.model_fields
     rows = [f"| `{name.upper()}` | {getattr(settings, name):,} | {fields[name].description} |" for name in LIMITS]
@@ -29,17 +29,17 @@ def limits(settings: Settings) -> str:
     return "\n".join(["| limit | here | |", "|---|---|---|", *rows, "", key])
 
 
-def responses(example: Mapping[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
+def documented_responses(example: Mapping[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
     """Of a route that reads a body: a real answer, and the errors."""
     return {status: {"content": {"application/json": {"example": example}}}, **RESPONSES}
 
 
-def ref(model: type[BaseModel]) -> dict[str, str]:
+def schema_ref(model: type[BaseModel]) -> dict[str, str]:
     """The schema of a model that `publish` is given."""
     return {"$ref": COMPONENT.format(model=model.__name__)}
 
 
-def object_of(properties: dict[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:
+def object_schema(properties: dict[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:
     """The schema of an object that has these and may have others, except for some."""
     absent = {name: False for name in without if name not in properties}
     return {"type": "object", "properties": {**properties, **absent}, "required": list(properties)}

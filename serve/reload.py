@@ -6,18 +6,18 @@ from pathlib import Path
 
 from pipeline.runtime import bundle_store
 from pipeline.runtime.predictor import Predictor
-from serve.telemetry.event_log import Log
+from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
 
-async def watch(
+async def watch_champion(
     place: Path,
     seconds: float,
     current: str,
     load: Callable[[Path], Predictor],
     take: Callable[[Predictor], None],
     metrics: Metrics,
-    log: Log,
+    log: EventLog,
 ) -> None:
     """Look at the pointer again and again. A bundle that does not prove itself is refused, and the old one goes on.
 
@@ -26,7 +26,7 @@ async def watch(
     seen = None  # not the pointer as it is: it may have moved since `current` was loaded
     while True:
         await asyncio.sleep(seconds)
-        if (now := written(place / bundle_store.POINTER)) == seen:
+        if (now := modified_at(place / bundle_store.POINTER)) == seen:
             continue
         seen = now
         named = None
@@ -37,36 +37,36 @@ async def watch(
             await asyncio.to_thread(lambda bundle: take(load(bundle)), place / named)
             current = named
             metrics.reloads.labels("taken").inc()
-            log.say("champion taken on", version=named)
+            log.write("champion taken on", version=named)
         except Exception as error:  # noqa: BLE001 -- reason: whatever it is, the old champion goes on
             metrics.reloads.labels("refused").inc()
-            log.say("champion refused", version=named, serving=current, reason=f"{type(error).__name__}: {error}")
+            log.write("champion refused", version=named, serving=current, reason=f"{type(error).__name__}: {error}")
 
 
-async def follow(file: Path, seconds: float, changed: Callable[[], None]) -> None:
+async def watch_file(file: Path, seconds: float, changed: Callable[[], None]) -> None:
     """Call `changed`, in a thread, whenever the file has been written."""
     seen = None  # not the file as it is: it may have been written since it was read
     while True:
         await asyncio.sleep(seconds)
-        if (now := written(file)) != seen:
+        if (now := modified_at(file)) != seen:
             seen = now
             await asyncio.to_thread(changed)
 
 
-def recall(predictor: Predictor, file: Path, metrics: Metrics, log: Log) -> None:
+def reload_rolling_features(predictor: Predictor, file: Path, metrics: Metrics, log: EventLog) -> None:
     """Have the predictor look up in a refreshed table, if there is one for it; if not it goes on with what it has."""
-    if predictor.memory is None or not file.is_file():
+    if predictor.rolling is None or not file.is_file():
         return
     try:
-        predictor.remember(file.read_bytes())
+        predictor.set_rolling_features(file.read_bytes())
         metrics.memory_reloads.labels("taken").inc()
-        log.say("memory taken on", as_of=predictor.memory.day)
+        log.write("memory taken on", as_of=predictor.rolling.day)
     except Exception as error:  # noqa: BLE001 -- reason: whatever it is, what was remembered goes on
         metrics.memory_reloads.labels("refused").inc()
-        log.say("memory refused", as_of=predictor.memory.day, reason=f"{type(error).__name__}: {error}")
+        log.write("memory refused", as_of=predictor.rolling.day, reason=f"{type(error).__name__}: {error}")
 
 
-def written(file: Path) -> tuple[int, int] | None:
+def modified_at(file: Path) -> tuple[int, int] | None:
     """What changes whenever a file is written; None where there is none."""
     try:
         about = file.stat()

@@ -10,19 +10,19 @@ from fastapi.routing import APIRoute
 
 from serve import openapi
 from serve.errors import RequestError, problem
-from serve.messages import VERSION, Call, TheCall, wants_html
-from serve.model import Served
+from serve.messages import VERSION, Call, CallParameter, wants_html
+from serve.model import LoadedModel
 from serve.openapi import KEY_ASKED
 from serve.page import views
 from serve.protocols import explain, feedback, invocations, native, open_inference
 from serve.settings import Settings
-from serve.telemetry.log_writer import Writer
+from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
 OPEN = frozenset({"live", "ready", "/", "/web"})  # names of routes that ask for no API key
 
-Handler = Callable[[Served, Call], Response]
+Handler = Callable[[LoadedModel, Call], Response]
 # Called without FastAPI, which would take as long again: they carry the load. What it says of them is held by tests.
 DIRECT: dict[str, Handler] = {
     "/predict": native.predict,
@@ -36,7 +36,7 @@ class State(NamedTuple):
 
     metrics: Metrics
     draining: Callable[[], bool]
-    writer: Writer | None = None
+    writer: LogWriter | None = None
     monitored: Path | None = None
 
 
@@ -51,11 +51,11 @@ class Route(NamedTuple):
 Table = dict[str, dict[str, Route]]
 
 
-def application(served: Served, settings: Settings, state: State) -> tuple[FastAPI, Table]:
+def build_application(served: LoadedModel, settings: Settings, state: State) -> tuple[FastAPI, Table]:
     app = FastAPI(
         title=served.name,
         summary=served.contract.question,
-        description=openapi.limits(settings),
+        description=openapi.describe_limits(settings),
         version=served.version,
         openapi_url=None,
         telemetry=QUIET,
@@ -73,21 +73,21 @@ def application(served: Served, settings: Settings, state: State) -> tuple[FastA
         explain.router(served),
         open_inference.router(served),
         views.router(served),
-        about(served, state),
+        info_routes(served, state),
         openapi.router(app),
         *([feedback.router(served, state.writer)] if state.writer else []),
         # Last, since a platform may choose paths of these two: what is there already stays what it is.
         invocations.router(served, settings),
-        health(served, settings, state),
+        health_routes(served, settings, state),
     ]
     for router in routers:
         app.include_router(router)
     models = [served.predictor.row_model, *([feedback.LABELS[served.task]] if state.writer else [])]
     openapi.publish(app, models)
-    return app, table(routers)
+    return app, routing_table(routers)
 
 
-def table(routers: Iterable[APIRouter]) -> Table:
+def routing_table(routers: Iterable[APIRouter]) -> Table:
     """By path and then by method, the first for each, as in FastAPI; what answers GET answers HEAD."""
     found: Table = {}
     for route in [route for router in routers for route in router.routes if isinstance(route, APIRoute)]:
@@ -100,7 +100,7 @@ def table(routers: Iterable[APIRouter]) -> Table:
     return found
 
 
-def health(served: Served, settings: Settings, state: State) -> APIRouter:
+def health_routes(served: LoadedModel, settings: Settings, state: State) -> APIRouter:
     """Whether the process answers, and whether its model does, at the paths of every platform."""
     routes = APIRouter(tags=["The server"])
     name, version = served.name, served.version
@@ -124,14 +124,14 @@ def health(served: Served, settings: Settings, state: State) -> APIRouter:
     return routes
 
 
-def about(served: Served, state: State) -> APIRouter:
+def info_routes(served: LoadedModel, state: State) -> APIRouter:
     """What the server and its model are."""
     routes = APIRouter(tags=["The server"], responses=KEY_ASKED)
 
     @routes.get("/", name="/", summary="Alive; a browser gets the page", response_class=JSONResponse)
-    def root(call: TheCall) -> Response:
+    def root(call: CallParameter) -> Response:
         if wants_html(call.headers):
-            return views.ask(served, call)
+            return views.form_page(served, call)
         docs = f"{served.root_path}/docs"
         return JSONResponse({"status": "alive", "model": served.name, "version": served.version, "docs": docs})
 
@@ -140,15 +140,15 @@ def about(served: Served, state: State) -> APIRouter:
         return PlainTextResponse(VERSION)
 
     @routes.get("/model", name="/model", summary="What it is, how good, and where it comes from")
-    def model(call: TheCall) -> Response:
+    def model(call: CallParameter) -> Response:
         manifest = served.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
         facts = {"name": served.name, "version": served.version, **manifest, "record": served.predictor.record}
-        return views.model(served, facts) if wants_html(call.headers) else JSONResponse(facts)
+        return views.model_page(served, facts) if wants_html(call.headers) else JSONResponse(facts)
 
     @routes.get("/metrics", name="/metrics", summary="For Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:
         if state.monitored:
-            state.metrics.judged(*feedback.verdict(state.monitored, served.version))
+            state.metrics.record_monitor(*feedback.monitor_figures(state.monitored, served.version))
         return Response(state.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return routes

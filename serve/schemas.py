@@ -3,47 +3,47 @@
 from pydantic import BaseModel, Field
 
 
-class Judgement(BaseModel):
+class BinaryPrediction(BaseModel):
     probability: float = Field(description="Of the positive outcome, between 0 and 1.", examples=[0.31])
     label: int = Field(description="1 where the probability is at or above the threshold, else 0.", examples=[1])
 
 
-class Estimate(BaseModel):
+class RegressionPrediction(BaseModel):
     value: float = Field(description="The estimated outcome, in its unit.", examples=[12.5])
 
 
-class Source(BaseModel):
+class ModelFields(BaseModel):
     model: str
     version: str = Field(description="The digest of the bundle that answered.")
     request_id: str = Field(description="The caller's `x-request-id`, or a new one.")
 
 
-class Cut(BaseModel):
+class ThresholdField(BaseModel):
     threshold: float = Field(description="From this probability on the label is 1.")
 
 
-class Measure(BaseModel):
+class UnitField(BaseModel):
     unit: str | None = Field(description="Of the value.")
 
 
-class JudgementAnswer(Source, Cut, Judgement):
+class BinaryResponse(ModelFields, ThresholdField, BinaryPrediction):
     """One judgement, and what made it."""
 
 
-class JudgementAnswers(Source, Cut):
+class BinaryBatchResponse(ModelFields, ThresholdField):
     """Judgements in the order of the rows."""
 
-    predictions: list[Judgement]
+    predictions: list[BinaryPrediction]
 
 
-class EstimateAnswer(Source, Measure, Estimate):
+class RegressionResponse(ModelFields, UnitField, RegressionPrediction):
     """One estimate, and what made it."""
 
 
-class EstimateAnswers(Source, Measure):
+class RegressionBatchResponse(ModelFields, UnitField):
     """Estimates in the order of the rows."""
 
-    predictions: list[Estimate]
+    predictions: list[RegressionPrediction]
 
 
 class Contribution(BaseModel):
@@ -53,24 +53,24 @@ class Contribution(BaseModel):
     value: str | float | bool | None = Field(description="As it was sent; null where it was left out.")
     contribution: float = Field(description="In probability or, of a value, in its unit.", examples=[0.04])
     standard_error: float = Field(description="From sampling orders of fields and rows to start from.")
-    words: str | None = Field(None, description="Of what is remembered: of whom, and when.")
+    text: str | None = Field(None, description="Of what is remembered: of whom, and when.")
 
 
-class Explained(BaseModel):
+class ExplanationBody(BaseModel):
     base: float = Field(description="The mean answer to rows of the training.")
     contributions: list[Contribution] = Field(description="They add up to the answer minus the base; largest first.")
     exact: bool = Field(description="Whether every coalition of fields was asked, and not a sample of orders.")
 
 
-class JudgementExplained(Source, Cut, Explained, Judgement):
+class BinaryExplanation(ModelFields, ThresholdField, ExplanationBody, BinaryPrediction):
     """A judgement with its reasons."""
 
 
-class EstimateExplained(Source, Measure, Explained, Estimate):
+class RegressionExplanation(ModelFields, UnitField, ExplanationBody, RegressionPrediction):
     """An estimate with its reasons."""
 
 
 OF_TASK: dict[str, tuple[type[BaseModel], type[BaseModel], type[BaseModel]]] = {  # one row, many, and explained
-    "binary": (JudgementAnswer, JudgementAnswers, JudgementExplained),
-    "regression": (EstimateAnswer, EstimateAnswers, EstimateExplained),
+    "binary": (BinaryResponse, BinaryBatchResponse, BinaryExplanation),
+    "regression": (RegressionResponse, RegressionBatchResponse, RegressionExplanation),
 }

@@ -42,7 +42,7 @@ class Settings(BaseModel):
     )
     api_keys_file: Path | None = Field(None, description="A file with one more key a line.")
     model_public_key: Path | None = Field(None, description="A PEM file; only bundles signed with its key are served.")
-    memory_file: Path | None = Field(
+    rolling_state_file: Path | None = Field(
         None, description="What `refresh` has written; memory.json beside the champion where none is named."
     )
     monitor_file: Path | None = Field(
@@ -92,18 +92,18 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     names = {field: STAND_FOR.get(field, (field.upper(),)) for field in Settings.model_fields}
     said = {field: next((name for name in of if environ.get(name)), None) for field, of in names.items()}
     given: dict[str, Any] = {field: environ[name] for field, name in said.items() if name}
-    if "model_dir" not in given and (place := mounted(environ)):
+    if "model_dir" not in given and (place := mounted_model(environ)):
         given["model_dir"] = place
     if given.get("api_keys") and not _separate(given["api_keys"]):
         raise ConfigError("API_KEYS: has no key in it; leave it unset where everyone may ask")
     try:
         settings = Settings.model_validate(given)
-        return Settings.model_validate({**dict(settings), "api_keys": settings.api_keys + keys_in(settings)})
+        return Settings.model_validate({**dict(settings), "api_keys": settings.api_keys + read_api_keys(settings)})
     except ValidationError as error:
-        raise ConfigError("environment: " + "; ".join(told(fault, said) for fault in error.errors())) from None
+        raise ConfigError("environment: " + "; ".join(setting_error(fault, said) for fault in error.errors())) from None
 
 
-def mounted(environ: Mapping[str, str]) -> Path | None:
+def mounted_model(environ: Mapping[str, str]) -> Path | None:
     """Where a platform has put the model, or else the image."""
     vertex = environ.get("AIP_STORAGE_URI", "")
     places = [*MOUNTED, *([Path(vertex)] if vertex.startswith("/") else [])]
@@ -111,7 +111,7 @@ def mounted(environ: Mapping[str, str]) -> Path | None:
     return next((place for place in [*places, *azure, BAKED] if place.is_dir() and any(place.iterdir())), None)
 
 
-def keys_in(settings: Settings) -> list[str]:
+def read_api_keys(settings: Settings) -> list[str]:
     if settings.api_keys_file is None:
         return []
     try:
@@ -123,7 +123,7 @@ def keys_in(settings: Settings) -> list[str]:
     return lines
 
 
-def told(fault: Any, said: Mapping[str, str | None]) -> str:
+def setting_error(fault: Any, said: Mapping[str, str | None]) -> str:
     """One wrong setting by its variable; a key is not repeated."""
     field = str(fault["loc"][0])
     value = "" if field in ("api_keys", "log_url") else f"={fault['input']}"
@@ -138,7 +138,7 @@ def variables() -> dict[str, tuple[str, str]]:
     }
 
 
-def described() -> str:
+def describe_variables() -> str:
     """The variables with their meanings and defaults, a line each."""
     lines = variables().items()
     return "\n".join(f"  {name:<18} {meaning} Default: {default}" for name, (default, meaning) in lines)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from pipeline.runtime.contract import FLOAT32_MAX, Column
 from pipeline.runtime.predictor import Predictor
 from serve.messages import Call
-from serve.protocols.bodies import cell
+from serve.protocols.bodies import cell_value
 
 LONGEST_LIST = 400  # values of a category that are offered; of more of them a person writes one
 
@@ -32,11 +32,11 @@ def fields(predictor: Predictor, given: Mapping[str, str], errors: Mapping[str, 
     found = [
         Field(
             name=name,
-            label=label(column),
-            help=advice(column),
+            label=field_label(column),
+            help=help_text(column),
             kind=column.kind,
             required=not column.nullable,
-            options=options(predictor, name, given.get(name, "")),
+            options=field_options(predictor, name, given.get(name, "")),
             value=given.get(name, ""),
             error=errors.get(name),
         )
@@ -45,13 +45,13 @@ def fields(predictor: Predictor, given: Mapping[str, str], errors: Mapping[str, 
     return sorted(found, key=lambda field: not field.required)
 
 
-def label(column: Column) -> str:
+def field_label(column: Column) -> str:
     """The first words of what it means."""
     words = re.split("[,;(]", column.meaning)[0].strip()
     return words[:1].upper() + words[1:]
 
 
-def advice(column: Column) -> str:
+def help_text(column: Column) -> str:
     """What else it means, the unit and the bounds, as far as they are declared."""
     low, high = column.limits
     unit = f" {column.unit}" if column.unit else ""
@@ -59,11 +59,11 @@ def advice(column: Column) -> str:
     bounds = {(True, True): f"{least} to {most}", (True, False): f"from {least}", (False, True): f"up to {most}"}
     declared = bounds.get((low > -FLOAT32_MAX, high < FLOAT32_MAX), "")
     left_out = "looked up where left out" if column.rolling else ""
-    parts = [column.meaning[len(label(column)) :].strip(" ,;"), f"{declared}{unit}".strip(), left_out]
+    parts = [column.meaning[len(field_label(column)) :].strip(" ,;"), f"{declared}{unit}".strip(), left_out]
     return "; ".join(filter(None, parts))
 
 
-def options(predictor: Predictor, name: str, now: str) -> list[tuple[str, str]]:
+def field_options(predictor: Predictor, name: str, now: str) -> list[tuple[str, str]]:
     """What can be chosen. A category takes other values too, but the form offers those that training has seen."""
     column = predictor.contract.request[name]
     if column.kind == "boolean":
@@ -80,15 +80,15 @@ def example_values(predictor: Predictor) -> dict[str, str]:
     row = predictor.golden.rows[0]
     required = {name: column for name, column in predictor.contract.request.items() if not column.nullable}
     chosen = {name: row[name] if column.example is None else column.example for name, column in required.items()}
-    return as_text(chosen)
+    return to_form_values(chosen)
 
 
-def as_text(row: Mapping[str, Any]) -> dict[str, str]:
+def to_form_values(row: Mapping[str, Any]) -> dict[str, str]:
     """A row as the form holds it; 75.0 is written 75."""
-    return {name: text(value) for name, value in row.items() if value is not None}
+    return {name: format_value(value) for name, value in row.items() if value is not None}
 
 
-def text(value: Any) -> str:
+def format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -96,17 +96,17 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def filled_in(call: Call) -> dict[str, str]:
+def form_values(call: Call) -> dict[str, str]:
     """What a browser sent, the last of each name."""
     sent = parse_qs(call.body.decode("utf-8", "replace"), keep_blank_values=True)
     return {name: values[-1] for name, values in sent.items()}
 
 
-def as_row(predictor: Predictor, given: Mapping[str, str]) -> dict[str, Any]:
+def to_row(predictor: Predictor, given: Mapping[str, str]) -> dict[str, Any]:
     """The row that was meant; what was left empty is left out."""
     found = {}
     for name, column in predictor.contract.request.items():
         text = given.get(name, "")
         if said := text if column.kind == "category" else text.strip():  # a category is what it is, blanks and all
-            found[name] = cell(said, column.kind)
+            found[name] = cell_value(said, column.kind)
     return found

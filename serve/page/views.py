@@ -13,12 +13,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from serve.errors import RequestError
-from serve.messages import Call, TheCall
-from serve.model import Served
+from serve.messages import Call, CallParameter
+from serve.model import LoadedModel
 from serve.openapi import file
 from serve.page import form
-from serve.page.text import Answered, chosen, known, told
-from serve.protocols.explain import explained
+from serve.page.text import AnswerText, answer_text, example_at, model_quality
+from serve.protocols.explain import explain_row
 
 WEB = Path(__file__).parent / "web"
 ASSETS = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -38,17 +38,17 @@ ORIGIN = ("created", "candidate", "trained_on", "holdout", "judged_on", "commit"
 SHOWN = 8  # reasons that are shown at once
 
 
-def router(served: Served) -> APIRouter:
+def router(served: LoadedModel) -> APIRouter:
     """What a browser opens. Pages are not in /docs: they are for people."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/answer", name="/answer")  # for who reloads an answer
-    def form_again(call: TheCall) -> Response:
-        return ask(served, call)
+    def form_again(call: CallParameter) -> Response:
+        return form_page(served, call)
 
     @routes.post("/answer", name="/answer")
-    def form_sent(call: TheCall) -> Response:
-        return answer(served, call)
+    def form_sent(call: CallParameter) -> Response:
+        return answer_page(served, call)
 
     for name in served.pictures:
         routes.get(f"/model/{name}", name="/model/{picture}")(file(served.predictor.folder / name, "image/png"))
@@ -57,33 +57,35 @@ def router(served: Served) -> APIRouter:
     return routes
 
 
-def ask(served: Served, call: Call) -> Response:
+def form_page(served: LoadedModel, call: Call) -> Response:
     """The empty form or, with `?example=N` in the address, one filled in with a row that really was."""
     asked = parse_qs(call.query.decode("latin-1")).get("example", [""])[-1]
-    example = chosen(served, asked)
-    given = form.as_text(example.row) if example else form.example_values(served.predictor)
-    return rendered(served, given, example=asked if example else "")
+    example = example_at(served, asked)
+    given = form.to_form_values(example.row) if example else form.example_values(served.predictor)
+    return render_form(served, given, example=asked if example else "")
 
 
-def answer(served: Served, call: Call) -> Response:
+def answer_page(served: LoadedModel, call: Call) -> Response:
     """The answer to a form that was sent or, with status 422, the form with what is wrong at each field."""
-    given = form.filled_in(call)
-    sent = json.dumps(form.as_row(served.predictor, given)).encode()
+    given = form.form_values(call)
+    sent = json.dumps(form.to_row(served.predictor, given)).encode()
     try:
         row = served.row(sent)
     except RequestError as refused:
         errors = {each.field: each.message for each in refused.errors}
-        return rendered(served, given, errors=errors, example=given.get("_example", ""), status=422)
-    found = told(served, row, explained(served, row, served.once(row, call), call.still_wanted), given)
-    return rendered(served, given, answered=found, example=given.get("_example", ""))
+        return render_form(served, given, errors=errors, example=given.get("_example", ""), status=422)
+    found = answer_text(
+        served, row, explain_row(served, row, served.predict_unlogged(row, call), call.check_deadline), given
+    )
+    return render_form(served, given, answered=found, example=given.get("_example", ""))
 
 
-def rendered(
-    served: Served,
+def render_form(
+    served: LoadedModel,
     given: Mapping[str, str],
     *,
     errors: Mapping[str, str] | None = None,
-    answered: Answered | None = None,
+    answered: AnswerText | None = None,
     example: str = "",
     status: int = 200,
 ) -> Response:
@@ -92,21 +94,21 @@ def rendered(
         templates()
         .get_template("ask.html")
         .render(
-            **shared(served),
+            **shared_context(served),
             required=[field for field in found if field.required],
             optional=[field for field in found if not field.required],
             errors=[field for field in found if field.error],
             answered=answered,
             shown=SHOWN,
             example=example,
-            next_example=(int(example) + 1) % len(served.predictor.examples) if chosen(served, example) else 0,
-            known=known(served),
+            next_example=(int(example) + 1) % len(served.predictor.examples) if example_at(served, example) else 0,
+            model_quality=model_quality(served),
         )
     )
-    return html(page, status)
+    return html_response(page, status)
 
 
-def model(served: Served, facts: Mapping[str, Any]) -> Response:
+def model_page(served: LoadedModel, facts: Mapping[str, Any]) -> Response:
     """The model's facts for people."""
     record = facts["record"]
     pictures = [name for name in served.pictures if name != "summary.png"]  # it is made of three of the others
@@ -114,7 +116,7 @@ def model(served: Served, facts: Mapping[str, Any]) -> Response:
         templates()
         .get_template("model.html")
         .render(
-            **shared(served),
+            **shared_context(served),
             record=record,
             about={name.replace("_", " "): record[name] for name in ORIGIN if name in record},
             metrics=facts["metrics"],
@@ -122,22 +124,22 @@ def model(served: Served, facts: Mapping[str, Any]) -> Response:
             pictures=[(name, name.removesuffix(".png").replace("_", " ").capitalize()) for name in pictures],
         )
     )
-    return html(page)
+    return html_response(page)
 
 
-def shared(served: Served) -> dict[str, Any]:
+def shared_context(served: LoadedModel) -> dict[str, Any]:
     """What every page shows. Its links are relative, and so lead below any prefix, or begin with the declared one."""
     root = f"{served.root_path}/" if served.root_path else ""
-    assets = {name: f"{root}{path}" for name, path in addresses().items()}
+    assets = {name: f"{root}{path}" for name, path in asset_urls().items()}
     return {"contract": served.contract, "version": served.version, "asset": assets, "root": root}
 
 
-def html(page: str, status: int = 200) -> Response:
+def html_response(page: str, status: int = 200) -> Response:
     return HTMLResponse(page, status, HEADERS)
 
 
 @lru_cache
-def addresses() -> dict[str, str]:
+def asset_urls() -> dict[str, str]:
     """Of the assets, below the page's own address."""
     return {name: f"web/{name}?{sha256((WEB / name).read_bytes()).hexdigest()[:8]}" for name in ASSETS}
 

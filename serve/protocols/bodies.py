@@ -13,7 +13,7 @@ from fastapi import Response
 from pydantic_core import from_json
 
 from pipeline.runtime.contract import Contract
-from serve.errors import FieldError, RequestError, refusal
+from serve.errors import FieldError, RequestError, validation_failed
 from serve.messages import Call
 
 KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
@@ -30,62 +30,68 @@ def only_json(call: Call) -> None:
         raise RequestError(415, f"The content type is {kind[:100] or 'nothing'!r}; send application/json")
 
 
-def parsed(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
     """An object of JSON, NaN included. Raises RequestError where it is none."""
     try:
         found = from_json(body)
     except ValueError as error:
         raise RequestError(400, f"The body is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise refusal([FieldError(field="body", message="Input should be an object")])
+        raise validation_failed([FieldError(field="body", message="Input should be an object")])
     return found
 
 
 def read_json(call: Call, contract: Contract) -> tuple[list[Any], str]:
-    body = parsed(call.body)
+    body = json_object(call.body)
     present = [key for key in KEYS if key in body]
     if len(present) != 1:
         found = ", ".join(present) or "none of them"
-        raise refusal([FieldError(field="body", message=f"Should have one of {', '.join(KEYS)}; found {found}")])
+        raise validation_failed(
+            [FieldError(field="body", message=f"Should have one of {', '.join(KEYS)}; found {found}")]
+        )
     (key,) = present
     return FORMS[key](body[key], key, contract), key
 
 
-def records(value: Any, at: str, contract: Contract) -> list[Any]:
+def as_records(value: Any, at: str, contract: Contract) -> list[Any]:
     """Rows as objects, as lists in the order of the contract, or one list per column."""
     if isinstance(value, dict):
-        return transposed(value, at)
+        return rows_of_columns(value, at)
     if not isinstance(value, list):
-        raise refusal([FieldError(field=at, message="Input should be a list of rows, or an object of columns")])
-    return positional(value, list(contract.request), at) if value and isinstance(value[0], list) else value
+        raise validation_failed(
+            [FieldError(field=at, message="Input should be a list of rows, or an object of columns")]
+        )
+    return rows_by_position(value, list(contract.request), at) if value and isinstance(value[0], list) else value
 
 
-def split(value: Any, at: str, contract: Contract) -> list[Any]:
+def split_records(value: Any, at: str, contract: Contract) -> list[Any]:
     """Pandas' split form: the names of the columns once, and then lists."""
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
-        raise refusal([FieldError(field=at, message="Input should be an object with columns and data")])
+        raise validation_failed([FieldError(field=at, message="Input should be an object with columns and data")])
     columns = value.get("columns", list(contract.request))
     if not isinstance(columns, list) or len(set(map(str, columns))) != len(columns):
-        raise refusal([FieldError(field=f"{at}.columns", message="Input should be a list of different names")])
-    return positional(value["data"], list(map(str, columns)), at)
+        raise validation_failed(
+            [FieldError(field=f"{at}.columns", message="Input should be a list of different names")]
+        )
+    return rows_by_position(value["data"], list(map(str, columns)), at)
 
 
-def positional(rows: list[Any], names: list[str], at: str) -> list[dict[str, Any]]:
+def rows_by_position(rows: list[Any], names: list[str], at: str) -> list[dict[str, Any]]:
     short = [n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names)]
     if short:
         text = f"Input should be a list of {len(names)} values: {', '.join(names)}"
-        raise refusal([FieldError(field=f"{at}.{n}", message=text[:300]) for n in short])
+        raise validation_failed([FieldError(field=f"{at}.{n}", message=text[:300]) for n in short])
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def transposed(columns: dict[str, Any], at: str) -> list[dict[str, Any]]:
+def rows_of_columns(columns: dict[str, Any], at: str) -> list[dict[str, Any]]:
     lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
     if len(lengths) != 1 or -1 in lengths:
-        raise refusal([FieldError(field=at, message="Columns should be lists of the same length")])
+        raise validation_failed([FieldError(field=at, message="Columns should be lists of the same length")])
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def read_lines(call: Call, _: Contract) -> tuple[list[Any], str]:
+def read_json_lines(call: Call, _: Contract) -> tuple[list[Any], str]:
     rows = []
     for number, line in enumerate(filter(bytes.strip, call.body.splitlines())):
         try:
@@ -106,11 +112,13 @@ def read_csv(call: Call, contract: Contract) -> tuple[list[Any], str]:
         return [], "rows"
     names, *rows = filled
     kinds = [contract.request[name].kind if name in contract.request else "category" for name in names]
-    typed = [[cell(text, kind) for text, kind in zip(row, kinds, strict=False)] + row[len(kinds) :] for row in rows]
-    return positional(typed, names, "rows"), "rows"
+    typed = [
+        [cell_value(text, kind) for text, kind in zip(row, kinds, strict=False)] + row[len(kinds) :] for row in rows
+    ]
+    return rows_by_position(typed, names, "rows"), "rows"
 
 
-def cell(text: str, kind: str) -> Any:
+def cell_value(text: str, kind: str) -> Any:
     """What the text stands for; one that stands for nothing of its kind is left, for the contract to refuse."""
     if text == "":
         return None
@@ -130,7 +138,7 @@ class JSONBytesResponse(Response):
         self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
 
 
-def as_objects(told: dict[str, list[float]]) -> list[str]:
+def json_objects(told: dict[str, list[float]]) -> list[str]:
     """Each answer as JSON, which for names and finite numbers is what Python writes."""
     form = "{" + ",".join(f'"{name}":%r' for name in told) + "}"
     return [form % answer for answer in zip(*told.values(), strict=True)]
@@ -138,15 +146,15 @@ def as_objects(told: dict[str, list[float]]) -> list[str]:
 
 Form = Callable[[Any, str, Contract], list[Any]]
 FORMS: dict[str, Form] = {
-    "instances": records,
-    "inputs": records,
-    "dataframe_records": records,
-    "dataframe_split": split,
+    "instances": as_records,
+    "inputs": as_records,
+    "dataframe_records": as_records,
+    "dataframe_split": split_records,
 }
 Reader = Callable[[Call, Contract], tuple[Sequence[Any], str]]
 READERS: dict[str, Reader] = {
     "application/json": read_json,
     "text/csv": read_csv,
-    "application/jsonlines": read_lines,
-    "application/x-jsonlines": read_lines,
+    "application/jsonlines": read_json_lines,
+    "application/x-jsonlines": read_json_lines,
 }

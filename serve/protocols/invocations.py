@@ -7,20 +7,20 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from serve.errors import RequestError
-from serve.messages import Call, TheCall
-from serve.model import Served
-from serve.openapi import KEY_ASKED, examples_body, object_of, ref, responses
-from serve.protocols.bodies import KEYS, READERS, JSONBytesResponse, as_objects, media_type, read_json
+from serve.messages import Call, CallParameter
+from serve.model import LoadedModel
+from serve.openapi import KEY_ASKED, documented_responses, examples_body, object_schema, schema_ref
+from serve.protocols.bodies import KEYS, READERS, JSONBytesResponse, json_objects, media_type, read_json
 from serve.settings import Settings
 
 FORMS_TAKEN = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
 
 
-def router(served: Served, settings: Settings) -> APIRouter:
+def router(served: LoadedModel, settings: Settings) -> APIRouter:
     """The routes of the platforms that send rows."""
     routes = APIRouter()
 
-    def rows(call: TheCall) -> Response:
+    def rows(call: CallParameter) -> Response:
         return invoke(served, call)
 
     platforms = [
@@ -36,7 +36,7 @@ def router(served: Served, settings: Settings) -> APIRouter:
             tags=[tag],
             summary=summary,
             description=FORMS_TAKEN,
-            responses=responses({"predictions": [served.example], "metadata": served.metadata}),
+            responses=documented_responses({"predictions": [served.example], "metadata": served.metadata}),
             openapi_extra=instances_body(served),
         )(rows)
 
@@ -57,10 +57,10 @@ def router(served: Served, settings: Settings) -> APIRouter:
     return routes
 
 
-def instances_body(served: Served) -> dict[str, Any]:
+def instances_body(served: LoadedModel) -> dict[str, Any]:
     """The body of a platform, as far as OpenAPI can say it: a part of what is taken."""
-    listed = {"type": "array", "minItems": 1, "items": ref(served.predictor.row_model)}
-    forms = [object_of({key: listed}, without=KEYS) for key in ("instances", "dataframe_records", "inputs")]
+    listed = {"type": "array", "minItems": 1, "items": schema_ref(served.predictor.row_model)}
+    forms = [object_schema({key: listed}, without=KEYS) for key in ("instances", "dataframe_records", "inputs")]
     row = served.predictor.golden.rows[0]
     examples = {
         "instances": {"instances": [row]},
@@ -70,19 +70,19 @@ def instances_body(served: Served) -> dict[str, Any]:
     return examples_body({"oneOf": forms}, examples)
 
 
-def invoke(served: Served, call: Call) -> Response:
+def invoke(served: LoadedModel, call: Call) -> Response:
     """Whatever a platform sends; the answer is CSV or JSON Lines where that alone is accepted."""
     kind = media_type(call.headers.get(b"content-type", b""))
     reader = READERS.get(kind)
     if reader is None and (kind.startswith("text/") or kind.endswith("parquet")):
         raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")
     sent, at = (reader or read_json)(call, served.contract)  # botocore says octet-stream where nobody chose a type
-    told = served.told(served.rows(sent, at, call), call)
+    told = served.predict_and_log(served.rows(sent, at, call), call)
     accepted = media_type(call.headers.get(b"accept", b""))
     if accepted == "text/csv":
         lines = [",".join(map(str, answer)) for answer in zip(*told.values(), strict=True)]
         return Response("\n".join([*lines, ""]), media_type="text/csv")
-    objects = as_objects(told)
+    objects = json_objects(told)
     if accepted in ("application/jsonlines", "application/x-jsonlines"):
         return Response("\n".join([*objects, ""]), media_type="application/jsonlines")
     about = {**served.metadata, "request_id": call.id}

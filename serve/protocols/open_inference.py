@@ -12,11 +12,11 @@ import numpy as np
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from serve.errors import FieldError, RequestError, refusal
-from serve.messages import VERSION, Call, TheCall
-from serve.model import Served
-from serve.openapi import KEY_ASKED, examples_body, object_of, responses
-from serve.protocols.bodies import parsed
+from serve.errors import FieldError, RequestError, validation_failed
+from serve.messages import VERSION, Call, CallParameter
+from serve.model import LoadedModel
+from serve.openapi import KEY_ASKED, documented_responses, examples_body, object_schema
+from serve.protocols.bodies import json_object
 
 LENGTH = b"inference-header-content-length"
 DIGITS = 12  # of a length in bytes
@@ -28,7 +28,7 @@ KINDS = {"category": "BYTES", "datetime": "BYTES", "number": "FP64", "integer": 
 OUTPUTS = {"probability": "FP64", "label": "INT64", "value": "FP64"}
 
 
-def router(served: Served) -> APIRouter:
+def router(served: LoadedModel) -> APIRouter:
     routes = APIRouter(tags=["Open Inference V2"])
     known = served.example
     outputs = [{"name": name, "datatype": OUTPUTS[name], "shape": [1], "data": [known[name]]} for name in known]
@@ -38,13 +38,13 @@ def router(served: Served) -> APIRouter:
     answering: Any = {
         "name": "/v2/models/{name}/infer",
         "summary": "Open Inference V2",
-        "responses": responses(example),
+        "responses": documented_responses(example),
         "openapi_extra": examples_body(one_row_of_tensors(served), {}),
     }
 
     @routes.post(f"{version}/infer", **answering)
     @routes.post(f"{model}/infer", **answering)
-    def infer_tensors(call: TheCall) -> Response:
+    def infer_tensors(call: CallParameter) -> Response:
         """One row here. Tensors are [rows] or [rows, 1], in any order, as JSON or with the binary extension."""
         return infer(served, call)
 
@@ -61,7 +61,7 @@ def router(served: Served) -> APIRouter:
     return routes
 
 
-def one_row_of_tensors(served: Served) -> dict[str, Any]:
+def one_row_of_tensors(served: LoadedModel) -> dict[str, Any]:
     """The schema of a body with one row: the required columns, and then the optional ones."""
     fields = served.predictor.row_model.model_json_schema()
     columns = []
@@ -69,19 +69,19 @@ def one_row_of_tensors(served: Served) -> dict[str, Any]:
         kind = KINDS[served.contract.request[name].kind]
         data = {"type": "array", "prefixItems": [field], "minItems": 1, "maxItems": 1}
         fixed = {"name": {"const": name}, "shape": {"const": [1]}, "datatype": {"const": kind}}
-        columns.append(object_of({**fixed, "data": data}))
+        columns.append(object_schema({**fixed, "data": data}))
     count = {"minItems": max(1, len(fields.get("required", []))), "maxItems": len(columns)}
-    return object_of({"inputs": {"type": "array", "prefixItems": columns, "items": False, **count}})
+    return object_schema({"inputs": {"type": "array", "prefixItems": columns, "items": False, **count}})
 
 
-def infer(served: Served, call: Call) -> Response:
-    head, binary = parts(call)
+def infer(served: LoadedModel, call: Call) -> Response:
+    head, binary = split_body(call)
     columns = dict(read_inputs(head, binary))
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
-        raise refusal([FieldError(field="inputs", message="Tensors should have the same number of rows")])
+        raise validation_failed([FieldError(field="inputs", message="Tensors should have the same number of rows")])
     sent = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    told = served.told(served.rows(sent, "inputs", call), call)
+    told = served.predict_and_log(served.rows(sent, "inputs", call), call)
     wanted = read_outputs(head, list(told))
     given = head.get("id")
     about = {
@@ -89,49 +89,49 @@ def infer(served: Served, call: Call) -> Response:
         "model_version": served.version,
         "id": given if isinstance(given, str) and given else call.id,
     }
-    return written(about, wanted, told)
+    return response_body(about, wanted, told)
 
 
-def parts(call: Call) -> tuple[dict[str, Any], bytes]:
+def split_body(call: Call) -> tuple[dict[str, Any], bytes]:
     """The JSON of a request, and the bytes behind it."""
     declared = call.headers.get(LENGTH)
     if declared is None:
-        return parsed(call.body), b""
+        return json_object(call.body), b""
     if not declared.isdigit() or len(declared) > DIGITS or int(declared) > len(call.body):
         raise RequestError(400, "Inference-Header-Content-Length is not the length of the JSON in the body")
     at = int(declared)
-    return parsed(call.body[:at]), call.body[at:]
+    return json_object(call.body[:at]), call.body[at:]
 
 
 def read_inputs(head: dict[str, Any], binary: bytes) -> Iterator[tuple[str, list[Any]]]:
     """Each tensor's name and values. Raises RequestError where one is not what it says it is."""
     inputs = head.get("inputs")
     if not isinstance(inputs, list) or not inputs:
-        raise refusal([FieldError(field="inputs", message="Should have at least one tensor")])
+        raise validation_failed([FieldError(field="inputs", message="Should have at least one tensor")])
     at, seen = 0, set()
     for number, tensor in enumerate(inputs):
         where = f"inputs.{number}"
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-            raise refusal([FieldError(field=where, message="Input should be a tensor with a name")])
+            raise validation_failed([FieldError(field=where, message="Input should be a tensor with a name")])
         name = tensor["name"]
         where = f"inputs.{name}"[:100]
         if name in seen:
-            raise refusal([FieldError(field=where, message="Is there twice")])
+            raise validation_failed([FieldError(field=where, message="Is there twice")])
         seen.add(name)
-        count = elements(tensor, where)
-        size = parameter(tensor, "binary_data_size")
+        count = element_count(tensor, where)
+        size = parameter_of(tensor, "binary_data_size")
         if size is None:
-            yield name, from_data(tensor, count, where)
+            yield name, values_from_json(tensor, count, where)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary) - at:
-            raise refusal([FieldError(field=where, message="binary_data_size is more than the body holds")])
-        yield name, from_bytes(tensor, binary[at : at + size], count, where)
+            raise validation_failed([FieldError(field=where, message="binary_data_size is more than the body holds")])
+        yield name, values_from_bytes(tensor, binary[at : at + size], count, where)
         at += size
     if at != len(binary):
         raise RequestError(400, f"The body has {len(binary) - at} bytes that belong to no tensor")
 
 
-def elements(tensor: dict[str, Any], where: str) -> int:
+def element_count(tensor: dict[str, Any], where: str) -> int:
     """How many values the shape [rows] or [rows, 1] speaks of."""
     shape, kind = tensor.get("shape"), tensor.get("datatype")
     sizes = shape if isinstance(shape, list) else []
@@ -140,28 +140,32 @@ def elements(tensor: dict[str, Any], where: str) -> int:
         or any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in sizes)
         or sizes[1:] not in ([], [1])
     ):
-        raise refusal([FieldError(field=where, message="shape should be [rows] or [rows, 1]")])
+        raise validation_failed([FieldError(field=where, message="shape should be [rows] or [rows, 1]")])
     if not isinstance(kind, str) or (kind != "BYTES" and kind not in NUMBERS):
-        raise refusal([FieldError(field=where, message=f"datatype should be one of BYTES, {', '.join(NUMBERS)}")])
+        raise validation_failed(
+            [FieldError(field=where, message=f"datatype should be one of BYTES, {', '.join(NUMBERS)}")]
+        )
     return math.prod(sizes)
 
 
-def from_data(tensor: dict[str, Any], count: int, where: str) -> list[Any]:
+def values_from_json(tensor: dict[str, Any], count: int, where: str) -> list[Any]:
     data = tensor.get("data")
     if not isinstance(data, list):
-        raise refusal([FieldError(field=where, message="Should have data, or binary_data_size")])
+        raise validation_failed([FieldError(field=where, message="Should have data, or binary_data_size")])
     columnar = len(tensor["shape"]) > 1  # [rows, 1] may come as a list of lists of one
     flat = [value[0] if columnar and isinstance(value, list) and len(value) == 1 else value for value in data]
     if len(flat) != count:
-        raise refusal([FieldError(field=where, message=f"shape speaks of {count} values, and there are {len(flat)}")])
+        raise validation_failed(
+            [FieldError(field=where, message=f"shape speaks of {count} values, and there are {len(flat)}")]
+        )
     kind = tensor["datatype"]
-    wrong = [n for n, value in enumerate(flat) if not (value is None or fitting(value, kind))]
+    wrong = [n for n, value in enumerate(flat) if not (value is None or is_of_type(value, kind))]
     if wrong:
-        raise refusal([FieldError(field=f"{where}.{n}", message=f"Input should be of {kind}") for n in wrong])
+        raise validation_failed([FieldError(field=f"{where}.{n}", message=f"Input should be of {kind}") for n in wrong])
     return flat
 
 
-def fitting(value: Any, kind: str) -> bool:
+def is_of_type(value: Any, kind: str) -> bool:
     """Whether a value of JSON is one of a tensor's; 18.0 is an integer, as it is to JSON Schema."""
     if kind in ("BYTES", "BOOL"):
         return isinstance(value, str if kind == "BYTES" else bool)
@@ -170,22 +174,26 @@ def fitting(value: Any, kind: str) -> bool:
     return "INT" not in kind or isinstance(value, int) or value.is_integer()
 
 
-def from_bytes(tensor: dict[str, Any], raw: bytes, count: int, where: str) -> list[Any]:
+def values_from_bytes(tensor: dict[str, Any], raw: bytes, count: int, where: str) -> list[Any]:
     kind = tensor["datatype"]
     if kind == "BYTES":
-        values = list(texts(raw, where))
+        values = list(byte_strings(raw, where))
     else:
         width = np.dtype(NUMBERS[kind])
         if len(raw) != count * width.itemsize:
-            raise refusal([FieldError(field=where, message=f"{len(raw)} bytes are not {count} values of {kind}")])
+            raise validation_failed(
+                [FieldError(field=where, message=f"{len(raw)} bytes are not {count} values of {kind}")]
+            )
         numbers: list[Any] = np.frombuffer(raw, width).tolist()
         return numbers
     if len(values) != count:
-        raise refusal([FieldError(field=where, message=f"shape speaks of {count} values, and there are {len(values)}")])
+        raise validation_failed(
+            [FieldError(field=where, message=f"shape speaks of {count} values, and there are {len(values)}")]
+        )
     return values
 
 
-def texts(raw: bytes, where: str) -> Iterator[str]:
+def byte_strings(raw: bytes, where: str) -> Iterator[str]:
     """Each text behind its length in four bytes."""
     at = 0
     try:
@@ -196,31 +204,31 @@ def texts(raw: bytes, where: str) -> Iterator[str]:
             yield raw[at + 4 : at + 4 + size].decode()
             at += 4 + size
     except (struct.error, ValueError) as error:
-        raise refusal([FieldError(field=where, message=f"Is no BYTES tensor: {error}")]) from None
+        raise validation_failed([FieldError(field=where, message=f"Is no BYTES tensor: {error}")]) from None
 
 
 def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool]]:
     """The outputs that are asked for, all where none is named, and whether each is to be binary."""
-    usual = bool(parameter(head, "binary_data_output"))
+    usual = bool(parameter_of(head, "binary_data_output"))
     asked = head.get("outputs")
     if not asked:
         return [(name, usual) for name in known]
     if not isinstance(asked, list) or any(not isinstance(each, dict) for each in asked):
-        raise refusal([FieldError(field="outputs", message="Input should be a list of outputs")])
+        raise validation_failed([FieldError(field="outputs", message="Input should be a list of outputs")])
     wrong = [str(each.get("name")) for each in asked if each.get("name") not in known]
     if wrong:
         text = f"Is no output; there are {', '.join(known)}"
-        raise refusal([FieldError(field=f"outputs.{name}"[:100], message=text) for name in wrong])
-    wishes = [(each["name"], parameter(each, "binary_data")) for each in asked]
+        raise validation_failed([FieldError(field=f"outputs.{name}"[:100], message=text) for name in wrong])
+    wishes = [(each["name"], parameter_of(each, "binary_data")) for each in asked]
     return [(name, usual if wish is None else bool(wish)) for name, wish in wishes]
 
 
-def parameter(part: dict[str, Any], name: str) -> Any:
+def parameter_of(part: dict[str, Any], name: str) -> Any:
     parameters = part.get("parameters")
     return parameters.get(name) if isinstance(parameters, dict) else None
 
 
-def written(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[str, list[float]]) -> Response:
+def response_body(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[str, list[float]]) -> Response:
     tensors, behind = [], b""
     for name, as_bytes in wanted:
         values = told[name]
@@ -239,7 +247,7 @@ def written(about: dict[str, Any], wanted: list[tuple[str, bool]], told: dict[st
     return Response(head + behind, headers=length, media_type="application/octet-stream")
 
 
-def metadata(served: Served) -> dict[str, Any]:
+def metadata(served: LoadedModel) -> dict[str, Any]:
     """What the model takes and gives, as the protocol describes models; -1 is any number of rows."""
     outputs = list(served.example)
     return {

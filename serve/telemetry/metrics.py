@@ -16,7 +16,7 @@ __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
-class Answers:
+class PredictionHistogram:
     """A histogram that takes many answers at once: prometheus-client's own takes one at a time."""
 
     def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
@@ -68,16 +68,16 @@ class Metrics:
         self._labels = Counter("labels_received", "Labels received", **given)
         self._monitored = Gauge("monitor", "What the monitor has found last of this model", ["figure"], **given)
         self._looked = Gauge("monitor_looked_timestamp_seconds", "When that was", **given)
-        self._answers = Answers("predicted_answer", "Probabilities or values answered", bounds)
+        self._answers = PredictionHistogram("predicted_answer", "Probabilities or values answered", bounds)
         self._registry.register(self._answers)
         self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._columns: dict[str, Any] = {}
 
-    def serves(self, name: str, version: str) -> None:
+    def set_model(self, name: str, version: str) -> None:
         self._model.clear()
         self._model.labels(name, version).set(1)
 
-    def requested(self, route: str, status: int, seconds: float) -> None:
+    def record_request(self, route: str, status: int, seconds: float) -> None:
         children = self._children.get((route, status))
         if children is None:  # looked up once: labels() costs more than counting
             children = self._requests.labels(route, str(status)), self._seconds.labels(route)
@@ -85,7 +85,7 @@ class Metrics:
         children[0].inc()
         children[1].observe(seconds)
 
-    def answered(
+    def record_predictions(
         self,
         rows: Sequence[Mapping[str, Any]],
         answers: NDArray[np.float64],
@@ -103,19 +103,19 @@ class Metrics:
             if column in looked_up:
                 continue
             if count := [row[column] for row in rows].count(None):
-                self._absent(column).inc(count)
+                self._missing_counter(column).inc(count)
 
-    def labelled(self, count: int) -> None:
+    def record_labels(self, count: int) -> None:
         self._labels.inc(count)
 
-    def judged(self, figures: Mapping[str, float], looked: float) -> None:
+    def record_monitor(self, figures: Mapping[str, float], looked: float) -> None:
         """What the monitor has left; nothing where it has not looked at this model."""
         self._monitored.clear()
         for figure, value in figures.items():
             self._monitored.labels(figure).set(value)
         self._looked.set(looked)
 
-    def _absent(self, column: str) -> Any:
+    def _missing_counter(self, column: str) -> Any:
         if column not in self._columns:
             self._columns[column] = self._missing.labels(column)
         return self._columns[column]

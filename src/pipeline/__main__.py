@@ -46,7 +46,7 @@ Why = Annotated[str | None, typer.Option(help="The reason, for the record; asked
 DEFAULT = Path("configs/flights.yaml")
 
 
-def settings(path: Path, overrides: list[str]) -> "Config":
+def load_config(path: Path, overrides: list[str]) -> "Config":
     """The config with its overrides; MLFLOW_TRACKING_URI counts as the first of them. Its dataset is known to exist."""
     from pipeline.config.config import load
     from pipeline.runtime.dataset import find
@@ -73,28 +73,28 @@ def train(
     ] = None,
 ) -> None:
     """Clean the data, compare the candidates, package the best as the champion."""
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from rich.console import Console
 
     from pipeline.training.train import run
 
     out = Console()
-    tell(run(config, out, restart=(restart or "").strip() or None), config, path, out)
+    print_next_steps(run(config, out, restart=(restart or "").strip() or None), config, path, out)
 
 
 @app.command()
 def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None) -> None:  # noqa: B006 -- reason: as above
     """Train again on newer data; days that neither model knows judge, and then the new one learns from them too."""
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from rich.console import Console
 
     from pipeline.training.retrain import run
 
     out = Console()
-    tell(run(config, as_of.date() if as_of else None, out), config, path, out)
+    print_next_steps(run(config, as_of.date() if as_of else None, out), config, path, out)
 
 
-def tell(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> None:
+def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> None:
     """Where the champion is now, and what to do next."""
     from pipeline import console
 
@@ -116,11 +116,11 @@ def tell(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> No
 @app.command()
 def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
     """Bring what the champion remembers up to date, from the prediction log and its labels."""
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from pipeline.monitoring import refresh as refreshing
     from pipeline.registry import promotion
 
-    found = refreshing.run(promotion.home(config), place(log_url, config), as_of.date() if as_of else None)
+    found = refreshing.run(promotion.home(config), log_location(log_url, config), as_of.date() if as_of else None)
     of = f", {found.days[0]} to {found.days[-1]}" if found.days else ""
     print(f"What {config.name} remembers is of {found.as_of} now, with {found.rows:,} labelled rows of the log{of}.")
 
@@ -128,7 +128,7 @@ def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
 @app.command()
 def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
     """Does the champion still hold? Ends with 5 where it should be trained again, with 6 where the data are broken."""
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from rich.console import Console
 
     from pipeline.monitoring import monitor as watching
@@ -136,7 +136,9 @@ def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     from pipeline.registry import promotion
 
     models = promotion.home(config)
-    found = watching.look(models, place(log_url, config), config.monitor, as_of.date() if as_of else None)
+    found = watching.check_champion(
+        models, log_location(log_url, config), config.monitor, as_of.date() if as_of else None
+    )
     try:
         report.publish(config, models, found, Console())
     except PipelineError as error:
@@ -155,7 +157,7 @@ def replay(
     ] = None,
 ) -> None:
     """Play months of the data through a running server: log, memory, monitor, training, promotion, day by day."""
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from rich.console import Console
 
     from pipeline.replay import replay as playing
@@ -176,15 +178,15 @@ def prune(
     """Remove old predictions and their labels from the log."""
     if days is None and rows is None:
         raise ConfigError("what is to be kept? Say --days, --rows or both")
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from pipeline.runtime import prediction_log
 
-    engine = prediction_log.connect(place(log_url, config))
+    engine = prediction_log.connect(log_location(log_url, config))
     print(f"{prediction_log.prune(engine, config.name, days, rows):,} predictions of {config.name} removed.")
     engine.dispose()
 
 
-def place(log_url: str | None, config: "Config") -> str:
+def log_location(log_url: str | None, config: "Config") -> str:
     """The log that is meant, or that of `make serve`. Raises ConfigError where its file is not there."""
     url = log_url or f"sqlite:///log/{config.name}.db"
     file = url.removeprefix("sqlite:///")
@@ -198,14 +200,14 @@ def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Vers
     """Make another bundle the champion, if its gates let it out."""
     from pipeline.registry import promotion
 
-    config = standing(path, overrides)
+    config = trained_config(path, overrides)
     present = promotion.champion(config)
     chosen = version or promotion.challenger(config)
     if chosen == present:
         print(f"Nothing to do: {chosen} is the champion of {config.name} already.")
         return
-    promotion.promote(config, chosen, instead_of=present, why=reason(why))
-    print(f"{instead(config, chosen, present)} `make rollback` goes back.")
+    promotion.promote(config, chosen, instead_of=present, why=required_reason(why))
+    print(f"{promotion_message(config, chosen, present)} `make rollback` goes back.")
 
 
 @app.command()
@@ -213,13 +215,13 @@ def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = N
     """Make the champion before the present one the champion again."""
     from pipeline.registry import promotion
 
-    config = standing(path, overrides)
+    config = trained_config(path, overrides)
     present, before = promotion.champion(config), promotion.previous(config)
-    promotion.promote(config, before, instead_of=present, why=reason(why), what="rollback")
-    print(f"{instead(config, before, present)} `make promote VERSION={present}` brings that one back.")
+    promotion.promote(config, before, instead_of=present, why=required_reason(why), what="rollback")
+    print(f"{promotion_message(config, before, present)} `make promote VERSION={present}` brings that one back.")
 
 
-def instead(config: "Config", digest: str, before: str | None) -> str:
+def promotion_message(config: "Config", digest: str, before: str | None) -> str:
     """What a move has changed, in sentences."""
     left = f" instead of {before}" if before else ""
     return f"The champion of {config.name} is {digest} now{left}. Running servers take it on within a second."
@@ -230,13 +232,13 @@ def history(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # n
     """Who made what the champion, when and why; the newest comes last."""
     from pipeline.registry import promotion
 
-    moves = promotion.history(standing(path, overrides))
-    print("\n".join(promotion.told(move) for move in moves) or "There has been no champion yet.")
+    moves = promotion.history(trained_config(path, overrides))
+    print("\n".join(promotion.describe_move(move) for move in moves) or "There has been no champion yet.")
 
 
-def standing(path: Path, overrides: list[str]) -> "Config":
+def trained_config(path: Path, overrides: list[str]) -> "Config":
     """The config of a model that was trained before, its pointer, record and alias in agreement."""
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from pipeline.registry import mlflow_store, promotion
 
     if not promotion.home(config).is_dir():
@@ -247,7 +249,7 @@ def standing(path: Path, overrides: list[str]) -> "Config":
     return config
 
 
-def reason(given: str | None) -> str:
+def required_reason(given: str | None) -> str:
     """The reason for a move, asked for on a terminal. Raises ConfigError where there is none."""
     why = given or (typer.prompt("Why") if sys.stdin.isatty() else "")
     if not why.strip():
@@ -264,7 +266,7 @@ def config(
     """Check a config and print it as it will be used, with every default."""
     from pipeline.config.config import Config
 
-    shown = Config.model_json_schema() if schema else settings(path, overrides).model_dump(mode="json")
+    shown = Config.model_json_schema() if schema else load_config(path, overrides).model_dump(mode="json")
     print(json.dumps(shown, indent=2, ensure_ascii=False))
 
 
@@ -275,7 +277,7 @@ def mlflow(
     port: Annotated[int, typer.Option(help="The port of the local MLflow server.")] = 5000,
 ) -> None:
     """Show the recorded runs in MLflow, started here unless MLFLOW_TRACKING_URI names a server."""
-    config = settings(path, overrides)
+    config = load_config(path, overrides)
     from pipeline.registry import mlflow_store
 
     uri = config.paths.tracking

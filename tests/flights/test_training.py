@@ -15,7 +15,7 @@ from pipeline.config.splits import TimeSplit
 from pipeline.data import clean
 from pipeline.datasets import flights
 from pipeline.runtime import arrays
-from pipeline.runtime.arrays import plain, tensors, to_columns
+from pipeline.runtime.arrays import columns_to_json, tensors, to_columns
 from pipeline.runtime.bundle_store import resolve
 from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.predictor import load as load_predictor
@@ -70,7 +70,7 @@ def test_a_flight_of_the_files_has_the_features_of_the_same_flight_sent_as_json(
     trained = {name: known.get(name, np.linspace(0, 1, len(frame)) / 3) for name in config.request}
 
     model = request_model(config.contract)
-    sent = json.loads(json.dumps(arrays.rows(plain(trained, config.request))))
+    sent = json.loads(json.dumps(arrays.to_rows(columns_to_json(trained, config.request))))
     served = to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)
 
     ours, theirs = (tensors(flights.derive(columns), config.contract) for columns in (trained, served))

@@ -5,8 +5,8 @@ from rich.console import Console
 from pipeline.config.candidates import Linear, Tree
 from pipeline.console import next_steps, step
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.training.search import Standing
-from pipeline.training.tables import holdout, leaderboard
+from pipeline.training.search import CandidateResult
+from pipeline.training.tables import holdout_table, leaderboard
 
 
 def printed(*, terminal: bool) -> str:
@@ -32,14 +32,14 @@ def test_on_a_terminal_the_step_is_seen_while_it_works() -> None:
 
 def test_the_tables_show_candidates_best_first_the_base_rate_and_intervals() -> None:
     figures = {"roc_auc": 0.7, "average_precision": 0.4, "log_loss": 0.5, "ece": 0.01}
-    linear = Standing("linear", Linear(), {"a": figures})
-    lost = Standing("tree", Tree(), {}, "MemoryError: too large")
+    linear = CandidateResult("linear", Linear(), {"a": figures})
+    lost = CandidateResult("tree", Tree(), {}, "MemoryError: too large")
     out = StringIO()
     console = Console(file=out, width=100)
     console.print(
         leaderboard([linear, lost], linear, {**figures, "roc_auc": 0.5}, "log_loss", [linear, linear, lost, linear])
     )
-    console.print(holdout({"roc_auc": Interval(0.71, 0.69, 0.73)}))
+    console.print(holdout_table({"roc_auc": Interval(0.71, 0.69, 0.73)}))
     next_steps(console, {"make serve": "answer"})
     lines = out.getvalue().splitlines()
     assert [line.split()[:2] for line in lines[1:4]] == [["linear", "*"], ["tree", "failed:"], ["(always", "the"]]

@@ -22,7 +22,7 @@ from fastapi.testclient import TestClient
 from pipeline.runtime import bundle_store
 from serve.app import create_app
 from serve.settings import Settings
-from serve.telemetry.event_log import A_SECOND, Log
+from serve.telemetry.event_log import A_SECOND, EventLog
 from tests.support import ROOT
 from tests.support.parcels import REQUIRED, Parcels
 from tests.support.server import other_bundle, serving, wait_for
@@ -202,7 +202,7 @@ def test_when_it_is_told_to_stop_what_is_in_flight_is_answered_and_it_ends_with_
 
 
 def test_requests_are_lines_of_json_and_under_load_some_are_only_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    log = Log()
+    log = EventLog()
     for number in range(A_SECOND + 20):
         log.request(f"id{number}", "/predict", 200, 0.001)
     log.request("bad", "/predict", 500, 0.001)
@@ -230,7 +230,7 @@ def test_a_check_of_health_takes_no_place_and_reads_no_body(strict: httpx2.Clien
 
 def test_what_the_model_has_no_number_for_is_refused(parcels: Parcels, capsys: pytest.CaptureFixture[str]) -> None:
     app = create_app(Settings(model_dir=parcels.store))
-    app.now.served.predictor.predict = lambda columns: np.array([np.inf])
+    app.now.model.predictor.predict = lambda columns: np.array([np.inf])
     client = TestClient(app)
     for path in ("/predict", "/explain"):
         answer = client.post(path, json=REQUIRED)
@@ -264,13 +264,13 @@ def test_what_is_answered_without_fastapi_is_what_fastapi_would_answer(parcels: 
 
 def test_work_beside_the_event_loop_ends_at_the_time_limit_too(parcels: Parcels) -> None:
     app = create_app(Settings(model_dir=parcels.store, timeout_seconds=0.2))
-    asked, answers = threading.Event(), app.now.served.predictor.predict
+    asked, answers = threading.Event(), app.now.model.predictor.predict
 
     def held(columns: Any) -> Any:
         asked.wait(timeout=20)
         return answers(columns)
 
-    app.now.served.predictor.predict = held
+    app.now.model.predictor.predict = held
     with TestClient(app) as client:
         answer = client.post("/explain", json=REQUIRED)
         assert not asked.is_set()

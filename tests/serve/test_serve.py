@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 from pipeline.config.config import Config
 from pipeline.runtime import bundle_store, predictor
 from pipeline.runtime.contract import Scoring
-from pipeline.runtime.predictor import told
+from pipeline.runtime.predictor import as_predictions
 from pipeline.runtime.request_model import request_model
 from serve.app import create_app
 from serve.protocols.open_inference import one_row_of_tensors
@@ -147,8 +147,8 @@ def test_a_body_over_the_limit_is_not_read(server: httpx2.Client) -> None:
 
 
 def test_the_label_follows_from_the_probability_that_is_told() -> None:
-    assert told(np.array([0.24999998]), Scoring("binary", 0.25)) == {"probability": [0.25], "label": [1]}
-    assert told(np.array([0.2499999]), Scoring("binary", 0.25)) == {"probability": [0.2499999], "label": [0]}
+    assert as_predictions(np.array([0.24999998]), Scoring("binary", 0.25)) == {"probability": [0.25], "label": [1]}
+    assert as_predictions(np.array([0.2499999]), Scoring("binary", 0.25)) == {"probability": [0.2499999], "label": [0]}
 
 
 def test_an_unknown_key_beside_the_rows_is_refused(server: httpx2.Client) -> None:
@@ -248,7 +248,7 @@ def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside_and_is_in_the_log
         raise RuntimeError("secret")
 
     app = create_app(Settings(model_dir=parcels.store))
-    app.now.served.predictor.predict = broken
+    app.now.model.predictor.predict = broken
     answer = TestClient(app, raise_server_exceptions=False).post("/predict", json=REQUIRED)
     assert answer.status_code == 500
     assert "secret" not in answer.text

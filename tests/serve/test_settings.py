@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
-from serve.settings import described, from_environment
+from serve.settings import describe_variables, from_environment
 
 
 def test_what_is_not_set_or_empty_has_its_default() -> None:
@@ -21,7 +21,7 @@ def test_wrong_values_are_told_all_at_once_by_variable() -> None:
 
 
 def test_every_setting_is_described_with_its_default() -> None:
-    assert "  PORT               The port to listen on; 0 takes a free one. Default: 8080\n" in described()
+    assert "  PORT               The port to listen on; 0 takes a free one. Default: 8080\n" in describe_variables()
 
 
 def test_the_platforms_names_for_the_port_come_before_ours() -> None:

@@ -26,4 +26,4 @@ class Replayed:
         self.told: dict[str, Any] = json.loads((self.played.folder / "replay.json").read_text())
 
     def happened(self) -> list[str]:
-        return [event.what for event in self.played.events]
+        return [event.kind for event in self.played.events]

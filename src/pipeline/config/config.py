@@ -186,6 +186,7 @@ RENAMED = {  # keys of configs that were written before
     "alarms": "min_bad",
     "of": "out_of",
     "gone": "max_constant_share",
+    "words": "text",
 }
 
 

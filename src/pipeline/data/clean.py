@@ -17,7 +17,7 @@ OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"  # a time that carries one is not the local ti
 TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 
 
-class Breach(NamedTuple):
+class RuleViolation(NamedTuple):
     """One rule of one column that some rows break; `values` are what was found there."""
 
     column: str
@@ -26,23 +26,23 @@ class Breach(NamedTuple):
     values: "pd.Series[Any]"
 
 
-class Cleaned(NamedTuple):
+class CleanedFrame(NamedTuple):
     """Valid typed rows, rejected raw rows with a `reason`, and every breach."""
 
     frame: pd.DataFrame
     rejected: pd.DataFrame
-    breaches: list[Breach]
+    violations: list[RuleViolation]
 
 
-def clean(raw: pd.DataFrame, contract: Contract) -> Cleaned:
+def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     """Apply every rule to every declared column that `raw` has to bring. Raises DataError where one is absent."""
     declared = {name: column for name, column in contract.columns.items() if column.brought}
     if missing := [name for name in declared if name not in raw]:
         raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
     raw = raw.reset_index(drop=True)
     typed = pd.DataFrame({name: as_kind(raw[name], column.kind) for name, column in declared.items()})
-    untyped = list(type_breaches(raw, typed, declared))
-    breaches = [*untyped, *rule_breaches(raw, typed, declared, untyped)]
+    untyped = list(type_violations(raw, typed, declared))
+    breaches = [*untyped, *rule_violations(raw, typed, declared, untyped)]
     reasons: dict[int, list[str]] = {}
     for breach in breaches:
         if breach.action == "nullify":
@@ -53,12 +53,12 @@ def clean(raw: pd.DataFrame, contract: Contract) -> Cleaned:
                 reasons.setdefault(int(str(row)), []).append(f"{breach.column}: {breach.rule}{found}")
     rows = sorted(reasons)
     rejected = raw.loc[rows].assign(reason=["; ".join(reasons[row]) for row in rows])
-    return Cleaned(typed.drop(index=rows).reset_index(drop=True), rejected, breaches)
+    return CleanedFrame(typed.drop(index=rows).reset_index(drop=True), rejected, breaches)
 
 
-def counts(cleaned: Cleaned, contract: Contract) -> list[dict[str, Any]]:
+def violation_counts(cleaned: CleanedFrame, contract: Contract) -> list[dict[str, Any]]:
     """Every rule of the contract with what a breach does and how many rows broke it, mostly none."""
-    found = {(breach.column, breach.rule): len(breach.values) for breach in cleaned.breaches}
+    found = {(breach.column, breach.rule): len(breach.values) for breach in cleaned.violations}
     return [
         {
             "column": name,
@@ -72,7 +72,7 @@ def counts(cleaned: Cleaned, contract: Contract) -> list[dict[str, Any]]:
     ]
 
 
-def enforce(cleaned: Cleaned, limit: float, listed: str) -> None:
+def refuse_too_many(cleaned: CleanedFrame, limit: float, listed: str) -> None:
     """Raise DataError where the share of rejected rows is above `limit`: such data is not what was promised.
 
     `listed` is the file that lists them.
@@ -81,7 +81,7 @@ def enforce(cleaned: Cleaned, limit: float, listed: str) -> None:
     if total == 0:
         raise DataError("the data has no rows")
     if len(cleaned.rejected) > limit * total:
-        worst = max((b for b in cleaned.breaches if b.action == "reject"), key=lambda breach: len(breach.values))
+        worst = max((b for b in cleaned.violations if b.action == "reject"), key=lambda breach: len(breach.values))
         examples = ", ".join(f"{value!r} (row {row})" for row, value in worst.values.head(5).items())
         raise DataError(
             f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
@@ -113,17 +113,17 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
 
 
-def type_breaches(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[Breach]:
+def type_violations(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[RuleViolation]:
     for name, column in declared.items():
         lost = raw.loc[typed[name].isna() & raw[name].notna(), name]
         lost = lost[lost.astype("string") != ""]  # an empty cell is missing, and no breach of type
         if len(lost):
-            yield Breach(name, "type", column.on_violation.get("type", "reject"), lost)
+            yield RuleViolation(name, "type", column.on_violation.get("type", "reject"), lost)
 
 
-def rule_breaches(
-    raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column], untyped: list[Breach]
-) -> Iterator[Breach]:
+def rule_violations(
+    raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column], untyped: list[RuleViolation]
+) -> Iterator[RuleViolation]:
     """What pandera finds, all of it at once, as one breach per column and rule. `untyped` is told already."""
     told = {breach.column: breach.values.index for breach in untyped}
     schema = pa.DataFrameSchema(
@@ -135,7 +135,7 @@ def rule_breaches(
         for (name, rule), cases in errors.failure_cases.groupby(["column", "check"], sort=False):
             rows = pd.Index(cases["index"].astype(int)).difference(told.get(name, pd.Index([])))
             if len(rows):
-                yield Breach(name, rule, declared[name].on_violation.get(rule, "reject"), raw.loc[rows, name])
+                yield RuleViolation(name, rule, declared[name].on_violation.get(rule, "reject"), raw.loc[rows, name])
 
 
 def checks(column: Column) -> dict[Any, pa.Check]:

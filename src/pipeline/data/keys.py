@@ -11,11 +11,13 @@ from pipeline.config.splits import GroupSplit, TimeSplit
 from pipeline.runtime.arrays import Columns
 
 
-def keys(columns: Columns, config: Config) -> NDArray[Any]:
+def split_keys(columns: Columns, config: Config) -> NDArray[Any]:
     """What decides where a row belongs: its time, or a stable hash of its group or of the row's own key."""
     if isinstance(config.split, TimeSplit):
         return columns[config.split.time]
-    return hashed(columns, [config.split.group]) if isinstance(config.split, GroupSplit) else row_keys(columns, config)
+    return (
+        hash_rows(columns, [config.split.group]) if isinstance(config.split, GroupSplit) else row_keys(columns, config)
+    )
 
 
 def row_keys(columns: Columns, config: Config) -> NDArray[np.uint64]:
@@ -25,10 +27,10 @@ def row_keys(columns: Columns, config: Config) -> NDArray[np.uint64]:
     features still has the same rows to learn from and the same to be judged on.
     """
     known = [name for name, column in config.columns.items() if column.known == "before" and column.brought]
-    return hashed(columns, config.data.key or known)
+    return hash_rows(columns, config.data.key or known)
 
 
-def hashed(columns: Columns, names: list[str]) -> NDArray[np.uint64]:
+def hash_rows(columns: Columns, names: list[str]) -> NDArray[np.uint64]:
     frame = pd.DataFrame({name: columns[name] for name in names})
     return np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
 

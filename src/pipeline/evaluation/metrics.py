@@ -63,7 +63,7 @@ def weighted(outcome: Array, answer: Array, scoring: Scoring, names: Sequence[st
 # --- probabilities --------------------------------------------------------------------------------------------------
 
 
-def ranking(outcome: Floats, probability: Floats, _: Scoring) -> Part:
+def roc_auc_metric(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """ROC AUC: the share of pairs of a yes and a no that are in order, ties counted half (Mann and Whitney's U)."""
     yes, no = np.flatnonzero(outcome), np.flatnonzero(outcome == 0)
     no = no[np.argsort(probability[no])]
@@ -79,7 +79,7 @@ def ranking(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     return at
 
 
-def precision_over_recall(outcome: Floats, probability: Floats, _: Scoring) -> Part:
+def average_precision(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """Average precision: the sum of precision over steps of recall."""
     order, ends = ranked(probability)
     y = outcome[order]
@@ -93,7 +93,7 @@ def precision_over_recall(outcome: Floats, probability: Floats, _: Scoring) -> P
     return at
 
 
-def scores(outcome: Floats, probability: Floats, _: Scoring) -> Part:
+def probability_metrics(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """Log loss, Brier score, and skill: the share of log loss that is saved against always saying the rows' own share
     of yes.
     """
@@ -129,7 +129,7 @@ def calibration(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     return at
 
 
-def decisions(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
+def threshold_metrics(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
     """What is said at the threshold, against what was."""
     flagged = (probability >= scoring.cut).astype(np.float64)
     hit = flagged * outcome
@@ -152,7 +152,7 @@ def decisions(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def errors(outcome: Floats, answer: Floats, _: Scoring) -> Part:
+def error_metrics(outcome: Floats, answer: Floats, _: Scoring) -> Part:
     """Mean absolute error, root mean squared error, R² and mean error, all in the outcome's unit but R²."""
     error = answer - outcome
 
@@ -170,7 +170,7 @@ def errors(outcome: Floats, answer: Floats, _: Scoring) -> Part:
     return at
 
 
-def against_median(outcome: Floats, answer: Floats, _: Scoring) -> Part:
+def median_skill(outcome: Floats, answer: Floats, _: Scoring) -> Part:
     """Skill: the share of absolute error that is saved against always saying the rows' own median; and the share of
     outcomes above the answer.
     """
@@ -189,15 +189,15 @@ def against_median(outcome: Floats, answer: Floats, _: Scoring) -> Part:
 
 PARTS: dict[Task, dict[tuple[str, ...], Callable[[Floats, Floats, Scoring], Part]]] = {
     "binary": {
-        ("roc_auc",): ranking,
-        ("average_precision",): precision_over_recall,
-        ("log_loss", "brier", "skill"): scores,
+        ("roc_auc",): roc_auc_metric,
+        ("average_precision",): average_precision,
+        ("log_loss", "brier", "skill"): probability_metrics,
         ("ece", RATIO): calibration,
-        RATES: decisions,
+        RATES: threshold_metrics,
     },
     "regression": {
-        ("mae", "rmse", "r2", "bias"): errors,
-        ("skill", ABOVE): against_median,
+        ("mae", "rmse", "r2", "bias"): error_metrics,
+        ("skill", ABOVE): median_skill,
     },
 }
 
@@ -215,7 +215,7 @@ def losses(outcome: Array, probability: Array) -> Floats:
     return np.asarray(-np.log(np.clip(said, EPSILON, 1 - EPSILON)), dtype=np.float64)
 
 
-def constant(outcome: Array, task: Task) -> float:
+def constant_prediction(outcome: Array, task: Task) -> float:
     """The best answer that is always the same: the share of yes or, for numbers, the median."""
     return float(np.median(outcome) if task == "regression" else np.mean(outcome))
 

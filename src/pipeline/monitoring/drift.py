@@ -27,21 +27,21 @@ class Drift(NamedTuple):
     """
 
     column: str
-    off: float
-    usual: float | None
+    psi: float
+    reference_psi: float | None
     missing: float
     missing_before: float
     unseen: float
     outside: float
 
     @property
-    def times(self) -> float | None:
+    def ratio(self) -> float | None:
         """How many times as far off as the furthest week of the reference."""
-        return None if self.usual is None else self.off / max(self.usual, SLIGHT)
+        return None if self.reference_psi is None else self.psi / max(self.reference_psi, SLIGHT)
 
     @property
-    def far(self) -> bool:
-        return self.times is not None and self.times > 1
+    def is_far(self) -> bool:
+        return self.ratio is not None and self.ratio > 1
 
 
 class Day(NamedTuple):
@@ -56,16 +56,16 @@ class Day(NamedTuple):
     value: Any
 
 
-class Gone(NamedTuple):
+class ColumnFault(NamedTuple):
     """A column that one day had no value of, or one alone."""
 
     day: str
     column: str
-    what: str
+    fault: str
     rows: int
 
 
-def bins(values: Array) -> list[Any]:
+def bin_edges(values: Array) -> list[Any]:
     """What divides a column: its values, or for numbers its deciles; one that fills several is a bin of its own."""
     present = values[~empty(values)]
     if values.dtype == object:
@@ -78,7 +78,7 @@ def bins(values: Array) -> list[Any]:
     return list(np.unique([*edges, *ends]).tolist())
 
 
-def coded(values: Array, edges: list[Any]) -> Codes:
+def bin_codes(values: Array, edges: list[Any]) -> Codes:
     """Each value's bin. The last is that of what is missing; the one before, for categories, that of all others."""
     if values.dtype == object:
         number = {value: n for n, value in enumerate(edges)}
@@ -93,7 +93,7 @@ def empty(values: Array) -> NDArray[np.bool_]:
     return np.asarray(values == "" if values.dtype == object else np.isnan(values), dtype=bool)
 
 
-def index(expected: Array, found: Array) -> float:
+def population_stability_index(expected: Array, found: Array) -> float:
     """The population stability index of shares, Σ (found - expected) · ln(found / expected)."""
     a, b = np.maximum(expected, FLOOR), np.maximum(found, FLOOR)
     return float(np.sum((b - a) * np.log(b / a)))
@@ -103,8 +103,8 @@ def profile(values: Array, day: Codes | None, rule: Monitor) -> dict[str, Any]:
     """A column of the reference: its bins with their shares and, where rows have a `day`, how far its own weeks are off
     at most, and what its days are used to.
     """
-    edges = bins(values)
-    codes = coded(values, edges)
+    edges = bin_edges(values)
+    codes = bin_codes(values, edges)
     shares = np.bincount(codes, minlength=len(edges) + 2) / len(codes)
     about: dict[str, Any] = {"bins": edges, "shares": [round(float(share), 6) for share in shares]}
     if day is None:
@@ -115,18 +115,21 @@ def profile(values: Array, day: Codes | None, rule: Monitor) -> dict[str, Any]:
     days = np.bincount((np.unique(day) - day.min()) // rule.days)
     whole = counts[(days == days.max()) & (counts.sum(axis=1) >= rule.rows)]
     if len(whole):
-        about["weeks"] = max(index(shares, each / each.sum()) for each in whole)
+        about["weeks"] = max(population_stability_index(shares, each / each.sum()) for each in whole)
     if of_days := by_day(values, day, rule.rows):
-        about["days"] = {"missing": habit([each.missing for each in of_days]), "same": constants(of_days, rule)}
+        about["days"] = {
+            "missing": usual_share([each.missing for each in of_days]),
+            "same": usual_constants(of_days, rule),
+        }
     return about
 
 
-def habit(shares: Sequence[float]) -> float:
+def usual_share(shares: Sequence[float]) -> float:
     """The largest of the days' shares, without the few days that were like no other."""
     return float(np.quantile(shares, 1 - HARDLY, method="lower"))
 
 
-def constants(days: Sequence[Day], rule: Monitor) -> list[Any] | None:
+def usual_constants(days: Sequence[Day], rule: Monitor) -> list[Any] | None:
     """The values that filled a whole day; None where many did, since that column has one value a day by its nature."""
     filled = {each.value for each in days if each.same >= rule.max_constant_share}
     return sorted(filled) if len(filled) * 4 < len(days) else None
@@ -155,16 +158,16 @@ def grouped(day: Codes) -> tuple[list[int], list[Array]]:
 def drift(name: str, values: Array, about: Mapping[str, Any]) -> Drift:
     """A column of a window against its profile."""
     edges = about["bins"]
-    codes = coded(values, edges)
+    codes = bin_codes(values, edges)
     shares = np.bincount(codes, minlength=len(edges) + 2) / len(codes)
     category, ends = values.dtype == object, about.get("quantiles") or []
     beyond = 0.0 if category or not ends else float(np.mean((values < ends[0]) | (values > ends[-1])))
-    off, usual = index(np.array(about["shares"]), shares), about.get("weeks")
+    off, usual = population_stability_index(np.array(about["shares"]), shares), about.get("weeks")
     unseen = float(shares[-2]) if category else 0.0
     return Drift(name, off, usual, float(shares[-1]), about["shares"][-1], unseen, beyond)
 
 
-def gone(name: str, values: Array, day: Codes, about: Mapping[str, Any], rule: Monitor) -> list[Gone]:
+def column_faults(name: str, values: Array, day: Codes, about: Mapping[str, Any], rule: Monitor) -> list[ColumnFault]:
     """The days on which a column was lost: no value, or one and the same, as on hardly a day of the reference."""
     usual = about.get("days")
     if usual is None:
@@ -173,7 +176,7 @@ def gone(name: str, values: Array, day: Codes, about: Mapping[str, Any], rule: M
     for each in by_day(values, day, rule.rows):
         date = str(np.datetime64(each.day, "D"))
         if each.missing >= rule.max_constant_share and each.missing > usual["missing"]:
-            found.append(Gone(date, name, "missing", each.rows))
+            found.append(ColumnFault(date, name, "missing", each.rows))
         elif each.same >= rule.max_constant_share and usual["same"] is not None and each.value not in usual["same"]:
-            found.append(Gone(date, name, f"always {each.value}", each.rows))
+            found.append(ColumnFault(date, name, f"always {each.value}", each.rows))
     return found

@@ -33,11 +33,11 @@ class Window(NamedTuple):
     rows: int
     week: dict[str, float]
     days: int
-    pooled: dict[str, Interval]
-    wrong: list[str]
+    figures: dict[str, Interval]
+    degraded: list[str]
 
 
-def windows(
+def weekly_windows(
     at: Array,
     outcome: Array,
     answer: Array,
@@ -67,25 +67,25 @@ def windows(
         wrong = [
             name
             for name, value in pooled.items()
-            if outside(name, value, expected) and agrees(own.get(name, np.nan), value, expected[name])
+            if is_outside(name, value, expected) and week_agrees(own.get(name, np.nan), value, expected[name])
         ]
         found.append(Window(str(until - length), str(until - np.timedelta64(1, "D")), rows, own, days, pooled, wrong))
     return found
 
 
-def outside(name: str, found: Interval, expected: Mapping[str, Interval]) -> bool:
+def is_outside(name: str, found: Interval, expected: Mapping[str, Interval]) -> bool:
     """Whether a figure's whole interval lies beyond the reference's, and is farther from the best that it can be."""
     known, ideal = expected[name], IDEAL.get(name, found.value)
     apart = found.high < known.low or found.low > known.high
     return apart and abs(found.value - ideal) > abs(known.value - ideal)
 
 
-def agrees(own: float, pooled: Interval, known: Interval) -> bool:
+def week_agrees(own: float, pooled: Interval, known: Interval) -> bool:
     """Whether a week's own figure is beyond the reference's interval too, on the same side as the weeks together."""
     return own < known.low if pooled.value < known.value else own > known.high
 
 
-def alarm(found: Sequence[Window], rule: Monitor) -> bool:
+def alarm_fires(found: Sequence[Window], rule: Monitor) -> bool:
     """Whether the latest window is wrong, and `alarms` of the last `of`."""
-    wrong = [bool(window.wrong) for window in found[-rule.out_of :]]
+    wrong = [bool(window.degraded) for window in found[-rule.out_of :]]
     return bool(wrong) and wrong[-1] and sum(wrong) >= rule.min_bad

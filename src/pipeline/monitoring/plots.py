@@ -28,8 +28,8 @@ def weeks(axes: Axes, figure: str, found: Sequence[Window], expected: Interval) 
     own = [window.week.get(figure, np.nan) for window in found]
     axes.plot(places, own, "o", color=QUIET, markersize=4, label="a week")
     for place, window in enumerate(found):
-        if pooled := window.pooled.get(figure):
-            color = ALARM if figure in window.wrong else ACCENT
+        if pooled := window.figures.get(figure):
+            color = ALARM if figure in window.degraded else ACCENT
             axes.vlines(place, pooled.low, pooled.high, color=color, linewidth=2)
             axes.plot(place, pooled.value, "s", color=color, markersize=5)
     axes.plot([], [], "s-", color=ACCENT, label="weeks judged together")
@@ -40,8 +40,8 @@ def weeks(axes: Axes, figure: str, found: Sequence[Window], expected: Interval) 
 
 def drifts(axes: Axes, found: Sequence[Drift]) -> None:
     """How far each column is off the reference, in units of the reference's own furthest week; the furthest on top."""
-    shown = [(each, each.times) for each in found if each.times is not None][:14][::-1]
-    colors = [ALARM if each.far else ACCENT for each, _ in shown]
+    shown = [(each, each.ratio) for each in found if each.ratio is not None][:14][::-1]
+    colors = [ALARM if each.is_far else ACCENT for each, _ in shown]
     axes.barh([each.column for each, _ in shown], [share for _, share in shown], color=colors)
     axes.axvline(1, color=INK, linestyle="--", linewidth=1)
     axes.set(title="What came in", xlabel="distance ÷ that of the furthest week of the reference")

@@ -12,14 +12,14 @@ from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Bootstrap, blocks, rounded, with_intervals
 from pipeline.evaluation.metrics import MONITORED
 from pipeline.monitoring import drift
-from pipeline.runtime.arrays import Columns, as_json
+from pipeline.runtime.arrays import Columns, json_bytes
 from pipeline.runtime.contract import Column
 
 QUANTILES = [0.0, 0.01, 0.05, *(n / 10 for n in range(1, 10)), 0.95, 0.99, 1.0]
 Array = NDArray[Any]
 
 
-class Unseen(NamedTuple):
+class HeldOutPredictions(NamedTuple):
     """Answers to rows that the model which gave them had not learnt from: folds and holdout together."""
 
     key: Array
@@ -27,7 +27,7 @@ class Unseen(NamedTuple):
     answer: Array
 
 
-class Learnt(NamedTuple):
+class LearntRows(NamedTuple):
     """The rows that were learnt from, derived columns among them, and what the exported model says of them."""
 
     columns: Columns
@@ -36,11 +36,13 @@ class Learnt(NamedTuple):
     answer: Array
 
 
-def reference(config: Config, learnt: Learnt, unseen: Unseen, named: Mapping[str, Mapping[str, str]]) -> bytes:
+def reference(
+    config: Config, learnt: LearntRows, unseen: HeldOutPredictions, named: Mapping[str, Mapping[str, str]]
+) -> bytes:
     """The file; `named` are those of values of categories."""
     day = blocks(learnt.key) if np.issubdtype(learnt.key.dtype, np.datetime64) else None
     columns = {
-        name: described(learnt.columns[name], day, config.columns[name], config)
+        name: column_profile(learnt.columns[name], day, config.columns[name], config)
         for name in {**config.request, **dict.fromkeys(config.features)}
     }
     for name in columns.keys() & named.keys():
@@ -50,19 +52,19 @@ def reference(config: Config, learnt: Learnt, unseen: Unseen, named: Mapping[str
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
     names = MONITORED[config.task]
     figures = with_intervals(unseen.outcome, unseen.answer, blocks(unseen.key), plan, names)
-    return as_json(
+    return json_bytes(
         {
             "rows": len(learnt.target),
             "quantiles": QUANTILES,
             "columns": columns,
-            "target": numbers(learnt.target.astype(np.float64)),
-            "predictions": numbers(learnt.answer) | drift.profile(learnt.answer, day, config.monitor),
+            "target": number_summary(learnt.target.astype(np.float64)),
+            "predictions": number_summary(learnt.answer) | drift.profile(learnt.answer, day, config.monitor),
             "outcomes": {"rows": len(unseen.outcome), "figures": rounded(figures)},
         }
     )
 
 
-def described(values: Array, day: NDArray[np.int64] | None, column: Column, config: Config) -> dict[str, Any]:
+def column_profile(values: Array, day: NDArray[np.int64] | None, column: Column, config: Config) -> dict[str, Any]:
     if column.kind == "datetime":
         return {"missing": float(np.isnat(values).mean()), "first": str(values.min()), "last": str(values.max())}
     if column.kind == "category":
@@ -73,10 +75,10 @@ def described(values: Array, day: NDArray[np.int64] | None, column: Column, conf
         }
         return told | drift.profile(values, day, config.monitor)
     values = values.astype(np.float64)
-    return numbers(values) | drift.profile(values, day, config.monitor)
+    return number_summary(values) | drift.profile(values, day, config.monitor)
 
 
-def numbers(values: NDArray[np.float64]) -> dict[str, Any]:
+def number_summary(values: NDArray[np.float64]) -> dict[str, Any]:
     present = values[~np.isnan(values)]
     figures = {"mean": present.mean(), "std": present.std()} if len(present) else {}
     quantiles = np.quantile(present, QUANTILES).tolist() if len(present) else []

@@ -25,12 +25,12 @@ class Bundle(PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002 -- reason: MLflow's signature
         """Raises pydantic's ValidationError for a row that breaks the contract; optional columns may be absent."""
         from pipeline.runtime.arrays import to_columns
-        from pipeline.runtime.predictor import told
+        from pipeline.runtime.predictor import as_predictions
 
         sent = model_input.astype(object).where(model_input.notna(), None).to_dict("records")
         checked = [self._predictor.row_model.model_validate(_plain(row)) for row in sent]
         answers = self._predictor.predict(to_columns([vars(row) for row in checked], self._predictor.contract))
-        return pd.DataFrame(told(answers, self._predictor.scoring), index=model_input.index)
+        return pd.DataFrame(as_predictions(answers, self._predictor.scoring), index=model_input.index)
 
 
 def _plain(row: dict[Any, Any]) -> dict[Any, Any]:

@@ -44,7 +44,7 @@ LONGEST = 5000  # characters of a tag
 PLACE = "folder"  # the tag of a run that names its working folder
 
 
-class _Files(MetaDataset):
+class _FileDataset(MetaDataset):
     """A dataset that is known by its files alone."""
 
     @property
@@ -57,7 +57,7 @@ def connect(experiment: str, uri: str) -> list[str]:
 
     Raises ConfigError where the store cannot be used.
     """
-    with opened(uri) as mended:
+    with open_store(uri) as mended:
         if mlflow.get_experiment_by_name(experiment) is None:
             file = artifact_paths.local_file(uri)
             mlflow.create_experiment(experiment, artifact_paths.artifact_folder(file).as_uri() if file else None)
@@ -66,7 +66,7 @@ def connect(experiment: str, uri: str) -> list[str]:
 
 
 @contextmanager
-def opened(uri: str) -> Iterator[list[str]]:
+def open_store(uri: str) -> Iterator[list[str]]:
     """A store that may be made by its first use or have been moved, for one process at a time; what was mended.
 
     Raises ConfigError where it cannot be used.
@@ -123,14 +123,16 @@ def log_data(name: str, hashes: Mapping[str, str], rows: Mapping[str, int]) -> N
     digest = hashlib.sha256("".join(f"{file}{sha}" for file, sha in sorted(hashes.items())).encode()).hexdigest()
     source = CodeDatasetSource({f"sha256 {file}": sha for file, sha in hashes.items()})
     for context, count in rows.items():
-        mlflow.log_input(_Files(source, f"{name}: {context}", digest[:36]), context, {"rows": str(count)})
+        mlflow.log_input(_FileDataset(source, f"{name}: {context}", digest[:36]), context, {"rows": str(count)})
 
 
 def log_folder(folder: Path, name: str) -> None:
     mlflow.log_artifacts(str(folder), name)
 
 
-def child(name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str, float]], error: str | None) -> None:
+def log_child_run(
+    name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str, float]], error: str | None
+) -> None:
     """A run below the open one, a trial or a candidate, with each figure per fold; a fold is a step."""
     now = int(time.time() * 1000)
     metrics = [
@@ -194,7 +196,7 @@ def version_of(name: str, digest: str) -> str | None:
     return str(max(numbers)) if numbers else None
 
 
-def aliased(name: str, alias: str) -> tuple[str, str] | None:
+def version_with_alias(name: str, alias: str) -> tuple[str, str] | None:
     """The version that bears an alias and its bundle's digest, or None."""
     try:
         version = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
@@ -203,11 +205,11 @@ def aliased(name: str, alias: str) -> tuple[str, str] | None:
     return str(version.version), str(version.tags.get("digest"))
 
 
-def follow(contract: Contract, bundle: Path | None, uri: str) -> str | None:
+def sync_champion_alias(contract: Contract, bundle: Path | None, uri: str) -> str | None:
     """Have the alias champion where the pointer is; what had to be done for that, or None."""
     client, name = mlflow.MlflowClient(), contract.name
     with reachable(uri):
-        present = aliased(name, CHAMPION)
+        present = version_with_alias(name, CHAMPION)
         if (present[1] if present else None) == (bundle.name if bundle else None):
             return None
         if bundle is None:
@@ -217,7 +219,7 @@ def follow(contract: Contract, bundle: Path | None, uri: str) -> str | None:
         if version is None and not bundle.is_dir():
             return None  # nothing to register; whoever needs the bundle will say that it is gone
         if version is None:
-            before = aliased(name, CHALLENGER)
+            before = version_with_alias(name, CHALLENGER)
             version = register(contract, bundle, {"registered": "again: this store did not know it"})
             if before:  # whoever was challenger stays it
                 client.set_registered_model_alias(name, CHALLENGER, before[0])
@@ -230,7 +232,7 @@ def page(experiment: str, uri: str, port: int) -> tuple[str, list[str]]:
 
     Also what had to be mended in its store. Raises ConfigError where nothing is recorded yet.
     """
-    with opened(uri) as mended:
+    with open_store(uri) as mended:
         known = mlflow.get_experiment_by_name(experiment)
     if known is None:
         raise ConfigError(f"MLflow's store {uri} has no run of {experiment} yet. Run `make train` first")

@@ -22,7 +22,7 @@ class Move(NamedTuple):
 
     when: str
     who: str
-    what: Literal["promote", "rollback", "restart", "found"]
+    kind: Literal["promote", "rollback", "restart", "found"]
     before: str | None
     after: str | None
     why: str
@@ -46,7 +46,7 @@ def promote(
     Raises RefusedError then, and where a gate has refused the bundle; BundleError where it does not prove itself.
     """
     models = home(config)
-    if refused := refusals(models, digest):
+    if refused := failed_gates(models, digest):
         raise RefusedError(f"{digest} may not go out: it was refused by {'; '.join(refused)}")
     predictor.load(models / digest)
     with bundle_store.locked(models):
@@ -62,7 +62,7 @@ def promote(
             )
         bundle_store.point(models, digest)
         move = _write(models, Move(_now(), _who(), what, present, digest, why))
-    mlflow_store.follow(config.contract, models / digest, config.paths.tracking)
+    mlflow_store.sync_champion_alias(config.contract, models / digest, config.paths.tracking)
     return move
 
 
@@ -73,7 +73,7 @@ def champion(config: Config) -> str | None:
 
 def challenger(config: Config) -> str:
     """The newest trained model's digest. Raises ConfigError where MLflow knows none."""
-    found = mlflow_store.aliased(config.name, mlflow_store.CHALLENGER)
+    found = mlflow_store.version_with_alias(config.name, mlflow_store.CHALLENGER)
     if found is None:
         raise ConfigError(f"MLflow knows no challenger of {config.name}. Name a bundle: --version DIGEST")
     return found[1]
@@ -86,7 +86,7 @@ def previous(config: Config) -> str:
     for move in history(config):
         if move.after is None:
             champions.clear()
-        elif move.what == "rollback" and move.after in champions:
+        elif move.kind == "rollback" and move.after in champions:
             del champions[champions.index(move.after) + 1 :]
         else:
             champions.append(move.after)
@@ -96,10 +96,10 @@ def previous(config: Config) -> str:
     return champions[-2]
 
 
-def told(move: Move) -> str:
+def describe_move(move: Move) -> str:
     """One move in a line."""
     return (
-        f"{move.when}  {move.what:<8}  {move.before or 'nothing'} -> {move.after or 'nothing'}  {move.who}: {move.why}"
+        f"{move.when}  {move.kind:<8}  {move.before or 'nothing'} -> {move.after or 'nothing'}  {move.who}: {move.why}"
     )
 
 
@@ -113,7 +113,10 @@ def history(config: Config) -> list[Move]:
     moves = []
     for number, line in enumerate(lines, 1):
         try:
-            moves.append(Move(**json.loads(line)))
+            move = json.loads(line)
+            if "what" in move:  # as it was called before
+                move["kind"] = move.pop("what")
+            moves.append(Move(**move))
         except (ValueError, TypeError) as error:
             if number < len(lines):
                 raise BundleError(f"{models / LEDGER}:{number}: is not a move: {error}") from None
@@ -132,11 +135,17 @@ def reconcile(config: Config) -> list[str]:
             said.append(f"{models / bundle_store.POINTER} {ends}")
         if count := bundle_store.clear_unfinished(models):
             said.append(f"what a command cut short had left unfinished in {models} was tidied up ({count})")
-    mended = mlflow_store.follow(config.contract, models / present if present else None, config.paths.tracking)
-    return said + ([f"MLflow's alias {mlflow_store.CHAMPION} was {mended}"] if mended else []) + bury(config)
+    mended = mlflow_store.sync_champion_alias(
+        config.contract, models / present if present else None, config.paths.tracking
+    )
+    return (
+        said
+        + ([f"MLflow's alias {mlflow_store.CHAMPION} was {mended}"] if mended else [])
+        + clean_up_killed_runs(config)
+    )
 
 
-def bury(config: Config) -> list[str]:
+def clean_up_killed_runs(config: Config) -> list[str]:
     """Remove the working folders of trainings that were killed and end their runs in MLflow; what was done."""
     said = []
     for folder in run_folder.abandoned(Path(config.paths.reports), config.name):
@@ -147,7 +156,7 @@ def bury(config: Config) -> list[str]:
     return said
 
 
-def refusals(models: Path, digest: str) -> list[str]:
+def failed_gates(models: Path, digest: str) -> list[str]:
     """The gates that refused a bundle when it was trained. Raises ConfigError where there is no such bundle."""
     if not bundle_store.DIGEST.fullmatch(digest) or not (models / digest).is_dir():
         there = sorted(path.name for path in models.iterdir() if bundle_store.DIGEST.fullmatch(path.name))

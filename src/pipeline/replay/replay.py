@@ -20,14 +20,14 @@ from rich.console import Console
 
 from pipeline import console
 from pipeline.config.config import Config
-from pipeline.data.read import cleaned
+from pipeline.data.read import read_and_clean
 from pipeline.errors import ConfigError, DataError, PipelineError, RefusedError
 from pipeline.evaluation.metrics import metrics
 from pipeline.monitoring import monitor, refresh
 from pipeline.registry import promotion
 from pipeline.registry.run_folder import make_folders
-from pipeline.replay.schedule import Days, playable, span
-from pipeline.replay.server_process import Server
+from pipeline.replay.schedule import Schedule, played_span, replay_config
+from pipeline.replay.server_process import ServerProcess
 from pipeline.runtime import bundle_store, rolling_features
 from pipeline.training import retrain
 
@@ -40,11 +40,11 @@ class Event(NamedTuple):
     """Something that happened on a day, and why."""
 
     day: str
-    what: str
+    kind: str
     why: str
 
 
-class Asked(NamedTuple):
+class PlayedRows(NamedTuple):
     """The rows that were played, in the order of their days, with what both servers answered."""
 
     day: Array
@@ -53,28 +53,28 @@ class Asked(NamedTuple):
     frozen: NDArray[np.float64]
 
 
-class Played(NamedTuple):
+class ReplayResult(NamedTuple):
     """The whole replay: rows and answers, what happened, requests by status, and those during a swap."""
 
-    asked: Asked
+    rows: PlayedRows
     events: list[Event]
     statuses: dict[int, int]
     meanwhile: int
     folder: Path
 
 
-def run(config: Config, until: str | None, out: Console) -> Played:
+def run(config: Config, until: str | None, out: Console) -> ReplayResult:
     """Play it. Raises ConfigError where the config has no days to play or another replay of it is at work, RefusedError
     where its first model may not go out, and PipelineError where a server does not answer.
     """
-    config = playable(config)
+    config = replay_config(config)
     folder = Path(config.paths.reports)
     make_folders(reports=folder)
-    with alone(folder), ExitStack() as stack:
+    with only_replay_in(folder), ExitStack() as stack:
         with console.step(out, "Read and clean the data") as say, tempfile.TemporaryDirectory() as aside:
-            columns = cleaned(config, Path(aside)).columns
-            first, end = span(config, columns, until)
-            days = Days(columns, config, first, end)
+            columns = read_and_clean(config, Path(aside)).columns
+            first, end = played_span(config, columns, until)
+            days = Schedule(columns, config, first, end)
             say(f"{len(days.day):,} rows to play, {first} to {end - timedelta(days=1)}")
         clear(folder)
         quiet = Console(file=stack.enter_context((folder / "training.log").open("w", encoding="utf-8")), width=160)
@@ -86,16 +86,16 @@ def run(config: Config, until: str | None, out: Console) -> Played:
         frozen = Path(shutil.copytree(made, folder / "frozen" / config.name / made.name)).parent
         bundle_store.point(frozen, made.name)
         models, url = promotion.home(config), f"sqlite:///{folder}/log.db"
-        remembers = {"MEMORY_FILE": str(models / rolling_features.FILE)}
+        remembers = {"ROLLING_STATE_FILE": str(models / rolling_features.FILE)}
         both = [
-            stack.enter_context(Server(place, folder / f"{name}.log", **remembers, **more))
+            stack.enter_context(ServerProcess(place, folder / f"{name}.log", **remembers, **more))
             for name, place, more in (("managed", models, {"LOG_URL": url}), ("frozen", frozen, {}))
         ]
         return play(config, days, both, (first, end), Loop(config, url, quiet), out)
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def only_replay_in(folder: Path) -> Iterator[None]:
     """Raises ConfigError where another replay is at work in the folder; a killed one is not."""
     (folder / ALONE).mkdir(exist_ok=True)
     with ExitStack() as stack:
@@ -122,20 +122,20 @@ class Loop:
         self.config, self.url, self.quiet = config, url, quiet
         self.models = promotion.home(config)
 
-    def refresh(self, day: date, both: list[Server]) -> None:
-        if self.config.contract.remembered:
+    def refresh(self, day: date, both: list[ServerProcess]) -> None:
+        if self.config.contract.rolling:
             refresh.run(self.models, self.url, day)
             for server in both:
                 server.wait("memory taken on", as_of=str(day))
 
-    def look(self, day: date) -> monitor.Found:
-        found = monitor.look(self.models, self.url, self.config.monitor, day, self.config.monitor.out_of)
-        monitor.put(self.models, found)
+    def look(self, day: date) -> monitor.MonitorResult:
+        found = monitor.check_champion(self.models, self.url, self.config.monitor, day, self.config.monitor.out_of)
+        monitor.write_result(self.models, found)
         return found
 
-    def retrain(self, day: date, managed: Server, row: dict[str, Any]) -> tuple[Event, int]:
+    def retrain(self, day: date, managed: ServerProcess, row: dict[str, Any]) -> tuple[Event, int]:
         """A new champion, if it is better, taken on while questions go on; and how many were answered meanwhile."""
-        with asking(managed.address, row) as answered:
+        with explaining_meanwhile(managed.address, row) as answered:
             try:
                 made = retrain.run(self.config, day, self.quiet)
             except (RefusedError, ConfigError) as error:
@@ -147,7 +147,9 @@ class Loop:
         return Event(str(day), "promoted", f"{made.bundle.name}: {gate['gate']} {gate['value']}"), len(answered)
 
 
-def play(config: Config, days: Days, both: list[Server], span: tuple[date, date], loop: Loop, out: Console) -> Played:
+def play(
+    config: Config, days: Schedule, both: list[ServerProcess], span: tuple[date, date], loop: Loop, out: Console
+) -> ReplayResult:
     managed, frozen = np.empty(len(days.day)), np.empty(len(days.day))
     events: list[Event] = []
     meanwhile, row = 0, {}
@@ -156,38 +158,38 @@ def play(config: Config, days: Days, both: list[Server], span: tuple[date, date]
         for number in range(total):
             day = span[0] + timedelta(days=number)
             now = np.datetime64(day)
-            labels = days.tell(now)
+            labels = days.labels_known_on(now)
             for start in range(0, len(labels), LABELS):
-                both[0].tell(labels[start : start + LABELS])
+                both[0].send_labels(labels[start : start + LABELS])
             found = loop.look(day) if number and number % config.monitor.days == 0 else None
             loop.refresh(day, both)
-            for part, rows in days.ask(now):
-                answered = both[0].ask(rows)
-                managed[part], frozen[part] = answered.answers, both[1].ask(rows).answers
+            for part, rows in days.rows_of(now):
+                answered = both[0].predict(rows)
+                managed[part], frozen[part] = answered.predictions, both[1].predict(rows).predictions
                 days.request += [(answered.id, place) for place in range(len(rows))]
                 row = rows[0]
-            if found and (found.code or (found.windows[-1:] and found.windows[-1].wrong)):
+            if found and (found.code or (found.windows[-1:] and found.windows[-1].degraded)):
                 events.append(Event(str(day), found.verdict if found.code else "wrong once", found.reason))
-                told(events[-1], out)
+                print_event(events[-1], out)
             if found and found.code == monitor.RETRAIN:
                 say(f"{day}, training again")
                 event, more = loop.retrain(day, both[0], row)
                 meanwhile += more
                 events.append(event)
-                told(event, out)
+                print_event(event, out)
             tomorrow = now + np.timedelta64(1, "D")
             week = slice(*np.searchsorted(days.day, [tomorrow - np.timedelta64(config.monitor.days, "D"), tomorrow]))
-            how = lately(config, days.outcome[week], managed[week], frozen[week])
+            how = recent_figures(config, days.outcome[week], managed[week], frozen[week])
             say(f"{number + 1} of {total} days, {len(days.request):,} rows; until {day}: {how}")
     statuses: dict[int, int] = {}
     for server in both:
         for status, count in server.answered.items():
             statuses[status] = statuses.get(status, 0) + count
-    asked = Asked(days.day, days.outcome, managed, frozen)
-    return Played(asked, events, statuses, meanwhile, Path(config.paths.reports))
+    asked = PlayedRows(days.day, days.outcome, managed, frozen)
+    return ReplayResult(asked, events, statuses, meanwhile, Path(config.paths.reports))
 
 
-def lately(config: Config, outcome: Array, managed: Array, frozen: Array) -> str:
+def recent_figures(config: Config, outcome: Array, managed: Array, frozen: Array) -> str:
     """How the frozen and the managed champion did of late, for whoever watches."""
     if not len(outcome):
         return "no rows of late"
@@ -197,12 +199,12 @@ def lately(config: Config, outcome: Array, managed: Array, frozen: Array) -> str
     return f"{figure} of a week {' -> '.join(f'{value:.3f}' for value in known)}"
 
 
-def told(event: Event, out: Console) -> None:
-    out.print(f"{event.day}  {event.what:<10}  {event.why}", soft_wrap=True, highlight=False, markup=False)
+def print_event(event: Event, out: Console) -> None:
+    out.print(f"{event.day}  {event.kind:<10}  {event.why}", soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
-def asking(address: str, row: dict[str, Any]) -> Iterator[list[int]]:
+def explaining_meanwhile(address: str, row: dict[str, Any]) -> Iterator[list[int]]:
     """Ask for explanations, which no log counts, one after the other until the body ends; the statuses of the answers.
 
     Raises PipelineError at the end where one was not answered.

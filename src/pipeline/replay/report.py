@@ -15,7 +15,7 @@ from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
 from pipeline.evaluation.metrics import DECISIVE, MONITORED, metrics
 from pipeline.plotting import ACCENT, QUIET, Picture
-from pipeline.replay.replay import Event, Played
+from pipeline.replay.replay import Event, ReplayResult
 
 RESAMPLES = 200
 WIDE = 130  # columns of the table, on whatever screen
@@ -25,30 +25,30 @@ SHOWN = {
 }
 
 
-def publish(config: Config, played: Played, out: Console) -> None:
+def publish(config: Config, played: ReplayResult, out: Console) -> None:
     """On the screen, and in the replay's folder `replay.json` and `replay.png`."""
-    found = [month(config, played, each) for each in np.unique(played.asked.day.astype("datetime64[M]"))]
+    found = [month_figures(config, played, each) for each in np.unique(played.rows.day.astype("datetime64[M]"))]
     told = {
         "model": config.name,
         "months": found,
         "events": [event._asdict() for event in played.events],
-        "rows": len(played.asked.day),
+        "rows": len(played.rows.day),
         "statuses": {str(status): count for status, count in sorted(played.statuses.items())},
     }
-    draw(config, played, found)
+    draw_replay(config, played, found)
     text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
     (played.folder / "replay.json").write_text(text, encoding="utf-8")
     out.print()
-    Console(file=out.file, width=max(out.width, WIDE)).print(table(config, found))
+    Console(file=out.file, width=max(out.width, WIDE)).print(figures_table(config, found))
     asked = ", ".join(f"{count:,} answered {status}" for status, count in sorted(played.statuses.items()))
     meanwhile = f"{played.meanwhile:,} explanations while champions were trained and taken on, all answered 200"
     out.print(f"\nRequests: {asked}; {meanwhile}.", highlight=False, soft_wrap=True)
     out.print(f"Written: {played.folder}/replay.json, replay.png", highlight=False, soft_wrap=True)
 
 
-def month(config: Config, played: Played, which: Any) -> dict[str, Any]:
+def month_figures(config: Config, played: ReplayResult, which: Any) -> dict[str, Any]:
     """One month: the figures of both champions, and what the managed one gained in the loss and in ROC AUC."""
-    asked = played.asked
+    asked = played.rows
     rows = np.flatnonzero(asked.day.astype("datetime64[M]") == which)
     outcome, unit = asked.outcome[rows], asked.day[rows].astype(np.int64)
     if config.task == "binary":
@@ -64,18 +64,18 @@ def month(config: Config, played: Played, which: Any) -> dict[str, Any]:
         "rows": len(rows),
         "mean": round(float(np.mean(outcome)), 4),
         **{name: {key: round(value, 4) for key, value in of.items()} for name, of in figures.items()},
-        "gained": {name: [round(end, 4) for end in gain(name, value)] for name, value in apart.items()},
+        "gained": {name: [round(end, 4) for end in as_gain(name, value)] for name, value in apart.items()},
         "events": happened,
     }
 
 
-def gain(name: str, apart: Interval) -> Interval:
+def as_gain(name: str, apart: Interval) -> Interval:
     """A difference so that more is better: of a loss less is."""
     value, low, high = apart
     return apart if name == "roc_auc" else Interval(-value, -high, -low)
 
 
-def table(config: Config, found: list[dict[str, Any]]) -> Table:
+def figures_table(config: Config, found: list[dict[str, Any]]) -> Table:
     """Each figure of the frozen champion and of the managed one, what that gained, and what happened in the month."""
     shown, figure = SHOWN[config.task], "roc_auc" if config.task == "binary" else config.loss
     drawn = Table(box=None, pad_edge=False)
@@ -86,18 +86,18 @@ def table(config: Config, found: list[dict[str, Any]]) -> Table:
     for each in found:
         value, low, high = each["gained"][figure]
         figures = [f"{each['frozen'][key]:.3f} -> {each['managed'][key]:.3f}" for key in shown]
-        happened = ", ".join(f"{event['what']} {event['day'][8:]}" for event in each["events"])
+        happened = ", ".join(f"{event['kind']} {event['day'][8:]}" for event in each["events"])
         gained = f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
         drawn.add_row(each["month"], f"{each['rows']:,}", *figures, gained, happened or "-")
     return drawn
 
 
-def draw(config: Config, played: Played, found: list[dict[str, Any]]) -> None:
+def draw_replay(config: Config, played: ReplayResult, found: list[dict[str, Any]]) -> None:
     names = [each["month"] for each in found]
-    marks = [place(event, names) for event in played.events if event.what == "promoted"]
+    marks = [position_of_day(event, names) for event in played.events if event.kind == "promoted"]
     drawn: list[Picture] = [
         partial(
-            months,
+            draw_months,
             names=[np.datetime64(name).item().strftime("%b") for name in names],
             figures={who: [each[who][key] for each in found] for who in ("managed", "frozen")},
             title=title[0].upper() + title[1:],
@@ -108,12 +108,12 @@ def draw(config: Config, played: Played, found: list[dict[str, Any]]) -> None:
     plotting.save(played.folder / "replay.png", drawn)
 
 
-def place(event: Event, names: list[str]) -> float:
+def position_of_day(event: Event, names: list[str]) -> float:
     """Where a day lies between the middles of months."""
     return names.index(event.day[:7]) + (int(event.day[8:]) - 15.5) / 31
 
 
-def months(
+def draw_months(
     axes: Axes, names: Sequence[str], figures: Mapping[str, Sequence[float]], title: str, marks: Sequence[float]
 ) -> None:
     """A figure of the managed and of the frozen champion by month; `marks` are where a new one was promoted."""

@@ -27,15 +27,15 @@ runpy.run_module("serve", run_name="__main__")
 """
 
 
-class Answered(NamedTuple):
+class ServerPredictions(NamedTuple):
     """The id of a request, the version that answered, and an answer for each row."""
 
     id: str
     version: str
-    answers: list[float]
+    predictions: list[float]
 
 
-class Server:
+class ServerProcess:
     """`serve` on a port that the system chose. `log` takes its lines; `answered` counts requests by their status."""
 
     def __init__(self, models: Path, log: Path, **settings: str) -> None:
@@ -69,14 +69,14 @@ class Server:
             self._process.kill()
         self._reader.join(PATIENCE)
 
-    def ask(self, rows: Sequence[dict[str, Any]]) -> Answered:
+    def predict(self, rows: Sequence[dict[str, Any]]) -> ServerPredictions:
         """The answers to a batch of rows."""
         told = self.post("/predict/batch", {"rows": rows})
         name = "probability" if "threshold" in told else "value"
         answers = [each[name] for each in told["predictions"]]
-        return Answered(told["request_id"], told["version"], answers)
+        return ServerPredictions(told["request_id"], told["version"], answers)
 
-    def tell(self, labels: Sequence[dict[str, Any]]) -> None:
+    def send_labels(self, labels: Sequence[dict[str, Any]]) -> None:
         """What came of predictions."""
         told = self.post("/feedback", labels)
         if told["unknown"]:

@@ -72,16 +72,16 @@ def tensors(columns: Columns, contract: Contract) -> Tensors:
     return Tensors(strings, np.ascontiguousarray(numbers.T))
 
 
-def take(columns: Columns, rows: NDArray[Any]) -> Columns:
+def take_rows(columns: Columns, rows: NDArray[Any]) -> Columns:
     return {name: values[rows] for name, values in columns.items()}
 
 
-def arrays(stored: Mapping[str, Sequence[Any]], contract: Contract) -> dict[str, NDArray[Any]]:
+def columns_from_json(stored: Mapping[str, Sequence[Any]], contract: Contract) -> dict[str, NDArray[Any]]:
     """Request columns from their plain values."""
     return {name: as_array(stored[name], column.kind) for name, column in contract.request.items()}
 
 
-def rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def to_rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Columns of plain values to one dict per row, as a caller would send it: what is missing is left out."""
     return [
         {name: value for name, value in zip(columns, row, strict=True) if value is not None}
@@ -89,7 +89,7 @@ def rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def plain(columns: Columns, request: Mapping[str, Column]) -> dict[str, list[Any]]:
+def columns_to_json(columns: Columns, request: Mapping[str, Column]) -> dict[str, list[Any]]:
     """Request columns as JSON values, None where missing."""
     return {name: [_plain(value, column) for value in columns[name]] for name, column in request.items()}
 
@@ -104,7 +104,7 @@ def _plain(value: Any, column: Column) -> Any:
     return {"integer": int, "boolean": bool}.get(column.kind, float)(value)
 
 
-def as_json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     """The one way that a bundle's JSON is written. Keys stay in their order, which is the config's: forms and pages
     follow it.
     """

@@ -47,18 +47,18 @@ class Scoring(NamedTuple):
         return self.threshold
 
 
-class Remembered(Frozen):
+class RollingRule(Frozen):
     """How cases with the same key ended in the days before: the mean of their outcomes, shrunk to the usual one."""
 
     by: list[str] = Field(min_length=1, description="The columns whose values make the key.")
     days: int = Field(ge=1, description="Days before the row's own that count.")
     weight: float = Field(gt=0, description="Rows that the prior counts for.")
-    words: str = Field(
+    text: str = Field(
         min_length=3, description="A sentence for people with {share} or {mean}, and {COLUMN} of the key."
     )
 
 
-class Memory(Frozen):
+class Timing(Frozen):
     """A row's own time, by which the log counts days, and when outcomes are known, for features that remember them."""
 
     time: str = Field(description="The column with the row's date and time.")
@@ -83,7 +83,7 @@ class Column(Frozen):
         {}, description="For each rule, what a breach does; reject where nothing is said."
     )
     derived_from: list[str] = Field([], description="The columns that `derive` makes this one of.")
-    rolling: Remembered | None = Field(None, description="Looked up where a caller does not send it.")
+    rolling: RollingRule | None = Field(None, description="Looked up where a caller does not send it.")
     private: bool = Field(False, description="Never written to the prediction log.")
     source: str | None = Field(None, description="The name in the data file, where it is another one.")
     example: str | int | float | bool | None = None
@@ -129,7 +129,7 @@ class Contract(Frozen):
     task: Task
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     columns: dict[str, Column]
-    timing: Memory | None = None
+    timing: Timing | None = None
     features: list[str] = Field(min_length=1)
     target: str
 
@@ -157,7 +157,7 @@ class Contract(Frozen):
 
     @field_validator("timing")
     @classmethod
-    def memory_has_its_times(cls, memory: Memory | None, info: ValidationInfo) -> Memory | None:
+    def timing_names_datetimes(cls, memory: Timing | None, info: ValidationInfo) -> Timing | None:
         columns: dict[str, Column] = info.data.get("columns") or {}
         times = {} if memory is None else {"time": (memory.time, "before"), "known": (memory.known, "after")}
         for key, (name, when) in times.items():
@@ -194,7 +194,7 @@ class Contract(Frozen):
         if not columns:
             return features
         sent = {origin for name in features for origin in columns[name].derived_from or [name]}
-        memory: Memory | None = info.data.get("timing")
+        memory: Timing | None = info.data.get("timing")
         for name in features:
             if rule := columns[name].rolling:
                 if memory is None or memory.time not in sent:
@@ -241,7 +241,7 @@ class Contract(Frozen):
         return {name: column for name, column in self.columns.items() if name in needed}
 
     @cached_property
-    def remembered(self) -> dict[str, Remembered]:
+    def rolling(self) -> dict[str, RollingRule]:
         """The request columns that are looked up, with how."""
         return {name: column.rolling for name, column in self.request.items() if column.rolling}
 

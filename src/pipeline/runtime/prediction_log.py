@@ -18,7 +18,7 @@ from pipeline.runtime.database import writing
 
 VERSION = 2
 UPGRADES = {1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",)}  # from a version to the next
-SOME = 500  # ids that are asked for at once
+CHUNK_ROWS = 500  # ids that are asked for at once
 
 tables = sql.MetaData()
 number = sql.BigInteger().with_variant(sql.Integer, "sqlite")  # SQLite counts up by itself in an INTEGER alone
@@ -46,30 +46,30 @@ labels = sql.Table(
     sql.Column("label", sql.Float, nullable=False),
     sql.Column("received", sql.DateTime, nullable=False),
 )
-SAME = sql.and_(predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row)
-about = sql.Table("log_version", tables, sql.Column("version", sql.Integer, nullable=False))
+SAME_PREDICTION = sql.and_(predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row)
+log_metadata = sql.Table("log_version", tables, sql.Column("version", sql.Integer, nullable=False))
 
 
-class Labelled(NamedTuple):
+class LabelledPredictions(NamedTuple):
     """Predictions whose outcome is known, oldest first; `inputs` are JSON, empty where they were not asked for."""
 
     at: list[datetime]
-    answer: list[float]
+    prediction: list[float]
     label: list[float]
     delay: list[float]
     inputs: list[str]
 
 
-class Asked(NamedTuple):
+class LoggedRequests(NamedTuple):
     """Predictions in the order in which they were made: the row's own time, the answer, the inputs as JSON, the day of
     what was remembered, and whether the outcome is known.
     """
 
     at: list[datetime]
-    answer: list[float]
+    prediction: list[float]
     inputs: list[str]
-    memory: list[str | None]
-    known: list[bool]
+    rolling_day: list[str | None]
+    labelled: list[bool]
 
 
 def connect(url: str) -> Engine:
@@ -86,17 +86,17 @@ def connect(url: str) -> Engine:
 def _upgrade(connection: Connection, name: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(sql.text("SELECT pg_advisory_xact_lock(20131101)"))  # replicas start at the same time
-    if not sql.inspect(connection).has_table(about.name):
+    if not sql.inspect(connection).has_table(log_metadata.name):
         tables.create_all(connection)
-        connection.execute(about.insert().values(version=VERSION))
+        connection.execute(log_metadata.insert().values(version=VERSION))
         return
-    found = int(connection.execute(sql.select(about.c.version)).scalar_one())
+    found = int(connection.execute(sql.select(log_metadata.c.version)).scalar_one())
     if found > VERSION:
         raise ConfigError(f"{name}: is a log of version {found}, and this project knows {VERSION}: use a newer one")
     for version in range(found, VERSION):
         for statement in UPGRADES[version]:
             connection.execute(sql.text(statement))
-    connection.execute(about.update().values(version=VERSION))
+    connection.execute(log_metadata.update().values(version=VERSION))
 
 
 def write(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -105,7 +105,7 @@ def write(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> None:
         connection.execute(predictions.insert(), rows)
 
 
-def take(engine: Engine, told: Iterable[tuple[str, int, float]], received: datetime) -> list[tuple[str, int]]:
+def store_labels(engine: Engine, told: Iterable[tuple[str, int, float]], received: datetime) -> list[tuple[str, int]]:
     """Labels by request id and row; those of which no prediction is known yet. All are kept, and the same one again
     changes nothing.
     """
@@ -120,14 +120,14 @@ def take(engine: Engine, told: Iterable[tuple[str, int, float]], received: datet
         )
         known: set[tuple[str, int]] = set()
         ids = list({name for name, _ in wanted})
-        for first in range(0, len(ids), SOME):
-            asked = predictions.c.request_id.in_(ids[first : first + SOME])
+        for first in range(0, len(ids), CHUNK_ROWS):
+            asked = predictions.c.request_id.in_(ids[first : first + CHUNK_ROWS])
             found = connection.execute(sql.select(predictions.c.request_id, predictions.c.row).where(asked))
             known |= {(str(name), int(row)) for name, row in found}
     return [key for key in wanted if key not in known]
 
 
-def labelled(
+def read_labelled(
     engine: Engine,
     model: str,
     *,
@@ -135,9 +135,9 @@ def labelled(
     until: datetime | None = None,
     version: str | None = None,
     inputs: bool = False,
-) -> Labelled:
+) -> LabelledPredictions:
     """The predictions of a model, or of one version of it, whose outcome is known, since a time and before another."""
-    both = predictions.join(labels, SAME)
+    both = predictions.join(labels, SAME_PREDICTION)
     columns = [predictions.c.at, predictions.c.answer, labels.c.label, predictions.c.time, labels.c.received]
     columns += [predictions.c.request_id, predictions.c.row, *([predictions.c.inputs] if inputs else [])]
     asked = sql.select(*columns).select_from(both).where(predictions.c.model == model).order_by(predictions.c.id)
@@ -150,7 +150,7 @@ def labelled(
             asked = asked.where(predictions.c.version == version)
         found = {(row[5], row[6]): row for row in connection.execute(asked)}  # of an id that came twice the last
     rows = sorted(found.values(), key=lambda row: row[0])
-    return Labelled(
+    return LabelledPredictions(
         [row[0] for row in rows],
         [row[1] for row in rows],
         [row[2] for row in rows],
@@ -159,25 +159,25 @@ def labelled(
     )
 
 
-def asked(engine: Engine, model: str, since: datetime, until: datetime) -> Asked:
+def read_requests(engine: Engine, model: str, since: datetime, until: datetime) -> LoggedRequests:
     """What a model was asked about a span of time."""
     columns = [predictions.c.at, predictions.c.answer, predictions.c.inputs, predictions.c.memory, labels.c.label]
     columns += [predictions.c.request_id, predictions.c.row]
-    both = predictions.outerjoin(labels, SAME)
+    both = predictions.outerjoin(labels, SAME_PREDICTION)
     span = (predictions.c.model == model, predictions.c.at >= since, predictions.c.at < until)
     with engine.connect() as connection:
         rows = connection.execute(sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id))
         found = [tuple(row[:5]) for row in {(row[5], row[6]): row for row in rows}.values()]  # as above
     at, answer, inputs, memory, label = map(list, zip(*found, strict=True)) if found else ([], [], [], [], [])
-    return Asked(at, answer, inputs, memory, [each is not None for each in label])
+    return LoggedRequests(at, answer, inputs, memory, [each is not None for each in label])
 
 
-def newest(engine: Engine, model: str, *, known: bool = False) -> datetime | None:
+def newest_time(engine: Engine, model: str, *, known: bool = False) -> datetime | None:
     """The latest time that a model was asked about or, with `known`, of which the outcome is known.
 
     What is yet to come says nothing of how far the log goes: a caller may ask about any year.
     """
-    of = predictions.join(labels, SAME) if known else predictions
+    of = predictions.join(labels, SAME_PREDICTION) if known else predictions
     with engine.connect() as connection:
         mine = (predictions.c.model == model, predictions.c.at < now() + timedelta(days=1))  # local times
         asked = sql.select(sql.func.max(predictions.c.at)).select_from(of).where(*mine)

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.errors import BundleError
 from pipeline.runtime import bundle_store, rolling_features
-from pipeline.runtime.arrays import Columns, Tensors, arrays, rows, tensors
+from pipeline.runtime.arrays import Columns, Tensors, columns_from_json, tensors, to_rows
 from pipeline.runtime.contract import Contract, Frozen, Scoring
 from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.request_model import request_model
@@ -79,7 +79,7 @@ class Predictor:
         self.version = bundle_store.digest(content)
         self.contract = self.manifest.contract
         self.scoring = Scoring(self.contract.task, self.manifest.threshold)
-        named = (*DECIDING, rolling_features.FILE) if self.contract.remembered else DECIDING
+        named = (*DECIDING, rolling_features.FILE) if self.contract.rolling else DECIDING
         deciding = {name: (folder / name).read_bytes() for name in named}
         if self.manifest.files != {name: bundle_store.sha256(part) for name, part in deciding.items()}:
             raise ValueError(f"bundle.json was made for another {' or '.join(named)}")
@@ -87,18 +87,18 @@ class Predictor:
         self.record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
         self.dataset_module = str(self.record["dataset_module"])
         reference = json.loads((folder / "reference.json").read_bytes())
-        self.choices = choices(reference, self.contract)
+        self.choices = known_values(reference, self.contract)
         self._seen = {name: frozenset(values) for name, values in self.choices.items()}
         background = json.loads((folder / "background.json").read_bytes())["columns"]
-        self.background = arrays(background, self.contract)
+        self.background = columns_from_json(background, self.contract)
         told = json.loads((folder / "examples.json").read_bytes())
-        self.examples = [Example(*pair) for pair in zip(rows(told["columns"]), told["outcomes"], strict=True)]
+        self.examples = [Example(*pair) for pair in zip(to_rows(told["columns"]), told["outcomes"], strict=True)]
         self.pictures = sorted(path.name for path in folder.glob("*.png"))
-        self.memory: rolling_features.Table | None = None
+        self.rolling: rolling_features.Table | None = None
         self._oldest = -(10**6)  # day of the bundle's own table
-        if self.contract.remembered:
-            self.remember(deciding[rolling_features.FILE])
-            self._oldest = self.memory.as_of if self.memory else 0
+        if self.contract.rolling:
+            self.set_rolling_features(deciding[rolling_features.FILE])
+            self._oldest = self.rolling.as_of if self.rolling else 0
         self.folder = folder
         self.row_model = request_model(self.contract)
         self._derive: Callable[[Columns], Columns] = find(self.contract.dataset).derive
@@ -106,22 +106,22 @@ class Predictor:
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
         """For each row of request columns the probability of a yes or, for a regression, the number."""
-        return self._session(tensors(self._derive(self.completed(columns)), self.contract))
+        return self._session(tensors(self._derive(self.with_rolling_features(columns)), self.contract))
 
-    def completed(self, columns: Columns) -> Columns:
+    def with_rolling_features(self, columns: Columns) -> Columns:
         """The columns with what is remembered of each row's key, where the caller has not sent it."""
-        if self.memory is None or self.contract.timing is None:
+        if self.rolling is None or self.contract.timing is None:
             return columns
-        return rolling_features.lookup(columns, self.memory, self.contract.timing.time)
+        return rolling_features.fill_from_table(columns, self.rolling, self.contract.timing.time)
 
-    def remember(self, content: bytes) -> None:
+    def set_rolling_features(self, content: bytes) -> None:
         """From now on look up in another table. Raises ValueError where that is older than the bundle's own, was
         changed, or was made for another model.
         """
-        tallies, as_of = rolling_features.load(content, self.contract)
+        tallies, as_of = rolling_features.load_counts(content, self.contract)
         if as_of < self._oldest:
-            raise ValueError(f"memory.json is of {rolling_features.date(as_of)}, older than the bundle's own")
-        self.memory = rolling_features.table(tallies, self.contract, as_of, self.manifest.prior or 0.0)
+            raise ValueError(f"memory.json is of {rolling_features.date_of(as_of)}, older than the bundle's own")
+        self.rolling = rolling_features.build_table(tallies, self.contract, as_of, self.manifest.prior or 0.0)
 
     def unseen(self, columns: Columns) -> dict[str, int]:
         """How many values of each category no training row had. Such a row is answered: the model knows "other"."""
@@ -132,7 +132,7 @@ class Predictor:
         return counts
 
 
-def told(answers: NDArray[np.float64], scoring: Scoring) -> dict[str, list[float]]:
+def as_predictions(answers: NDArray[np.float64], scoring: Scoring) -> dict[str, list[float]]:
     """The answers as callers get them: probabilities with the labels that follow from them, or values."""
     if scoring.task == "regression":
         return {"value": [float(f"{answer:.{DIGITS}g}") for answer in answers.tolist()]}
@@ -190,14 +190,14 @@ def prove(predictor: Predictor, folder: Path) -> None:
 
 def read_golden(content: bytes, contract: Contract) -> Golden:
     stored = json.loads(content)
-    columns = arrays(stored["columns"], contract)
+    columns = columns_from_json(stored["columns"], contract)
     answers = np.array(stored["answers"], dtype=np.float64)
     if not len(answers) or {len(values) for values in columns.values()} != {len(answers)}:
         raise ValueError("golden.json has no rows, or not one answer for each")
-    return Golden(columns, answers, rows(stored["columns"]))
+    return Golden(columns, answers, to_rows(stored["columns"]))
 
 
-def choices(reference: Mapping[str, Any], contract: Contract) -> dict[str, dict[str, str]]:
+def known_values(reference: Mapping[str, Any], contract: Contract) -> dict[str, dict[str, str]]:
     """Of each category that a caller sends, the values that training has seen, each with its name."""
     found = {}
     for name, column in contract.request.items():

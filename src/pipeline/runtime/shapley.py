@@ -25,7 +25,7 @@ AT_ONCE = 4096  # rows for the model in one call
 SEED = 0  # the same request has the same explanation
 
 
-def nothing() -> None:
+def no_deadline() -> None:
     """Nobody waits for the end of the work."""
 
 
@@ -43,15 +43,15 @@ class Explanation(NamedTuple):
     exact: bool
 
 
-def explain(predictor: Predictor, row: Columns, between: Between = nothing) -> Explanation:
+def explain(predictor: Predictor, row: Columns, between: Between = no_deadline) -> Explanation:
     """The explanation of one row of request columns, each of length 1.
 
     `between` is called before each call of the model; what it raises ends the work.
     """
     names = list(predictor.contract.request)
-    background = spread_out(predictor.background)
+    background = sample_background(predictor.background)
     exact = len(names) <= EXACT
-    shares = by_coalitions if exact else by_walks
+    shares = by_coalitions if exact else by_permutations
     base, answer, found = shares(predictor, row, background, names, between)
     errors = found.std(axis=0, ddof=1) / math.sqrt(len(found))
     means = found.mean(axis=0)
@@ -64,32 +64,32 @@ def explain(predictor: Predictor, row: Columns, between: Between = nothing) -> E
     )
 
 
-def spread_out(columns: Columns) -> Columns:
+def sample_background(columns: Columns) -> Columns:
     """`ROWS` of the background rows, or all where there are no more."""
     rows = len(next(iter(columns.values())))
     at = np.linspace(0, rows - 1, min(ROWS, rows)).astype(int)
     return {name: values[at] for name, values in columns.items()}
 
 
-def by_walks(
-    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = nothing
+def by_permutations(
+    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
 ) -> tuple[float, float, Floats]:
     """Base, answer and the changes [background rows, fields] along a random order and its reverse."""
     rows, fields = len(background[names[0]]), len(names)
-    place = places(rows, fields)
+    place = permutation_places(rows, fields)
     said = np.empty((2 * rows, fields + 1))
     step = np.arange(fields + 1)[:, None]
     for walks in np.array_split(np.arange(2 * rows), math.ceil(2 * rows * (fields + 1) / AT_ONCE)):
         between()
         taken = (place[walks, None, :] < step).reshape(-1, fields)
         start = np.repeat(walks % rows, fields + 1)
-        said[walks] = predictor.predict(mixed(row, background, names, taken, start)).reshape(-1, fields + 1)
+        said[walks] = predictor.predict(mix_rows(row, background, names, taken, start)).reshape(-1, fields + 1)
     changes = np.take_along_axis(np.diff(said, axis=1), place, axis=1)
     return float(said[:, 0].mean()), float(said[0, -1]), (changes[:rows] + changes[rows:]) / 2
 
 
 @lru_cache(maxsize=4)
-def places(rows: int, fields: int) -> NDArray[np.int64]:
+def permutation_places(rows: int, fields: int) -> NDArray[np.int64]:
     """When each field takes the caller's value, by walk: a random order for each row, then the reverse of each."""
     rng = np.random.default_rng(SEED)
     forward = np.argsort(rng.random((rows, fields)), axis=1)
@@ -97,7 +97,7 @@ def places(rows: int, fields: int) -> NDArray[np.int64]:
 
 
 def by_coalitions(
-    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = nothing
+    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
 ) -> tuple[float, float, Floats]:
     """Base, answer and the contributions [background rows, fields] over all coalitions of fields."""
     rows, fields = len(background[names[0]]), len(names)
@@ -106,7 +106,7 @@ def by_coalitions(
     for some in np.array_split(np.arange(len(coalitions)), math.ceil(said.size / AT_ONCE)):
         between()
         taken, start = np.repeat(coalitions[some], rows, axis=0), np.tile(np.arange(rows), len(some))
-        said[some] = predictor.predict(mixed(row, background, names, taken, start)).reshape(len(some), rows)
+        said[some] = predictor.predict(mix_rows(row, background, names, taken, start)).reshape(len(some), rows)
     size = coalitions.sum(axis=1)
     orders = np.array([1 / math.comb(fields, n) for n in range(fields + 1)])
     with np.errstate(divide="ignore"):
@@ -114,7 +114,7 @@ def by_coalitions(
     return float(said[0].mean()), float(said[-1, 0]), (weight @ said).T
 
 
-def mixed(
+def mix_rows(
     row: Columns, background: Columns, names: list[str], taken: NDArray[np.bool_], start: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
     """Request columns with the caller's value where it is `taken` [rows, fields], else that of the row in `start`."""

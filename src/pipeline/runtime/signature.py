@@ -35,7 +35,7 @@ def verify(folder: Path, key: Path) -> None:
         raise BundleError(f"{place}: cannot be read as a signature: {type(error).__name__}") from None
     if not signed_by(key, b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload), signature):
         raise BundleError(f"{place}: is no signature by the key {key}")
-    if wrong := damage(folder, statement(place, kind, payload)):
+    if wrong := file_damage(folder, statement(place, kind, payload)):
         raise BundleError(f"{folder}: {wrong} since it was signed")
 
 
@@ -75,7 +75,7 @@ def statement(place: Path, kind: str, payload: bytes) -> dict[str, str]:
     return sums
 
 
-def damage(folder: Path, sums: dict[str, str]) -> str | None:
+def file_damage(folder: Path, sums: dict[str, str]) -> str | None:
     """What is wrong with the files, or None."""
     if outside := sorted(name for name in sums if Path(name).name != name or name == ".."):
         return f"{outside[0]} leaves the folder: nothing of it can be trusted"

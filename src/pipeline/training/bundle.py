@@ -18,18 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.config import Config
-from pipeline.data.read import Rows
+from pipeline.data.read import TrainingRows
 from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval, rounded
 from pipeline.evaluation.metrics import spread
 from pipeline.monitoring import reference
 from pipeline.runtime import bundle_store, rolling_features
-from pipeline.runtime.arrays import Columns, Examples, as_json, plain, tensors
+from pipeline.runtime.arrays import Columns, Examples, columns_to_json, json_bytes, tensors
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.predictor import DECIDING, Session
-from pipeline.runtime.rolling_features import Recalled
-from pipeline.training.search import Standing
+from pipeline.runtime.rolling_features import RollingState
+from pipeline.training.search import CandidateResult
 
 GOLDEN, BACKGROUND, EXAMPLES = 64, 200, 20
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skl2onnx", "onnx", "onnxruntime", "mlflow")
@@ -40,7 +40,7 @@ def package(
     onnx: bytes,
     seen: Examples,
     figures: Mapping[str, Interval],
-    recalled: Recalled | None,
+    recalled: RollingState | None,
 ) -> dict[str, bytes]:
     """The files that decide predictions, and rows to explain them by. Golden answers are those of the exported model,
     which will answer; `recalled` is what the features that remember begin with.
@@ -53,44 +53,44 @@ def package(
     files = {
         "model.onnx": onnx,
         "golden.json": golden(asked, contract, session(tensors(derive(asked), contract))),
-        "background.json": as_json({"columns": plain(background, contract.request)}),
+        "background.json": json_bytes({"columns": columns_to_json(background, contract.request)}),
     }
-    told = told_in(config, seen)
+    told = decision_rule(config, seen)
     if recalled:
-        files[rolling_features.FILE] = rolling_features.dump(recalled.tallies, contract, recalled.as_of)
+        files[rolling_features.FILE] = rolling_features.dump_counts(recalled.counts, contract, recalled.as_of)
         told["prior"] = recalled.prior
     files["bundle.json"] = manifest(contract, told, rounded(figures), files)
     return files
 
 
-def to_show(config: Config, kept: Examples, reports: Path) -> dict[str, bytes]:
+def display_files(config: Config, kept: Examples, reports: Path) -> dict[str, bytes]:
     """What a bundle shows to people: some rows of the holdout with what really happened, and the pictures."""
     drawn = np.random.default_rng(config.train.seed).permutation(len(kept.target))[:EXAMPLES]
     some = kept.take(drawn)
-    shown = {"columns": plain(some.request, config.request), "outcomes": some.target.tolist()}
-    return {"examples.json": as_json(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
+    shown = {"columns": columns_to_json(some.request, config.request), "outcomes": some.target.tolist()}
+    return {"examples.json": json_bytes(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
 
 
 def monitoring_reference(
     config: Config,
-    rows: Rows,
+    rows: TrainingRows,
     parts: Split,
-    best: Standing,
+    best: CandidateResult,
     predictions: NDArray[np.float64],
     learnt: Examples,
     session: Session,
 ) -> bytes:
     """What monitoring compares with: the rows learnt from, and the answers to folds and holdout."""
     at = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
-    answer = np.concatenate([*(best.said[fold.name] for fold in parts.folds), predictions])
+    answer = np.concatenate([*(best.predictions[fold.name] for fold in parts.folds), predictions])
     derived = find(config.dataset).derive(learnt.request)
     key = rows.key if len(learnt.target) == len(rows.key) else rows.key[parts.search]
-    own = reference.Learnt(derived, key, learnt.target, session(learnt.data))
-    unseen = reference.Unseen(rows.key[at], rows.examples.target[at], answer)
+    own = reference.LearntRows(derived, key, learnt.target, session(learnt.data))
+    unseen = reference.HeldOutPredictions(rows.key[at], rows.examples.target[at], answer)
     return reference.reference(config, own, unseen, rows.names)
 
 
-def facts(config: Config) -> dict[str, Any]:
+def training_facts(config: Config) -> dict[str, Any]:
     """What is true of this training and decides no prediction: when, with what, from which commit."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,7 +112,7 @@ def commit() -> str | None:
     return said.stdout.strip() or None
 
 
-def told_in(config: Config, seen: Examples) -> dict[str, float]:
+def decision_rule(config: Config, seen: Examples) -> dict[str, float]:
     """What turns an answer into what is told: the threshold or, for numbers, their spread."""
     if config.task == "regression":
         return {"spread": spread(seen.target, config.task)}
@@ -124,7 +124,7 @@ def manifest(
 ) -> bytes:
     """`bundle.json`: all that decides predictions, so that its hash can be the bundle's name."""
     deciding = {name: bundle_store.sha256(files[name]) for name in (*DECIDING, rolling_features.FILE) if name in files}
-    return as_json(
+    return json_bytes(
         {
             "contract": contract.model_dump(mode="json", exclude_defaults=True),
             **told,
@@ -149,4 +149,4 @@ def with_gaps(columns: Columns, contract: Contract) -> dict[str, NDArray[Any]]:
 
 
 def golden(columns: Columns, contract: Contract, answers: NDArray[np.float64]) -> bytes:
-    return as_json({"columns": plain(columns, contract.request), "answers": answers.tolist()})
+    return json_bytes({"columns": columns_to_json(columns, contract.request), "answers": answers.tolist()})

@@ -22,16 +22,16 @@ ENOUGH = 0.9  # share of the rows that a record has to know
 RECORD = np.dtype([("key", "<u8"), ("answer", "<f4")])
 
 
-class Rival(NamedTuple):
+class ChampionPredictions(NamedTuple):
     """The champion's digest, the numbers of the rows that it spoke of, its answers, and where they come from."""
 
     digest: str
     rows: NDArray[np.int64]
-    said: NDArray[np.float64]
-    how: str
+    predictions: NDArray[np.float64]
+    source: str
 
 
-def rival(
+def predict_with_champion(
     models: Path,
     contract: Contract,
     digest: str,
@@ -39,7 +39,7 @@ def rival(
     keys: NDArray[np.uint64],
     said: NDArray[np.float64],
     first: str | None,
-) -> Rival | None:
+) -> ChampionPredictions | None:
     """The present champion on these rows, or None where there is none; `said` where it is the model `digest` itself.
 
     Where it has learnt from rows after `first` or cannot be loaded, what it said of these before that counts. Where
@@ -50,25 +50,25 @@ def rival(
     if name is None:
         return None
     if name == digest:
-        return Rival(name, everything, said, "the same model")
+        return ChampionPredictions(name, everything, said, "the same model")
     try:
         champion = load(models / name)
         if (asked := champion.contract).target != contract.target or asked.task != contract.task:
-            return silent(name, f"asked for {asked.target} ({asked.task}), another outcome")
+            return unavailable(name, f"asked for {asked.target} ({asked.task}), another outcome")
         if not (late := learnt_until(champion.record, first)):
-            return Rival(name, everything, champion.predict(request), "asked again")
-        if known := remembered(models, name, keys):
-            return Rival(name, *known, "judged before it learnt from these")
-        return silent(
+            return ChampionPredictions(name, everything, champion.predict(request), "asked again")
+        if known := saved_predictions(models, name, keys):
+            return ChampionPredictions(name, *known, "judged before it learnt from these")
+        return unavailable(
             name, f"has learnt from rows before {late}, and these begin on {first}: `retrain` judges by newer"
         )
     except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
-        known = remembered(models, name, keys)
+        known = saved_predictions(models, name, keys)
         if known is None:
-            return silent(
-                name, f"{error}. Its answers are on no record: bring back what {name} was made with; {remedy}"
+            return unavailable(
+                name, f"{error}. Its answers are on no record: bring back what {name} was made with; {restart_hint}"
             )
-        return Rival(name, *known, "from its record, since it cannot be loaded")
+        return ChampionPredictions(name, *known, "from its record, since it cannot be loaded")
 
 
 def asks_otherwise(models: Path, contract: Contract) -> bool:
@@ -85,7 +85,7 @@ def asks_otherwise(models: Path, contract: Contract) -> bool:
     return champion.contract != contract or champion.dataset_module != module_hash(contract.dataset)
 
 
-def remedy(models: Path, contract: Contract) -> str:
+def restart_hint(models: Path, contract: Contract) -> str:
     """What may be done where a champion of another contract is in the way, to be added to the refusal."""
     if not asks_otherwise(models, contract):
         return ""
@@ -101,11 +101,11 @@ def learnt_until(record: Mapping[str, Any], first: str | None) -> str | None:
     return str(until) if until and first and str(until) > first else None
 
 
-def silent(name: str, why: str) -> Rival:
-    return Rival(name, np.empty(0, np.int64), np.empty(0), why)
+def unavailable(name: str, why: str) -> ChampionPredictions:
+    return ChampionPredictions(name, np.empty(0, np.int64), np.empty(0), why)
 
 
-def remember(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[np.float64]) -> None:
+def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[np.float64]) -> None:
     """Put on record what a model said of each row that judged it. The file is complete or absent."""
     (models / ANSWERS).mkdir(exist_ok=True)
     record = np.empty(len(keys), RECORD)
@@ -116,7 +116,7 @@ def remember(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[
         bundle_store.replace(models / ANSWERS / f"{digest}.npy", content.getvalue())
 
 
-def remembered(models: Path, digest: str, keys: NDArray[np.uint64]) -> tuple[Any, Any] | None:
+def saved_predictions(models: Path, digest: str, keys: NDArray[np.uint64]) -> tuple[Any, Any] | None:
     """The rows that are on record, by their place in `keys`, with the answers; None where too few are."""
     try:
         record = np.load(models / ANSWERS / f"{digest}.npy", allow_pickle=False)

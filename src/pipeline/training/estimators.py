@@ -54,8 +54,8 @@ def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *
         warnings.simplefilter("ignore", ConvergenceWarning)  # the folds say how good it is, converged or not
         warnings.filterwarnings("ignore", "Got `batch_size`")  # larger than few rows: it takes them all
         if isinstance(settings, Perceptron) and not classify:
-            return fit_scaled(built, as_frame(data), target)
-        return built.fit(as_frame(data), target)
+            return fit_scaled(built, to_frame(data), target)
+        return built.fit(to_frame(data), target)
 
 
 def fit_scaled(built: Pipeline, frame: pd.DataFrame, target: NDArray[Any]) -> Pipeline:
@@ -77,7 +77,7 @@ def build(settings: Settings, data: Tensors, train: Train, *, classify: bool) ->
         if not classify:
             return VotingRegressor(parts, weights=weights)
         return VotingClassifier(parts, voting="soft", weights=weights, flatten_transform=False)
-    known = [frequent(data.strings[:, n], train.rare) for n in range(data.strings.shape[1])]
+    known = [frequent_categories(data.strings[:, n], train.rare) for n in range(data.strings.shape[1])]
     numbers = list(range(len(known), len(known) + data.numbers.shape[1]))
     if isinstance(settings, Tree | Forest | Boosting):
         prepare = ordinal(known, numbers, impute=not isinstance(settings, Boosting))
@@ -122,19 +122,19 @@ def regressor(settings: Settings, seed: int) -> BaseEstimator:
     raise TypeError(f"no regressor is known for {type(settings).__name__}")
 
 
-def answers(fitted: Any, data: Tensors) -> NDArray[np.float64]:
+def predict(fitted: Any, data: Tensors) -> NDArray[np.float64]:
     """Per row the probability of the positive class, or the number."""
-    frame = as_frame(data)
+    frame = to_frame(data)
     found = fitted.predict_proba(frame)[:, 1] if is_classifier(fitted) else fitted.predict(frame)
     return np.asarray(found, dtype=np.float64)
 
 
-def as_frame(data: Tensors) -> pd.DataFrame:
+def to_frame(data: Tensors) -> pd.DataFrame:
     """Both tensors side by side under the positions 0, 1, 2 …: strings first."""
     return pd.concat([pd.DataFrame(data.strings), pd.DataFrame(data.numbers)], axis=1, ignore_index=True)
 
 
-def frequent(values: NDArray[Any], rare: int) -> list[str]:
+def frequent_categories(values: NDArray[Any], rare: int) -> list[str]:
     """Sorted values with at least `rare` rows; where none has, the most frequent one. Missing is never among them."""
     found, counts = np.unique(values[values != ""].astype(str), return_counts=True)
     kept = found[counts >= rare]

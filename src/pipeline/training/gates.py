@@ -12,17 +12,17 @@ from scipy.stats import rankdata
 from pipeline.config.config import Config
 from pipeline.config.gates import Bounds
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
-from pipeline.evaluation.metrics import constant, roc_auc
+from pipeline.evaluation.metrics import constant_prediction, roc_auc
 from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.runtime.predictor import Session
-from pipeline.training.champion_predictions import Rival
+from pipeline.training.champion_predictions import ChampionPredictions
 
 Array = NDArray[Any]
 REPEATS = 200  # of one row in the model
 
 
-class Verdict(NamedTuple):
+class GateResult(NamedTuple):
     """What one gate found, what it allows, whether that lets the model out, and why anyone asks."""
 
     gate: str
@@ -38,114 +38,116 @@ class Evidence(NamedTuple):
     the bundle, and the reason of a declared restart.
     """
 
-    seen: Examples
-    kept: Examples
-    said: Array
+    train: Examples
+    holdout: Examples
+    predictions: Array
     blocks: Array
-    holdout: Mapping[str, Interval]
+    figures: Mapping[str, Interval]
     slices: list[Slice]
-    rival: Rival | None
-    off: float
+    champion: ChampionPredictions | None
+    export_error: float
     session: Session
     size: int
     restart: str | None = None
 
 
-def verdicts(config: Config, evidence: Evidence) -> list[Verdict]:
+def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
     """Every gate's verdict, in the order in which a person would ask."""
     return [
-        *limits(config, evidence),
+        *holdout_limits(config, evidence),
         beats_baseline(config, evidence),
         beats_champion(config, evidence),
-        *slices(config, evidence),
+        *slice_limits(config, evidence),
         *leaks(config, evidence),
-        exact(config, evidence),
-        *weight(config, evidence),
+        export_is_exact(config, evidence),
+        *cost_of_serving(config, evidence),
     ]
 
 
-def limits(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     for metric, bounds in config.gates.holdout.items():
-        figure = evidence.holdout[metric]
+        figure = evidence.figures[metric]
         why = "on one side it is of no use, on the other too good to be true: a leak"
         gate, value = f"{metric} on the holdout", f"{figure.value:.4g}"
         if config.gates.use_interval:
-            value, passed = f"{value} ({figure.low:.4g} to {figure.high:.4g})", room(figure, bounds) >= 0
-            yield Verdict(gate, value, f"reaches {told(bounds)}", passed, why)
+            value, passed = f"{value} ({figure.low:.4g} to {figure.high:.4g})", margin(figure, bounds) >= 0
+            yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", passed, why)
         else:
-            yield Verdict(gate, value, told(bounds), bounds.low <= figure.value <= bounds.high, why)
+            yield GateResult(gate, value, format_bounds(bounds), bounds.low <= figure.value <= bounds.high, why)
 
 
-def beats_baseline(config: Config, evidence: Evidence) -> Verdict:
-    known = constant(evidence.seen.target, config.task)
-    always, plan = np.full(len(evidence.said), known), bootstrap(config)
-    found = paired(evidence.kept.target, always, evidence.said, evidence.blocks, plan, 0.9)[config.loss]
+def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
+    known = constant_prediction(evidence.train.target, config.task)
+    always, plan = np.full(len(evidence.predictions), known), bootstrap(config)
+    found = paired(evidence.holdout.target, always, evidence.predictions, evidence.blocks, plan, 0.9)[config.loss]
     gate, margin = f"{config.loss} below the baseline's", config.gates.baseline
     why = f"an answer that is always {known:.4g} needs no model"
     if config.gates.use_interval:
         value = f"by {found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
-        return Verdict(gate, value, f"reaches {margin:g}", found.high >= margin, why)
-    return Verdict(gate, f"by {found.value:.4f}", f"by ≥ {margin:g}", found.value >= margin, why)
+        return GateResult(gate, value, f"reaches {margin:g}", found.high >= margin, why)
+    return GateResult(gate, f"by {found.value:.4f}", f"by ≥ {margin:g}", found.value >= margin, why)
 
 
-def beats_champion(config: Config, evidence: Evidence) -> Verdict:
+def beats_champion(config: Config, evidence: Evidence) -> GateResult:
     """Not worse than the champion on the same rows, nor surely worse by a paired bootstrap over blocks."""
-    gate, rival, rule = f"{config.loss} against the champion", evidence.rival, config.gates.champion
+    gate, rival, rule = f"{config.loss} against the champion", evidence.champion, config.gates.champion
     if rival is None:
-        return Verdict(gate, "the first model", "nothing to beat", True, "there is no champion yet")
+        return GateResult(gate, "the first model", "nothing to beat", True, "there is no champion yet")
     if evidence.restart:
         why = f"{evidence.restart}; the baseline judges"
-        return Verdict(gate, f"{rival.digest} is left behind", "a declared restart", True, why)
+        return GateResult(gate, f"{rival.digest} is left behind", "a declared restart", True, why)
     if not len(rival.rows):
-        return Verdict(gate, "it cannot be asked", "its answers", False, rival.how)
+        return GateResult(gate, "it cannot be asked", "its answers", False, rival.source)
     plan, at = bootstrap(config), rival.rows
-    outcome, said, unit = evidence.kept.target[at], evidence.said[at], evidence.blocks[at]
-    found = paired(outcome, said, rival.said, unit, plan, rule.interval)
+    outcome, said, unit = evidence.holdout.target[at], evidence.predictions[at], evidence.blocks[at]
+    found = paired(outcome, said, rival.predictions, unit, plan, rule.interval)
     loss = found.pop(config.loss)
     passed = loss.value <= rule.worse and not loss.low > 0
-    beside = "".join(f"; {name} {signed(figure)}" for name, figure in found.items())
-    why = f"{rival.digest} was {rival.how}, on {len(at):,} rows{beside}"
-    return Verdict(gate, signed(loss), f"≤ +{rule.worse:g}, not surely worse", passed, why)
+    beside = "".join(f"; {name} {format_difference(figure)}" for name, figure in found.items())
+    why = f"{rival.digest} was {rival.source}, on {len(at):,} rows{beside}"
+    return GateResult(gate, format_difference(loss), f"≤ +{rule.worse:g}, not surely worse", passed, why)
 
 
 def bootstrap(config: Config) -> Bootstrap:
     return Bootstrap(config.scoring, config.train.resamples, config.train.seed)
 
 
-def slices(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     """Of each column the worst of its large enough slices; one fails only where its whole interval lies outside."""
     rule = config.gates.slices
     for column in rule.columns:
         parts = [each for each in evidence.slices if each.column == column]
         for metric, bounds in rule.figures.items() if parts else ():
-            worst = min(parts, key=lambda part: room(part.figures[metric], bounds))
+            worst = min(parts, key=lambda part: margin(part.figures[metric], bounds))
             figure = worst.figures[metric]
             value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
             why = f"the worst of {len(parts)}: a good average can hide those whom it fails"
             gate = f"{metric} by {column}"
-            yield Verdict(gate, value, f"reaches {told(bounds)}", room(figure, bounds) >= 0, why)
+            yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", margin(figure, bounds) >= 0, why)
 
 
-def room(figure: Interval, bounds: Bounds) -> float:
+def margin(figure: Interval, bounds: Bounds) -> float:
     """How far the interval reaches into the bounds; negative where all of it lies outside."""
     return min(figure.high - bounds.low, bounds.high - figure.low)
 
 
-def leaks(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+def leaks(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     after = [name for name in config.features if config.columns[name].known == "after"]
     why = "what is known only afterwards is not there when it is asked"
-    yield Verdict("features known only after", ", ".join(after) or "none", "none", not after, why)
-    name, best = max(alone(config, evidence.seen.data, evidence.seen.target), key=lambda scored: scored[1])
+    yield GateResult("features known only after", ", ".join(after) or "none", "none", not after, why)
+    name, best = max(
+        single_feature_scores(config, evidence.train.data, evidence.train.target), key=lambda scored: scored[1]
+    )
     measure = "rank correlation" if config.task == "regression" else "roc_auc"
     limit, why = config.gates.max_single_feature, "a column that tells the outcome alone is a copy of it"
-    yield Verdict(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
+    yield GateResult(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
 
 
-def alone(config: Config, data: Tensors, target: Array) -> Iterator[tuple[str, float]]:
+def single_feature_scores(config: Config, data: Tensors, target: Array) -> Iterator[tuple[str, float]]:
     """How well each feature orders the outcomes by itself: by the mean outcome per category, by its size, or by being
     missing.
     """
-    contract, order = config.contract, in_order(target)
+    contract, order = config.contract, ordering_score(target)
     for name, strings in zip(contract.strings, data.strings.T, strict=True):
         _, codes = np.unique(strings.astype(str), return_inverse=True)
         yield name, order((np.bincount(codes, target) / np.bincount(codes))[codes])
@@ -154,7 +156,7 @@ def alone(config: Config, data: Tensors, target: Array) -> Iterator[tuple[str, f
         yield name, max(order(np.where(missing, np.nanmedian(numbers), numbers)), order(missing.astype(np.float64)))
 
 
-def in_order(target: Array) -> Any:
+def ordering_score(target: Array) -> Any:
     """A function that says how well a score orders the outcomes, either way round: ROC AUC for yes and no, and
     Spearman's rank correlation for numbers.
     """
@@ -173,15 +175,15 @@ def in_order(target: Array) -> Any:
     return correlation
 
 
-def exact(config: Config, evidence: Evidence) -> Verdict:
-    limit, off = config.gates.exact, evidence.off
+def export_is_exact(config: Config, evidence: Evidence) -> GateResult:
+    limit, off = config.gates.exact, evidence.export_error
     why = "what answers is the export, and what was judged on the folds is scikit-learn"
-    return Verdict("export off scikit-learn", f"by {off:.1e}", f"by ≤ {limit:g}", off <= limit, why)
+    return GateResult("export off scikit-learn", f"by {off:.1e}", f"by ≤ {limit:g}", off <= limit, why)
 
 
-def weight(config: Config, evidence: Evidence) -> Iterator[Verdict]:
+def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     """One row's time in the model, the median of many, and the size of what is shipped."""
-    row = evidence.kept.data.take(np.array([0]))
+    row = evidence.holdout.data.take(np.array([0]))
     took = []
     for _ in range(REPEATS):
         began = time.perf_counter()
@@ -190,20 +192,20 @@ def weight(config: Config, evidence: Evidence) -> Iterator[Verdict]:
     slow, large = config.gates.microseconds, config.gates.megabytes
     spent, megabytes = float(np.median(took)) * 1e6, evidence.size / 1e6
     why = "callers wait for it"
-    yield Verdict("one row in the model", f"{spent:.0f} µs", f"≤ {slow:g} µs", spent <= slow, why)
+    yield GateResult("one row in the model", f"{spent:.0f} µs", f"≤ {slow:g} µs", spent <= slow, why)
     why = "it is copied into every image"
-    yield Verdict("size of the bundle", f"{megabytes:.1f} MB", f"≤ {large:g} MB", megabytes <= large, why)
+    yield GateResult("size of the bundle", f"{megabytes:.1f} MB", f"≤ {large:g} MB", megabytes <= large, why)
 
 
-def refusal(refused: list[Verdict], folder: Path) -> str:
+def refusal_message(refused: list[GateResult], folder: Path) -> str:
     """Why a model stays a challenger."""
     reasons = "; ".join(f"{v.gate}: {v.value}, allowed {v.limit} ({v.why})" for v in refused)
     return f"this model may not go out. {reasons}. It stays in {folder} as the challenger; the champion is as it was"
 
 
-def told(bounds: Bounds) -> str:
+def format_bounds(bounds: Bounds) -> str:
     return f"{bounds.low:g} to {bounds.high:g}"
 
 
-def signed(figure: Interval) -> str:
+def format_difference(figure: Interval) -> str:
     return f"{figure.value:+.4f} ({figure.low:+.4f} to {figure.high:+.4f})"

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pipeline.evaluation.curves import by_tenth, curve
 from pipeline.evaluation.metrics import roc_auc
 from pipeline.plotting import ACCENT, INK, QUIET
-from pipeline.training.search import Standing
+from pipeline.training.search import CandidateResult
 
 MARKERS = "osD^vP"  # the others share a colour, and each has its own mark
 Array = NDArray[Any]
 
 
-def folds(axes: Axes, standings: list[Standing], metric: str) -> None:
+def draw_folds(axes: Axes, standings: list[CandidateResult], metric: str) -> None:
     """Every candidate on every fold, one line each; the first, which was chosen, in colour."""
     names = list(standings[0].folds)
     for place, standing in enumerate(standings):
@@ -30,7 +30,7 @@ def folds(axes: Axes, standings: list[Standing], metric: str) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def trials(axes: Axes, tried: list[Standing], loss: str) -> None:
+def draw_trials(axes: Axes, tried: list[CandidateResult], loss: str) -> None:
     """Each trial's mean loss in the order in which it was asked for, and the lowest so far."""
     places = {name: n for n, name in enumerate(dict.fromkeys(trial.name for trial in tried))}
     for name, n in places.items():
@@ -42,14 +42,14 @@ def trials(axes: Axes, tried: list[Standing], loss: str) -> None:
     axes.legend(frameon=False, fontsize=7, ncols=2)
 
 
-def importance(axes: Axes, risen: Mapping[str, float], loss: str) -> None:
+def draw_importance(axes: Axes, risen: Mapping[str, float], loss: str) -> None:
     """How much the loss rises when one feature's values are dealt out anew, the most important on top."""
     ordered = sorted(risen.items(), key=lambda item: item[1])
     axes.barh([name for name, _ in ordered], [value for _, value in ordered], color=ACCENT)
     axes.set(title="Holdout: what the model uses", xlabel=f"{loss} gained when the feature is shuffled")
 
 
-def roc(axes: Axes, outcome: Array, probability: Array) -> None:
+def draw_roc(axes: Axes, outcome: Array, probability: Array) -> None:
     _, hits, alarms = curve(outcome, probability)
     axes.plot(np.append(0, alarms) / alarms[-1], np.append(0, hits) / hits[-1], color=ACCENT)
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
@@ -57,7 +57,7 @@ def roc(axes: Axes, outcome: Array, probability: Array) -> None:
     axes.set(title=f"Holdout: ROC, area {area:.3f}", xlabel="false alarms ÷ negatives", ylabel="hits ÷ positives")
 
 
-def calibration(axes: Axes, outcome: Array, answer: Array, names: tuple[str, str]) -> None:
+def draw_calibration(axes: Axes, outcome: Array, answer: Array, names: tuple[str, str]) -> None:
     """Mean answer against mean outcome in tenths; `names` are what each is called."""
     expected, observed = by_tenth(outcome, answer)
     both = np.concatenate([expected, observed])
@@ -67,7 +67,7 @@ def calibration(axes: Axes, outcome: Array, answer: Array, names: tuple[str, str
     axes.set(title="Holdout: what was said and what happened", xlabel=f"{names[0]}, by tenth", ylabel=names[1])
 
 
-def precision_recall(axes: Axes, outcome: Array, probability: Array, threshold: float) -> None:
+def draw_precision_recall(axes: Axes, outcome: Array, probability: Array, threshold: float) -> None:
     thresholds, hits, alarms = curve(outcome, probability)
     precision, recall = hits / (hits + alarms), hits / hits[-1]
     axes.plot(recall, precision, color=ACCENT)
@@ -79,7 +79,7 @@ def precision_recall(axes: Axes, outcome: Array, probability: Array, threshold: 
     axes.set(title="Holdout: precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
 
 
-def confusion(axes: Axes, outcome: Array, flagged: Array, threshold: float) -> None:
+def draw_confusion(axes: Axes, outcome: Array, flagged: Array, threshold: float) -> None:
     counts = np.array([[np.sum((outcome == truth) & (flagged == said)) for said in (0, 1)] for truth in (0, 1)])
     axes.imshow(counts, cmap="Greens")
     for truth, said in np.ndindex(2, 2):
@@ -90,7 +90,7 @@ def confusion(axes: Axes, outcome: Array, flagged: Array, threshold: float) -> N
     axes.set_yticklabels(["no", "yes"])
 
 
-def errors(axes: Axes, outcome: Array, answer: Array, unit: str) -> None:
+def draw_errors(axes: Axes, outcome: Array, answer: Array, unit: str) -> None:
     """How far off how many answers are; the outermost hundredths are left out of the picture."""
     error = answer - outcome
     low, high = np.quantile(error, [0.01, 0.99])

@@ -11,7 +11,7 @@ from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session
 from pipeline.training import estimators, search
 from pipeline.training.export import onnx
-from pipeline.training.search import Standing
+from pipeline.training.search import CandidateResult
 
 
 class ExportedModel(NamedTuple):
@@ -19,10 +19,12 @@ class ExportedModel(NamedTuple):
 
     onnx: bytes
     session: Session
-    off: float
+    export_error: float
 
 
-def refit(config: Config, best: Standing, train: Examples, holdout: Examples, what: str, out: Console) -> ExportedModel:
+def refit(
+    config: Config, best: CandidateResult, train: Examples, holdout: Examples, what: str, out: Console
+) -> ExportedModel:
     """The chosen candidate on the rows to train on, exported, and compared with what was exported."""
     with console.step(out, f"Refit {best.name} on {what}") as say:
         fitted = estimators.fit(best.settings, train.data, train.target, config.train, threads=search.workers(config))
@@ -30,6 +32,6 @@ def refit(config: Config, best: Standing, train: Examples, holdout: Examples, wh
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
         graph = onnx.to_onnx(fitted, train.data, config.name)
         session, unit = Session(graph), spread(train.target, config.task)
-        off = onnx.off(fitted, session, holdout.data, unit, config.train.seed)
+        off = onnx.export_error(fitted, session, holdout.data, unit, config.train.seed)
         say(f"{len(holdout.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
     return ExportedModel(graph, session, off)

@@ -14,11 +14,13 @@ from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval, rounded
 from pipeline.evaluation.slices import Slice
 from pipeline.registry import mlflow_store
-from pipeline.training.gates import Verdict
-from pipeline.training.search import Standing
+from pipeline.training.gates import GateResult
+from pipeline.training.search import CandidateResult
 
 
-def story(best: Standing, standings: list[Standing], parts: Split, key: NDArray[Any], learnt: int) -> dict[str, Any]:
+def selection_record(
+    best: CandidateResult, standings: list[CandidateResult], parts: Split, key: NDArray[Any], learnt: int
+) -> dict[str, Any]:
     """How the choice was made, and from how many rows the model has `learnt`: those before the holdout, or all, after
     the same settings were judged without it. `until` is the day after the last of them.
     """
@@ -37,15 +39,15 @@ def story(best: Standing, standings: list[Standing], parts: Split, key: NDArray[
     }
 
 
-def of_slices(slices: list[Slice]) -> list[dict[str, Any]]:
+def slice_records(slices: list[Slice]) -> list[dict[str, Any]]:
     """For whom the model is how good."""
     return [{**part._asdict(), "figures": rounded(part.figures)} for part in slices]
 
 
-def into_run(
+def log_training(
     config: Config,
-    best: Standing,
-    tried: Mapping[str, list[Standing]],
+    best: CandidateResult,
+    tried: Mapping[str, list[CandidateResult]],
     holdout: Mapping[str, Interval],
     about: Mapping[str, Any],
     reports: Path,
@@ -57,17 +59,19 @@ def into_run(
     passed = all(gate["passed"] for gate in about.get("gates", []))
     name = best.name if passed else f"{best.name}, refused"
     tags = {"mlflow.runName": name, "commit": str(about["commit"]), "config": about["config"]}
-    mlflow_store.log(parameters(config, best), tracked(best, holdout), tags)
+    mlflow_store.log(parameters(config, best), tracked_metrics(best, holdout), tags)
     used = {"training": about["trained_on"]} | ({"holdout": about["judged_on"]} if holdout else {})
     mlflow_store.log_data(config.name, about["data"]["files"], used)
     mlflow_store.log_folder(reports, "report")
     for rows, standings in tried.items():
         for each in standings:
-            mlflow_store.child(f"{rows}: {each.name}", flat(each.settings), finite(each.folds), each.error)
+            mlflow_store.log_child_run(
+                f"{rows}: {each.name}", flat_settings(each.settings), finite_figures(each.folds), each.error
+            )
 
 
 def version_tags(
-    best: Standing, holdout: Mapping[str, Interval], verdicts: list[Verdict], about: Mapping[str, Any]
+    best: CandidateResult, holdout: Mapping[str, Interval], verdicts: list[GateResult], about: Mapping[str, Any]
 ) -> dict[str, str]:
     """What stands on a registered version, so that versions can be compared without their runs."""
     figures = {f"fold.{fold}.{metric}": f"{v:.6g}" for fold, of in best.folds.items() for metric, v in of.items()}
@@ -80,10 +84,10 @@ def version_tags(
     return {"candidate": best.name, "commit": str(about["commit"]), "gates": passed, **figures, **asked}
 
 
-def parameters(config: Config, best: Standing) -> dict[str, Any]:
+def parameters(config: Config, best: CandidateResult) -> dict[str, Any]:
     return {
         "candidate": best.name,
-        **{f"{best.name}.{key}": value for key, value in flat(best.settings).items()},
+        **{f"{best.name}.{key}": value for key, value in flat_settings(best.settings).items()},
         "seed": config.train.seed,
         "sample": config.data.sample,
         "threshold": config.scoring.threshold,
@@ -91,19 +95,19 @@ def parameters(config: Config, best: Standing) -> dict[str, Any]:
     }
 
 
-def tracked(best: Standing, holdout: Mapping[str, Interval]) -> dict[str, float]:
+def tracked_metrics(best: CandidateResult, holdout: Mapping[str, Interval]) -> dict[str, float]:
     """MLflow's names for the figures: means of the folds, the holdout with the ends of its intervals."""
     means = {f"folds.{metric}": best.mean(metric) for metric in next(iter(best.folds.values()))}
     ends = {f"holdout.{metric}.{end}": value for metric, f in holdout.items() for end, value in f._asdict().items()}
     return {name: value for name, value in {**means, **ends}.items() if np.isfinite(value)}
 
 
-def finite(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+def finite_figures(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
     """The figures that exist: a store of numbers knows no undefined ones."""
     return {fold: {k: v for k, v in figures.items() if np.isfinite(v)} for fold, figures in folds.items()}
 
 
-def flat(settings: Settings) -> dict[str, Any]:
+def flat_settings(settings: Settings) -> dict[str, Any]:
     """Settings under one level of names; a blend has settings in settings."""
     values = settings.model_dump()
     nested = {

@@ -14,7 +14,7 @@ from pipeline.config.candidates import Settings, Trials, settled
 from pipeline.config.config import Config
 from pipeline.data.split import Fold, sample
 from pipeline.errors import DataError
-from pipeline.evaluation.metrics import constant, metrics, spread
+from pipeline.evaluation.metrics import constant_prediction, metrics, spread
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.contract import Scoring
 from pipeline.runtime.predictor import Session
@@ -23,18 +23,18 @@ from pipeline.training.export import onnx
 
 Array = NDArray[Any]
 Say = Callable[[str], None]
-Judgement = tuple[dict[str, float], Array]
+FoldResult = tuple[dict[str, float], Array]
 PROBE = 600  # rows on which each candidate is fitted and exported before the search begins
 
 
-class Standing(NamedTuple):
+class CandidateResult(NamedTuple):
     """A candidate with its figures on each fold, by the fold's name, and its answers there; where a fit failed, why."""
 
     name: str
     settings: Settings
     folds: dict[str, dict[str, float]]
     error: str | None = None
-    said: Mapping[str, Array] = MappingProxyType({})
+    predictions: Mapping[str, Array] = MappingProxyType({})
 
     def mean(self, metric: str) -> float:
         return float(np.mean([figures[metric] for figures in self.folds.values()])) if not self.error else np.inf
@@ -54,7 +54,9 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
         onnx.refuse_inexact(fitted, session, probe, unit, config.gates.exact, config.train.seed)
 
 
-def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit: Array, say: Say) -> list[Standing]:
+def run_trials(
+    config: Config, data: Tensors, target: Array, folds: list[Fold], unit: Array, say: Say
+) -> list[CandidateResult]:
     """Every trial of every kind, in the order asked for, judged on a sample of the blocks in `unit`.
 
     A batch is asked for as a whole before any of it is told, and told in the same order: the trials do not depend on
@@ -68,14 +70,16 @@ def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit
         )
     plans = {name: config.search.plan(name) for name in config.candidates.named()}
     studies = {name: _study(config.candidates.named()[name], plan, config.train.seed) for name, plan in plans.items()}
-    judged: list[Standing] = []
+    judged: list[CandidateResult] = []
     for first in range(0, max(plan.trials for plan in plans.values()), config.search.batch):
         asked = [
-            (name, trial, _drawn(config.candidates.named()[name], plan, trial))
+            (name, trial, _sampled_settings(config.candidates.named()[name], plan, trial))
             for name, plan in plans.items()
             for trial in (studies[name].ask() for _ in range(min(config.search.batch, plan.trials - first)))
         ]
-        results = standings(config, data, target, fewer, [(name, settings) for name, _, settings in asked], say)
+        results = evaluate_candidates(
+            config, data, target, fewer, [(name, settings) for name, _, settings in asked], say
+        )
         for (name, trial, _), result in zip(asked, results, strict=True):
             if result.error:
                 studies[name].tell(trial, state=TrialState.FAIL)
@@ -85,7 +89,7 @@ def trials(config: Config, data: Tensors, target: Array, folds: list[Fold], unit
     return judged
 
 
-def best_of_each(judged: list[Standing], loss: str) -> list[Standing]:
+def best_of_each(judged: list[CandidateResult], loss: str) -> list[CandidateResult]:
     """The best trial of each kind; a kind of which every trial failed is left out.
 
     Raises DataError where all of them failed.
@@ -97,27 +101,29 @@ def best_of_each(judged: list[Standing], loss: str) -> list[Standing]:
     return [standing for standing in best if not standing.error]
 
 
-def standings(
+def evaluate_candidates(
     config: Config, data: Tensors, target: Array, folds: list[Fold], tried: list[tuple[str, Settings]], say: Say
-) -> list[Standing]:
+) -> list[CandidateResult]:
     """Each candidate on each fold. `say` is told of each fit as it ends."""
     jobs = [
         (n, fold) for n in reversed(range(len(tried))) for fold in folds
     ]  # the slow kinds come last: begin with them
-    tasks = [delayed(judge)(tried[n][1], data, target, fold, config) for n, fold in jobs]
+    tasks = [delayed(evaluate_fold)(tried[n][1], data, target, fold, config) for n, fold in jobs]
     figures: list[dict[str, dict[str, float]]] = [{} for _ in tried]
     said: list[dict[str, Array]] = [{} for _ in tried]
     errors: dict[int, str] = {}
-    for (n, fold), result in zip(jobs, _run(config, tasks), strict=True):
+    for (n, fold), result in zip(jobs, _run_tasks(config, tasks), strict=True):
         if isinstance(result, str):
             errors[n] = result
         else:
             figures[n][fold.name], said[n][fold.name] = result
             say(f"{tried[n][0]} on {fold.name}: {config.loss} {result[0][config.loss]:.4f}")
-    return [Standing(name, settings, figures[n], errors.get(n), said[n]) for n, (name, settings) in enumerate(tried)]
+    return [
+        CandidateResult(name, settings, figures[n], errors.get(n), said[n]) for n, (name, settings) in enumerate(tried)
+    ]
 
 
-def choose(standings: list[Standing], loss: str) -> Standing:
+def choose(standings: list[CandidateResult], loss: str) -> CandidateResult:
     """The simplest candidate whose mean loss is within one standard error of the lowest.
 
     The error is that of the difference to the best over the folds: what makes a whole fold hard is common to both.
@@ -130,7 +136,7 @@ def choose(standings: list[Standing], loss: str) -> Standing:
     return next(each for each in fit if each.mean(loss) - best.mean(loss) <= _error(each, best, loss))
 
 
-def _error(standing: Standing, best: Standing, loss: str) -> float:
+def _error(standing: CandidateResult, best: CandidateResult, loss: str) -> float:
     """Standard error of the mean difference in loss to the best, over the folds."""
     differences = [standing.folds[name][loss] - best.folds[name][loss] for name in best.folds]
     return float(np.std(differences, ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
@@ -144,7 +150,7 @@ def _study(settings: Settings, plan: Trials, seed: int) -> optuna.Study:
     return study
 
 
-def _drawn(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
+def _sampled_settings(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
     drawn: dict[str, Any] = {}
     for key, tried in plan.space.items():
         suggest: Any = trial.suggest_int if isinstance(getattr(settings, key), int) else trial.suggest_float
@@ -156,7 +162,7 @@ def baseline(target: Array, folds: list[Fold], scoring: Scoring) -> dict[str, fl
     """The mean figures of the best answer that is always the same, from what was known before each fold."""
     judged = []
     for fold in folds:
-        known = constant(target[fold.train], scoring.task)
+        known = constant_prediction(target[fold.train], scoring.task)
         judged.append(metrics(target[fold.valid], np.full(len(fold.valid), known), scoring))
     return {metric: float(np.mean([figures[metric] for figures in judged])) for metric in judged[0]}
 
@@ -176,20 +182,20 @@ def refuse_empty(data: Tensors, config: Config, where: str) -> None:
         raise DataError(f"{', '.join(empty)}: no value at all in {where}. Leave it out of the features")
 
 
-def judge(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> Judgement | str:
+def evaluate_fold(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> FoldResult | str:
     """One fit on a fold's training rows, judged on its validation rows: figures and answers, or why it failed."""
     try:
         fitted = estimators.fit(settings, data.take(fold.train), target[fold.train], config.train)
-        judged = estimators.answers(fitted, data.take(fold.valid))
+        judged = estimators.predict(fitted, data.take(fold.valid))
     except Exception as error:  # noqa: BLE001 -- reason: one lost trial is noted, and the others go on
         return f"{type(error).__name__}: {error}"
     return metrics(target[fold.valid], judged, config.scoring), judged
 
 
-def _run(config: Config, tasks: list[Any]) -> Iterator[Judgement | str]:
+def _run_tasks(config: Config, tasks: list[Any]) -> Iterator[FoldResult | str]:
     """All fan-out is joblib's: with one worker in this process, with more in processes of one thread each."""
     processes = min(workers(config), len(tasks))
-    results: Iterator[Judgement | str] = Parallel(n_jobs=processes, return_as="generator")(tasks)
+    results: Iterator[FoldResult | str] = Parallel(n_jobs=processes, return_as="generator")(tasks)
     return results
 
 

@@ -6,17 +6,21 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.training.gates import Verdict
-from pipeline.training.search import Standing
+from pipeline.training.gates import GateResult
+from pipeline.training.search import CandidateResult
 
 SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "mae", "rmse", "r2", "bias")  # in the leaderboard
 
 
 def leaderboard(
-    standings: list[Standing], chosen: Standing, baseline: Mapping[str, float], loss: str, trials: list[Standing]
+    standings: list[CandidateResult],
+    chosen: CandidateResult,
+    baseline: Mapping[str, float],
+    loss: str,
+    trials: list[CandidateResult],
 ) -> Table:
     """Candidates by mean loss over the folds, on all rows; the chosen one is marked, and lost trials are noted."""
-    table = Table(box=None, pad_edge=False, caption=lost(trials), caption_justify="left", caption_style="yellow")
+    table = Table(box=None, pad_edge=False, caption=lost_trials(trials), caption_justify="left", caption_style="yellow")
     metrics = [metric for metric in SHOWN if metric in baseline]
     for heading in ("all rows, mean of the folds", *metrics):
         table.add_column(heading, justify="right" if heading in metrics else "left")
@@ -27,7 +31,7 @@ def leaderboard(
     return table
 
 
-def lost(trials: list[Standing]) -> str | None:
+def lost_trials(trials: list[CandidateResult]) -> str | None:
     """A line for each kind that lost trials, with the first reason."""
     names = dict.fromkeys(trial.name for trial in trials if trial.error)
     lines = []
@@ -38,7 +42,7 @@ def lost(trials: list[Standing]) -> str | None:
     return "\n".join(lines) or None
 
 
-def holdout(figures: Mapping[str, Interval]) -> Table:
+def holdout_table(figures: Mapping[str, Interval]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("holdout", "value", "95 % interval"):
         table.add_column(heading, justify="left" if heading == "holdout" else "right")
@@ -47,7 +51,7 @@ def holdout(figures: Mapping[str, Interval]) -> Table:
     return table
 
 
-def gates(verdicts: list[Verdict]) -> Text:
+def gates_table(verdicts: list[GateResult]) -> Text:
     """Each verdict on a line: what was found and what is allowed; and below it why anyone asks."""
     lines = Text()
     width = max(len(verdict.gate) for verdict in verdicts)

@@ -10,7 +10,7 @@ from rich.console import Console
 from pipeline import console
 from pipeline.config.config import Config
 from pipeline.data.keys import first_day
-from pipeline.data.read import Rows, read
+from pipeline.data.read import TrainingRows, read
 from pipeline.data.split import Fold, Split, split
 from pipeline.errors import RefusedError
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, with_intervals
@@ -18,11 +18,11 @@ from pipeline.evaluation.slices import Slice, slices
 from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
-from pipeline.runtime.arrays import Examples, as_json
+from pipeline.runtime.arrays import Examples, json_bytes
 from pipeline.training import bundle, champion_predictions, gates, report, run_record, search, tables
-from pipeline.training.champion_predictions import Rival
+from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.refit import refit
-from pipeline.training.search import Standing
+from pipeline.training.search import CandidateResult
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
 
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     Without an opened holdout there is no bundle: nothing says how good it would be.
     """
 
-    standings: list[Standing]
+    standings: list[CandidateResult]
     holdout: dict[str, Interval]
     bundle: Path | None
     news: bool = False
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 class Prepared(NamedTuple):
     """Valid rows, how they are divided, those to train on, and those that are kept apart until the end."""
 
-    rows: Rows
+    rows: TrainingRows
     parts: Split
     train: Examples
     holdout: Examples
@@ -51,9 +51,9 @@ class Prepared(NamedTuple):
 class Selection(NamedTuple):
     """The chosen candidate, every trial, and the best of each kind on all rows."""
 
-    best: Standing
-    trials: list[Standing]
-    standings: list[Standing]
+    best: CandidateResult
+    trials: list[CandidateResult]
+    results: list[CandidateResult]
 
 
 class HoldoutEvaluation(NamedTuple):
@@ -71,10 +71,10 @@ class Evaluation(NamedTuple):
     files: dict[str, bytes]
     learnt: Examples
     holdout: HoldoutEvaluation
-    off: float
-    champion: Rival | None
+    export_error: float
+    champion: ChampionPredictions | None
     restart: str | None
-    verdicts: list[gates.Verdict]
+    gate_results: list[gates.GateResult]
 
 
 def run(config: Config, out: Console, *, everything: bool = False, restart: str | None = None) -> Outcome:
@@ -98,11 +98,11 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
         selection = select(config, prepared, out)
         if config.split.test == "none":
             with console.step(out, "Record"):
-                drawn = report.of_search(config, selection.trials, selection.standings, selection.best)
+                drawn = report.search_pictures(config, selection.trials, selection.results, selection.best)
                 report.draw(reports, config.task, drawn)
-                about = facts(config, prepared, selection, prepared.train)
-                run_record.into_run(config, selection.best, tried(selection), {}, about, reports)
-            return Outcome(selection.standings, {}, None)
+                about = record_facts(config, prepared, selection, prepared.train)
+                run_record.log_training(config, selection.best, evaluated_candidates(selection), {}, about, reports)
+            return Outcome(selection.results, {}, None)
         evaluation = evaluate(config, prepared, selection, reports, out, everything=everything, restart=restart)
         return publish(config, prepared, selection, evaluation, reports, run_id, out)
 
@@ -114,12 +114,14 @@ def prepare(config: Config, reports: Path, out: Console) -> Prepared:
     """Read and clean the data, and divide it. Nothing looks at the holdout until the end."""
     with console.step(out, "Read and clean the data") as say:
         rows = read(config, reports)
-        say(f"{len(rows.key):,} rows, {typical(rows.examples.target)}; {rows.about['rows']['rejected']:,} rejected")
+        say(
+            f"{len(rows.key):,} rows, {describe_target(rows.examples.target)}; {rows.about['rows']['rejected']:,} rejected"
+        )
     parts = split(rows.key, config.split)
     return Prepared(rows, parts, rows.examples.take(parts.search), rows.examples.take(parts.holdout))
 
 
-def typical(target: NDArray[Any]) -> str:
+def describe_target(target: NDArray[Any]) -> str:
     return f"{target.mean():.1%} positive" if target.dtype == np.bool_ else f"{np.median(target):.4g} in the middle"
 
 
@@ -136,21 +138,25 @@ def select(config: Config, prepared: Prepared, out: Console) -> Selection:
     return Selection(best, trials, standings)
 
 
-def compare(config: Config, rows: Rows, folds: list[Fold], out: Console) -> tuple[list[Standing], list[Standing]]:
+def compare(
+    config: Config, rows: TrainingRows, folds: list[Fold], out: Console
+) -> tuple[list[CandidateResult], list[CandidateResult]]:
     """Every trial on a sample of the days, and then the best of each kind on all rows."""
     data, target, named = rows.examples.data, rows.examples.target, config.candidates.named()
     with console.step(out, f"Try whether each of {len(named)} candidates can be exported") as say:
         search.refuse_unfit(data, target, folds, config)
         say(", ".join(named))
     with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
-        trials = search.trials(config, data, target, folds, blocks(rows.key), say)
+        trials = search.run_trials(config, data, target, folds, blocks(rows.key), say)
         lost = sum(trial.error is not None for trial in trials)
         say(f"{len(trials)} trials" + (f", {lost} lost" if lost else ""))
     found = search.best_of_each(trials, config.loss)
     if config.search.sample == 1:  # these rows have judged them already
         return trials, found
     with console.step(out, f"Judge the best of each kind on all rows of {len(folds)} folds") as say:
-        standings = search.standings(config, data, target, folds, [(each.name, each.settings) for each in found], say)
+        standings = search.evaluate_candidates(
+            config, data, target, folds, [(each.name, each.settings) for each in found], say
+        )
         say(f"{min(standings, key=lambda s: s.mean(config.loss)).name} has the lowest {config.loss}")
     return trials, standings
 
@@ -173,23 +179,23 @@ def evaluate(
     best = selection.best
     judged = refit(config, best, train, holdout, "everything before the holdout", out)
     with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
-        opened = judge(config, holdout, judged.session(holdout.data), blocks(rows.key[parts.holdout]))
-        drawn = report.of_search(config, selection.trials, selection.standings, best)
-        drawn |= report.of_holdout(config, holdout, opened.predictions, judged.session)
+        opened = open_holdout(config, holdout, judged.session(holdout.data), blocks(rows.key[parts.holdout]))
+        drawn = report.search_pictures(config, selection.trials, selection.results, best)
+        drawn |= report.holdout_pictures(config, holdout, opened.predictions, judged.session)
         report.draw(reports, config.task, drawn)
-    out.print(tables.holdout(opened.figures))
+    out.print(tables.holdout_table(opened.figures))
 
     learnt = rows.examples if everything else train
     final = refit(config, best, learnt, holdout, "everything", out) if everything else judged
-    off = max(judged.off, final.off)
+    off = max(judged.export_error, final.export_error)
 
-    files = bundle.package(config, final.onnx, learnt, opened.figures, rows.recalled)
-    files |= bundle.to_show(config, holdout, reports)
+    files = bundle.package(config, final.onnx, learnt, opened.figures, rows.rolling_state)
+    files |= bundle.display_files(config, holdout, reports)
     files["reference.json"] = bundle.monitoring_reference(
         config, rows, parts, best, opened.predictions, learnt, final.session
     )
 
-    champion = champion_predictions.rival(
+    champion = champion_predictions.predict_with_champion(
         promotion.home(config),
         config.contract,
         bundle_store.digest(files["bundle.json"]),
@@ -200,10 +206,10 @@ def evaluate(
     )
     size = sum(map(len, files.values()))
     evidence = gates.Evidence(train, holdout, *opened, champion, off, final.session, size, restart)
-    return Evaluation(files, learnt, opened, off, champion, restart, ask(config, evidence, out))
+    return Evaluation(files, learnt, opened, off, champion, restart, ask_gates(config, evidence, out))
 
 
-def judge(
+def open_holdout(
     config: Config, holdout: Examples, predictions: NDArray[np.float64], block_ids: NDArray[np.int64]
 ) -> HoldoutEvaluation:
     """The one look at the holdout: figures with intervals from the answers of the exported model."""
@@ -215,12 +221,12 @@ def judge(
     return HoldoutEvaluation(predictions, block_ids, figures, parts)
 
 
-def ask(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.Verdict]:
+def ask_gates(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.GateResult]:
     with console.step(out, "Ask every gate") as say:
-        verdicts = gates.verdicts(config, evidence)
+        verdicts = gates.evaluate_gates(config, evidence)
         refused = sum(not verdict.passed for verdict in verdicts)
         say(f"{refused} of {len(verdicts)} refuse" if refused else f"all {len(verdicts)} pass")
-    out.print(tables.gates(verdicts), soft_wrap=True)
+    out.print(tables.gates_table(verdicts), soft_wrap=True)
     return verdicts
 
 
@@ -237,29 +243,31 @@ def publish(
     out: Console,
 ) -> Outcome:
     """Write the bundle, record and register it and, where every gate lets it, make it the champion."""
-    models, holdout, verdicts = promotion.home(config), evaluation.holdout, evaluation.verdicts
+    models, holdout, verdicts = promotion.home(config), evaluation.holdout, evaluation.gate_results
     with console.step(out, "Package, record and register") as say:
         about = {
-            **facts(config, prepared, selection, evaluation.learnt),
-            "slices": run_record.of_slices(holdout.slices),
-            "export_off": evaluation.off,
+            **record_facts(config, prepared, selection, evaluation.learnt),
+            "slices": run_record.slice_records(holdout.slices),
+            "export_off": evaluation.export_error,
             "run_id": run_id,
             "restart": evaluation.restart,
             "gates": [verdict._asdict() for verdict in verdicts],
         }
-        folder = bundle_store.write(models, {**evaluation.files, "record.json": as_json(about)})
+        folder = bundle_store.write(models, {**evaluation.files, "record.json": json_bytes(about)})
         row_key = prepared.rows.row_key[prepared.parts.holdout]
-        champion_predictions.remember(models, folder.name, row_key, holdout.predictions)
+        champion_predictions.save_predictions(models, folder.name, row_key, holdout.predictions)
 
-        run_record.into_run(config, selection.best, tried(selection), holdout.figures, about, reports)
+        run_record.log_training(
+            config, selection.best, evaluated_candidates(selection), holdout.figures, about, reports
+        )
         mlflow_store.log_folder(folder, "bundle")
         tags = run_record.version_tags(selection.best, holdout.figures, verdicts, about)
         say(f"{folder}, version {mlflow_store.register(config.contract, folder, tags)}")
 
     if refused := [verdict for verdict in verdicts if not verdict.passed]:
-        said = gates.refusal(refused, folder)
+        said = gates.refusal_message(refused, folder)
         if any("champion" in verdict.gate for verdict in refused):
-            said += champion_predictions.remedy(models, config.contract)
+            said += champion_predictions.restart_hint(models, config.contract)
         raise RefusedError(said)
     champion = evaluation.champion
     news = champion is None or champion.digest != folder.name
@@ -274,15 +282,15 @@ def publish(
             why=why,
             what="restart" if evaluation.restart else "promote",
         )
-    return Outcome(selection.standings, holdout.figures, folder, news)
+    return Outcome(selection.results, holdout.figures, folder, news)
 
 
-def facts(config: Config, prepared: Prepared, selection: Selection, learnt: Examples) -> dict[str, Any]:
+def record_facts(config: Config, prepared: Prepared, selection: Selection, learnt: Examples) -> dict[str, Any]:
     """What the record says of the data, the choice and the code."""
     rows, parts = prepared.rows, prepared.parts
-    story = run_record.story(selection.best, selection.standings, parts, rows.key, len(learnt.target))
-    return {**rows.about, **story, **bundle.facts(config)}
+    story = run_record.selection_record(selection.best, selection.results, parts, rows.key, len(learnt.target))
+    return {**rows.about, **story, **bundle.training_facts(config)}
 
 
-def tried(selection: Selection) -> dict[str, list[Standing]]:
-    return {"trial": selection.trials, "all rows": selection.standings}
+def evaluated_candidates(selection: Selection) -> dict[str, list[CandidateResult]]:
+    return {"trial": selection.trials, "all rows": selection.results}

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config.config import Config
-from pipeline.data.clean import as_kind, clean, counts, enforce, frame_to_columns
+from pipeline.data.clean import as_kind, clean, frame_to_columns, refuse_too_many, violation_counts
 from pipeline.errors import DataError
 from pipeline.runtime.contract import Contract
 
@@ -29,8 +29,8 @@ def frame(**changes: list[object]) -> pd.DataFrame:
 
 def test_a_frame_without_a_single_bad_row_goes_through_whole(contract: Contract) -> None:
     cleaned = clean(frame(), contract)
-    assert (len(cleaned.frame), len(cleaned.rejected), cleaned.breaches) == (3, 0, [])
-    enforce(cleaned, 0, "rejected.csv")
+    assert (len(cleaned.frame), len(cleaned.rejected), cleaned.violations) == (3, 0, [])
+    refuse_too_many(cleaned, 0, "rejected.csv")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_rule_that_nullifies_keeps_the_row_and_loses_the_value(contract: Contr
     changed = contract.model_copy(update={"columns": {**contract.columns, "size": lenient}})
     cleaned = clean(frame(size=["1.5", "1048", "storm"]), changed)
     assert np.isnan(cleaned.frame["size"].tolist()[1:]).all()
-    assert [(b.rule, b.action, len(b.values)) for b in cleaned.breaches] == [
+    assert [(b.rule, b.action, len(b.values)) for b in cleaned.violations] == [
         ("type", "nullify", 1),
         ("range", "nullify", 1),
     ]
@@ -88,17 +88,17 @@ def test_a_rule_that_nullifies_keeps_the_row_and_loses_the_value(contract: Contr
 def test_too_many_rejected_rows_stop_the_run_and_name_rule_count_limit_and_examples(contract: Contract) -> None:
     many = pd.concat([frame(legs=[4, 9, 10])] * 4, ignore_index=True)
     cleaned = clean(many, contract)
-    enforce(cleaned, 0.7, "rejected.csv")
+    refuse_too_many(cleaned, 0.7, "rejected.csv")
     with pytest.raises(
         DataError, match=r"8 of 12 rows .* 0.1 allows \(1 rows\). Most broke legs: range \(8 rows\)"
     ) as stop:
-        enforce(cleaned, 0.1, "a/rejected.csv")
+        refuse_too_many(cleaned, 0.1, "a/rejected.csv")
     assert str(stop.value).count("(row ") == 5
     assert "All of them: a/rejected.csv" in str(stop.value)
 
 
 def test_every_rule_is_counted_also_where_no_row_broke_it(contract: Contract) -> None:
-    told = counts(clean(frame(legs=[4, 9, 0]), contract), contract)
+    told = violation_counts(clean(frame(legs=[4, 9, 0]), contract), contract)
     assert {(rule["column"], rule["rule"]): rule["rows"] for rule in told if rule["column"] in ("legs", "shape")} == {
         ("legs", "type"): 0,
         ("legs", "missing"): 0,
@@ -112,9 +112,9 @@ def test_every_rule_is_counted_also_where_no_row_broke_it(contract: Contract) ->
 
 def test_data_without_a_row_or_with_none_left_is_an_error(contract: Contract) -> None:
     with pytest.raises(DataError, match="has no rows"):
-        enforce(clean(frame().iloc[:0], contract), 0.5, "")
+        refuse_too_many(clean(frame().iloc[:0], contract), 0.5, "")
     with pytest.raises(DataError, match="no row is left"):
-        enforce(clean(frame(legs=[9, 9, 9]), contract), 1, "")
+        refuse_too_many(clean(frame(legs=[9, 9, 9]), contract), 1, "")
 
 
 def test_data_that_lacks_a_declared_column_is_an_error_that_lists_what_there_is(contract: Contract) -> None:

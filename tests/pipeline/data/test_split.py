@@ -6,7 +6,7 @@ import pytest
 from pipeline.config.config import Config, Data
 from pipeline.config.durations import Duration
 from pipeline.config.splits import GroupSplit, RowSplit, TimeSplit
-from pipeline.data.keys import keys, row_keys
+from pipeline.data.keys import row_keys, split_keys
 from pipeline.data.split import by_hash, sample, split
 from pipeline.errors import DataError
 from pipeline.evaluation.bootstrap import blocks
@@ -83,9 +83,9 @@ COLUMNS = {
 def test_a_rows_key_is_what_is_known_before_whatever_the_label_and_the_choice_of_features(tiny_config: Config) -> None:
     by_rows = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.5)})
     fewer = by_rows.model_copy(update={"features": ["colour"]})
-    key = keys(COLUMNS, by_rows)
+    key = split_keys(COLUMNS, by_rows)
     assert len(set(key)) == 3
-    assert (key == keys({**COLUMNS, "good": 1 - COLUMNS["good"], "later": np.ones(3)}, fewer)).all()
+    assert (key == split_keys({**COLUMNS, "good": 1 - COLUMNS["good"], "later": np.ones(3)}, fewer)).all()
     assert (key == row_keys(COLUMNS, by_rows)).all()
 
 
@@ -93,7 +93,7 @@ def test_a_declared_key_alone_decides_where_a_row_belongs(tiny_config: Config) -
     named = tiny_config.model_copy(
         update={"split": RowSplit(by="row", holdout=0.5), "data": Data(key=["colour", "legs"])}
     )
-    first, second, third = keys(COLUMNS, named)
+    first, second, third = split_keys(COLUMNS, named)
     assert first == third != second
 
 
@@ -101,7 +101,7 @@ def test_rows_of_a_group_stay_together_and_are_drawn_together(tiny_config: Confi
     rng = np.random.default_rng(0)
     columns = {**COLUMNS, "colour": rng.choice([f"patient {n}" for n in range(60)], 600).astype(object)}
     plan = GroupSplit(by="group", group="colour", holdout=0.25, folds=3)
-    key = keys(columns, tiny_config.model_copy(update={"split": plan}))
+    key = split_keys(columns, tiny_config.model_copy(update={"split": plan}))
     parts = split(key, plan)
     assert parts.holdout_name == "25% of the groups"
     for one, other in [(parts.search, parts.holdout), *((fold.train, fold.valid) for fold in parts.folds)]:

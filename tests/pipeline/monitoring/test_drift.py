@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config.monitoring import Monitor
 from pipeline.monitoring import drift
-from pipeline.monitoring.drift import Gone, by_day, profile
+from pipeline.monitoring.drift import ColumnFault, by_day, profile
 
 RULE = Monitor(rows=20)
 
@@ -19,22 +19,24 @@ def weather(weeks: int, seed: int = 0, rows: int = 50) -> tuple[Any, Any]:
 
 
 def test_the_stability_index_is_the_sum_of_differences_times_their_log_ratios() -> None:
-    assert drift.index(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0
-    assert drift.index(np.array([0.5, 0.5]), np.array([0.25, 0.75])) == pytest.approx(0.25 * np.log(3))
+    assert drift.population_stability_index(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0
+    assert drift.population_stability_index(np.array([0.5, 0.5]), np.array([0.25, 0.75])) == pytest.approx(
+        0.25 * np.log(3)
+    )
 
 
 def test_an_ordinary_week_is_not_far_though_its_index_is_above_the_usual_fifth() -> None:
     values, day = weather(20)
     about = profile(values, day, RULE)
     week = drift.drift("temp", values[day < 7], about)
-    assert about["weeks"] >= week.off > 0.2
-    assert not week.far
+    assert about["weeks"] >= week.psi > 0.2
+    assert not week.is_far
 
 
 def test_a_week_beyond_all_weeks_of_the_reference_is_far() -> None:
     values, day = weather(20)
     found = drift.drift("temp", values[day < 7] + 30, {**profile(values, day, RULE), "quantiles": [-10.0, 30.0]})
-    assert found.far
+    assert found.is_far
     assert found.outside > 0.9
 
 
@@ -43,12 +45,12 @@ def test_a_column_that_never_differed_is_far_once_it_does_by_more_than_a_trifle(
     off: float, times: float, far: bool
 ) -> None:
     found = drift.Drift("c", off, 0.0, 0.0, 0.0, 0.0, 0.0)
-    assert (found.times, found.far) == (pytest.approx(times), far)
+    assert (found.ratio, found.is_far) == (pytest.approx(times), far)
 
 
 def test_without_weeks_there_is_nothing_to_be_far_from() -> None:
     values, _ = weather(2)
-    assert not drift.drift("temp", values + 100, profile(values, None, RULE)).far
+    assert not drift.drift("temp", values + 100, profile(values, None, RULE)).is_far
 
 
 def test_categories_that_were_never_seen_and_gaps_are_counted() -> None:
@@ -68,36 +70,38 @@ def test_a_sensor_that_is_stuck_or_silent_for_a_day_is_gone(value: float, what: 
     values, day = weather(4)
     about = profile(values, day, RULE)
     broken = np.where(day == 3, value, values)
-    assert drift.gone("temp", broken[day < 7], day[day < 7], about, RULE) == [Gone("1970-01-04", "temp", what, 50)]
-    assert drift.gone("temp", values[day < 7], day[day < 7], about, RULE) == []
+    assert drift.column_faults("temp", broken[day < 7], day[day < 7], about, RULE) == [
+        ColumnFault("1970-01-04", "temp", what, 50)
+    ]
+    assert drift.column_faults("temp", values[day < 7], day[day < 7], about, RULE) == []
 
 
 def test_a_sensor_that_is_stuck_and_now_and_then_silent_is_gone_too() -> None:
     values, day = weather(4)
     stuck = np.where(np.arange(50) % 10 == 0, np.nan, 50.0)
-    found = drift.gone("temp", stuck, np.zeros(50, np.int64), profile(values, day, RULE), RULE)
-    assert [each.what for each in found] == ["always 50.0"]
+    found = drift.column_faults("temp", stuck, np.zeros(50, np.int64), profile(values, day, RULE), RULE)
+    assert [each.fault for each in found] == ["always 50.0"]
 
 
 def test_one_silent_day_of_the_reference_does_not_make_silence_usual() -> None:
     values, day = weather(10)
     about = profile(np.where(day == 60, np.nan, values), day, RULE)
-    found = drift.gone("temp", np.full(50, np.nan), np.zeros(50, np.int64), about, RULE)
-    assert [each.what for each in found] == ["missing"]
+    found = drift.column_faults("temp", np.full(50, np.nan), np.zeros(50, np.int64), about, RULE)
+    assert [each.fault for each in found] == ["missing"]
 
 
 def test_a_column_that_has_one_value_a_day_is_not_stuck() -> None:
     day = np.repeat(np.arange(28), 50)
     about = profile(day * 1.5, day, RULE)  # such as a price of the day
-    assert drift.gone("price", np.full(50, 99.0), np.zeros(50, np.int64), about, RULE) == []
+    assert drift.column_faults("price", np.full(50, 99.0), np.zeros(50, np.int64), about, RULE) == []
 
 
 def test_what_was_the_same_all_day_in_the_reference_too_is_no_fault() -> None:
     day = np.repeat(np.arange(14), 50)
     rain = np.where(day == 5, 1.0 * (np.arange(700) % 7), 0.0)  # a dry fortnight but for one day
     about = profile(rain, day, RULE)
-    assert drift.gone("rain", np.zeros(50), np.zeros(50, np.int64), about, RULE) == []
-    assert drift.gone("rain", np.full(50, 0.5), np.zeros(50, np.int64), about, RULE)[0].what == "always 0.5"
+    assert drift.column_faults("rain", np.zeros(50), np.zeros(50, np.int64), about, RULE) == []
+    assert drift.column_faults("rain", np.full(50, 0.5), np.zeros(50, np.int64), about, RULE)[0].fault == "always 0.5"
 
 
 def test_rain_all_week_is_far_from_a_reference_that_is_mostly_dry() -> None:
@@ -105,10 +109,10 @@ def test_rain_all_week_is_far_from_a_reference_that_is_mostly_dry() -> None:
     rain = np.where(np.arange(1400) % 20 == 0, 0.2, 0.0)
     about = profile(rain, day, RULE)
     found = drift.drift("rain", np.full(350, 0.2), about)
-    assert found.far
-    assert found.times is not None
-    assert found.times > 100
-    assert not drift.drift("rain", rain[:350], about).far
+    assert found.is_far
+    assert found.ratio is not None
+    assert found.ratio > 100
+    assert not drift.drift("rain", rain[:350], about).is_far
 
 
 def test_a_part_of_a_week_is_no_week_of_the_reference() -> None:
@@ -120,5 +124,5 @@ def test_a_part_of_a_week_is_no_week_of_the_reference() -> None:
 def test_a_day_with_few_rows_is_no_witness() -> None:
     values, day = weather(4)
     few = np.zeros(19)
-    assert drift.gone("temp", few, np.zeros(19, np.int64), profile(values, day, RULE), RULE) == []
-    assert drift.gone("temp", np.zeros(20), np.zeros(20, np.int64), profile(values, day, RULE), RULE)
+    assert drift.column_faults("temp", few, np.zeros(19, np.int64), profile(values, day, RULE), RULE) == []
+    assert drift.column_faults("temp", np.zeros(20), np.zeros(20, np.int64), profile(values, day, RULE), RULE)

@@ -78,13 +78,13 @@ def logged(url: str, rows: pd.DataFrame, version: str) -> str:
     ]  # fmt: skip
     prediction_log.write(engine, told)
     labels = [(each["request_id"], 0, float(good)) for each, good in zip(told, rows["good"], strict=True)]
-    prediction_log.take(engine, labels, prediction_log.now())
+    prediction_log.store_labels(engine, labels, prediction_log.now())
     engine.dispose()
     return url
 
 
-def look(watched: Watched, url: str, as_of: date | None = None) -> monitor.Found:
-    return monitor.look(watched.models, url, watched.config.monitor, as_of)
+def look(watched: Watched, url: str, as_of: date | None = None) -> monitor.MonitorResult:
+    return monitor.check_champion(watched.models, url, watched.config.monitor, as_of)
 
 
 def test_days_like_those_that_it_learnt_from_are_quiet(watched: Watched, url: str) -> None:
@@ -108,7 +108,7 @@ def test_what_came_later_than_the_day_that_is_named_is_not_looked_at(watched: Wa
     rows = watched.days(15)
     turned = rows.assign(good=np.where(rows["when"] >= "2013-01-31", ~rows["good"], rows["good"]))
     found = look(watched, logged(url, turned, watched.champion.version), date(2013, 1, 31))
-    assert (found.code, found.asked) == (0, 240)
+    assert (found.code, found.rows) == (0, 240)
 
 
 @pytest.mark.parametrize(("value", "what"), [(5.0, "always 5.0"), (np.nan, "missing")])
@@ -140,11 +140,13 @@ def test_rows_that_were_sent_twice_count_once(watched: Watched, url: str) -> Non
     rows = watched.days(15)
     for _ in range(2):  # the same request ids
         logged(url, rows, watched.champion.version)
-    assert look(watched, url).asked == 240
+    assert look(watched, url).rows == 240
 
 
 def test_what_is_derived_from_a_private_column_is_in_no_log_and_not_compared(watched: Watched, url: str) -> None:
-    asked = prediction_log.Asked([datetime(2013, 2, 1)] * 80, [0.5] * 80, ["{}"] * 80, [None] * 80, [True] * 80)
+    asked = prediction_log.LoggedRequests(
+        [datetime(2013, 2, 1)] * 80, [0.5] * 80, ["{}"] * 80, [None] * 80, [True] * 80
+    )
     champion, rule = watched.champion, watched.config.monitor
     columns = dict(champion.contract.columns)
     columns["size"] = columns["size"].model_copy(update={"derived_from": ["when"]})
@@ -152,7 +154,9 @@ def test_what_is_derived_from_a_private_column_is_in_no_log_and_not_compared(wat
     hidden = copy(champion)
     hidden.contract = champion.contract.model_copy(update={"columns": columns})
     about = json.loads((champion.folder / "reference.json").read_bytes())
-    compared = [{each.column for each in monitor.incoming(who, asked, about, rule)[0]} for who in (champion, hidden)]
+    compared = [
+        {each.column for each in monitor.incoming_drift(who, asked, about, rule)[0]} for who in (champion, hidden)
+    ]
     assert compared[0] - compared[1] == {"size"}
 
 
@@ -169,14 +173,14 @@ def test_answers_of_another_champion_say_nothing_of_this_one(watched: Watched, u
     rows = watched.days(15)
     found = look(watched, logged(url, rows.assign(good=~rows["good"]), "f" * 16))
     assert found.reason.startswith("too little is known yet")
-    assert (found.asked, found.known) == (240, 240)
+    assert (found.rows, found.labelled_rows) == (240, 240)
 
 
 def test_what_came_in_is_held_against_the_weeks_of_the_reference_and_is_no_alarm(watched: Watched, url: str) -> None:
     rows = watched.days(15)
     found = look(watched, logged(url, rows.assign(size=rows["size"] / 4), watched.champion.version))
     assert found.code == 0
-    far = [each.column for each in found.drifts if each.far]
+    far = [each.column for each in found.drifts if each.is_far]
     assert far[0] == "size"
     assert "colour" not in far
     assert {each.column for each in found.drifts} == {"the answers", "size", "colour", "legs"}
@@ -193,20 +197,20 @@ def test_a_bundle_without_a_reference_of_outcomes_says_what_to_do(watched: Watch
     files["reference.json"] = json.dumps(about).encode()
     bundle_store.point(tmp_path, bundle_store.write(tmp_path, files).name)
     with pytest.raises(BundleError, match=r"was made before there was monitoring. Train again"):
-        monitor.look(tmp_path, url, Monitor(), None)
+        monitor.check_champion(tmp_path, url, Monitor(), None)
 
 
 def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watched: Watched) -> None:
     contract = watched.config.contract
     rule = contract.columns["size"].model_copy(
-        update={"rolling": {"by": ["colour"], "days": 1, "weight": 1.0, "words": "{share}"}}
+        update={"rolling": {"by": ["colour"], "days": 1, "weight": 1.0, "text": "{share}"}}
     )
-    asked = prediction_log.Asked(
+    asked = prediction_log.LoggedRequests(
         at=[datetime(2013, 1, 2, 12), datetime(2013, 1, 2, 12), datetime(2013, 1, 3, 2)],
-        answer=[0.5] * 3,
+        prediction=[0.5] * 3,
         inputs=["{}"] * 3,
-        memory=["2013-01-02", "2013-01-01", "2013-01-02"],  # the last row is asked before its day's table stands
-        known=[True] * 3,
+        rolling_day=["2013-01-02", "2013-01-01", "2013-01-02"],  # the last row is asked before its day's table stands
+        labelled=[True] * 3,
     )
     remembering = contract.model_copy(
         update={
@@ -216,8 +220,8 @@ def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watche
     )
     remembering.__dict__.pop("remembered", None)
     remembering.__dict__.pop("request", None)
-    assert monitor.old(asked, remembering) == pytest.approx(1 / 3)
-    assert monitor.old(asked, contract) == 0
+    assert monitor.stale_share(asked, remembering) == pytest.approx(1 / 3)
+    assert monitor.stale_share(asked, contract) == 0
     assert rolling_features.FILE == "memory.json"
 
 

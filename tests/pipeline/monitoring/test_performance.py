@@ -44,21 +44,21 @@ def expected() -> dict[str, Interval]:
 
 
 def test_weeks_are_counted_back_from_the_end_and_four_are_judged_together(expected: dict[str, Interval]) -> None:
-    found = performance.windows(*luck(31), on(31), 6, expected, RULE, PLAN)
+    found = performance.weekly_windows(*luck(31), on(31), 6, expected, RULE, PLAN)
     assert [(w.first, w.last) for w in found][-1] == ("2013-01-25", "2013-01-31")
     assert [w.rows for w in found] == [300, 700, 700, 700, 700]
     assert [w.days for w in found] == [3, 10, 17, 24, 28]
-    assert [bool(w.pooled) for w in found] == [False, False, True, True, True]
+    assert [bool(w.figures) for w in found] == [False, False, True, True, True]
 
 
 def test_a_week_alone_has_figures_and_no_judgement(expected: dict[str, Interval]) -> None:
-    only = performance.windows(*luck(7), on(7), 3, expected, RULE, PLAN)[-1]
+    only = performance.weekly_windows(*luck(7), on(7), 3, expected, RULE, PLAN)[-1]
     assert set(only.week) == set(expected)
-    assert (only.pooled, only.wrong) == ({}, [])
+    assert (only.figures, only.degraded) == ({}, [])
 
 
 def test_few_rows_are_not_judged_however_many_days_they_are_of(expected: dict[str, Interval]) -> None:
-    assert not performance.windows(*luck(28, rows=10), on(28), 1, expected, RULE, PLAN)[0].pooled
+    assert not performance.weekly_windows(*luck(28, rows=10), on(28), 1, expected, RULE, PLAN)[0].figures
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_a_figure_is_wrong_where_its_interval_lies_beyond_the_references_on_the_
         "observed_over_predicted": Interval(1, 0.9, 1.1),
         "ece": Interval(0.02, 0.01, 0.03),
     }
-    assert performance.outside(name, value, known) is wrong
+    assert performance.is_outside(name, value, known) is wrong
 
 
 @pytest.mark.parametrize(("value", "wrong"), [(1.0, False), (0.9, False), (1.6, True), (0.6, True)])
 def test_a_figure_that_came_nearer_to_the_best_it_can_be_is_not_wrong(value: float, wrong: bool) -> None:
     found, known = Interval(value, value - 0.05, value + 0.05), Interval(1.3, 1.2, 1.4)
-    assert performance.outside("observed_over_predicted", found, {"observed_over_predicted": known}) is wrong
+    assert performance.is_outside("observed_over_predicted", found, {"observed_over_predicted": known}) is wrong
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_figure_that_came_nearer_to_the_best_it_can_be_is_not_wrong(value: flo
 )  # fmt: skip
 def test_two_of_the_last_three_weeks_are_an_alarm_if_the_latest_is_one_of_them(weeks: str, rings: bool) -> None:
     found = [Window("", "", 0, {}, 0, {}, ["skill"] if week == "w" else []) for week in weeks]
-    assert performance.alarm(found, RULE) is rings
+    assert performance.alarm_fires(found, RULE) is rings
 
 
 def test_numbers_that_are_answered_too_low_ring_by_the_share_above_them() -> None:
@@ -108,8 +108,8 @@ def test_numbers_that_are_answered_too_low_ring_by_the_share_above_them() -> Non
     plan = Bootstrap(Scoring("regression"), 200, 0)
     known = reference(outcome, np.full(len(day), 10.0), day, plan)
     for answer, wrong in ((10.0, False), (9.0, True)):
-        found = performance.windows(on(day), outcome, np.full(len(day), answer), on(56), 1, known, RULE, plan)
-        assert ("share_above" in found[0].wrong) is wrong
+        found = performance.weekly_windows(on(day), outcome, np.full(len(day), answer), on(56), 1, known, RULE, plan)
+        assert ("share_above" in found[0].degraded) is wrong
 
 
 def test_one_bad_week_among_ordinary_ones_is_no_alarm_though_it_is_in_the_sums_of_the_next() -> None:
@@ -117,18 +117,18 @@ def test_one_bad_week_among_ordinary_ones_is_no_alarm_though_it_is_in_the_sums_o
     day = np.repeat(np.arange(84), 100)
     known = reference(outcome, answer, day, PLAN)
     answer = np.where((day >= 42) & (day < 49), 1 - answer, answer)
-    found = performance.windows(on(day), outcome, answer, on(84), 10, known, RULE, PLAN)
-    assert [window.first for window in found if window.wrong] == ["2013-02-12"]
+    found = performance.weekly_windows(on(day), outcome, answer, on(84), 10, known, RULE, PLAN)
+    assert [window.first for window in found if window.degraded] == ["2013-02-12"]
     last = next(window for window in found if window.first == "2013-03-05")  # that still has the bad week in its sums
-    assert any(performance.outside(name, value, known) for name, value in last.pooled.items())
+    assert any(performance.is_outside(name, value, known) for name, value in last.figures.items())
 
 
 def test_a_week_without_outcomes_is_no_witness(expected: dict[str, Interval]) -> None:
     at, outcome, answer = luck(49, seed=3)
     answer = np.where(at >= on(42), 1 - answer, answer)
-    found = performance.windows(at, outcome, answer, on(56), 8, expected, RULE, PLAN)
-    assert [(window.rows, bool(window.wrong)) for window in found[-2:]] == [(700, True), (0, False)]
-    assert found[-1].pooled == {}
+    found = performance.weekly_windows(at, outcome, answer, on(56), 8, expected, RULE, PLAN)
+    assert [(window.rows, bool(window.degraded)) for window in found[-2:]] == [(700, True), (0, False)]
+    assert found[-1].figures == {}
 
 
 def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[str, Interval]) -> None:
@@ -138,8 +138,8 @@ def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[st
     rang = [
         week
         for week in range(2, 12)
-        if performance.alarm(
-            performance.windows(
+        if performance.alarm_fires(
+            performance.weekly_windows(
                 *(part[at < on(7 * week)] for part in (at, outcome, answer)),
                 on(7 * week), RULE.out_of, expected, RULE, PLAN,
             ),
@@ -153,9 +153,9 @@ def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[st
 
 def test_an_overconfident_model_rings_though_its_order_is_as_before(expected: dict[str, Interval]) -> None:
     at, outcome, answer = luck(42, seed=4, told=3.0)
-    last = performance.windows(at, outcome, answer, on(42), 1, expected, RULE, PLAN)[0]
-    assert "skill" in last.wrong
-    assert "roc_auc" not in last.wrong
+    last = performance.weekly_windows(at, outcome, answer, on(42), 1, expected, RULE, PLAN)[0]
+    assert "skill" in last.degraded
+    assert "roc_auc" not in last.degraded
 
 
 def test_on_months_dealt_out_anew_from_days_without_change_it_is_wrong_in_few_looks_of_a_hundred(
@@ -168,8 +168,8 @@ def test_on_months_dealt_out_anew_from_days_without_change_it_is_wrong_in_few_lo
         drawn = rng.choice(days, 42)
         some = np.concatenate([rows[day] for day in drawn])
         when = on(np.repeat(np.arange(42), 100))
-        found = performance.windows(when, outcome[some], answer[some], on(42), 5, expected, RULE, PLAN)
+        found = performance.weekly_windows(when, outcome[some], answer[some], on(42), 5, expected, RULE, PLAN)
         for last in range(1, len(found) + 1):
-            rang, looks = rang + performance.alarm(found[:last], RULE), looks + 1
+            rang, looks = rang + performance.alarm_fires(found[:last], RULE), looks + 1
     assert looks > 0
     assert rang / looks <= 0.03

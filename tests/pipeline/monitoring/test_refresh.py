@@ -37,7 +37,7 @@ def models(parcels: Parcels, tmp_path: Path) -> Path:
 
 def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
-    assert predictor.load(models).memory.day == "2014-01-01"
+    assert predictor.load(models).rolling.day == "2014-01-01"
     with serving(models, LOG_URL=url, RELOAD_SECONDS="0.05") as client:
         told = flights("2014-01-01", 31, 100) + flights("2014-01-02", 90, 100)
         client.post("/predict/batch", json={"rows": [row for row, _ in told]}, headers={"x-request-id": "a"})
@@ -55,7 +55,7 @@ def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: 
         asked = {**REQUIRED, "sent": "2014-01-02T20:00"}
         reasons = {each["field"]: each for each in client.post("/explain", json=asked).json()["contributions"]}
         by_both = reasons["late_1d_depot_carrier"]
-        assert by_both["words"].startswith("the day before, 31 % of B6 parcels from NTH were late (100 known")
+        assert by_both["text"].startswith("the day before, 31 % of B6 parcels from NTH were late (100 known")
         prior = predictor.load(models).manifest.prior or 0
         assert by_both["value"] == round((31 + 10 * prior) / 110, 4)
     assert refresh.run(models, url, None)[:2] == ("2014-01-03", 150)
@@ -64,7 +64,7 @@ def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: 
 def test_the_champions_own_days_stay_and_the_logs_come_after_them(models: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
     champion = predictor.load(models)
-    own, _ = rolling_features.load((champion.folder / rolling_features.FILE).read_bytes(), champion.contract)
+    own, _ = rolling_features.load_counts((champion.folder / rolling_features.FILE).read_bytes(), champion.contract)
     engine = prediction_log.connect(url)
     made = {"request_id": "a", "time": prediction_log.now(), "model": "parcels", "version": "v", "answer": 0.5}
     for row, day in enumerate(("2013-12-31", "2014-01-01")):
@@ -72,10 +72,10 @@ def test_the_champions_own_days_stay_and_the_logs_come_after_them(models: Path, 
         prediction_log.write(
             engine, [{**made, "row": row, "inputs": json.dumps(asked), "at": datetime.fromisoformat(day)}]
         )
-    prediction_log.take(engine, [("a", 0, 1.0), ("a", 1, 1.0)], prediction_log.now())
+    prediction_log.store_labels(engine, [("a", 0, 1.0), ("a", 1, 1.0)], prediction_log.now())
     assert refresh.run(models, url, None) == ("2014-01-02", 1, ["2014-01-01"])
-    found, day = rolling_features.load((models / rolling_features.FILE).read_bytes(), champion.contract)
-    first, last = rolling_features.number("2013-12-31"), rolling_features.number("2014-01-01")
+    found, day = rolling_features.load_counts((models / rolling_features.FILE).read_bytes(), champion.contract)
+    first, last = rolling_features.day_number("2013-12-31"), rolling_features.day_number("2014-01-01")
     assert day == last + 1
     route = found["late_7d_route"]
     assert route[first] == own["late_7d_route"][first]

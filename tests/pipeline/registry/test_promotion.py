@@ -39,7 +39,7 @@ class Two:
         self.first, self.second = (str(move.after) for move in history(self.config))
 
     def alias(self, name: str = "champion") -> str:
-        found = mlflow_store.aliased("tiny", name)
+        found = mlflow_store.version_with_alias("tiny", name)
         return found[1] if found else ""
 
 
@@ -55,7 +55,7 @@ def two(trained: Path, tmp_path: Path) -> Two:
 
 def test_trainings_are_recorded_with_who_when_why_and_from_which_to_which(two: Two) -> None:
     first, second = history(two.config)
-    assert [(m.what, m.before, m.after) for m in (first, second)] == [
+    assert [(m.kind, m.before, m.after) for m in (first, second)] == [
         ("promote", None, two.first),
         ("promote", two.first, two.second),
     ]
@@ -127,7 +127,7 @@ def test_a_crash_between_pointer_and_alias_is_mended_at_the_next_command_which_s
     said = reconcile(two.config)
     assert said[0].endswith(f"champion is at {two.first}, the record was at {two.second}")
     assert said[1] == f"MLflow's alias champion was set to version 1, which is {two.first}; it was at 2"
-    assert history(two.config)[-1].what == "found"
+    assert history(two.config)[-1].kind == "found"
     assert two.alias() == two.first
     assert reconcile(two.config) == []
 
@@ -243,10 +243,10 @@ def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store
 def test_where_the_record_of_runs_cannot_be_reached_the_folder_stays_for_the_next_command(killed: Killed) -> None:
     two, left = killed
     with pytest.raises(ConfigError, match="cannot be used"):
-        promotion.bury(two.toy.config(f"paths.tracking=sqlite:///{two.toy.folder}/toy.csv/mlflow.db"))
+        promotion.clean_up_killed_runs(two.toy.config(f"paths.tracking=sqlite:///{two.toy.folder}/toy.csv/mlflow.db"))
     assert left.exists()
     mlflow_store.connect("tiny", two.config.paths.tracking)
-    assert len(promotion.bury(two.config)) == 1
+    assert len(promotion.clean_up_killed_runs(two.config)) == 1
 
 
 def test_what_was_half_written_goes_with_the_next_command_which_says_so(two: Two) -> None:

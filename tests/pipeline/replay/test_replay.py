@@ -14,8 +14,8 @@ from rich.console import Console
 
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.replay import replay
-from pipeline.replay.schedule import Days, day_after
-from pipeline.replay.server_process import Server
+from pipeline.replay.schedule import Schedule, end_of_span
+from pipeline.replay.server_process import ServerProcess
 from tests.support.parcels import Parcels
 from tests.support.replayed import TURNS, Replayed
 from tests.support.timed import config_in, made
@@ -29,7 +29,7 @@ def test_a_world_that_turns_round_is_noticed_and_a_better_model_takes_over(tmp_p
     led to a better one, and what was gained is told by month.
     """
     replayed = Replayed(tmp_path)
-    asked, told, events = replayed.played.asked, replayed.told, replayed.played.events
+    asked, told, events = replayed.played.rows, replayed.told, replayed.played.events
     assert told["rows"] == len(asked.day) == 36 * 80
     assert set(told["statuses"]) == {"200", "202"}
     assert replayed.played.meanwhile > 0
@@ -37,7 +37,7 @@ def test_a_world_that_turns_round_is_noticed_and_a_better_model_takes_over(tmp_p
     turned = date(2013, 1, 1).toordinal() + TURNS
     assert all(date.fromisoformat(event.day).toordinal() > turned for event in events)
     assert "retrain" in replayed.happened()
-    promoted = next(event for event in events if event.what == "promoted")
+    promoted = next(event for event in events if event.kind == "promoted")
     assert "log_loss against the champion -" in promoted.why
 
     before = asked.day <= np.datetime64(promoted.day)
@@ -67,14 +67,14 @@ def test_labels_arrive_when_they_are_known_and_not_before(tmp_path: Path) -> Non
     columns["colour"] = columns["colour"].astype(object)
     columns["when"] = frame["when"].to_numpy("datetime64[s]")
     columns["known"] = np.array(["2013-01-01T08:00", "2013-01-02T05:00", "2013-01-02T02:59", "2013-01-02T08:00"], "datetime64[s]")  # fmt: skip
-    days = Days(columns, config, date(2013, 1, 1), date(2013, 1, 4))
+    days = Schedule(columns, config, date(2013, 1, 1), date(2013, 1, 4))
     assert days.day.astype(str).tolist() == ["2013-01-01"] * 3 + [
         "2013-01-02"
     ]  # one is asked before five in the morning
     told = []
     for day in (np.datetime64("2013-01-01"), np.datetime64("2013-01-02"), np.datetime64("2013-01-03")):
-        told.append([each["row"] for each in days.tell(day)])
-        for part, rows in days.ask(day):
+        told.append([each["row"] for each in days.labels_known_on(day)])
+        for part, rows in days.rows_of(day):
             days.request += [(str(day), place) for place in range(part.start, part.start + len(rows))]
             assert all("good" not in row and "later" not in row for row in rows)
     assert told == [[], [0, 2], [1, 3]]
@@ -85,14 +85,14 @@ def test_labels_arrive_when_they_are_known_and_not_before(tmp_path: Path) -> Non
     [("december", "2014-01-01"), ("dec", "2014-01-01"), ("June", "2013-07-01"), ("2013-05-09", "2013-05-10"), ("march", "2014-04-01")],
 )  # fmt: skip
 def test_until_is_a_month_that_comes_next_or_a_day(until: str, after: str) -> None:
-    assert day_after(until, pd.Timestamp("2013-04-01")) == pd.Timestamp(after)
+    assert end_of_span(until, pd.Timestamp("2013-04-01")) == pd.Timestamp(after)
 
 
 def test_until_anything_else_is_answered_with_what_would_be_right(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="UNTIL=soon: should be a month such as december, or a day such as 2013-12-31"
     ):
-        day_after("soon", pd.Timestamp("2013-04-01"))
+        end_of_span("soon", pd.Timestamp("2013-04-01"))
     config = config_in(tmp_path, made())
     with pytest.raises(ConfigError, match="replay: nothing lies between 2013-01-25, where it begins, and 2013-01-03"):
         replay.run(config, "2013-01-02", Console(quiet=True))
@@ -112,7 +112,7 @@ def test_a_second_replay_of_the_same_says_that_one_is_at_work(tmp_path: Path) ->
     config = config_in(tmp_path, made())
     folder = Path(config.paths.reports) / "tiny.replay"
     folder.mkdir(parents=True)
-    with replay.alone(folder), pytest.raises(ConfigError, match="another replay is at work there"):
+    with replay.only_replay_in(folder), pytest.raises(ConfigError, match="another replay is at work there"):
         replay.run(config, None, Console(quiet=True))
     with pytest.raises(ConfigError, match="UNTIL=soon"):  # and none is any longer
         replay.run(config, "soon", Console(quiet=True))
@@ -128,15 +128,15 @@ def test_without_a_time_there_are_no_days_and_that_is_said(toy: Toy) -> None:
 
 def test_a_server_that_does_not_start_is_told_with_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"did not start: see .*server.log"):
-        Server(tmp_path / "nothing", tmp_path / "server.log")
+        ServerProcess(tmp_path / "nothing", tmp_path / "server.log")
 
 
 STARTS = """
 import sys
 from pathlib import Path
 from typing import Any
-from pipeline.replay.server_process import Server
-server = Server(Path(sys.argv[1]), Path(sys.argv[2]))
+from pipeline.replay.server_process import ServerProcess
+server = ServerProcess(Path(sys.argv[1]), Path(sys.argv[2]))
 print(server.address, flush=True)
 sys.stdin.read()
 """

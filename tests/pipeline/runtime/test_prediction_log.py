@@ -35,71 +35,77 @@ def engine(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_labels_find_their_predictions_in_any_order_twice_and_for_unknown_ids(engine: Any) -> None:
-    assert prediction_log.take(engine, [("early", 0, 1.0), ("never", 0, 1.0)], prediction_log.now()) == [
+    assert prediction_log.store_labels(engine, [("early", 0, 1.0), ("never", 0, 1.0)], prediction_log.now()) == [
         ("early", 0),
         ("never", 0),
     ]
     prediction_log.write(engine, [prediction("early", 0.8), prediction("late", 0.1), prediction("late", 0.2, row=1)])
-    assert prediction_log.take(engine, [("late", 1, 0.0)], prediction_log.now()) == []
-    assert prediction_log.take(engine, [("late", 1, 0.0), ("late", 1, 0.0)], prediction_log.now()) == []
-    found = prediction_log.labelled(engine, "m")
-    assert list(zip(found.answer, found.label, strict=True)) == [(0.8, 1.0), (0.2, 0.0)]
+    assert prediction_log.store_labels(engine, [("late", 1, 0.0)], prediction_log.now()) == []
+    assert prediction_log.store_labels(engine, [("late", 1, 0.0), ("late", 1, 0.0)], prediction_log.now()) == []
+    found = prediction_log.read_labelled(engine, "m")
+    assert list(zip(found.prediction, found.label, strict=True)) == [(0.8, 1.0), (0.2, 0.0)]
 
 
 def test_the_same_label_again_changes_nothing_and_another_one_corrects_it(engine: Any) -> None:
     prediction_log.write(engine, [prediction("a")])
     first = prediction_log.now()
     for label, later in ((1.0, 0), (1.0, 60), (0.0, 120)):
-        prediction_log.take(engine, [("a", 0, label)], first + timedelta(seconds=later))
+        prediction_log.store_labels(engine, [("a", 0, label)], first + timedelta(seconds=later))
         if later < 100:
-            assert prediction_log.labelled(engine, "m").delay[0] < 30
-    assert prediction_log.labelled(engine, "m").label == [0.0]
-    assert 100 < prediction_log.labelled(engine, "m").delay[0] < 130
+            assert prediction_log.read_labelled(engine, "m").delay[0] < 30
+    assert prediction_log.read_labelled(engine, "m").label == [0.0]
+    assert 100 < prediction_log.read_labelled(engine, "m").delay[0] < 130
 
 
 def test_of_an_id_that_came_twice_the_later_prediction_counts(engine: Any) -> None:
     prediction_log.write(engine, [prediction("a", 0.1), prediction("a", 0.9)])
-    prediction_log.take(engine, [("a", 0, 1.0)], prediction_log.now())
-    assert prediction_log.labelled(engine, "m").answer == [0.9]
+    prediction_log.store_labels(engine, [("a", 0, 1.0)], prediction_log.now())
+    assert prediction_log.read_labelled(engine, "m").prediction == [0.9]
 
 
 def test_a_span_of_time_ends_before_its_last_moment_and_a_version_is_asked_for_alone(engine: Any) -> None:
     prediction_log.write(engine, [prediction(str(day), at=WHEN + timedelta(days=day)) for day in range(10)])
     prediction_log.write(engine, [prediction("b", at=WHEN, version="b" * 16)])
-    prediction_log.take(engine, [*((str(day), 0, 1.0) for day in range(8)), ("b", 0, 0.0)], prediction_log.now())
+    prediction_log.store_labels(
+        engine, [*((str(day), 0, 1.0) for day in range(8)), ("b", 0, 0.0)], prediction_log.now()
+    )
     since, until = WHEN + timedelta(days=2), WHEN + timedelta(days=5)
-    assert [at - WHEN for at in prediction_log.labelled(engine, "m", since=since, until=until).at] == [
+    assert [at - WHEN for at in prediction_log.read_labelled(engine, "m", since=since, until=until).at] == [
         timedelta(days=day) for day in (2, 3, 4)
     ]
-    assert prediction_log.labelled(engine, "m", version="b" * 16).label == [0.0]
-    assert len(prediction_log.labelled(engine, "m").at) == 9
-    assert prediction_log.labelled(engine, "another") == ([], [], [], [], [])
+    assert prediction_log.read_labelled(engine, "m", version="b" * 16).label == [0.0]
+    assert len(prediction_log.read_labelled(engine, "m").at) == 9
+    assert prediction_log.read_labelled(engine, "another") == ([], [], [], [], [])
 
 
 def test_what_was_asked_tells_of_each_row_whether_its_outcome_is_known(engine: Any) -> None:
     prediction_log.write(engine, [prediction(str(day), at=WHEN + timedelta(days=day)) for day in range(4)])
-    prediction_log.take(engine, [("1", 0, 1.0)], prediction_log.now())
-    found = prediction_log.asked(engine, "m", WHEN, WHEN + timedelta(days=3))
-    assert found.known == [False, True, False]
+    prediction_log.store_labels(engine, [("1", 0, 1.0)], prediction_log.now())
+    found = prediction_log.read_requests(engine, "m", WHEN, WHEN + timedelta(days=3))
+    assert found.labelled == [False, True, False]
     assert found.at == [WHEN + timedelta(days=day) for day in range(3)]
-    assert prediction_log.asked(engine, "another", WHEN, WHEN + timedelta(days=3)) == ([], [], [], [], [])
-    assert prediction_log.newest(engine, "m") == WHEN + timedelta(days=3)
-    assert prediction_log.newest(engine, "m", known=True) == WHEN + timedelta(days=1)
-    assert prediction_log.newest(engine, "another") is None
+    assert prediction_log.read_requests(engine, "another", WHEN, WHEN + timedelta(days=3)) == ([], [], [], [], [])
+    assert prediction_log.newest_time(engine, "m") == WHEN + timedelta(days=3)
+    assert prediction_log.newest_time(engine, "m", known=True) == WHEN + timedelta(days=1)
+    assert prediction_log.newest_time(engine, "another") is None
 
 
 def test_pruning_removes_what_is_old_and_what_is_too_much_with_the_labels(engine: Any) -> None:
     old = prediction_log.now() - timedelta(days=40)
     prediction_log.write(engine, [prediction("old", time=old), *(prediction(str(n)) for n in range(5))])
     prediction_log.write(engine, [prediction("other", model="another", time=old)])
-    prediction_log.take(engine, [("old", 0, 1.0), ("nobody", 0, 1.0)], old)
+    prediction_log.store_labels(engine, [("old", 0, 1.0), ("nobody", 0, 1.0)], old)
     assert prediction_log.prune(engine, "m", 30, None) == 1
     assert prediction_log.prune(engine, "m", None, 3) == 2
     assert prediction_log.prune(engine, "m", 30, 3) == 0
     prediction_log.write(engine, [prediction("old"), prediction("nobody")])
-    assert prediction_log.labelled(engine, "m").at == []
-    prediction_log.take(engine, [("other", 0, 1.0), ("4", 0, 1.0)], prediction_log.now())
-    assert len(prediction_log.labelled(engine, "another").at) == len(prediction_log.labelled(engine, "m").at) == 1
+    assert prediction_log.read_labelled(engine, "m").at == []
+    prediction_log.store_labels(engine, [("other", 0, 1.0), ("4", 0, 1.0)], prediction_log.now())
+    assert (
+        len(prediction_log.read_labelled(engine, "another").at)
+        == len(prediction_log.read_labelled(engine, "m").at)
+        == 1
+    )
 
 
 VERSION_1 = """
@@ -120,8 +126,8 @@ def test_a_log_of_version_1_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> No
     for _ in range(2):
         engine = prediction_log.connect(f"sqlite:///{tmp_path}/log.db")
     prediction_log.write(engine, [prediction("new", 0.75, memory="2013-07-01")])
-    prediction_log.take(engine, [("old", 0, 0.0), ("new", 0, 1.0)], prediction_log.now())
-    assert sorted(prediction_log.labelled(engine, "m").answer) == [0.25, 0.75]
+    prediction_log.store_labels(engine, [("old", 0, 0.0), ("new", 0, 1.0)], prediction_log.now())
+    assert sorted(prediction_log.read_labelled(engine, "m").prediction) == [0.25, 0.75]
     assert [row["memory"] for row in stored(tmp_path / "log.db")] == [None, "2013-07-01"]
 
 
@@ -260,15 +266,15 @@ def test_a_password_in_the_address_is_not_repeated(parcels: Parcels) -> None:
 
 def test_what_is_private_is_never_written(parcels: Parcels, tmp_path: Path) -> None:
     from pipeline.runtime.predictor import load
-    from serve.telemetry.log_writer import Asked, recorded
+    from serve.telemetry.log_writer import PredictionBatch, log_rows
 
     contract = load(parcels.bundle).contract
     columns = {**contract.columns, "city": contract.columns["city"].model_copy(update={"private": True})}
     hidden = contract.model_copy(update={"columns": columns})
     hidden.__dict__.pop("request", None)
-    (timeless,) = recorded(Asked("a", 0.0, contract, "v", [{"depot": "NTH"}], np.array([0.5])))
+    (timeless,) = log_rows(PredictionBatch("a", 0.0, contract, "v", [{"depot": "NTH"}], np.array([0.5])))
     assert timeless["at"] == datetime(1970, 1, 1)
-    (record,) = recorded(Asked("a", 0.0, hidden, "v", [REQUIRED], np.array([0.5])))
+    (record,) = log_rows(PredictionBatch("a", 0.0, hidden, "v", [REQUIRED], np.array([0.5])))
     assert set(json.loads(record["inputs"])) == set(REQUIRED) - {"city"}
 
 

@@ -15,12 +15,12 @@ from pipeline.runtime import rolling_features
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.predictor import load as load_predictor
 from pipeline.runtime.predictor import prove
-from serve.protocols.explain import remembered
+from serve.protocols.explain import rolling_value_text
 from tests.support.server import serving, wait_for
 
 REMEMBERS = [
     "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
-    'rolling: {by: [colour], days: 2, weight: 2, words: "{share} of {colour} ones"}}',
+    'rolling: {by: [colour], days: 2, weight: 2, text: "{share} of {colour} ones"}}',
     "columns.told={kind: datetime, known: after, meaning: When it was known}",
     "timing={time: when, known: told, known_at: 6, ahead: 1}",
     "features=[colour, size, legs, hour, share]",
@@ -54,9 +54,9 @@ SIX = [
 
 def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[float]:
     columns, good, told = rows(*lines)
-    found = rolling_features.history(columns, rolling_features.tally(columns, good, contract, told), contract, prior)[
-        "share"
-    ]
+    found = rolling_features.training_features(
+        columns, rolling_features.count_outcomes(columns, good, contract, told), contract, prior
+    )["share"]
     return [float(value) for value in found]
 
 
@@ -105,40 +105,43 @@ def test_shuffling_the_future_changes_nothing(contract: Contract) -> None:
 
 def tables(contract: Contract) -> rolling_features.Table:
     columns, good, told = rows(*SIX)
-    return rolling_features.table(
-        rolling_features.tally(columns, good, contract, told), contract, rolling_features.number("2013-01-03"), 0.5
+    return rolling_features.build_table(
+        rolling_features.count_outcomes(columns, good, contract, told),
+        contract,
+        rolling_features.day_number("2013-01-03"),
+        0.5,
     )
 
 
 def test_a_value_that_a_caller_sends_stays_and_only_a_missing_one_is_looked_up(contract: Contract) -> None:
     columns, _, _ = rows("red 03T10 0 03T10", "red 03T10 0 03T10", "green 03T10 0 03T10", "red 02T10 0 03T10")
     asked = {**columns, "share": np.array([0.9, np.nan, np.nan, np.nan])}
-    found = rolling_features.lookup(asked, tables(contract), "when")
+    found = rolling_features.fill_from_table(asked, tables(contract), "when")
     assert found["share"].tolist() == [0.9, 0.6667, 0.5, 0.5]  # unknown colour; older than the table
     assert np.isnan(asked["share"][1:]).all()
 
 
 def test_what_was_written_is_read_again_and_a_changed_file_or_other_features_are_refused(contract: Contract) -> None:
     columns, good, told = rows(*SIX)
-    day = rolling_features.number("2013-01-03")
-    tallies = rolling_features.tally(columns, good, contract, told)
-    content = rolling_features.dump(tallies, contract, day)
-    again, as_of = rolling_features.load(content, contract)
-    assert rolling_features.table(again, contract, as_of, 0.5) == tables(contract)
+    day = rolling_features.day_number("2013-01-03")
+    tallies = rolling_features.count_outcomes(columns, good, contract, told)
+    content = rolling_features.dump_counts(tallies, contract, day)
+    again, as_of = rolling_features.load_counts(content, contract)
+    assert rolling_features.build_table(again, contract, as_of, 0.5) == tables(contract)
     with pytest.raises(ValueError, match="has been changed"):
-        rolling_features.load(content.replace(b"red", b"rad"), contract)
+        rolling_features.load_counts(content.replace(b"red", b"rad"), contract)
     other = contract.model_copy(update={"timing": contract.timing.model_copy(update={"known_at": 5})})
     with pytest.raises(ValueError, match="made for other features"):
-        rolling_features.load(content, other)
+        rolling_features.load_counts(content, other)
 
 
 def test_old_counts_are_followed_by_new_ones_from_a_day_on(contract: Contract) -> None:
     old, new = (
-        rolling_features.tally(*rows(*lines)[:2], contract)
+        rolling_features.count_outcomes(*rows(*lines)[:2], contract)
         for lines in (SIX, ["blue 02T10 1 02T11", "red 01T10 0 01T11"])
     )
-    joined = rolling_features.joined(old, new, rolling_features.number("2013-01-02"))["share"]
-    assert {rolling_features.date(day): sorted(cells.values()) for day, cells in joined.items()} == {
+    joined = rolling_features.merge_counts(old, new, rolling_features.day_number("2013-01-02"))["share"]
+    assert {rolling_features.date_of(day): sorted(cells.values()) for day, cells in joined.items()} == {
         "2013-01-01": [(1, 0.0), (3, 3.0)],
         "2013-01-02": [(1, 1.0)],
     }
@@ -146,9 +149,11 @@ def test_old_counts_are_followed_by_new_ones_from_a_day_on(contract: Contract) -
 
 def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract) -> None:
     known, time = tables(contract), np.datetime64("2013-01-03T10:00", "s")
-    assert remembered(known, "share", {"colour": "red"}, time, None) == "75 % of red ones (4 known on 2013-01-03)"
-    assert remembered(known, "share", {"colour": "red"}, time, 0.31) == "31 % of red ones"
-    assert "nothing is known, so the usual 50 %" in remembered(known, "share", {"colour": "green"}, time, None)
+    assert (
+        rolling_value_text(known, "share", {"colour": "red"}, time, None) == "75 % of red ones (4 known on 2013-01-03)"
+    )
+    assert rolling_value_text(known, "share", {"colour": "red"}, time, 0.31) == "31 % of red ones"
+    assert "nothing is known, so the usual 50 %" in rolling_value_text(known, "share", {"colour": "green"}, time, None)
 
 
 @pytest.mark.parametrize(
@@ -172,45 +177,46 @@ def test_a_memory_that_cannot_be_is_refused(tiny: Path, override: str, words: st
 def test_batch_api_and_training_rows_are_equal_to_the_bit(parcels: Any) -> None:
     """The rows of the day that the bundle's table is of, as training would see them and as callers ask."""
     predictor = load_predictor(parcels.bundle)
-    contract, table = predictor.contract, predictor.memory
+    contract, table = predictor.contract, predictor.rolling
     assert table is not None
     raw = dataset.load(Path(str(parcels.config.data.path)), parcels.config.columns).frame
     late = raw[raw["sent"] >= "2013-12-20"]
     columns = clean.frame_to_columns(clean.clean(late, parcels.config.contract).frame, parcels.config.contract)
-    tallies = rolling_features.tally(columns, columns["late"], contract, columns["arrived"])
-    day = rolling_features.number("2013-12-31")
+    tallies = rolling_features.count_outcomes(columns, columns["late"], contract, columns["arrived"])
+    day = rolling_features.day_number("2013-12-31")
     prior = predictor.manifest.prior or 0.0
     rows = np.flatnonzero(columns["sent"] >= np.datetime64("2013-12-31"))
     trained = {
-        name: values[rows] for name, values in rolling_features.history(columns, tallies, contract, prior).items()
+        name: values[rows]
+        for name, values in rolling_features.training_features(columns, tallies, contract, prior).items()
     }
     predictor._oldest = 0
-    predictor.remember(rolling_features.dump(tallies, contract, day))
+    predictor.set_rolling_features(rolling_features.dump_counts(tallies, contract, day))
     asked = {name: np.full(len(rows), np.nan) if name in trained else columns[name][rows] for name in contract.request}
-    batch = predictor.completed(asked)
+    batch = predictor.with_rolling_features(asked)
     for name, values in trained.items():
         assert (batch[name] == values).all()
-        one = predictor.completed({key: column[:1] for key, column in asked.items()})
+        one = predictor.with_rolling_features({key: column[:1] for key, column in asked.items()})
         assert one[name][0] == values[0]
     assert (predictor.predict(asked) == predictor.predict({**asked, **trained})).all()
 
 
 def test_golden_rows_tell_what_was_remembered_so_that_another_table_breaks_no_proof(parcels: Any) -> None:
     predictor = load_predictor(parcels.bundle)
-    for name in predictor.contract.remembered:
+    for name in predictor.contract.rolling:
         assert not np.isnan(predictor.golden.columns[name]).any()
     before = predictor.predict(predictor.golden.columns)
-    empty = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**5)
-    predictor.remember(empty)
+    empty = rolling_features.dump_counts({name: {} for name in predictor.contract.rolling}, predictor.contract, 10**5)
+    predictor.set_rolling_features(empty)
     assert (predictor.predict(predictor.golden.columns) == before).all()
     prove(predictor, parcels.bundle)
 
 
 def test_an_older_table_than_the_bundles_own_is_refused(parcels: Any) -> None:
     predictor = load_predictor(parcels.bundle)
-    old = rolling_features.dump({name: {} for name in predictor.contract.remembered}, predictor.contract, 10**4)
+    old = rolling_features.dump_counts({name: {} for name in predictor.contract.rolling}, predictor.contract, 10**4)
     with pytest.raises(ValueError, match="of 1997-05-19, older than the bundle's own"):
-        predictor.remember(old)
+        predictor.set_rolling_features(old)
 
 
 def test_a_bundle_whose_memory_was_changed_does_not_load(parcels: Any, tmp_path: Path) -> None:
@@ -232,14 +238,14 @@ def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(parcels: 
     with serving(tmp_path / "parcels", RELOAD_SECONDS="0.05") as client:
         before = client.post("/predict", json=REQUIRED).json()["probability"]
         assert "memory_age_seconds 86400.0" in client.get("/metrics").text
-        day = rolling_features.number("2014-01-02")
+        day = rolling_features.day_number("2014-01-02")
         yesterday = {day - 1: {(day, ("NTH", "B6")): (100, 31.0)}}
-        counts = {name: yesterday if name == "late_1d_depot_carrier" else {} for name in contract.remembered}
-        (tmp_path / "parcels/new").write_bytes(rolling_features.dump(counts, contract, day))
+        counts = {name: yesterday if name == "late_1d_depot_carrier" else {} for name in contract.rolling}
+        (tmp_path / "parcels/new").write_bytes(rolling_features.dump_counts(counts, contract, day))
         (tmp_path / "parcels/new").replace(tmp_path / "parcels" / rolling_features.FILE)
         wait_for(client, 'memory_reloads_total{outcome="taken"} 1.0')
         explained = client.post("/explain", json=REQUIRED).json()
-        told = {each["field"]: each.get("words") for each in explained["contributions"]}
+        told = {each["field"]: each.get("text") for each in explained["contributions"]}
         assert told["late_1d_depot_carrier"] == (
             "the day before, 31 % of B6 parcels from NTH were late (100 known on 2014-01-02)"
         )

@@ -11,7 +11,7 @@ from pipeline.runtime import shapley as module
 from pipeline.runtime.arrays import to_columns
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.predictor import Predictor, load
-from pipeline.runtime.shapley import by_walks, explain
+from pipeline.runtime.shapley import by_permutations, explain
 from tests.support.parcels import Parcels
 
 
@@ -95,11 +95,11 @@ def test_the_standard_error_is_how_far_other_samples_are_off(parcels: Parcels, m
         drawn = rng.integers(0, 200, module.ROWS)
         some = {name: values[drawn] for name, values in predictor.background.items()}
         monkeypatch.setattr(module, "SEED", seed)
-        module.places.cache_clear()
-        shares = by_walks(predictor, columns, some, names)[2]
+        module.permutation_places.cache_clear()
+        shares = by_permutations(predictor, columns, some, names)[2]
         means.append(shares.mean(axis=0))
         errors.append(shares.std(axis=0, ddof=1) / np.sqrt(module.ROWS))
-    module.places.cache_clear()
+    module.permutation_places.cache_clear()
     said, true = np.mean(errors, axis=0), np.std(means, axis=0, ddof=1)
     large = true > 5e-4
     assert large.sum() >= 5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.config import Config
-from pipeline.runtime.arrays import as_json, plain
+from pipeline.runtime.arrays import columns_to_json, json_bytes
 from pipeline.training.bundle import commit, with_gaps
 from tests.support.parcels import Parcels
 
@@ -51,7 +51,7 @@ def test_plain_values_are_json_and_missing_is_null(tiny_config: Config) -> None:
         "legs": np.array([4.0, 2.0]),
         "when": np.array(["2013-12-02T17:30:00", "NaT"], dtype="datetime64[s]"),
     }
-    assert json.loads(as_json(plain(columns, tiny_config.request))) == {
+    assert json.loads(json_bytes(columns_to_json(columns, tiny_config.request))) == {
         "colour": ["red", None],
         "shape": ["round", "square"],
         "size": [1.5, None],

@@ -13,7 +13,7 @@ from pipeline.config.config import Config
 from pipeline.errors import RefusedError
 from pipeline.registry import promotion
 from pipeline.runtime import bundle_store
-from pipeline.training.champion_predictions import ANSWERS, remember, remembered, rival
+from pipeline.training.champion_predictions import ANSWERS, predict_with_champion, save_predictions, saved_predictions
 from pipeline.training.train import run
 from tests.support.toy import WEAK, Toy
 
@@ -27,8 +27,8 @@ KEYS = np.array([30, 10, 20], dtype=np.uint64)
 
 
 def test_what_a_model_said_is_remembered_by_row_in_whatever_order(tmp_path: Path) -> None:
-    remember(tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
-    found = remembered(tmp_path, "a", np.array([10, 20, 30], dtype=np.uint64))
+    save_predictions(tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
+    found = saved_predictions(tmp_path, "a", np.array([10, 20, 30], dtype=np.uint64))
     assert found is not None
     assert found[0].tolist() == [0, 1, 2]
     assert found[1] == pytest.approx([0.1, 0.2, 0.3])
@@ -39,21 +39,21 @@ def test_what_is_being_remembered_is_not_taken_for_something_that_was_left(tmp_p
     """Whoever tidies up holds the lock; until then nothing is begun."""
     with ThreadPoolExecutor(1) as pool:
         with bundle_store.locked(tmp_path):
-            waiting = pool.submit(remember, tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
+            waiting = pool.submit(save_predictions, tmp_path, "a", KEYS, np.array([0.3, 0.1, 0.2]))
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.3)
             assert bundle_store.clear_unfinished(tmp_path) == 0
         waiting.result(timeout=20)
-    assert remembered(tmp_path, "a", KEYS) is not None
+    assert saved_predictions(tmp_path, "a", KEYS) is not None
 
 
 def test_rows_that_are_on_no_record_are_left_out_and_too_many_of_them_make_it_worthless(tmp_path: Path) -> None:
     keys = np.arange(20, dtype=np.uint64)
-    remember(tmp_path, "a", keys, keys / 20)
-    rows, said = remembered(tmp_path, "a", keys + np.uint64(1)) or ([], [])
+    save_predictions(tmp_path, "a", keys, keys / 20)
+    rows, said = saved_predictions(tmp_path, "a", keys + np.uint64(1)) or ([], [])
     assert rows.tolist() == list(range(19))
     assert said == pytest.approx(np.arange(1, 20) / 20)
-    assert remembered(tmp_path, "a", keys + np.uint64(3)) is None
+    assert saved_predictions(tmp_path, "a", keys + np.uint64(3)) is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an array", b"\x93NUMPY\x01\x00"])
@@ -61,18 +61,18 @@ def test_a_record_that_is_absent_or_cannot_be_read_is_none(tmp_path: Path, conte
     (tmp_path / ANSWERS).mkdir()
     if content is not None:
         (tmp_path / ANSWERS / "a.npy").write_bytes(content)
-    assert remembered(tmp_path, "a", KEYS) is None
+    assert saved_predictions(tmp_path, "a", KEYS) is None
 
 
 def test_without_a_champion_there_is_nothing_to_beat_and_the_same_model_says_the_same(
     tmp_path: Path, tiny_config: Config
 ) -> None:
     said, tiny = np.array([0.3, 0.1, 0.2]), tiny_config.contract
-    assert rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None) is None
+    assert predict_with_champion(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None) is None
     bundle_store.point(tmp_path, "0123456789abcdef")
-    same = rival(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None)
+    same = predict_with_champion(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None)
     assert same is not None
-    assert same.said is said
+    assert same.predictions is said
 
 
 def test_a_champion_that_cannot_be_loaded_is_compared_by_its_record(toy: Toy) -> None:
@@ -113,7 +113,7 @@ def test_a_declared_restart_of_another_contract_leaves_the_champion_behind(toy: 
     verdict = next(gate for gate in record["gates"] if gate["gate"] == "log_loss against the champion")
     assert (verdict["limit"], RESTART in verdict["why"]) == ("a declared restart", True)
     move = promotion.history(toy.config())[-1]
-    assert (move.what, move.before, move.why.startswith(RESTART)) == ("restart", Path(str(first.bundle)).name, True)
+    assert (move.kind, move.before, move.why.startswith(RESTART)) == ("restart", Path(str(first.bundle)).name, True)
 
 
 def test_a_restart_switches_no_gate_off_where_the_champion_answers_the_same(toy: Toy) -> None:

@@ -14,15 +14,15 @@ from pipeline.config.config import Train
 from pipeline.errors import RefusedError
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import Session
-from pipeline.training.estimators import answers, as_frame, fit
-from pipeline.training.export.onnx import off, refuse_inexact, to_onnx, with_float32_thresholds
+from pipeline.training.estimators import fit, predict, to_frame
+from pipeline.training.export.onnx import export_error, refuse_inexact, to_onnx, with_float32_thresholds
 from tests.support.examples import KINDS, examples, numbers
 
 
 def check(fitted: Pipeline, data: Tensors, spread: float = 1.0) -> float:
     session = Session(to_onnx(fitted, data, "test"))
     refuse_inexact(fitted, session, data, spread, limit=1e-5, seed=0)
-    return off(fitted, session, data, spread, seed=0)
+    return export_error(fitted, session, data, spread, seed=0)
 
 
 @pytest.mark.parametrize("settings", KINDS)
@@ -50,7 +50,7 @@ def test_boosting_with_native_categories_converts_and_is_refused() -> None:
     prepare = ColumnTransformer([("category", codes, [0]), ("numbers", "passthrough", [1, 2])])
     model = HistGradientBoostingClassifier(categorical_features=[0], random_state=0)
     with pytest.raises(RefusedError, match="not exact"):
-        check(make_pipeline(prepare, model).fit(as_frame(data), target), data)
+        check(make_pipeline(prepare, model).fit(to_frame(data), target), data)
 
 
 def test_a_tree_fed_with_missing_values_converts_and_is_refused() -> None:
@@ -59,7 +59,7 @@ def test_a_tree_fed_with_missing_values_converts_and_is_refused() -> None:
         ColumnTransformer([("numbers", "passthrough", [1, 2])]), DecisionTreeClassifier(random_state=0)
     )
     with pytest.raises(RefusedError, match="not exact"):
-        check(tree.fit(as_frame(data), target), data)
+        check(tree.fit(to_frame(data), target), data)
 
 
 def test_a_scaler_before_trees_converts_and_is_refused() -> None:
@@ -72,7 +72,7 @@ def test_a_scaler_before_trees_converts_and_is_refused() -> None:
     )
     with pytest.raises(RefusedError, match="not exact"):
         check(
-            make_pipeline(ColumnTransformer([("n", scaled[:2], [0, 1, 2])]), scaled[2]).fit(as_frame(data), target),
+            make_pipeline(ColumnTransformer([("n", scaled[:2], [0, 1, 2])]), scaled[2]).fit(to_frame(data), target),
             data,
         )
 
@@ -85,7 +85,7 @@ def test_lowered_thresholds_are_float32_and_change_no_answer() -> None:
         for tree in iteration:
             thresholds = tree.nodes["num_threshold"]
             assert (thresholds == thresholds.astype(np.float32)).all()
-    assert (answers(lowered, data) == answers(fitted, data)).all()
+    assert (predict(lowered, data) == predict(fitted, data)).all()
 
 
 def test_neighbouring_float32_values_stay_on_their_sides_of_a_threshold() -> None:
@@ -96,7 +96,7 @@ def test_neighbouring_float32_values_stay_on_their_sides_of_a_threshold() -> Non
     target = np.arange(len(values)) // 20 % 2 == 1
     settings = Boosting(min_samples_leaf=1, l2_regularization=0, max_features=1.0, max_iter=50, learning_rate=0.3)
     fitted = fit(settings, data, target, Train())
-    assert (answers(with_float32_thresholds(fitted), data) == answers(fitted, data)).all()
+    assert (predict(with_float32_thresholds(fitted), data) == predict(fitted, data)).all()
     assert check(fitted, data) <= 1e-5
 
 

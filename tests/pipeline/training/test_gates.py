@@ -10,8 +10,8 @@ from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
 from pipeline.evaluation.slices import Slice, slices
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.runtime.contract import Scoring
-from pipeline.training.champion_predictions import Rival
-from pipeline.training.gates import Evidence, verdicts
+from pipeline.training.champion_predictions import ChampionPredictions
+from pipeline.training.gates import Evidence, evaluate_gates
 
 ROWS = 2000
 
@@ -33,20 +33,20 @@ def evidence(**changes: Any) -> Evidence:
     numbers = np.column_stack([said + rng.random(ROWS), np.full(ROWS, 4), np.full(ROWS, 17)]).astype(np.float32)
     rows = Examples({"colour": colour, "shape": shape}, Tensors(np.column_stack([colour, shape]), numbers), target)
     made: dict[str, Any] = {
-        "seen": rows, "kept": rows, "blocks": np.arange(ROWS) // 50, "said": said, "rival": None,
-        "off": 1e-7, "session": Instant(), "size": 1_000_000,
+        "train": rows, "holdout": rows, "blocks": np.arange(ROWS) // 50, "predictions": said, "champion": None,
+        "export_error": 1e-7, "session": Instant(), "size": 1_000_000,
     } | changes  # fmt: skip
-    given = made["kept"].target, made["said"], made["blocks"], Bootstrap(Scoring("binary", 0.25), 50, 0)
-    parts = slices(made["kept"].request, ["colour"], 100, *given)
-    return Evidence(**{"holdout": with_intervals(*given), "slices": parts, **made})
+    given = made["holdout"].target, made["predictions"], made["blocks"], Bootstrap(Scoring("binary", 0.25), 50, 0)
+    parts = slices(made["holdout"].request, ["colour"], 100, *given)
+    return Evidence(**{"figures": with_intervals(*given), "slices": parts, **made})
 
 
-def champion(said: np.ndarray) -> Rival:
-    return Rival("0123456789abcdef", np.arange(ROWS), said, "asked again")
+def champion(said: np.ndarray) -> ChampionPredictions:
+    return ChampionPredictions("0123456789abcdef", np.arange(ROWS), said, "asked again")
 
 
 def refused(config: Config, given: Evidence) -> list[str]:
-    return [verdict.gate for verdict in verdicts(config, given) if not verdict.passed]
+    return [verdict.gate for verdict in evaluate_gates(config, given) if not verdict.passed]
 
 
 def test_a_good_first_model_passes_every_gate(tiny_config: Config) -> None:
@@ -54,28 +54,30 @@ def test_a_good_first_model_passes_every_gate(tiny_config: Config) -> None:
 
 
 def test_a_model_without_skill_is_refused_by_floor_and_base_rate(tiny_config: Config) -> None:
-    random = np.random.default_rng(1).permutation(evidence().said)
+    random = np.random.default_rng(1).permutation(evidence().predictions)
     assert {"roc_auc on the holdout", "log_loss below the baseline's"} <= set(
-        refused(tiny_config, evidence(said=random))
+        refused(tiny_config, evidence(predictions=random))
     )
 
 
 def test_a_model_that_is_too_good_is_refused(tiny_config: Config) -> None:
-    certain = np.where(evidence().kept.target, 0.99, 0.01)
-    assert {"roc_auc on the holdout", "log_loss on the holdout"} <= set(refused(tiny_config, evidence(said=certain)))
+    certain = np.where(evidence().holdout.target, 0.99, 0.01)
+    assert {"roc_auc on the holdout", "log_loss on the holdout"} <= set(
+        refused(tiny_config, evidence(predictions=certain))
+    )
 
 
 def test_a_window_that_is_too_short_for_more_refuses_only_what_is_surely_outside(tiny_config: Config) -> None:
     """The answers are of no use, so the figures lie outside their limits, but not with their whole intervals."""
-    noise = np.random.default_rng(0).permutation(evidence().said)
-    wide = {name: Interval(figure.value, 0.0, 1.0) for name, figure in evidence(said=noise).holdout.items()}
+    noise = np.random.default_rng(0).permutation(evidence().predictions)
+    wide = {name: Interval(figure.value, 0.0, 1.0) for name, figure in evidence(predictions=noise).figures.items()}
     asked = tiny_config.gates.model_copy(update={"baseline": 0.5})
     strict = tiny_config.model_copy(update={"gates": asked})
     surely = tiny_config.model_copy(
         update={"gates": asked.model_copy(update={"use_interval": True, "baseline": 0.001})}
     )
     limits, below = {"roc_auc on the holdout", "log_loss on the holdout"}, "log_loss below the baseline's"
-    weak = evidence(said=noise)._replace(holdout=wide)
+    weak = evidence(predictions=noise)._replace(figures=wide)
     assert limits | {below} <= set(refused(strict, weak))
     assert not limits & set(refused(surely, weak))
     assert below in refused(surely, weak)
@@ -83,7 +85,9 @@ def test_a_window_that_is_too_short_for_more_refuses_only_what_is_surely_outside
 
 
 def test_a_model_that_is_off_by_a_tenth_is_refused_for_its_calibration(tiny_config: Config) -> None:
-    assert "ece on the holdout" in refused(tiny_config, evidence(said=np.clip(evidence().said + 0.1, 0, 1)))
+    assert "ece on the holdout" in refused(
+        tiny_config, evidence(predictions=np.clip(evidence().predictions + 0.1, 0, 1))
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,15 +99,19 @@ def test_a_model_is_held_against_the_champion_on_the_same_rows(
 ) -> None:
     """The champion is the calibrated model, moved away from or towards what happened."""
     good = evidence()
-    towards = np.where(good.kept.target, 1.0, 0.0)
-    said = good.said + worse * (towards - good.said) if worse > 0 else good.said - worse * (0.5 - good.said)
-    found = next(v for v in verdicts(tiny_config, evidence(rival=champion(said))) if "champion" in v.gate)
+    towards = np.where(good.holdout.target, 1.0, 0.0)
+    said = (
+        good.predictions + worse * (towards - good.predictions)
+        if worse > 0
+        else good.predictions - worse * (0.5 - good.predictions)
+    )
+    found = next(v for v in evaluate_gates(tiny_config, evidence(champion=champion(said))) if "champion" in v.gate)
     assert found.passed is let_out, found
 
 
 def test_a_champion_that_cannot_be_asked_refuses_the_new_model_and_says_what_to_do(tiny_config: Config) -> None:
-    silent = Rival("0123456789abcdef", np.empty(0, int), np.empty(0), "gone. Bring it back")
-    (found,) = [v for v in verdicts(tiny_config, evidence(rival=silent)) if not v.passed]
+    silent = ChampionPredictions("0123456789abcdef", np.empty(0, int), np.empty(0), "gone. Bring it back")
+    (found,) = [v for v in evaluate_gates(tiny_config, evidence(champion=silent)) if not v.passed]
     assert (found.gate, found.why) == ("log_loss against the champion", "gone. Bring it back")
 
 
@@ -111,19 +119,19 @@ def test_only_the_rows_that_the_champion_spoke_of_are_compared(tiny_config: Conf
     """It is far better, but on the rows that it has no answer for."""
     good = evidence()
     known = np.arange(100, ROWS)
-    half = Rival("0123456789abcdef", known, good.said[known], "from its record")
-    found = next(v for v in verdicts(tiny_config, evidence(rival=half)) if "champion" in v.gate)
+    half = ChampionPredictions("0123456789abcdef", known, good.predictions[known], "from its record")
+    found = next(v for v in evaluate_gates(tiny_config, evidence(champion=half)) if "champion" in v.gate)
     assert found.passed
     assert "on 1,900 rows" in found.why
 
 
 def test_a_slice_without_skill_is_refused_and_a_small_one_is_not_judged(tiny_config: Config) -> None:
     given = evidence()
-    said = given.said.copy()
-    red = given.kept.request["colour"] == "red"
+    said = given.predictions.copy()
+    red = given.holdout.request["colour"] == "red"
     said[red] = np.random.default_rng(1).permutation(said[red])
-    assert "roc_auc by colour" in refused(tiny_config, evidence(said=said))
-    assert "roc_auc by colour" not in refused(tiny_config, evidence(said=said, slices=[]))
+    assert "roc_auc by colour" in refused(tiny_config, evidence(predictions=said))
+    assert "roc_auc by colour" not in refused(tiny_config, evidence(predictions=said, slices=[]))
 
 
 def test_a_slice_with_half_its_interval_inside_is_let_out(tiny_config: Config) -> None:
@@ -135,16 +143,16 @@ def test_a_slice_with_half_its_interval_inside_is_let_out(tiny_config: Config) -
 
 
 def test_an_export_that_is_off_is_refused(tiny_config: Config) -> None:
-    assert refused(tiny_config, evidence(off=2e-5)) == ["export off scikit-learn"]
+    assert refused(tiny_config, evidence(export_error=2e-5)) == ["export off scikit-learn"]
 
 
 @pytest.mark.parametrize("how", ["copy", "missing"])
 def test_a_feature_that_tells_the_outcome_alone_is_refused_by_name(tiny_config: Config, how: str) -> None:
     given = evidence()
-    numbers = given.seen.data.numbers.copy()
-    numbers[:, 1] = given.seen.target if how == "copy" else np.where(given.seen.target, np.nan, 4)
-    leaked = given.seen._replace(data=Tensors(given.seen.data.strings, numbers))
-    (found,) = [v for v in verdicts(tiny_config, evidence(seen=leaked)) if not v.passed]
+    numbers = given.train.data.numbers.copy()
+    numbers[:, 1] = given.train.target if how == "copy" else np.where(given.train.target, np.nan, 4)
+    leaked = given.train._replace(data=Tensors(given.train.data.strings, numbers))
+    (found,) = [v for v in evaluate_gates(tiny_config, evidence(train=leaked)) if not v.passed]
     assert (found.gate, found.value) == ("roc_auc of a single feature", "legs 1.000")
 
 

@@ -18,7 +18,7 @@ from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Tensors
 from pipeline.training import estimators
 from pipeline.training.export import onnx
-from pipeline.training.gates import Verdict
+from pipeline.training.gates import GateResult
 from pipeline.training.train import run
 from tests.support.parcels import CONFIG, Parcels, settings
 from tests.support.toy import WEAK, Toy
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 
 def test_every_verdict_stands_in_the_bundles_record(parcels: Parcels) -> None:
-    told = [Verdict(**each) for each in json.loads((parcels.bundle / "record.json").read_text())["gates"]]
+    told = [GateResult(**each) for each in json.loads((parcels.bundle / "record.json").read_text())["gates"]]
     assert {"roc_auc on the holdout", "log_loss against the champion", "roc_auc of a single feature"} <= {
         v.gate for v in told
     }
@@ -95,5 +95,5 @@ def test_an_export_that_answers_otherwise_is_refused(toy: Toy, monkeypatch: pyte
     monkeypatch.setattr(onnx, "to_onnx", exported)
     with pytest.raises(RefusedError, match="export off scikit-learn: by"):
         toy.train()
-    assert mlflow_store.aliased("tiny", "challenger") is not None
-    assert mlflow_store.aliased("tiny", "champion") is None
+    assert mlflow_store.version_with_alias("tiny", "challenger") is not None
+    assert mlflow_store.version_with_alias("tiny", "champion") is None

@@ -9,8 +9,8 @@ from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session
 from pipeline.training.estimators import fit
 from pipeline.training.export import onnx
-from pipeline.training.report import draw, importance, of_holdout, of_search
-from pipeline.training.search import Standing
+from pipeline.training.report import draw, holdout_pictures, permutation_importance, search_pictures
+from pipeline.training.search import CandidateResult
 from tests.support.examples import examples, numbers
 
 BOTH = {"folds", "search", "importance", "calibration", "summary"}
@@ -27,14 +27,14 @@ def drawn(folder: Path, config: Config, *, answers: float = 0.5) -> set[str]:
     fitted = fit(Linear(), data, target, config.train)
     kept = Examples({}, data, target)
     metric = "roc_auc" if config.task == "binary" else "mae"
-    standing = Standing(
+    standing = CandidateResult(
         "linear", Linear(), {"a": {metric: 0.7, config.loss: 0.5}, "b": {metric: 0.6, config.loss: 0.4}}
     )
-    lost = Standing("tree", Linear(), {}, "MemoryError")
-    pictures = of_search(config, [standing, lost], [standing, lost], standing)
+    lost = CandidateResult("tree", Linear(), {}, "MemoryError")
+    pictures = search_pictures(config, [standing, lost], [standing, lost], standing)
     said = np.random.default_rng(0).random(len(target)) * answers
     session = Session(onnx.to_onnx(fitted, data, "test"))
-    draw(folder, config.task, pictures | of_holdout(config, kept, said, session))
+    draw(folder, config.task, pictures | holdout_pictures(config, kept, said, session))
     assert min(path.stat().st_size for path in folder.glob("*.png")) > 3000
     return {path.stem for path in folder.glob("*.png")}
 
@@ -53,15 +53,15 @@ def test_every_picture_of_a_regression_is_drawn(tmp_path: Path, asked: Config) -
 
 
 def test_before_the_holdout_is_opened_there_are_the_pictures_of_the_search_alone(tmp_path: Path, asked: Config) -> None:
-    standing = Standing("linear", Linear(), {"a": {"roc_auc": 0.7, "log_loss": 0.5}})
-    draw(tmp_path, "binary", of_search(asked, [standing], [standing], standing))
+    standing = CandidateResult("linear", Linear(), {"a": {"roc_auc": 0.7, "log_loss": 0.5}})
+    draw(tmp_path, "binary", search_pictures(asked, [standing], [standing], standing))
     assert {path.stem for path in tmp_path.glob("*.png")} == {"folds", "search"}
 
 
 def test_what_the_model_rests_on_matters_and_what_says_nothing_does_not(asked: Config) -> None:
     data, target = examples(3000)
     session = Session(onnx.to_onnx(fit(Linear(), data, target, asked.train), data, "test"))
-    risen = importance(asked, Examples({}, data, target), session)
+    risen = permutation_importance(asked, Examples({}, data, target), session)
     assert list(risen) == ["colour", "size", "legs"]
     assert min(risen["colour"], risen["size"]) > 0.01
     assert abs(risen["legs"]) < 0.003

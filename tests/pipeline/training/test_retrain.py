@@ -135,13 +135,13 @@ def test_a_rule_that_cannot_be_is_refused(toy: Toy, override: str, words: str) -
 
 
 def test_the_page_says_that_it_learnt_from_the_judges_too(toy: Toy) -> None:
-    from serve.model import Served
-    from serve.page.text import known
+    from serve.model import LoadedModel
+    from serve.page.text import model_quality
     from serve.telemetry.metrics import Metrics
 
     again(toy, None)
-    served = Served(predictor.load(Path(promotion.home(toy.config()))), Metrics([0.5]), 10)
-    assert known(served)[0] == (
+    served = LoadedModel(predictor.load(Path(promotion.home(toy.config()))), Metrics([0.5]), 10)
+    assert model_quality(served)[0] == (
         "It learnt from 3,500 cases and was judged on 500 cases (08 Jan 2013 to 08 Jan 2013) that it had not seen. Then "
         "it learnt from those too."
     )

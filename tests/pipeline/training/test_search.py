@@ -11,7 +11,15 @@ from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.contract import Scoring
 from pipeline.training import estimators, search
-from pipeline.training.search import Standing, baseline, best_of_each, choose, refuse_unfit, standings, trials
+from pipeline.training.search import (
+    CandidateResult,
+    baseline,
+    best_of_each,
+    choose,
+    evaluate_candidates,
+    refuse_unfit,
+    run_trials,
+)
 from tests.support.examples import examples
 
 ROWS = np.arange(400)
@@ -34,15 +42,15 @@ def config(tiny: Path) -> Config:
     )
 
 
-def standing(name: str, *losses: float) -> Standing:
-    return Standing(name, Linear(), {str(n): {"log_loss": loss} for n, loss in enumerate(losses)})
+def standing(name: str, *losses: float) -> CandidateResult:
+    return CandidateResult(name, Linear(), {str(n): {"log_loss": loss} for n, loss in enumerate(losses)})
 
 
 def test_every_candidate_is_judged_on_every_fold_and_each_fit_is_told(config: Config) -> None:
     data, target = examples()
     told: list[str] = []
     named = list(config.candidates.named().items())
-    found = standings(config, data, target, FOLDS, named, told.append)
+    found = evaluate_candidates(config, data, target, FOLDS, named, told.append)
     assert [(s.name, list(s.folds)) for s in found] == [
         ("linear", ["first", "second"]),
         ("boosting", ["first", "second"]),
@@ -55,7 +63,7 @@ def test_a_fold_is_judged_on_its_own_rows_and_not_on_those_it_was_trained_on(con
     shuffled = target.copy()
     np.random.default_rng(0).shuffle(shuffled[300:])
     before, after = (
-        standings(config, data, t, FOLDS, [("linear", Linear())], quiet)[0].folds for t in (target, shuffled)
+        evaluate_candidates(config, data, t, FOLDS, [("linear", Linear())], quiet)[0].folds for t in (target, shuffled)
     )
     assert before["first"] == after["first"]
     assert before["second"]["roc_auc"] > after["second"]["roc_auc"] + 0.1
@@ -65,7 +73,7 @@ def test_the_first_trial_of_a_kind_is_its_configured_settings_and_the_others_are
     config: Config,
 ) -> None:
     data, target = examples()
-    tried = [s for s in trials(config, data, target, FOLDS, UNIT, quiet) if s.name == "boosting"]
+    tried = [s for s in run_trials(config, data, target, FOLDS, UNIT, quiet) if s.name == "boosting"]
     assert tried[0].settings == config.candidates.boosting
     drawn = [s.settings for s in tried[1:] if isinstance(s.settings, Boosting)]
     assert len({settings.learning_rate for settings in drawn}) == 5
@@ -76,9 +84,13 @@ def test_the_first_trial_of_a_kind_is_its_configured_settings_and_the_others_are
 def test_the_same_seed_finds_the_same_whatever_the_number_of_workers(config: Config) -> None:
     data, target = examples()
     two = config.model_copy(update={"train": Train(rare=1, workers=2)})
-    one, other = (trials(each, data, target, FOLDS, UNIT, quiet) for each in (config, two))
+    one, other = (run_trials(each, data, target, FOLDS, UNIT, quiet) for each in (config, two))
     assert [each[:4] for each in one] == [each[:4] for each in other]
-    assert all((a.said[fold] == b.said[fold]).all() for a, b in zip(one, other, strict=True) for fold in a.said)
+    assert all(
+        (a.predictions[fold] == b.predictions[fold]).all()
+        for a, b in zip(one, other, strict=True)
+        for fold in a.predictions
+    )
 
 
 def test_auto_is_every_core_and_no_more_processes_than_tasks(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,16 +100,18 @@ def test_auto_is_every_core_and_no_more_processes_than_tasks(config: Config, mon
     monkeypatch.setattr(search, "Parallel", lambda n_jobs, **more: asked.append(n_jobs) or honest(n_jobs=1, **more))
     data, target = examples()
     auto = config.model_copy(update={"train": Train(rare=1)})
-    standings(auto, data, target, FOLDS, [("linear", Linear())], quiet)
+    evaluate_candidates(auto, data, target, FOLDS, [("linear", Linear())], quiet)
     assert (asked, search.workers(auto)) == ([len(FOLDS)], 64)
 
 
 def test_a_standing_keeps_what_was_answered_on_each_fold(config: Config) -> None:
     data, target = examples()
-    kept = standings(config, data, target, FOLDS, [("linear", Linear())], quiet)[0]
-    assert {name: len(said) for name, said in kept.said.items()} == {fold.name: len(fold.valid) for fold in FOLDS}
+    kept = evaluate_candidates(config, data, target, FOLDS, [("linear", Linear())], quiet)[0]
+    assert {name: len(said) for name, said in kept.predictions.items()} == {
+        fold.name: len(fold.valid) for fold in FOLDS
+    }
     for fold in FOLDS:
-        assert metrics(target[fold.valid], kept.said[fold.name], config.scoring) == kept.folds[fold.name]
+        assert metrics(target[fold.valid], kept.predictions[fold.name], config.scoring) == kept.folds[fold.name]
 
 
 def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(
@@ -109,11 +123,11 @@ def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(
     monkeypatch.setattr(
         estimators, "fit", lambda s, rows, *given: seen.append(len(rows.numbers)) or honest(s, rows, *given)
     )
-    trials(config, data, target, FOLDS, UNIT, quiet)
+    run_trials(config, data, target, FOLDS, UNIT, quiet)
     assert max(seen) < 200
     assert all(count % 10 == 0 for count in seen)
     seen.clear()
-    standings(config, data, target, FOLDS, [("linear", Linear())], quiet)
+    evaluate_candidates(config, data, target, FOLDS, [("linear", Linear())], quiet)
     assert sorted(seen) == [200, 300]
 
 
@@ -129,7 +143,7 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
         return honest(settings, *given)
 
     monkeypatch.setattr(estimators, "fit", fit)
-    judged = trials(config, data, target, FOLDS, UNIT, quiet)
+    judged = run_trials(config, data, target, FOLDS, UNIT, quiet)
     assert {s.error for s in judged if s.name == "linear"} == {"MemoryError: too large"}
     assert [each.name for each in best_of_each(judged, "log_loss")] == ["boosting"]
     with pytest.raises(DataError, match="every trial failed, the first of linear with: MemoryError: too large"):
@@ -142,7 +156,7 @@ def test_a_sample_that_leaves_a_fold_without_rows_is_refused(config: Config) -> 
     data, target = examples()
     few = config.model_copy(update={"search": Search(sample=0.01)})
     with pytest.raises(DataError, match=r"search.sample 0.01 leaves fold second without rows to train or judge on"):
-        trials(few, data, target, [Fold("second", ROWS[:300], ROWS[300:310])], UNIT, quiet)
+        run_trials(few, data, target, [Fold("second", ROWS[:300], ROWS[300:310])], UNIT, quiet)
 
 
 def test_the_best_settings_of_each_kind_go_on_to_all_rows() -> None:
@@ -205,7 +219,10 @@ def test_a_candidate_that_cannot_be_exported_exactly_is_refused_before_the_searc
             {"linear": Trials(trials=2, space={"C": Range(low=2, high=3)})},
             "linear.C: the range 2 to 3 leaves out the configured 1",
         ),
-        ({"linear": Trials(trials=2, space={"C": Range(low=-1, high=3)})}, "linear.C: Input should be greater than 0"),
+        (
+            {"linear": Trials(trials=2, space={"C": Range(low=-1, high=3)})},
+            "linear.C: Input should be greater than 0",
+        ),
     ],
 )
 def test_a_search_that_cannot_be_made_is_told_before_it_begins(kinds: dict[str, Trials], said: str) -> None:
@@ -228,4 +245,4 @@ def test_the_baseline_knows_the_base_rate_and_nothing_else() -> None:
 
 
 def test_the_mean_is_over_the_folds() -> None:
-    assert Standing("a", Linear(), {"x": {"ece": 0.1}, "y": {"ece": 0.3}}).mean("ece") == pytest.approx(0.2)
+    assert CandidateResult("a", Linear(), {"x": {"ece": 0.1}, "y": {"ece": 0.3}}).mean("ece") == pytest.approx(0.2)

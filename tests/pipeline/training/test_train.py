@@ -16,7 +16,7 @@ from pipeline.data import clean
 from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.evaluation.bootstrap import blocks
 from pipeline.runtime import arrays, bundle_store
-from pipeline.runtime.arrays import plain, tensors, to_columns
+from pipeline.runtime.arrays import columns_to_json, tensors, to_columns
 from pipeline.runtime.dataset import find
 from pipeline.runtime.predictor import load as load_predictor
 from pipeline.runtime.request_model import request_model
@@ -85,7 +85,7 @@ def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_t
     ).frame
     known = clean.frame_to_columns(frame, config.contract)
     trained = {name: known.get(name, np.linspace(0, 1, len(frame)) / 3) for name in config.request}
-    sent = json.loads(json.dumps(arrays.rows(plain(trained, config.request))))
+    sent = json.loads(json.dumps(arrays.to_rows(columns_to_json(trained, config.request))))
     model = request_model(config.contract)
     served = to_columns([model.model_validate(row).model_dump() for row in sent], config.contract)
     one_by_one = [to_columns([row], config.contract) for row in sent]
@@ -248,7 +248,7 @@ def test_diabetes_goes_through_the_whole_chain_and_its_server_answers_in_points(
         many = client.post("/predict/batch", json={"rows": predictor.golden.rows[:3]}).raise_for_status().json()
         assert many["predictions"][0] == {"value": answer["value"]}
         api = client.get("/openapi.json").json()["components"]["schemas"]
-        assert set(api["EstimateAnswer"]["properties"]) == set(answer)
+        assert set(api["RegressionResponse"]["properties"]) == set(answer)
 
 
 def test_a_regression_that_is_worse_than_the_champion_is_refused(diabetes: Path, tmp_path: Path) -> None:

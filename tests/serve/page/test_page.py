@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.runtime.contract import Column
 from pipeline.runtime.predictor import load
-from serve.page.form import as_row
-from serve.page.text import shown as shown_text
+from serve.page.form import to_row
+from serve.page.text import format_number as shown_text
 from tests.support import ROOT
 from tests.support.parcels import REQUIRED, Parcels
 from tests.support.server import serving
@@ -44,7 +44,7 @@ class Form(HTMLParser):
         )  # the policy forbids them
 
 
-def shown(server: httpx2.Client, path: str = "/") -> str:
+def format_number(server: httpx2.Client, path: str = "/") -> str:
     return server.get(path, headers=BROWSER).raise_for_status().text
 
 
@@ -53,13 +53,13 @@ def asked(server: httpx2.Client, **given: object) -> httpx2.Response:
 
 
 def test_the_form_asks_what_the_contract_says_the_required_first(server: httpx2.Client, parcels: Parcels) -> None:
-    values = Form(shown(server)).values
+    values = Form(format_number(server)).values
     asks = [name for name in values if not name.startswith("_")]
     assert asks[:5] == ["carrier", "depot", "city", "sent", "weight"]
     assert set(asks) == set(parcels.config.request)
     assert {name: values[name] for name in asks[:5]} == {name: str(value) for name, value in REQUIRED.items()}
     assert values["temp"] == ""
-    page = shown(server)
+    page = format_number(server)
     assert "NTH – North Hall" in page
     assert "-60 to 130 °F" in page
 
@@ -82,7 +82,7 @@ def test_what_is_remembered_is_told_in_words(server: httpx2.Client) -> None:
 def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: httpx2.Client, parcels: Parcels) -> None:
     predictor = load(parcels.bundle)
     for number, example in enumerate(predictor.examples):
-        values = Form(shown(server, f"/?example={number}")).values
+        values = Form(format_number(server, f"/?example={number}")).values
         page = asked(server, **values).raise_for_status().text
         assert f"<strong>{'yes' if example.outcome else 'no'}</strong></p>" in page, number
     assert len(predictor.examples) == 20
@@ -91,12 +91,12 @@ def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: http
 
 
 def test_who_reloads_an_answer_gets_the_form_again(server: httpx2.Client) -> None:
-    assert Form(shown(server, "/answer")).values == Form(shown(server)).values
+    assert Form(format_number(server, "/answer")).values == Form(format_number(server)).values
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "99999999999999999999", "", "²"])
 def test_an_example_that_is_not_there_is_none(server: httpx2.Client, number: str) -> None:
-    assert Form(shown(server, f"/?example={number}")).values["carrier"] == "B6"
+    assert Form(format_number(server, f"/?example={number}")).values["carrier"] == "B6"
 
 
 def test_what_is_wrong_stands_at_its_field_in_the_words_of_the_api_and_nothing_is_lost(server: httpx2.Client) -> None:
@@ -134,7 +134,7 @@ def test_nothing_is_loaded_from_elsewhere_and_the_policy_forbids_it(server: http
 
 
 def test_the_model_tells_its_facts_to_people_as_it_does_to_machines(server: httpx2.Client) -> None:
-    facts, page = server.get("/model").json(), shown(server, "/model")
+    facts, page = server.get("/model").json(), format_number(server, "/model")
     assert facts["version"] in page
     for gate in facts["record"]["gates"]:
         assert gate["value"].replace("'", "&#39;") in page
@@ -201,8 +201,8 @@ def test_a_category_with_blanks_is_sent_as_it_is() -> None:
     kinds = {"kind": "category", "size": "number"}
     columns = {name: Column(kind=kind, known="before", meaning="Any of it") for name, kind in kinds.items()}
     stand = SimpleNamespace(contract=SimpleNamespace(request=columns))
-    assert as_row(stand, {"kind": " Private", "size": " 7 "}) == {"kind": " Private", "size": 7.0}
-    assert as_row(stand, {"kind": "", "size": "  "}) == {}
+    assert to_row(stand, {"kind": " Private", "size": " 7 "}) == {"kind": " Private", "size": 7.0}
+    assert to_row(stand, {"kind": "", "size": "  "}) == {}
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def left(toy: Toy) -> set[str]:
     mlflow_store.connect("tiny", seen.paths.tracking)
     champion, alias, moves = (
         promotion.champion(config),
-        mlflow_store.aliased("tiny", "champion"),
+        mlflow_store.version_with_alias("tiny", "champion"),
         promotion.history(config),
     )
     found = {

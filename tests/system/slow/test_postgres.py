@@ -72,7 +72,7 @@ def test_two_servers_write_into_one_database_and_labels_find_their_predictions(
             "taken": 1000, "unknown": [{"request_id": "c", "row": 0}]
         }  # fmt: skip
     engine = prediction_log.connect(database.url)
-    assert len(prediction_log.labelled(engine, "parcels").at) == 1000
+    assert len(prediction_log.read_labelled(engine, "parcels").at) == 1000
     assert prediction_log.prune(engine, "parcels", None, 10) == 990
     models = tmp_path_factory.mktemp("models") / "parcels"
     shutil.copytree(parcels.store, models)

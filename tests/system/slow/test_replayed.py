@@ -14,5 +14,5 @@ def test_a_replay_is_the_same_twice(tmp_path: Path) -> None:
     one, other = Replayed(tmp_path / "one"), Replayed(tmp_path / "other")
     assert "promoted" in one.happened()
     assert one.played.events == other.played.events
-    np.testing.assert_array_equal(one.played.asked.managed, other.played.asked.managed)
-    np.testing.assert_array_equal(one.played.asked.frozen, other.played.asked.frozen)
+    np.testing.assert_array_equal(one.played.rows.managed, other.played.rows.managed)
+    np.testing.assert_array_equal(one.played.rows.frozen, other.played.rows.frozen)

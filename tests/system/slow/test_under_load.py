@@ -17,8 +17,8 @@ from rich.console import Console
 from pipeline.config.config import load
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import to_columns
+from pipeline.runtime.predictor import as_predictions as told_predictor
 from pipeline.runtime.predictor import load as load_predictor
-from pipeline.runtime.predictor import told as told_predictor
 from pipeline.training.train import run
 from tests.support.parcels import CONFIG, REQUIRED, Parcels, settings
 from tests.support.server import serving

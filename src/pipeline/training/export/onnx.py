@@ -65,20 +65,20 @@ def _trees(part: Any) -> Iterator[Any]:
         yield from _trees(value)
 
 
-def off(fitted: Any, session: Session, data: Tensors, spread: float, seed: int) -> float:
+def export_error(fitted: Any, session: Session, data: Tensors, spread: float, seed: int) -> float:
     """The largest difference between scikit-learn and the export, on these rows and on damaged copies of them.
 
     In units of `spread`, which is 1 for a probability. An answer that is not a number is infinitely far off.
     """
-    gaps = damaged(data, seed)
+    gaps = corrupted(data, seed)
     checked = Tensors(np.concatenate([data.strings, gaps.strings]), np.concatenate([data.numbers, gaps.numbers]))
-    largest = np.abs(estimators.answers(fitted, checked) - session(checked)).max() / spread
+    largest = np.abs(estimators.predict(fitted, checked) - session(checked)).max() / spread
     return float(np.nan_to_num(largest, nan=np.inf))
 
 
 def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, limit: float, seed: int) -> None:
     """Raise RefusedError where the export is off by more than the limit."""
-    found = off(fitted, session, data, spread, seed)
+    found = export_error(fitted, session, data, spread, seed)
     if found > limit:
         raise RefusedError(
             f"the export of this model is not exact: it is off by up to {found:.3g}, and {limit:g} is allowed. It may "
@@ -86,7 +86,7 @@ def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, 
         )
 
 
-def damaged(data: Tensors, seed: int, rows: int = 10_000) -> Tensors:
+def corrupted(data: Tensors, seed: int, rows: int = 10_000) -> Tensors:
     """Copies with 15 % of the numbers missing, 10 % of the categories unknown and 5 % of them missing."""
     rng = np.random.default_rng(seed)
     strings, numbers = data.strings[:rows].copy(), data.numbers[:rows].copy()
