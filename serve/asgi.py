@@ -42,7 +42,7 @@ class ServingApp:
         self._in_flight = 0
         self._expires: dict[asyncio.Task[Any] | None, float] = {}
         metrics.in_flight.set_function(lambda: self._in_flight)
-        metrics.memory_age.set_function(lambda: self.now.model.rolling_age_days() * rolling_features.DAY)
+        metrics.rolling_features_age.set_function(lambda: self.now.model.rolling_age_days() * rolling_features.DAY)
         self.now: ActiveModel
         self.at_end: Callable[[], None] | None = None
         self.watches: list[Callable[[], Coroutine[Any, Any, None]]] = []

@@ -59,11 +59,11 @@ def reload_rolling_features(predictor: Predictor, file: Path, metrics: Metrics, 
         return
     try:
         predictor.set_rolling_features(file.read_bytes())
-        metrics.memory_reloads.labels("taken").inc()
-        log.write("memory taken on", as_of=predictor.rolling.day)
+        metrics.rolling_features_reloads.labels("taken").inc()
+        log.write("rolling features taken on", as_of=predictor.rolling.day)
     except Exception as error:  # noqa: BLE001 -- reason: whatever it is, what was remembered goes on
-        metrics.memory_reloads.labels("refused").inc()
-        log.write("memory refused", as_of=predictor.rolling.day, reason=f"{type(error).__name__}: {error}")
+        metrics.rolling_features_reloads.labels("refused").inc()
+        log.write("rolling features refused", as_of=predictor.rolling.day, reason=f"{type(error).__name__}: {error}")
 
 
 def modified_at(file: Path) -> tuple[int, int] | None:

@@ -43,7 +43,7 @@ class Settings(BaseModel):
     api_keys_file: Path | None = Field(None, description="A file with one more key a line.")
     model_public_key: Path | None = Field(None, description="A PEM file; only bundles signed with its key are served.")
     rolling_state_file: Path | None = Field(
-        None, description="What `refresh` has written; memory.json beside the champion where none is named."
+        None, description="What `refresh` has written; rolling_features.json beside the champion where none is named."
     )
     monitor_file: Path | None = Field(
         None, description="What `monitor` has written; monitor.json beside the champion where none is named."

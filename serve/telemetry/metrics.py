@@ -59,8 +59,8 @@ class Metrics:
         self._missing = Counter("missing_values", "Values that were not sent", ["column"], **given)
         self._unseen = Counter("unseen_values", "Values that no training row had", ["column"], **given)
         self.reloads = Counter("model_reloads", "Champions taken on or refused while serving", ["outcome"], **given)
-        self.memory_age = Gauge("memory_age_seconds", "By how much what is remembered is behind the last row", **given)
-        self.memory_reloads = Counter("memory_reloads", "Refreshed tables taken on or refused", ["outcome"], **given)
+        self.rolling_features_age = Gauge("rolling_features_age_seconds", "By how much what is remembered is behind the last row", **given)
+        self.rolling_features_reloads = Counter("rolling_features_reloads", "Refreshed tables taken on or refused", ["outcome"], **given)
         self.log_written = Counter("logged_rows", "Predictions written to the log", **given)
         self.log_dropped = Counter("log_dropped_rows", "Predictions that the log's queue had no room for", **given)
         self.log_failures = Counter("log_failures", "Times that the log could not be written to", **given)
@@ -68,7 +68,7 @@ class Metrics:
         self._labels = Counter("labels_received", "Labels received", **given)
         self._monitored = Gauge("monitor", "What the monitor has found last of this model", ["figure"], **given)
         self._looked = Gauge("monitor_looked_timestamp_seconds", "When that was", **given)
-        self._answers = PredictionHistogram("predicted_answer", "Probabilities or values answered", bounds)
+        self._answers = PredictionHistogram("prediction_value", "Probabilities or values answered", bounds)
         self._registry.register(self._answers)
         self._children: dict[tuple[str, int], tuple[Any, Any]] = {}
         self._columns: dict[str, Any] = {}

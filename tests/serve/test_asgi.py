@@ -162,9 +162,9 @@ def test_the_metrics_count_requests_rows_answers_and_what_was_missing(parcels: P
     assert told['http_requests_total{route="/predict",status="200"}'] == "1.0"
     assert told['http_requests_total{route="/predict",status="422"}'] == "1.0"
     assert told['http_requests_total{route="none",status="404"}'] == "1.0"
-    assert told["predicted_rows_total"] == told["predicted_answer_count"] == "3.0"
-    assert told['predicted_answer_bucket{le="+Inf"}'] == "3.0"
-    assert 0 < float(told["predicted_answer_sum"]) < 3
+    assert told["predicted_rows_total"] == told["prediction_value_count"] == "3.0"
+    assert told['prediction_value_bucket{le="+Inf"}'] == "3.0"
+    assert 0 < float(told["prediction_value_sum"]) < 3
     assert told['missing_values_total{column="temp"}'] == "2.0"
     assert told['unseen_values_total{column="city"}'] == "1.0"
     assert told[f'model_info{{name="parcels",version="{parcels.bundle.name}"}}'] == "1.0"

@@ -23,7 +23,7 @@ class RefreshResult(NamedTuple):
 
 
 def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
-    """Write the table of a day to `memory.json` beside the champion, whole or not at all; servers take it on.
+    """Write the table of a day to `rolling_features.json` beside the champion, whole or not at all; servers take it on.
 
     Without a day it is the one after the newest row whose outcome is known. What counts is what has been told by now:
     an outcome that comes later is in the next table. Raises ConfigError where the champion remembers nothing, or the

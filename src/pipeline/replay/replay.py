@@ -126,7 +126,7 @@ class Loop:
         if self.config.contract.rolling:
             refresh.run(self.models, self.url, day)
             for server in both:
-                server.wait("memory taken on", as_of=str(day))
+                server.wait("rolling features taken on", as_of=str(day))
 
     def look(self, day: date) -> monitor.MonitorResult:
         found = monitor.check_champion(self.models, self.url, self.config.monitor, day, self.config.monitor.out_of)

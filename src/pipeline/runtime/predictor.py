@@ -120,7 +120,7 @@ class Predictor:
         """
         tallies, as_of = rolling_features.load_counts(content, self.contract)
         if as_of < self._oldest:
-            raise ValueError(f"memory.json is of {rolling_features.date_of(as_of)}, older than the bundle's own")
+            raise ValueError(f"rolling_features.json is of {rolling_features.date_of(as_of)}, older than the bundle's own")
         self.rolling = rolling_features.build_table(tallies, self.contract, as_of, self.manifest.prior or 0.0)
 
     def unseen(self, columns: Columns) -> dict[str, int]:

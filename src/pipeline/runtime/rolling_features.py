@@ -21,7 +21,7 @@ from pipeline.runtime.contract import Contract, RollingRule, Timing
 Key = tuple[Any, ...]
 Counts = dict[int, dict[tuple[int, Key], tuple[int, float]]]  # by day, then by first table and key: rows, sum
 OutcomeCounts = dict[str, Counts]  # by feature
-FILE = "memory.json"
+FILE = "rolling_features.json"
 DIGITS = 4  # of a mean; its keys have a few hundred rows at most
 HOUR, DAY = 3600, 86_400
 
@@ -135,7 +135,7 @@ def training_features(
 
 
 def dump_counts(tallies: OutcomeCounts, contract: Contract, as_of: int) -> bytes:
-    """`memory.json`: the counts that tables of this day and later ones are made of, with a hash of their own."""
+    """`rolling_features.json`: the counts that tables of this day and later ones are made of, with a hash of their own."""
     told = {
         name: [
             [date_of(day), date_of(first), *key, rows, total]
@@ -150,12 +150,12 @@ def dump_counts(tallies: OutcomeCounts, contract: Contract, as_of: int) -> bytes
 
 
 def load_counts(content: bytes, contract: Contract) -> tuple[OutcomeCounts, int]:
-    """Counts and day of a `memory.json`. Raises ValueError where it was changed, or made for other features."""
+    """Counts and day of a `rolling_features.json`. Raises ValueError where it was changed, or made for other features."""
     read = json.loads(content)
     if read.pop("sha256") != content_hash(read):
-        raise ValueError("memory.json has been changed (its SHA-256 is not its own)")
+        raise ValueError("rolling_features.json has been changed (its SHA-256 is not its own)")
     if read["rules"] != rules_digest_input(contract):
-        raise ValueError("memory.json was made for other features")
+        raise ValueError("rolling_features.json was made for other features")
     tallies: OutcomeCounts = {name: {} for name in contract.rolling}
     for name, lines in read["counts"].items():
         for day, first, *key, rows, total in lines:

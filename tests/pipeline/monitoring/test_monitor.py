@@ -222,7 +222,7 @@ def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watche
     remembering.__dict__.pop("request", None)
     assert monitor.stale_share(asked, remembering) == pytest.approx(1 / 3)
     assert monitor.stale_share(asked, contract) == 0
-    assert rolling_features.FILE == "memory.json"
+    assert rolling_features.FILE == "rolling_features.json"
 
 
 def run(watched: Watched, *given: str) -> Any:

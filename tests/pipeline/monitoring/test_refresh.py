@@ -51,7 +51,7 @@ def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: 
         assert said == (
             "What parcels remembers is of 2014-01-02 now, with 100 labelled rows of the log, 2014-01-01 to 2014-01-01.\n"
         )
-        wait_for(client, 'memory_reloads_total{outcome="taken"} 1.0')
+        wait_for(client, 'rolling_features_reloads_total{outcome="taken"} 1.0')
         asked = {**REQUIRED, "sent": "2014-01-02T20:00"}
         reasons = {each["field"]: each for each in client.post("/explain", json=asked).json()["contributions"]}
         by_both = reasons["late_1d_depot_carrier"]

@@ -223,7 +223,7 @@ def test_a_bundle_whose_memory_was_changed_does_not_load(parcels: Any, tmp_path:
     copy = tmp_path / parcels.bundle.name
     shutil.copytree(parcels.bundle, copy)
     (copy / rolling_features.FILE).write_bytes((copy / rolling_features.FILE).read_bytes().replace(b"NTH", b"STH", 1))
-    with pytest.raises(BundleError, match="memory.json has been changed"):
+    with pytest.raises(BundleError, match="rolling_features.json has been changed"):
         load_predictor(copy)
 
 
@@ -237,13 +237,13 @@ def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(parcels: 
     contract = load_predictor(parcels.bundle).contract
     with serving(tmp_path / "parcels", RELOAD_SECONDS="0.05") as client:
         before = client.post("/predict", json=REQUIRED).json()["probability"]
-        assert "memory_age_seconds 86400.0" in client.get("/metrics").text
+        assert "rolling_features_age_seconds 86400.0" in client.get("/metrics").text
         day = rolling_features.day_number("2014-01-02")
         yesterday = {day - 1: {(day, ("NTH", "B6")): (100, 31.0)}}
         counts = {name: yesterday if name == "late_1d_depot_carrier" else {} for name in contract.rolling}
         (tmp_path / "parcels/new").write_bytes(rolling_features.dump_counts(counts, contract, day))
         (tmp_path / "parcels/new").replace(tmp_path / "parcels" / rolling_features.FILE)
-        wait_for(client, 'memory_reloads_total{outcome="taken"} 1.0')
+        wait_for(client, 'rolling_features_reloads_total{outcome="taken"} 1.0')
         explained = client.post("/explain", json=REQUIRED).json()
         told = {each["field"]: each.get("text") for each in explained["contributions"]}
         assert told["late_1d_depot_carrier"] == (
@@ -251,9 +251,9 @@ def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(parcels: 
         )
         assert "the usual" in str(told["late_7d_route"])
         assert explained["probability"] == client.post("/predict", json=REQUIRED).json()["probability"] != before
-        assert "memory_age_seconds 0.0" in client.get("/metrics").text
+        assert "rolling_features_age_seconds 0.0" in client.get("/metrics").text
         (tmp_path / "parcels" / rolling_features.FILE).write_text("half a fi")
-        wait_for(client, 'memory_reloads_total{outcome="refused"} 1.0')
+        wait_for(client, 'rolling_features_reloads_total{outcome="refused"} 1.0')
         assert client.post("/predict", json=REQUIRED).json()["probability"] == explained["probability"]
         assert "missing_values" not in "".join(
             line for line in client.get("/metrics").text.splitlines() if "late_1d" in line

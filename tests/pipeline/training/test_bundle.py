@@ -14,7 +14,7 @@ from tests.support.parcels import Parcels
 def test_a_bundle_holds_these_files_and_no_absolute_path_of_the_machine(parcels: Parcels) -> None:
     files = {path.name: path.read_bytes() for path in parcels.bundle.iterdir()}
     assert {name for name in files if not name.endswith(".png")} == {
-        "examples.json", "bundle.json", "record.json", "model.onnx", "golden.json", "background.json", "reference.json", "memory.json", "SHA256SUMS"
+        "examples.json", "bundle.json", "record.json", "model.onnx", "golden.json", "background.json", "reference.json", "rolling_features.json", "SHA256SUMS"
     }  # fmt: skip
     for name, content in files.items():
         assert str(Path.home()).encode() not in content or str(Path.home()) == "/", name
@@ -24,7 +24,7 @@ def test_a_bundle_holds_these_files_and_no_absolute_path_of_the_machine(parcels:
 def test_what_decides_predictions_is_in_the_manifest_and_what_does_not_is_beside_it(parcels: Parcels) -> None:
     manifest, record = (json.loads((parcels.bundle / name).read_text()) for name in ("bundle.json", "record.json"))
     assert set(manifest) == {"contract", "threshold", "prior", "metrics", "files"}
-    assert set(manifest["files"]) == {"model.onnx", "golden.json", "memory.json"}
+    assert set(manifest["files"]) == {"model.onnx", "golden.json", "rolling_features.json"}
     assert {"created", "run_id", "commit", "dataset_module", "machine", "libraries", "config", "data"} <= set(record)
 
 
