@@ -16,6 +16,9 @@ endif
 # The scripts of an environment name the folder that it was made in: install.py makes anew what was moved, or lost its Python.
 STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")" = "$$(pwd -P)" ] && [ -x "$${at%.at}bin/python" ]; } || echo .stale; done)
 
+# Of this make alone: a suite that calls make again asks for something else.
+unexport SUITE ONLY COVERAGE
+
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
 SUITES := broken clients deploy image setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks

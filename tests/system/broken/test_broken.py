@@ -79,7 +79,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(tree: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MODEL_DIR", "MODEL", "CONFIG")
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MODEL_DIR", "MODEL", "SUITE")
     }
     return subprocess.run(
         ["make", *words],
