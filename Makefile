@@ -46,15 +46,15 @@ help-all:
 
 ### Train
 
-train: .venv/.train ## from the raw public files to a packaged champion [RESTART="why the old one is no rival"]
+train: .venv/.train ## clean the data, train, evaluate the gates, promote [RESTART="why the champion cannot be compared"]
 	$(BIN)/python -m pipeline train $(CONFIG)
 
-mlflow: .venv/.train ## look at the recorded runs
+mlflow: .venv/.train ## open the recorded runs in MLflow
 	$(BIN)/python -m pipeline mlflow $(CONFIG)
 
 ### Serve
 
-serve: .venv/.serve ## answer predictions from the champion over HTTP [PORT=8080]
+serve: .venv/.serve ## serve the champion over HTTP: page, API, metrics [PORT=8080]
 	@LOG_URL=$${LOG_URL-sqlite:///log/$(MODEL).db} exec $(BIN)/serve
 
 image: ## the server and its champion as a container image [PUBLIC_KEY=public.pem]
@@ -70,15 +70,15 @@ up: ## server, MLflow with PostgreSQL and Prometheus, in containers
 	@echo "MLflow       http://127.0.0.1:$${MLFLOW_PORT:-5000}   (record there: MLFLOW_TRACKING_URI=http://127.0.0.1:$${MLFLOW_PORT:-5000} make train)"
 	@echo "Prometheus   http://127.0.0.1:$${PROMETHEUS_PORT:-9090}"
 
-down: ## end them; what they keep stays
+down: ## stop them; their data stays
 	@$(COMPOSE) down
 
 ### Keep it good
 
-monitor: .venv/.train ## does the champion still hold? Ends with 5: train again, 6: broken data [AS_OF=2014-01-06]
+monitor: .venv/.train ## compare predictions with their labels; ends with 5: retrain, 6: broken data [AS_OF=2014-01-06]
 	@$(BIN)/python -m pipeline monitor $(CONFIG)
 
-retrain: .venv/.train ## train again on newer data, judged by days that the champion does not know [AS_OF=2013-12-01]
+retrain: .venv/.train ## train on newer data; the newest days compare it with the champion [AS_OF=2013-12-01]
 	$(BIN)/python -m pipeline retrain $(CONFIG)
 
 promote: .venv/.train ## make another bundle the champion [VERSION=digest WHY="…"]
@@ -87,10 +87,10 @@ promote: .venv/.train ## make another bundle the champion [VERSION=digest WHY="�
 rollback: .venv/.train ## go back to the champion before this one [WHY="…"]
 	@$(BIN)/python -m pipeline rollback $(CONFIG)
 
-history: .venv/.train ## who made what the champion, when and why
+history: .venv/.train ## who changed the champion, when and why
 	@$(BIN)/python -m pipeline history $(CONFIG)
 
-replay: .venv/.train ## a year in minutes: months of data through running servers, the loop closed [UNTIL=december]
+replay: .venv/.train ## play months of data through running servers in minutes [UNTIL=december]
 	@$(BIN)/python -m pipeline replay $(CONFIG)
 
 ### Work on it
@@ -106,19 +106,20 @@ lint: .venv/.lint ## code style and types
 	$(BIN)/ruff check --quiet --output-format concise $(CODE)
 	$(BIN)/ruff format --quiet --check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/python .ci/readability.py
 
 #### More of the model
 
-refresh: .venv/.train #+ bring the rolling features up to date, from the log and its labels [AS_OF=2014-01-02]
+refresh: .venv/.train #+ update the rolling features from the log and its labels [AS_OF=2014-01-02]
 	$(BIN)/python -m pipeline refresh $(CONFIG)
 
-challenge: .venv/.train #+ is there a better model than the champion, a month on? [AS_OF=2013-07-01]
+challenge: .venv/.train #+ train a month further on and compare with the champion [AS_OF=2013-07-01]
 	@$(BIN)/python .ci/challenge.py $(MODEL)
 
-try: .venv/.serve #+ serve the champion, ask it what `make serve` prints, end it
+try: .venv/.serve #+ serve the champion, send it one request, stop it
 	@.ci/try
 
-summary: #+ what the last training found, as Markdown
+summary: #+ the last training as Markdown
 	@$(PYTHON) .ci/summary.py $(MODEL)
 
 sign: .venv-release/.release #+ sign the champion in OpenSSF's format [KEY=private.pem]
@@ -126,7 +127,7 @@ sign: .venv-release/.release #+ sign the champion in OpenSSF's format [KEY=priva
 	@champion=models/$(MODEL)/$$(cat models/$(MODEL)/champion) && \
 	  .venv-release/bin/model_signing sign key $$champion --private_key $(KEY) --signature $$champion.sig
 
-verify: .venv/.signed #+ is the champion what was signed? [KEY=public.pem]
+verify: .venv/.signed #+ verify the champion's signature [KEY=public.pem]
 	@test -n "$(KEY)" || { echo "error: KEY=public.pem is missing" >&2; exit 2; }
 	@$(BIN)/python -m pipeline.runtime.signature models/$(MODEL) $(KEY)
 
@@ -136,12 +137,12 @@ sbom: .venv-release/.release #+ bills of materials of the image's packages and o
 audit: .venv-release/.release #+ known vulnerabilities of what is served (asks a database on the network)
 	@.ci/audit
 
-logs: #+ what the containers of `make up` say
+logs: #+ logs of the containers
 	@$(COMPOSE) logs --follow --tail 50
 
 #### More of the repository
 
-ci: #+ all that .github/workflows/ci.yml does and that can be done here, in its order
+ci: #+ the steps of ci.yml that need no GitHub, in their order
 	@.ci/all
 
 lint-files: .venv-checks/.checks #+ workflows, compose file, Dockerfile, shell scripts, YAML

@@ -14,28 +14,35 @@ REFUSED = 4
 
 
 def main(model: str) -> None:
-    """Train as of AS_OF, or of the month after what the champion knows; where none can be challenged so, make one."""
+    """Train a challenger as of AS_OF; by default that is one month after the champion's last day of training data.
+
+    Where no champion knows only the days up to a month before, such a champion is trained first.
+    """
     champion = record(model)
-    given = os.environ.get("AS_OF") or (str(months(champion["until"], 1)) if champion else str(FIRST))
-    before = str(months(given, -1))
+    following = months(champion["until"], 1) if champion else FIRST
+    as_of = os.environ.get("AS_OF") or str(following)
+    before = str(months(as_of, -1))
+
     if champion is None or champion["until"] > before:
         print(f"no champion that knows only the days before {before}: one is made first, to be challenged", flush=True)
         (ROOT / "models" / model / "champion").unlink(missing_ok=True)
         if code := retrain(model, before):
             sys.exit(code)
         champion = record(model)
-    code = retrain(model, given)
+
+    code = retrain(model, as_of)
     if code not in (0, REFUSED):
         sys.exit(code)
+
     after = record(model)
     better = code == 0 and after != champion
-    found = {"model": model, "as_of": given, "better": better, "version": after and after["version"]}
-    (ROOT / "reports/challenge.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"as of {given}: {'a better model' if better else 'nothing better'}")
+    result = {"model": model, "as_of": as_of, "better": better, "version": after and after["version"]}
+    (ROOT / "reports/challenge.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"as of {as_of}: {'a better model' if better else 'nothing better'}")
 
 
 def record(model: str) -> dict[str, Any] | None:
-    """What is on record of the champion, with its version; None where there is none."""
+    """The champion's record.json with its version; None where there is no champion."""
     models = ROOT / "models" / model
     if not (models / "champion").exists():
         return None
@@ -44,13 +51,13 @@ def record(model: str) -> dict[str, Any] | None:
 
 
 def retrain(model: str, as_of: str) -> int:
-    """The exit code of `make retrain`'s command."""
+    """Run the command of `make retrain` and return its exit code."""
     command = [ROOT / ".venv/bin/python", "-m", "pipeline", "retrain", f"configs/{model}.yaml", "--as-of", as_of]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def months(day: str, count: int) -> date:
-    """The first of the month, so many months on."""
+    """The first day of the month that comes `count` months after the month of `day`."""
     then = date.fromisoformat(day)
     month = then.year * 12 + then.month - 1 + count
     return date(month // 12, month % 12 + 1, 1)

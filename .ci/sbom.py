@@ -17,44 +17,49 @@ PYTHON = "3.13"  # of the image
 
 
 def main(model: str) -> None:
-    """Write and validate both."""
+    """Write and validate both bills."""
     models = ROOT / "models" / model
     if not (models / "champion").exists():
         sys.exit(f"error: there is no champion of {model}: run make train first")
     bundle = models / (models / "champion").read_text(encoding="utf-8").strip()
     PLACE.mkdir(parents=True, exist_ok=True)
+
     (PLACE / "requirements.txt").write_text(in_image((ROOT / "requirements/serve.txt").read_text(encoding="utf-8")))
     packages = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", str(PLACE / "requirements.txt")]
-    written = ["--output-reproducible", "--spec-version", "1.6", "--output-file", str(PLACE / "image.cdx.json")]
-    subprocess.run([*packages, "--pyproject", "pyproject.toml", *written], cwd=ROOT, check=True)
+    output = ["--output-reproducible", "--spec-version", "1.6", "--output-file", str(PLACE / "image.cdx.json")]
+    subprocess.run([*packages, "--pyproject", "pyproject.toml", *output], cwd=ROOT, check=True)
+
     files = {path.name: path.read_bytes() for path in bundle.iterdir()}
-    made = of_model(bundle.name, files, *(json.loads(files[f"{name}.json"]) for name in ("bundle", "record")))
-    (PLACE / "model.cdx.json").write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    bill = of_model(bundle.name, files, json.loads(files["bundle.json"]), json.loads(files["record.json"]))
+    (PLACE / "model.cdx.json").write_text(json.dumps(bill, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
     for path in sorted(PLACE.glob("*.cdx.json")):
-        if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text(encoding="utf-8")):
-            sys.exit(f"error: {path.name} is not valid CycloneDX 1.6: {wrong}")
+        if error := JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text(encoding="utf-8")):
+            sys.exit(f"error: {path.name} is not valid CycloneDX 1.6: {error}")
         print(path.relative_to(ROOT))
 
 
 def in_image(lock: str) -> str:
-    """Of a lock for every system and Python what the image installs."""
+    """The part of a lock that the image installs; the lock covers every system and Python."""
     image = {**default_environment(), "python_version": PYTHON, "python_full_version": f"{PYTHON}.0"}
     image |= {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "implementation_name": "cpython"}
-    kept = []
+
+    blocks = []
     for block in re.split(r"\n(?=\S)", lock.strip()):
         _, _, marker = block.split("\\")[0].partition(";")
         if not marker.strip() or Marker(marker.strip()).evaluate(image):
-            kept.append(block)
-    return "\n".join([*kept, ""])
+            blocks.append(block)
+    return "\n".join([*blocks, ""])
 
 
 def of_model(digest: str, files: dict[str, bytes], manifest: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """The model as a component with its card, its data as another."""
+    """The bill of the model: a component for the model with its card, and one for each data file."""
     contract = manifest["contract"]
     sums = dict(reversed(line.split("  ")) for line in files["SHA256SUMS"].decode().splitlines())
     licence = record["data"].get("licence")
     data = [data_file(name, content, licence) for name, content in record["data"]["files"].items()]
     facts = {"training run": record["run_id"], "commit": record["commit"], "trained on": f"{record['trained_on']} rows"}
+
     component = {
         "type": "machine-learning-model",
         "bom-ref": digest,
@@ -65,38 +70,49 @@ def of_model(digest: str, files: dict[str, bytes], manifest: dict[str, Any], rec
         "properties": [{"name": name, "value": str(value)} for name, value in facts.items()],
         "modelCard": card(contract, manifest["metrics"], record, [part["bom-ref"] for part in data]),
     }
+
     head = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1}
     return {**head, "metadata": {"component": component}, "components": data}
 
 
 def data_file(name: str, digest: str, licence: str | None) -> dict[str, Any]:
-    told = {"licenses": [{"license": {"id": licence}}]} if licence else {}
-    return {"type": "data", "bom-ref": name, "name": name, "hashes": [{"alg": "SHA-256", "content": digest}], **told}
+    """A data file as a component, with its SHA-256."""
+    licences = {"licenses": [{"license": {"id": licence}}]} if licence else {}
+    return {
+        "type": "data",
+        "bom-ref": name,
+        "name": name,
+        "hashes": [{"alg": "SHA-256", "content": digest}],
+        **licences,
+    }
 
 
 def card(contract: dict[str, Any], metrics: dict[str, Any], record: dict[str, Any], data: list[str]) -> dict[str, Any]:
-    """CycloneDX's model card: what it was made of, how good it is, what it is for."""
+    """CycloneDX's model card: the model's inputs and data, its metrics on the holdout, and its purpose."""
     known = {name: column for name, column in contract["columns"].items() if column["known"] == "before"}
-    numeric = contract["task"] == "regression"
+    output = "number" if contract["task"] == "regression" else "probability"
+
     parameters = {
         "approach": {"type": "supervised"},
         "task": contract["task"],
         "modelArchitecture": record["candidate"],
         "datasets": [{"ref": name} for name in data],
         "inputs": [{"format": f"{name}: {column['kind']}"} for name, column in known.items()],
-        "outputs": [{"format": "number" if numeric else "probability"}],
+        "outputs": [{"format": output}],
     }
+    performance = [metric(record, name, interval) for name, interval in metrics.items()]
     limits = ["It was judged on rows like those of its training.", "What it gives as reasons are no causes."]
     return {
         "modelParameters": parameters,
-        "quantitativeAnalysis": {"performanceMetrics": [figure(record, *each) for each in metrics.items()]},
+        "quantitativeAnalysis": {"performanceMetrics": performance},
         "considerations": {"useCases": [contract["question"]], "technicalLimitations": limits},
     }
 
 
-def figure(record: dict[str, Any], name: str, ends: dict[str, float | None]) -> dict[str, Any]:
-    interval = {"lowerBound": str(ends["low"]), "upperBound": str(ends["high"])}
-    return {"type": name, "value": str(ends["value"]), "slice": record["holdout"], "confidenceInterval": interval}
+def metric(record: dict[str, Any], name: str, interval: dict[str, float | None]) -> dict[str, Any]:
+    """A metric on the holdout with the bounds of its interval, as CycloneDX writes it."""
+    bounds = {"lowerBound": str(interval["low"]), "upperBound": str(interval["high"])}
+    return {"type": name, "value": str(interval["value"]), "slice": record["holdout"], "confidenceInterval": bounds}
 
 
 if __name__ == "__main__":

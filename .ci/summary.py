@@ -1,4 +1,4 @@
-"""`make summary`: what a training found, as Markdown: in reports/summary.md, and on GitHub in the job's summary."""
+"""`make summary`: the results of a training, as Markdown, in reports/summary.md, and on GitHub in the job's summary."""
 
 import json
 import os
@@ -10,12 +10,16 @@ ROOT = Path(__file__).parent.parent
 
 
 def main(model: str) -> None:
-    """Write the summary of the model that was made last, a champion or not."""
+    """Write the summary of the newest model, whether it is the champion or not."""
     records = list((ROOT / "models" / model).glob("*/record.json"))
     if not records:
         sys.exit(f"error: there is no model of {model}: run make train first")
+
     bundle = max(records, key=lambda path: json.loads(path.read_bytes())["created"]).parent
-    text = summary(bundle.name, *(json.loads((bundle / f"{name}.json").read_bytes()) for name in ("record", "bundle")))
+    record = json.loads((bundle / "record.json").read_bytes())
+    manifest = json.loads((bundle / "bundle.json").read_bytes())
+    text = summary(bundle.name, record, manifest)
+
     (ROOT / "reports/summary.md").write_text(text, encoding="utf-8")
     if place := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(place).open("a", encoding="utf-8") as file:
@@ -24,24 +28,29 @@ def main(model: str) -> None:
 
 
 def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> str:
-    """The leaderboard, the holdout and the gates; among these is the difference to the champion before."""
-    candidates, loss = record["candidates"], "mae" if manifest["contract"]["task"] == "regression" else "log_loss"
-    means = {
-        name: sum(fold[loss] for fold in folds.values()) / len(folds) for name, folds in candidates.items() if folds
-    }
+    """The leaderboard, the holdout and the gates; one gate compares with the champion of that time."""
+    loss = "mae" if manifest["contract"]["task"] == "regression" else "log_loss"
+    means = {name: mean(loss, folds) for name, folds in record["candidates"].items() if folds}
+
     lines = [f"## `{manifest['contract']['name']}` `{digest}`: {record['candidate']}", ""]
     lines += [f"| candidate | mean {loss} of the folds |", "|---|---|"]
-    for name in sorted(means, key=lambda each: means[each]):
+    for name in sorted(means, key=lambda candidate: means[candidate]):
         shown = f"**{name}**" if name == record["candidate"] else name
         lines.append(f"| {shown} | {means[name]:.4f} |")
+
     lines += ["", f"Holdout: {record['holdout']}, {record['judged_on']:,} rows, opened once.", ""]
     if record.get("restart"):
         lines += [f"**A restart**, without the champion as a rival: {record['restart']}", ""]
+
     lines += ["| gate | found | allowed | |", "|---|---|---|---|"]
     for gate in record["gates"]:
         verdict = "pass" if gate["passed"] else "**refused**"
         lines.append(f"| {gate['gate']} | {gate['value']} | {gate['limit']} | {verdict} |")
     return "\n".join([*lines, ""])
+
+
+def mean(metric: str, folds: dict[str, dict[str, float]]) -> float:
+    return sum(fold[metric] for fold in folds.values()) / len(folds)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How often the monitor rings where nothing has changed; and what a replay takes."""
+"""How often the monitor raises a false alarm, and how long a replay takes."""
 
 import os
 import subprocess
@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-YEARS, WEEKS = 150, 8  # of looks, on days that are dealt out anew
+YEARS = 150  # simulated series of weeks, with days drawn anew
+WEEKS = 8  # weeks of each series
 
 
-def alarms(_: Path) -> str:
-    """Alarms by looks, on weeks made of days of January to March that judged models which had not learnt from them."""
+def false_alarms(_: Path) -> str:
+    """The share of alarms among the checks of the monitor, where the data have not changed.
+
+    The weeks are made of days of January to March, which evaluated models that were not trained on them.
+    """
     from pipeline.config.candidates import Search
     from pipeline.config.config import load
     from pipeline.data.read import read
@@ -34,31 +38,41 @@ def alarms(_: Path) -> str:
     folds = [*parts.folds, Fold("holdout", parts.search, parts.holdout)]
     tried = list(config.candidates.named().items())[:1]
     best = evaluate_candidates(config, rows.examples.data, rows.examples.target, folds, tried, lambda _: None)[0]
+
     at = np.concatenate([fold.valid for fold in folds])
-    outcome, answer = rows.examples.target[at], np.concatenate([best.predictions[fold.name] for fold in folds])
+    outcome = rows.examples.target[at]
+    prediction = np.concatenate([best.predictions[fold.name] for fold in folds])
     day = rows.key[at].astype("datetime64[D]").astype(np.int64)
-    known = Bootstrap(config.scoring, 500, 0)
-    expected = with_intervals(outcome, answer, day, known, MONITORED[config.task])
-    days, plan = np.unique(day), Bootstrap(config.scoring, 200, 0)
-    of = {each: np.flatnonzero(day == each) for each in days}
-    told = []
+    bootstrap = Bootstrap(config.scoring, 500, 0)
+    expected = with_intervals(outcome, prediction, day, bootstrap, MONITORED[config.task])
+
+    days = np.unique(day)
+    plan = Bootstrap(config.scoring, 200, 0)
+    rows_of = {number: np.flatnonzero(day == number) for number in days}
+    shares = []
     for length in (1, 3, 7):
-        rng, rang, looks = np.random.default_rng(1), 0, 0
+        rng = np.random.default_rng(1)
+        alarm_count = 0
+        checks = 0
         for _ in range(YEARS):
             starts = rng.integers(0, len(days) - length + 1, WEEKS * 7 // length + 1)
             drawn = np.concatenate([days[start : start + length] for start in starts])[: WEEKS * 7]
-            some = np.concatenate([of[each] for each in drawn])
-            when = np.repeat(np.datetime64(0, "D") + np.arange(len(drawn)), [len(of[each]) for each in drawn])
+            sample = np.concatenate([rows_of[number] for number in drawn])
+            sizes = [len(rows_of[number]) for number in drawn]
+            when = np.repeat(np.datetime64(0, "D") + np.arange(len(drawn)), sizes)
             end = np.datetime64(0, "D") + len(drawn)
-            found = performance.weekly_windows(when, outcome[some], answer[some], end, WEEKS, expected, config.monitor, plan)
-            for last in range(2, len(found) + 1):
-                rang, looks = rang + performance.alarm_fires(found[:last], config.monitor), looks + 1
-        told.append(f"{rang / looks:.1%} of {looks:,} looks on days drawn by {length}")
-    return "; ".join(told)
+            windows = performance.weekly_windows(
+                when, outcome[sample], prediction[sample], end, WEEKS, expected, config.monitor, plan
+            )
+            for last in range(2, len(windows) + 1):
+                alarm_count += performance.alarm_fires(windows[:last], config.monitor)
+                checks += 1
+        shares.append(f"{alarm_count / checks:.1%} of {checks:,} looks on days drawn by {length}")
+    return "; ".join(shares)
 
 
 def replayed(work: Path) -> str:
-    """The wall time of `make replay`, with the environment ready."""
+    """The wall time of `make replay` in seconds, with the environment ready."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "pipeline", "replay", "--set", f"paths.reports={work}/replayed"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env={**os.environ})

@@ -1,4 +1,4 @@
-"""What `make bench` measures of the champion that answers: in process, in the server, on disk."""
+"""Measurements of the champion's predictions for `make bench`: in process, in the server, and on disk."""
 
 import json
 import os
@@ -37,34 +37,37 @@ def one_row(work: Path) -> str:
 
 
 def explained(work: Path) -> str:
-    """POST /explain for forty rows; in process how far its sample of orders is off forty times as many."""
+    """The time of POST /explain for forty rows; in process, its error against forty times as many sampled orders."""
     from pipeline.runtime import shapley
     from pipeline.runtime.arrays import to_columns
     from pipeline.runtime.predictor import load
 
     predictor = load(work / "models" / "flights")
-    took, off = [], []
+    took = []
     with serving(work):
         for row in predictor.golden.rows[:40] * 3:
             began = time.perf_counter()
             ask("/explain", json.dumps(row).encode())
             took.append((time.perf_counter() - began) * 1000)
-    rows, names = shapley.sample_background(predictor.background), list(predictor.contract.request)
+
+    errors = []
+    background = shapley.sample_background(predictor.background)
+    names = list(predictor.contract.request)
     for row in predictor.golden.rows[:8]:
-        found = []
+        columns = to_columns([row], predictor.contract)
+        estimates = []
         for shapley.SEED in range(41):
             shapley.permutation_places.cache_clear()
-            found.append(
-                shapley.by_permutations(predictor, to_columns([row], predictor.contract), rows, names)[2].mean(axis=0)
-            )
-        off.append(np.abs(found[0] - np.mean(found[1:], axis=0)))
+            estimates.append(shapley.by_permutations(predictor, columns, background, names)[2].mean(axis=0))
+        errors.append(np.abs(estimates[0] - np.mean(estimates[1:], axis=0)))
+
     p50, p99 = np.percentile(took, [50, 99])
-    return f"{p50:.1f} ms (p99 {p99:.1f} ms); {np.mean(off):.4f} off, at most {np.max(off):.4f}"
+    return f"{p50:.1f} ms (p99 {p99:.1f} ms); {np.mean(errors):.4f} off, at most {np.max(errors):.4f}"
 
 
 @contextmanager
 def serving(work: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A server of its own, from the moment that it is ready."""
+    """A ready server on port 8765 with the champion of `work`; it ends with the body."""
     environment = {**os.environ, "MODEL_DIR": str(work / "models/flights"), "PORT": "8765", **settings}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([PYTHON, "-m", "serve"], env=environment, cwd=ROOT, **quiet)
@@ -90,11 +93,12 @@ def ask(path: str, body: bytes) -> None:
 
 
 def server(work: Path) -> str:
-    """Start to the first 200 of /readyz, the median of five; resident memory after 200 predictions."""
+    """Seconds from the start to the first 200 of /readyz, the median of five; memory after 200 predictions."""
     from pipeline.runtime.predictor import load
 
     example = json.dumps(load(work / "models" / "flights").golden.rows[0]).encode()
-    starts, resident = [], 0.0
+    starts = []
+    resident = 0.0
     for _ in range(5):
         began = time.perf_counter()
         with serving(work) as process:
@@ -106,31 +110,34 @@ def server(work: Path) -> str:
 
 
 def beside(work: Path) -> str:
-    """One row again and again while batches of ten thousand are answered: the median and the worst."""
+    """The time of a one-row request while the server predicts batches of ten thousand: median, p99 and worst."""
     from pipeline.runtime.predictor import load
 
     rows = load(work / "models" / "flights").golden.rows[:48]
     one = json.dumps(rows[0]).encode()
     many = json.dumps({"rows": [rows[n % 48] for n in range(10_000)]}).encode()
+
     took = []
     with serving(work):
-        crowd = threading.Thread(target=lambda: [ask("/predict/batch", many) for _ in range(20)])
-        crowd.start()
-        while crowd.is_alive():
+        batches = threading.Thread(target=lambda: [ask("/predict/batch", many) for _ in range(20)])
+        batches.start()
+        while batches.is_alive():
             began = time.perf_counter()
             ask("/predict", one)
             took.append((time.perf_counter() - began) * 1000)
+
     return f"{np.median(took):.1f} ms, 99 % within {np.percentile(took, 99):.0f} ms, worst {max(took):.0f} ms"
 
 
 def image(_: Path) -> str:
-    """What the champion's image adds to its base; `docker run` to the first 200 of /readyz, the median of five."""
+    """MB that the champion's image adds to its base; seconds from `docker run` to the first 200, median of five."""
     if shutil.which("docker") is None:
         return "no Docker here"
     subprocess.run(["make", "image", "IMAGE=bench"], cwd=ROOT, check=True, capture_output=True)
     layers = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", "bench")
     ours, _, base = layers.partition("COPY /out/ /")  # newest first
     added = sum(int(line.split()[0]) for line in ours.splitlines()) if base else 0
+
     locked = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host"]
     starts = []
     for _ in range(5):
@@ -139,15 +146,16 @@ def image(_: Path) -> str:
         wait()
         starts.append(time.perf_counter() - began)
         docker("rm", "--force", name)
+
     return f"{added / 1e6:.0f} MB, {sorted(starts)[2]:.2f} s"
 
 
-def docker(*words: str) -> str:
-    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout.strip()
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def installed(_: Path) -> str:
-    """The files of every package of the serving lock, without their compiled copies."""
+    """The size of all files of the packages in the serving lock, without `.pyc` files."""
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/serve.txt").read_text(), re.MULTILINE)
     size = 0
     for name in set(pinned):

@@ -1,4 +1,7 @@
-"""What to compare with: a Starlette route, the bundle's pydantic model, onnxruntime; no limits, ids or metrics."""
+"""The baseline of the comparison: a Starlette route, the bundle's pydantic model and onnxruntime.
+
+It has no limits, no request ids and no metrics.
+"""
 
 import os
 from pathlib import Path
@@ -9,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline.runtime.arrays import to_columns
-from pipeline.runtime.predictor import load, as_predictions
+from pipeline.runtime.predictor import as_predictions, load
 
 predictor = load(Path(os.environ["MODEL_DIR"]))
 validate = predictor.row_model.__pydantic_validator__.validate_json
@@ -17,8 +20,8 @@ validate = predictor.row_model.__pydantic_validator__.validate_json
 
 async def predict(request: Request) -> Response:
     columns = to_columns([vars(validate(await request.body()))], predictor.contract)
-    answer = as_predictions(predictor.predict(columns), predictor.scoring)
-    return Response(f'{{"probability":{answer["probability"][0]},"label":{answer["label"][0]}}}')
+    predictions = as_predictions(predictor.predict(columns), predictor.scoring)
+    return Response(f'{{"probability":{predictions["probability"][0]},"label":{predictions["label"][0]}}}')
 
 
 app = Starlette(routes=[Route("/predict", predict, methods=["POST"])])

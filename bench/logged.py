@@ -1,4 +1,4 @@
-"""What the prediction log costs: rows that it drops at a steady rate, and memory."""
+"""The cost of the prediction log: rows that it drops at a steady rate, and memory."""
 
 import asyncio
 import json
@@ -8,7 +8,9 @@ from pathlib import Path
 import psutil
 from answering import MIB, serving
 
-RATE, SECONDS, CONNECTIONS = 2000, 20, 8
+RATE = 2000  # requests per second
+SECONDS = 20
+CONNECTIONS = 8
 
 
 def logged(work: Path) -> str:
@@ -18,16 +20,20 @@ def logged(work: Path) -> str:
     from pipeline.runtime.predictor import load
 
     body = json.dumps(load(work / "models/flights").golden.rows[0]).encode()
-    held, slowest, counts = [], [], {}
+    held = []
+    slowest = []
+    counts = {}
     for url in ("", f"sqlite:///{work}/log.db"):
         with serving(work, LOG_URL=url) as process:
             took = asyncio.run(steady(body))
             held.append(psutil.Process(process.pid).memory_full_info().uss / MIB)
             slowest.append(sorted(took)[len(took) * 99 // 100] * 1000)
-            time.sleep(1)  # for what waits
+            time.sleep(1)  # so that rows that wait in the queue are written
             lines = urlopen("http://127.0.0.1:8765/metrics").read().decode().splitlines()
             counts = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith(("log_d", "logged"))}
-    dropped, written = counts["log_dropped_rows_total"], counts["logged_rows_total"]
+
+    dropped = counts["log_dropped_rows_total"]
+    written = counts["logged_rows_total"]
     return (
         f"{dropped:.0f} of {dropped + written:,.0f} dropped; {held[1] - held[0]:.0f} MiB; p99 {slowest[1]:.1f} ms, "
         f"without {slowest[0]:.1f} ms"
@@ -35,9 +41,10 @@ def logged(work: Path) -> str:
 
 
 async def steady(body: bytes) -> list[float]:
-    """How long each request took, from the moment that it was due."""
+    """Seconds that each request took, from the moment that it was due."""
     lines = ["POST /predict HTTP/1.1", "host: here", "content-type: application/json", f"content-length: {len(body)}"]
-    request, took = "\r\n".join([*lines, "", ""]).encode() + body, []
+    request = "\r\n".join([*lines, "", ""]).encode() + body
+    took = []
     begin = time.perf_counter() + 0.1
 
     async def one(number: int) -> None:
@@ -46,10 +53,11 @@ async def steady(body: bytes) -> list[float]:
             due = begin + n / RATE
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             writer.write(request)
-            said = await reader.readuntil(b"\r\n\r\n")
-            if not said.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(said.decode())
-            length = int(said.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(head.decode())
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             await reader.readexactly(length)
             took.append(time.perf_counter() - due)
         writer.close()

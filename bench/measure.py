@@ -1,6 +1,7 @@
-"""`make bench`: measure what docs/benchmarks.md states, on this machine, and write it there.
+"""`make bench`: measure the rows of docs/benchmarks.md on this machine, and write them there.
 
-Takes about eight minutes and a quiet machine. `python bench/measure.py NAME …` measures those rows and writes nothing.
+It takes about eight minutes and needs a quiet machine. `python bench/measure.py NAME …` measures the named rows alone
+and writes them into their places.
 """
 
 import platform
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from alarms import alarms, replayed
+from alarms import false_alarms, replayed
 from answering import beside, explained, image, installed, one_row, server
 from logged import logged
 from remembered import worth
@@ -37,8 +38,8 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     "smoke": ("training on `configs/smoke.yaml`, best of three", "10 s", smoke),
     "folds": ("champion, mean of the three folds", "AUC ≥ 0.732, log loss ≤ 0.466", folds),
     "holdout": ("champion, November–December, with 95 % intervals over days", "reported", holdout),
-    "worth": ("features with memory against the same without, 95 % intervals over days", "reported", worth),
-    "alarms": ("monitor: alarms where nothing has changed", "reported", alarms),
+    "worth": ("rolling features against the same without, 95 % intervals over days", "reported", worth),
+    "alarms": ("monitor: alarms where nothing has changed", "reported", false_alarms),
     "replayed": ("`make replay`, April to October", "300 s", replayed),
     "export": (
         "ONNX against scikit-learn, 53,991 holdout rows and 10,000 damaged ones",
@@ -67,15 +68,16 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Measure all rows and write the page, or the named ones and put them in their place there."""
+    """Measure all rows, or the named ones, and write the page. With names, the other rows stay as they are."""
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         needed = names if not names or names == ["setup"] else ["train", *(n for n in names if n != "train")]
         for name in needed or ROWS:
             title, limit, measure = ROWS[name]
-            found = measure(Path(folder))
-            print(f"{title}: {found}", flush=True)
-            lines.append(f"| {title} | {limit} | {found} |")
+            result = measure(Path(folder))
+            print(f"{title}: {result}", flush=True)
+            lines.append(f"| {title} | {limit} | {result} |")
+
     if names:
         new = {line.split(" | ")[0]: line for line in lines}
         known = re.findall(r"^\| .*\|$", before().partition("\n## ")[0], re.MULTILINE)[1:]
@@ -90,10 +92,13 @@ def before() -> str:
 
 
 def page(lines: list[str]) -> str:
-    memory = psutil.virtual_memory().total / 2**30
-    machine = f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
-    today, python = datetime.now(UTC).date(), platform.python_version()
-    serving = re.search(r"<!-- serving -->.*<!-- /serving -->", before(), re.DOTALL)
+    ram = psutil.virtual_memory().total / 2**30
+    machine = f"{psutil.cpu_count()} cores, {ram:.0f} GiB, {platform.system()} {platform.machine()}"
+    today = datetime.now(UTC).date()
+    python = platform.python_version()
+    match = re.search(r"<!-- serving -->.*<!-- /serving -->", before(), re.DOTALL)
+    serving = match[0] if match else "<!-- serving -->\n<!-- /serving -->"
+
     return "\n".join(
         [
             "# Benchmarks",
@@ -111,7 +116,7 @@ def page(lines: list[str]) -> str:
             "",
             *TRIED,
             "",
-            serving[0] if serving else "<!-- serving -->\n<!-- /serving -->",
+            serving,
             "",
         ]
     )

@@ -12,10 +12,10 @@ app = FastAPI()
 pipeline = joblib.load(os.environ["PIPELINE"])
 
 
-class Asked(BaseModel):
+class PredictRequest(BaseModel):
     instances: list[dict[str, Any]]
 
 
 @app.post("/predict")
-def predict(asked: Asked) -> dict[str, list[list[float]]]:
-    return {"predictions": pipeline.predict_proba(pd.DataFrame(asked.instances)).tolist()}
+def predict(request: PredictRequest) -> dict[str, list[list[float]]]:
+    return {"predictions": pipeline.predict_proba(pd.DataFrame(request.instances)).tolist()}

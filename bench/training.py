@@ -1,4 +1,4 @@
-"""What `make bench` measures of the training: how long, how much memory, how good, how exact."""
+"""Measurements of the training for `make bench`: time, memory, quality of the model, and accuracy of the export."""
 
 import json
 import os
@@ -15,11 +15,14 @@ import psutil
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
 MIB = 2**20
-FOLLOWS = "test_the_numbers_of_readme_are_those_of_its_runs_and_of_the_benchmarks"
+FOLLOWS = "test_the_numbers_of_readme_are_those_of_its_runs"
 
 
 def timed(command: list[str], folder: Path, **environment: str) -> tuple[float, float]:
-    """Wall seconds of a command, and the peak memory of all its processes together (proportional set size, MiB)."""
+    """The wall time of a command in seconds, and the peak memory of all its processes (proportional set size, MiB).
+
+    Exits with the command's output where the command fails.
+    """
     started = time.perf_counter()
     process = psutil.Popen(
         command,
@@ -29,23 +32,26 @@ def timed(command: list[str], folder: Path, **environment: str) -> tuple[float, 
         stderr=subprocess.STDOUT,
         text=True,
     )
+
     peak = [0.0]
     watcher = threading.Thread(target=watch, args=(process, peak))
     watcher.start()
     printed = process.communicate()[0]
     took = time.perf_counter() - started
     watcher.join()
+
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{printed}")
     return took, peak[0]
 
 
 def watch(process: psutil.Process, peak: list[float]) -> None:
+    """Put the largest memory of the process and its children into `peak[0]`, in MiB, until the process ends."""
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         total = 0
         try:
-            for each in [process, *process.children(recursive=True)]:
-                total += each.memory_full_info().pss
+            for member in [process, *process.children(recursive=True)]:
+                total += member.memory_full_info().pss
         except psutil.NoSuchProcess:
             continue
         peak[0] = max(peak[0], total / MIB)
@@ -53,10 +59,12 @@ def watch(process: psutil.Process, peak: list[float]) -> None:
 
 
 def setup(work: Path) -> str:
-    """A clone, an empty home, no cache, no uv: what `make train` installs before it begins."""
-    clone, home = work / "clone", work / "home"
+    """The time of the installation before `make train`, in a clone with an empty home, without a cache or uv."""
+    clone = work / "clone"
+    home = work / "home"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     home.mkdir()
+
     uv = shutil.which("uv")
     path = os.pathsep.join(
         p for p in os.environ["PATH"].split(os.pathsep) if uv is None or not (Path(p) / "uv").exists()
@@ -77,21 +85,24 @@ def smoke(work: Path) -> str:
 
 def command(name: str, work: Path) -> list[str]:
     places = {"models": work / "models", "reports": work / "reports", "tracking": f"sqlite:///{work}/mlflow.db"}
-    overrides = [word for key, place in places.items() for word in ("--set", f"paths.{key}={place}")]
+    overrides = []
+    for key, place in places.items():
+        overrides += ["--set", f"paths.{key}={place}"]
     return [PYTHON, "-m", "pipeline", "train", f"configs/{name}.yaml", *overrides]
 
 
 def tests(_: Path) -> str:
-    """Without the one that holds README against the page that is being written."""
-    command = [str(Path(PYTHON).parent / "pytest"), "--deselect", f"tests/test_readme.py::{FOLLOWS}"]
+    """The time of all tests but one: that test compares README with the page that this benchmark writes."""
+    command = [str(Path(PYTHON).parent / "pytest"), "--deselect", f"tests/flights/test_readme.py::{FOLLOWS}"]
     return f"{timed(command, ROOT)[0]:.0f} s"
 
 
 def folds(work: Path) -> str:
     record = bundle_file(work, "record.json")
     figures = list(record["candidates"][record["candidate"]].values())
-    means = {metric: np.mean([fold[metric] for fold in figures]) for metric in ("roc_auc", "log_loss")}
-    return f"AUC {means['roc_auc']:.4f}, log loss {means['log_loss']:.4f}"
+    roc_auc = np.mean([fold["roc_auc"] for fold in figures])
+    log_loss = np.mean([fold["log_loss"] for fold in figures])
+    return f"AUC {roc_auc:.4f}, log loss {log_loss:.4f}"
 
 
 def holdout(work: Path) -> str:
@@ -111,7 +122,7 @@ def bundle_file(work: Path, name: str) -> dict:
 
 
 def registration(work: Path) -> str:
-    """The champion once more, in a store of its own that exists already: log, version, tags, alias."""
+    """The time to register the champion in an existing store of its own: log, version, tags and alias."""
     from pipeline.config.config import load
     from pipeline.evaluation.bootstrap import Interval
     from pipeline.registry import mlflow_store
@@ -119,13 +130,15 @@ def registration(work: Path) -> str:
     from pipeline.training.gates import GateResult
     from pipeline.training.search import CandidateResult
 
-    told = bundle_file(work, "record.json")
+    record = bundle_file(work, "record.json")
     config = load(ROOT / "configs" / "flights.yaml")
-    best = CandidateResult(told["candidate"], config.candidates.boosting, told["candidates"][told["candidate"]])
-    metrics = {name: Interval(**ends) for name, ends in bundle_file(work, "bundle.json")["metrics"].items()}
-    tags = run_record.version_tags(best, metrics, [GateResult(**gate) for gate in told["gates"]], told)
+    name = record["candidate"]
+    best = CandidateResult(name, config.candidates.boosting, record["candidates"][name])
+    metrics = {metric: Interval(**ends) for metric, ends in bundle_file(work, "bundle.json")["metrics"].items()}
+    tags = run_record.version_tags(best, metrics, [GateResult(**gate) for gate in record["gates"]], record)
     bundle = work / "models/flights" / (work / "models/flights/champion").read_text().strip()
     mlflow_store.connect("bench", f"sqlite:///{work}/registration.db")
+
     began = time.perf_counter()
     with mlflow_store.run("bench"):
         mlflow_store.register(config.contract, bundle, tags)
@@ -134,14 +147,18 @@ def registration(work: Path) -> str:
 
 
 def bootstrap(_: Path) -> str:
-    """Two models on rows made by chance, as many as November and December have, over as many days."""
+    """The time to compare two models on random rows, as many as November and December have, over as many days."""
     from pipeline.evaluation.bootstrap import Bootstrap, paired
     from pipeline.runtime.contract import Scoring
 
     rng = np.random.default_rng(0)
     rows = 54_000
-    new, noise = rng.beta(2, 6, rows), rng.normal(size=rows) / 20
-    outcome, old = rng.random(rows) < new, np.clip(new + noise, 0.01, 0.99)
+    new = rng.beta(2, 6, rows)
+    noise = rng.normal(size=rows) / 20
+    outcome = rng.random(rows) < new
+    old = np.clip(new + noise, 0.01, 0.99)
+    days = np.arange(rows) * 61 // rows
+
     began = time.perf_counter()
-    paired(outcome, new, old, np.arange(rows) * 61 // rows, Bootstrap(Scoring("binary", 0.25), 500, 0), 0.9)
+    paired(outcome, new, old, days, Bootstrap(Scoring("binary", 0.25), 500, 0), 0.9)
     return f"{time.perf_counter() - began:.2f} s"

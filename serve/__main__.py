@@ -1,4 +1,4 @@
-"""`serve`: settings from the environment, a socket, uvicorn."""
+"""The `serve` command: read the settings from the environment, open the socket, run uvicorn."""
 
 import gc
 import json
@@ -20,12 +20,14 @@ STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> None:
-    """Serve until a signal comes. What a person can mend ends with one message and its exit code."""
-    if sys.argv[1:]:
-        print(
-            f"usage: serve\n\nServes the champion over HTTP. Settings are environment variables:\n{describe_variables()}"
-        )
-        sys.exit(0 if sys.argv[1] in ("-h", "--help") else ConfigError.exit_code)
+    """Serve until a signal arrives. A PipelineError ends the process with one message and its exit code."""
+    arguments = sys.argv[1:]
+    if arguments:
+        usage = "usage: serve\n\nServes the champion over HTTP. Settings are environment variables:"
+        print(f"{usage}\n{describe_variables()}")
+        exit_code = 0 if arguments[0] in ("-h", "--help") else ConfigError.exit_code
+        sys.exit(exit_code)
+
     try:
         run(from_environment(os.environ))
     except PipelineError as error:
@@ -34,11 +36,15 @@ def main() -> None:
 
 
 def run(settings: Settings) -> None:
-    """Raises BundleError for a bundle that may not serve, ConfigError for an address that cannot be had."""
+    """Serve with these settings until a signal arrives.
+
+    Raises BundleError for a bundle that must not be served, ConfigError for an address that cannot be opened.
+    """
     for number in STOPS:
         signal.signal(number, leave)
+
     listener = listen(settings)
-    import uvicorn  # after the socket: a taken port is told at once
+    import uvicorn  # after the socket: a port that is in use is reported at once
 
     from serve.app import create_app
 
@@ -46,39 +52,43 @@ def run(settings: Settings) -> None:
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:
-            app.draining = True  # readiness goes red; what is in flight is answered
+            app.draining = True  # the readiness check fails from now on; requests in flight still get their response
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
         app, access_log=False, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=8
     )
     server = Server(config)
-    for number in STOPS:  # uvicorn does it too, but later, and until then a signal must not be lost
+    for number in STOPS:  # uvicorn installs the same handlers later; a signal before that must not be lost
         signal.signal(number, server.handle_exit)
-    sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the loop sooner
-    gc.freeze()  # what is here stays: a full collection beside large requests would take 10 ms for it
+
+    sys.setswitchinterval(0.001)  # seconds; a thread with many rows gives way to the event loop sooner
+    gc.freeze()  # these objects stay: with large requests a full collection would spend 10 ms on them
 
     print(greeting(address(listener), app.now.model.predictor), flush=True)
     server.run(sockets=[listener])
 
 
 def leave(number: int, _: Any) -> None:
-    """End at once: nothing is served yet. An exception could be lost in whatever code the signal has interrupted."""
+    """Exit at once: no request is in flight yet. The code that the signal interrupts could swallow an exception."""
     os._exit(130 if number == signal.SIGINT else 0)
 
 
 def listen(settings: Settings) -> socket.socket:
+    """A listening socket. Raises ConfigError where the address cannot be opened."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
     try:
         listener.bind((settings.host, settings.port))
-    except (OSError, TypeError, UnicodeError) as error:  # the last two for a HOST that is no name at all
+    except (OSError, TypeError, UnicodeError) as error:  # the last two for a HOST that is not a valid name
         reason = getattr(error, "strerror", None) or "HOST is not an address"
         hint = ". Another port: PORT=8081, or PORT=0 for a free one" if getattr(error, "errno", 0) == EADDRINUSE else ""
         if "-conda" in settings.host:
             hint = " (conda sets HOST to something else: unset HOST)"
         raise ConfigError(f"HOST={settings.host!r} PORT={settings.port}: cannot listen there: {reason}{hint}") from None
+
     listener.listen(2048)
     return listener
 
@@ -89,7 +99,7 @@ def address(listener: socket.socket) -> str:
 
 
 def greeting(address: str, predictor: "Predictor") -> str:
-    """The address, and a line to paste that asks one of the bundle's own rows."""
+    """The server's address, and a curl command that requests a prediction for the bundle's first golden row."""
     row = shlex.quote(json.dumps(predictor.golden.rows[0], ensure_ascii=False))
     return (
         f"{predictor.contract.question}\n"

@@ -1,4 +1,4 @@
-"""`create_app(settings)`: a proven bundle in service, and the watch for the next one."""
+"""`create_app(settings)`: load the champion, serve it, and watch for the next one. It knows nothing about requests."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -17,57 +17,66 @@ from serve.telemetry.event_log import EventLog
 from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import Metrics
 
-MONITORED = "monitor.json"  # what `pipeline monitor` leaves, which imports more than a server has
-TENTHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
+MONITORED = "monitor.json"  # the file of `pipeline monitor`, whose module imports more than the server has installed
+TWENTIETHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
 
 
 def create_app(settings: Settings) -> ServingApp:
-    """Raises BundleError where there is no bundle, or one that does not prove itself or is not signed as asked."""
+    """The ASGI application with a verified model.
+
+    Raises BundleError where there is no bundle, where its verification fails, or where the settings ask for a
+    signature that it does not have. Raises ConfigError for a root path that is also a path of the server.
+    """
     predictor = load_model(settings, settings.model_dir)
-    log, metrics = EventLog(), Metrics(histogram_bounds(predictor))
-    refreshed = settings.rolling_state_file or settings.model_dir / rolling_features.FILE
-    monitored = settings.monitor_file or settings.model_dir / MONITORED
-    front = ServingApp(settings, metrics, log)
+    log = EventLog()
+    metrics = Metrics(histogram_bounds(predictor))
+    rolling_file = settings.rolling_state_file or settings.model_dir / rolling_features.FILE
+    monitor_file = settings.monitor_file or settings.model_dir / MONITORED
 
+    app = ServingApp(settings, metrics, log)
     writer = LogWriter(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None
-    front.at_end = writer.stop if writer else None
+    app.at_end = writer.stop if writer else None
 
-    def take(new: Predictor) -> None:
-        reload_rolling_features(new, refreshed, metrics, log)
-        served = LoadedModel(new, metrics, settings.max_rows, writer, settings.root_path)
-        routes, table = build_application(served, settings, State(metrics, lambda: front.draining, writer, monitored))
+    def activate(new: Predictor) -> None:
+        reload_rolling_features(new, rolling_file, metrics, log)
+        model = LoadedModel(new, metrics, settings.max_rows, writer, settings.root_path)
+        routes, table = build_application(model, settings, State(metrics, lambda: app.draining, writer, monitor_file))
         refuse_own_paths(settings.root_path, table)
-        front.serve(served, table, routes)
+        app.serve(model, table, routes)
 
-    take(predictor)
+    def refresh_rolling_features() -> None:
+        reload_rolling_features(app.now.model.predictor, rolling_file, metrics, log)
 
-    def again() -> None:
-        reload_rolling_features(front.now.model.predictor, refreshed, metrics, log)
+    activate(predictor)
 
-    followed = (settings.model_dir / bundle_store.POINTER).exists()
-    if followed and settings.reload_seconds:
-        look = partial(watch_champion, settings.model_dir, settings.reload_seconds, predictor.version)
-        front.watches.append(partial(look, partial(load_model, settings), take, metrics, log))
+    is_store = (settings.model_dir / bundle_store.POINTER).exists()
+    if is_store and settings.reload_seconds:
+        watch = partial(watch_champion, settings.model_dir, settings.reload_seconds, predictor.version)
+        app.watches.append(partial(watch, partial(load_model, settings), activate, metrics, log))
     if settings.reload_seconds:
-        front.watches.append(partial(watch_file, refreshed, settings.reload_seconds, again))
-    return front
+        app.watches.append(partial(watch_file, rolling_file, settings.reload_seconds, refresh_rolling_features))
+    return app
 
 
 def load_model(settings: Settings, place: Path) -> Predictor:
-    folder = bundle_store.resolve(place)  # once: what is verified is what is loaded
+    """The verified predictor of a bundle, or of a store's champion. Raises BundleError where it cannot be verified."""
+    folder = bundle_store.resolve(place)  # only once: the bundle that is verified must be the one that is loaded
     if settings.model_public_key:
         signature.verify(folder, settings.model_public_key)
     return load_predictor(folder)
 
 
 def refuse_own_paths(root: str, paths: Iterable[str]) -> None:
-    """Raise ConfigError for a prefix that is a path of the server itself: what is asked there could mean either."""
+    """Raise ConfigError for a root path that is a path of the server itself: a request to it would be ambiguous."""
     if root and any(path == root or path.startswith(f"{root}/") for path in paths):
         raise ConfigError(f"ROOT_PATH={root}: is a path of this server itself; give the proxy another one")
 
 
 def histogram_bounds(predictor: Predictor) -> list[float]:
-    """Of the histogram of answers: twentieths of a probability, or some of what the golden rows were answered."""
+    """The bounds of the histogram of predictions.
+
+    They are twentieths for a probability, and every fourth distinct prediction for the golden rows for a regression.
+    """
     if predictor.contract.task == "binary":
-        return TENTHS
-    return sorted({float(f"{quantile:.3g}") for quantile in predictor.golden.answers})[::4]
+        return TWENTIETHS
+    return sorted({float(f"{prediction:.3g}") for prediction in predictor.golden.predictions})[::4]

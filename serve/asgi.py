@@ -1,5 +1,5 @@
-"""The ASGI application: limits on size, time, keys and numbers for every request, before anything is made of it. Then a
-handler answers, or FastAPI with the routes.
+"""The ASGI application. It checks each request's size, time limit, API key and the number of requests in flight, and
+then calls a handler or FastAPI. It knows nothing about the content of a request or a response.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from serve.settings import Settings
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
-INLINE = 65_536  # bytes of body that are worked on at once; longer ones leave the event loop free for others
-THREADS = 2  # that work beside the event loop: more of them would only wait for each other
+INLINE = 65_536  # bytes; a larger body is handled in a thread, so that the event loop stays free for other requests
+THREADS = 2  # threads beside the event loop: more of them would only wait for one another
 
 
 class ActiveModel(NamedTuple):
-    """What answers at this moment: a model, and its routes by path and method and as an ASGI application."""
+    """The model that is served now, its routing table, and its routes as an ASGI application."""
 
     model: LoadedModel
     table: Table
@@ -34,23 +34,28 @@ class ActiveModel(NamedTuple):
 
 
 class ServingApp:
-    """An ASGI application. `serve` puts a model in service, before the first request and between any two of them."""
+    """An ASGI application. `serve` sets its model before the first request, and may replace it between two requests."""
 
     def __init__(self, settings: Settings, metrics: Metrics, log: EventLog) -> None:
-        self.settings, self.metrics, self.log, self.draining = settings, metrics, log, False
-        self._keys = [key.encode() for key in settings.api_keys]
-        self._in_flight = 0
-        self._expires: dict[asyncio.Task[Any] | None, float] = {}
-        metrics.in_flight.set_function(lambda: self._in_flight)
-        metrics.rolling_features_age.set_function(lambda: self.now.model.rolling_age_days() * rolling_features.DAY)
+        self.settings = settings
+        self.metrics = metrics
+        self.log = log
+        self.draining = False
         self.now: ActiveModel
         self.at_end: Callable[[], None] | None = None
         self.watches: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
-    def serve(self, served: LoadedModel, table: Table, routes: Any) -> None:
-        """From now on answer with this model."""
-        self.now = ActiveModel(served, table, routes)
-        self.metrics.set_model(served.name, served.version)
+        self._keys = [key.encode() for key in settings.api_keys]
+        self._in_flight = 0
+        self._expires: dict[asyncio.Task[Any] | None, float] = {}
+
+        metrics.in_flight.set_function(lambda: self._in_flight)
+        metrics.rolling_features_age.set_function(lambda: self.now.model.rolling_age_days() * rolling_features.DAY)
+
+    def serve(self, model: LoadedModel, table: Table, routes: Any) -> None:
+        """Serve this model from now on."""
+        self.now = ActiveModel(model, table, routes)
+        self.metrics.set_model(model.name, model.version)
 
     async def __call__(self, scope: Any, receive: Receive, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -59,81 +64,93 @@ class ServingApp:
             await self._http(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Any) -> None:
-        """From the server's start to its end: end what is overdue, and look for new champions."""
+        """While the server runs, cancel the requests that exceed the time limit, and run the watches."""
         running: list[asyncio.Task[None]] = []
         while True:
             message = await receive()
+
             if message["type"] == "lifespan.startup":
                 to_thread.current_default_thread_limiter().total_tokens = THREADS
-                running = [asyncio.create_task(each()) for each in [self._end_overdue, *self.watches]]
+                running = [asyncio.create_task(watch()) for watch in [self._end_overdue, *self.watches]]
             if message["type"] == "lifespan.shutdown":
                 for task in running:
                     task.cancel()
                 if self.at_end:
                     await asyncio.to_thread(self.at_end)
+
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
 
     async def _http(self, scope: Any, receive: Receive, send: Any) -> None:
-        now = self.now  # one model from here to the end, whatever comes in between
+        now = self.now  # one model for the whole request, even if another one replaces it meanwhile
         began = time.perf_counter()
         headers: Headers = dict(scope["headers"])
-        name, path, method = request_id(headers), self._below_root(scope["path"]), scope["method"]
-        route, status = "none", 0
+        call_id = request_id(headers)
+        path = self._below_root(scope["path"])
+        method = scope["method"]
+        route_name = "none"
+        status = 0
 
-        async def answer(message: Any) -> None:
+        async def send_with_id(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", name.encode()))
+                message["headers"].append((b"x-request-id", call_id.encode()))
             await send(message)
 
         try:
-            chosen = find_route(now.table.get(path), method, path)
-            route = chosen.name
-            self._admit(chosen, headers)
-            self._in_flight += not chosen.open  # a check of health neither takes a place nor needs one
+            route = find_route(now.table.get(path), method, path)
+            route_name = route.name
+            self._admit(route, headers)
+            self._in_flight += not route.open  # a health check does not count towards MAX_IN_FLIGHT
             try:
-                await self._dispatch(now, chosen, scope, path, headers, name, receive, answer)
+                await self._dispatch(now, route, scope, path, headers, call_id, receive, send_with_id)
             finally:
-                self._in_flight -= not chosen.open
+                self._in_flight -= not route.open
         except DisconnectedError:
             return
-        except Exception as error:  # noqa: BLE001 -- reason: told in the log, and to the caller without the inside
+        except Exception as error:  # noqa: BLE001 -- reason: the log gets the whole error, the caller no internals
             if not isinstance(error, RequestError | TimeoutError):
-                self.log.failed(error, request_id=name, route=route)
-            if not status:  # nothing of an answer is out yet
-                await problem(error, name, path, self.settings.timeout_seconds)(scope, receive, answer)
-        self._record(name, route, status, began)
+                self.log.failed(error, request_id=call_id, route=route_name)
+            if not status:  # no part of a response has been sent
+                await problem(error, call_id, path, self.settings.timeout_seconds)(scope, receive, send_with_id)
+
+        self._record(call_id, route_name, status, began)
 
     def _below_root(self, path: str) -> str:
-        """The path without what a proxy has put before it, where that has not taken it off itself."""
+        """The path without ROOT_PATH. Some proxies remove this prefix themselves, others pass it on."""
         root = self.settings.root_path
-        return path[len(root) :] or "/" if root and (path == root or path.startswith(f"{root}/")) else path
+        if root and (path == root or path.startswith(f"{root}/")):
+            return path[len(root) :] or "/"
+        return path
 
-    def _record(self, name: str, route: str, status: int, began: float) -> None:
-        took = time.perf_counter() - began
-        self.metrics.record_request(route, status, took)
-        self.log.request(name, route, status, took)
+    def _record(self, call_id: str, route: str, status: int, began: float) -> None:
+        seconds = time.perf_counter() - began
+        self.metrics.record_request(route, status, seconds)
+        self.log.request(call_id, route, status, seconds)
 
     def _admit(self, route: Route, headers: Headers) -> None:
-        """Raises RequestError for one without a key, and where too many are in already."""
-        if not route.open or (route.name == "/" and wants_html(headers)):  # the page shows rows, its JSON does not
+        """Raises RequestError for a request without a valid API key (401), and at MAX_IN_FLIGHT requests (503)."""
+        if not route.open or (route.name == "/" and wants_html(headers)):  # the page shows rows, the JSON does not
             self._require_key(headers)
         if self._in_flight >= self.settings.max_in_flight and not route.open:
             text = f"{self._in_flight} requests are being answered (MAX_IN_FLIGHT); try again"
             raise RequestError(503, text, headers=[("retry-after", "1")])
 
     def _require_key(self, headers: Headers) -> None:
-        """Every key is compared, in constant time, so that the time tells nothing."""
+        """Raises RequestError (401) without a valid API key.
+
+        The sent key is compared with every key in constant time, so that the response time reveals nothing.
+        """
         if not self._keys:
             return
-        given = headers.get(b"x-api-key") or credential(headers.get(b"authorization", b""))
-        if sum(hmac.compare_digest(given, key) for key in self._keys) == 0:
+
+        sent_key = headers.get(b"x-api-key") or credential(headers.get(b"authorization", b""))
+        if sum(hmac.compare_digest(sent_key, key) for key in self._keys) == 0:
             text = "An API key is asked for: send it as `authorization: Bearer …` or `x-api-key: …`"
-            way = 'Basic realm="API key as the password", charset="UTF-8"' if wants_html(headers) else "Bearer"
-            raise RequestError(401, text, headers=[("www-authenticate", way)])
+            scheme = 'Basic realm="API key as the password", charset="UTF-8"' if wants_html(headers) else "Bearer"
+            raise RequestError(401, text, headers=[("www-authenticate", scheme)])
 
     async def _dispatch(
         self,
@@ -142,37 +159,45 @@ class ServingApp:
         scope: Any,
         path: str,
         headers: Headers,
-        name: str,
+        call_id: str,
         receive: Receive,
-        answer: Any,
+        send: Any,
     ) -> None:
-        """Raises TimeoutError at the time limit. `_end_overdue` sees to that: a timer for each request costs more."""
-        task, expires = asyncio.current_task(), time.monotonic() + self.settings.timeout_seconds
+        """Read the body, call the handler or FastAPI, and send the response.
+
+        Raises TimeoutError at the time limit: `_end_overdue` cancels the task, since a timer for each request costs
+        more. Raises RequestError for a body that cannot be read.
+        """
+        task = asyncio.current_task()
+        expires = time.monotonic() + self.settings.timeout_seconds
         self._expires[task] = expires
+
         try:
-            sent = scope["method"] == "POST"
-            body = await read_body(receive, headers, self.settings.max_body_bytes) if sent else b""
-            call = Call(name, body, headers, expires, scope["query_string"])
+            has_body = scope["method"] == "POST"
+            body = await read_body(receive, headers, self.settings.max_body_bytes) if has_body else b""
+            call = Call(call_id, body, headers, expires, scope["query_string"])
+
             if route.handler is None:
-                method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server drops the body
-                asked = {**scope, "path": path, "method": method, "state": {"call": call}}
-                await now.routes(asked, receive, answer)
+                method = "GET" if scope["method"] == "HEAD" else scope["method"]  # uvicorn drops the response's body
+                inner_scope = {**scope, "path": path, "method": method, "state": {"call": call}}
+                await now.routes(inner_scope, receive, send)
                 return
+
             if len(body) <= INLINE:
                 response = route.handler(now.model, call)
             else:
                 response = await run_in_threadpool(route.handler, now.model, call)
-            await response(scope, receive, answer)
+            await response(scope, receive, send)
         except asyncio.CancelledError:
             if task is None or time.monotonic() < expires:
-                raise  # somebody else's wish
+                raise  # cancelled for another reason than the time limit
             task.uncancel()
             raise TimeoutError from None
         finally:
             del self._expires[task]
 
     async def _end_overdue(self) -> None:
-        """Ends whatever has waited for longer than it may, several times in each time limit."""
+        """Cancel the requests that have exceeded the time limit. Checks at least four times in each time limit."""
         while True:
             await asyncio.sleep(min(0.25, self.settings.timeout_seconds / 4))
             now = time.monotonic()
@@ -182,7 +207,7 @@ class ServingApp:
 
 
 def credential(authorization: bytes) -> bytes:
-    """The key as a bearer's token or, from browsers, as the password of whoever."""
+    """The API key of an authorization header: the bearer token or, from a browser, the password of basic auth."""
     scheme, _, value = authorization.partition(b" ")
     if scheme.lower() == b"basic":
         try:
@@ -193,7 +218,7 @@ def credential(authorization: bytes) -> bytes:
 
 
 def find_route(methods: dict[str, Route] | None, method: str, path: str) -> Route:
-    """Raises RequestError for a path or a method that is not there."""
+    """Raises RequestError for an unknown path (404), and for a method that the path does not accept (405)."""
     if methods is None:
         raise RequestError(404, f"There is nothing at {path[:200]}; /docs lists what there is")
     if method not in methods:

@@ -1,5 +1,6 @@
-"""One body for every error, after RFC 9457, with the names that the platforms' clients read: what was wrong, all of it
-at once, and never what the server looks like inside.
+"""One body for every error: RFC 9457 problem details, plus the fields that the platforms' clients read.
+
+An error lists every invalid field of the request at once, and reveals nothing about the inside of the server.
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,8 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, Field, ValidationError
 
-LISTED = 100  # wrong fields that are told one by one
-PLAIN = ("/v1", "/v2")  # KServe's and Triton's clients read plain JSON alone
+LISTED = 100  # invalid fields that one error lists at most
+PLAIN = ("/v1", "/v2")  # KServe's and Triton's clients read only plain JSON
 
 
 class FieldError(BaseModel):
@@ -33,27 +34,31 @@ class Problem(BaseModel):
 
 
 class RequestError(Exception):
-    """A request that is not answered as asked; becomes a `Problem`."""
+    """A request that is refused. `status` is the HTTP status; `problem` makes the body of the response."""
 
     def __init__(
         self, status: int, detail: str, errors: Sequence[FieldError] = (), headers: Sequence[tuple[str, str]] = ()
     ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.errors, self.headers = status, detail, list(errors), list(headers)
+        self.status = status
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = list(headers)
 
     def problem(self, request_id: str) -> Problem:
         title = HTTPStatus(self.status).phrase
         code = title.upper().replace(" ", "_").replace("-", "_")
-        words = self.detail + "".join(f"; {each.field}: {each.message}" for each in self.errors[:3])
+        text = self.detail + "".join(f"; {error.field}: {error.message}" for error in self.errors[:3])
+
         return Problem(
             title=title,
             status=self.status,
             detail=self.detail,
             errors=self.errors,
             request_id=request_id,
-            error=words,
+            error=text,
             error_code=code,
-            message=words,
+            message=text,
         )
 
 
@@ -72,19 +77,20 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def problem(error: Exception, request_id: str, path: str, timeout_seconds: float) -> Response:
-    """What the caller is told of an exception; of one that is a fault of the server nothing but that."""
+    """The response for an exception. For an error of the server it has no details: these are in the log."""
     if isinstance(error, TimeoutError):
         limit = f"{timeout_seconds:g} s (TIMEOUT_SECONDS)"
         error = RequestError(504, f"The request was not there and answered within {limit}")
     if not isinstance(error, RequestError):
         error = RequestError(500, "The server failed, not your request. Its log has the reason under this id")
-    kind = "application/json" if path.startswith(PLAIN) else "application/problem+json"
+
+    media_type = "application/json" if path.startswith(PLAIN) else "application/problem+json"
     body = error.problem(request_id).model_dump_json()
-    return Response(body, error.status, dict(error.headers), kind)
+    return Response(body, error.status, dict(error.headers), media_type)
 
 
 def invalid_json(error: ValidationError) -> RequestError | None:
-    """For a body that is no JSON at all."""
+    """The error (400) for a body that is not JSON; None for any other validation error."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] != "json_invalid":
         return None
@@ -92,19 +98,25 @@ def invalid_json(error: ValidationError) -> RequestError | None:
 
 
 def field_errors(error: ValidationError, at: str = "", first_row: int = 0) -> list[FieldError]:
-    """Each wrong field of a list of rows under its name in the request: below `at` and counted from `first_row`, or
-    where there is but one row by its field alone.
+    """Every invalid field of a list of rows, by its path in the request.
+
+    The path is `at`, the row's number counted from `first_row`, and the field. Without `at`, where the request has
+    only one row, it is the field.
     """
-    found = []
+    errors = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        row, *where = fault["loc"]
-        name = ".".join(map(str, [at, int(row) + first_row, *where] if at else where)) or "body"
+        row, *path = fault["loc"]
+        if at:
+            path = [at, int(row) + first_row, *path]
+        name = ".".join(map(str, path)) or "body"
         text = "Input should be an object" if fault["type"] == "model_type" else fault["msg"]
-        found.append(FieldError(field=name[:100], message=text.removeprefix("Value error, ")))
-    return found
+        errors.append(FieldError(field=name[:100], message=text.removeprefix("Value error, ")))
+    return errors
 
 
-def validation_failed(found: list[FieldError]) -> RequestError:
-    wrong = ", ".join(list(dict.fromkeys(each.field for each in found))[:10])
-    more = f"; the first {LISTED} are listed" if len(found) > LISTED else ""
-    return RequestError(422, f"{len(found)} wrong: {wrong}{more}", found[:LISTED])
+def validation_failed(errors: list[FieldError]) -> RequestError:
+    """The error (422) that lists the invalid fields, the first LISTED of them."""
+    fields = list(dict.fromkeys(error.field for error in errors))
+    names = ", ".join(fields[:10])
+    more = f"; the first {LISTED} are listed" if len(errors) > LISTED else ""
+    return RequestError(422, f"{len(errors)} wrong: {names}{more}", errors[:LISTED])

@@ -1,4 +1,4 @@
-"""`python -m serve.healthcheck`: 0 where the server of this environment is ready. The image's HEALTHCHECK."""
+"""`python -m serve.healthcheck`, the image's HEALTHCHECK: exits with 0 if the server of this environment is ready."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPException
 from pipeline.errors import ConfigError
 from serve.settings import from_environment
 
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- reason: where to ask who listens at every address
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- reason: these are only looked up, not bound
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
         sys.exit(f"not ready: {error}")
 
     host = EVERYWHERE.get(settings.host, settings.host)
-    connection = HTTPConnection(host, settings.port, timeout=2)  # and no proxy, whatever the environment says
+    connection = HTTPConnection(host, settings.port, timeout=2)  # HTTPConnection ignores the proxies of the environment
     try:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status

@@ -1,4 +1,7 @@
-"""A request as the handlers get it: its whole body, read within the limits."""
+"""Requests as the handlers receive them: id, headers and the whole body, read within the limits.
+
+It knows nothing about models or about what a body means.
+"""
 
 import itertools
 import os
@@ -18,12 +21,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Headers = dict[bytes, bytes]
 ID_HEADERS = (b"x-request-id", b"x-amzn-sagemaker-inference-id", b"x-ms-client-request-id")
-SIMPLE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)  # an id that can be put into JSON and headers as it is
-PREFIX, NUMBERS = os.urandom(10).hex(), itertools.count(1)
+SIMPLE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)  # an id that needs no escaping in JSON or in headers
+PREFIX = os.urandom(10).hex()  # of the ids that this process makes
+NUMBERS = itertools.count(1)
 
 
 class Call(NamedTuple):
-    """One request with its whole body; `expires` is a time of `time.monotonic`."""
+    """One request with its whole body. `expires` is in seconds of `time.monotonic`."""
 
     id: str
     body: bytes
@@ -32,13 +36,13 @@ class Call(NamedTuple):
     query: bytes = b""
 
     def check_deadline(self) -> None:
-        """Raises TimeoutError when the time limit has passed: to be asked between the pieces of long work."""
+        """Raises TimeoutError after the time limit. Long work calls this between its chunks."""
         if time.monotonic() > self.expires:
             raise TimeoutError
 
 
 async def call_of(request: Request) -> Call:
-    """The call that the ASGI app has read before FastAPI sees the request."""
+    """The call that the ASGI application read before it passed the request to FastAPI."""
     call: Call = request.state.call
     return call
 
@@ -47,51 +51,65 @@ CallParameter = Annotated[Call, Depends(call_of)]
 
 
 class DisconnectedError(Exception):
-    """The connection was closed before the body was there."""
+    """The client closed the connection before the whole body arrived."""
 
 
 def request_id(headers: Headers) -> str:
-    """The caller's own id where it is simple, else a new one: 20 digits of this process and 12 that count."""
+    """The caller's own id where it is simple, else a new one: 20 hex digits of this process and a 12-digit count."""
     for name in ID_HEADERS:
-        if (given := headers.get(name)) and SIMPLE.fullmatch(given):
-            return given.decode()
+        value = headers.get(name)
+        if value and SIMPLE.fullmatch(value):
+            return value.decode()
     return f"{PREFIX}{next(NUMBERS):012x}"
 
 
 def wants_html(headers: Headers) -> bool:
-    """Whether a browser asks."""
+    """Whether the client is a browser, which accepts HTML."""
     return b"text/html" in headers.get(b"accept", b"")
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """The body, inflated where it was compressed. Raises RequestError as soon as it is larger than `limit` bytes."""
+    """The body, decompressed where it was compressed.
+
+    Raises RequestError as soon as the body is larger than `limit` bytes (413), and for a compression that cannot be
+    read (415, 400). Raises DisconnectedError where the client closes the connection.
+    """
     declared = headers.get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
+
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
-        parts, size = [body], len(body)
+        parts = [body]
+        size = len(body)
         while message.get("more_body") and size <= limit:
             message = await receive()
             parts.append(message.get("body", b""))
             size += len(parts[-1])
         body = b"".join(parts)
+
     if message["type"] == "http.disconnect":
         raise DisconnectedError
     if len(body) > limit:
         raise too_large(limit)
+
     encoding = headers.get(b"content-encoding")
     return body if encoding is None else decompress(body, encoding.strip().lower(), limit)
 
 
 def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
-    """Raises RequestError where the body is not what the encoding says, or grows beyond `limit` bytes."""
+    """The decompressed body.
+
+    Raises RequestError for an encoding that is not supported (415), for a body that is not in its encoding or is cut
+    off (400), and for one that is larger than `limit` bytes when decompressed (413).
+    """
     if encoding == b"identity":
         return body
-    windows = {b"gzip": (31,), b"deflate": (15, -15)}.get(encoding)  # deflate is sent with its header and without
+    windows = {b"gzip": (31,), b"deflate": (15, -15)}.get(encoding)  # deflate: with or without a zlib header
     if windows is None:
         raise RequestError(415, f"The content encoding {encoding[:40].decode('latin-1')!r} is not read here; send gzip")
+
     for bits in windows:
         try:
             inflater = zlib.decompressobj(bits)
@@ -102,6 +120,7 @@ def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
             raise too_large(limit)
         if inflater.eof and not inflater.unused_data:
             return inflated
+
     raise RequestError(400, f"The body is not {encoding.decode()}, or not whole")
 
 

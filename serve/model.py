@@ -1,4 +1,7 @@
-"""A proven bundle in service: rows checked against its contract, and its answers."""
+"""A verified bundle while it is served: it validates rows against the contract, predicts, counts and logs.
+
+It knows nothing about routes or protocols.
+"""
 
 import json
 import time
@@ -19,11 +22,14 @@ from serve.messages import Call
 from serve.telemetry.log_writer import LogWriter, PredictionBatch
 from serve.telemetry.metrics import Metrics
 
-CHUNK = 500  # rows that are worked on in one go, so that others get their turn between
+CHUNK = 500  # rows that are handled together, so that other requests get their turn between two chunks
 
 
 class LoadedModel:
-    """What is made from a bundle once, and used for every request."""
+    """A predictor with all that is computed from it once and used for every request.
+
+    `writer` is None where predictions are not logged; `root_path` comes before the paths of the page's links.
+    """
 
     def __init__(
         self,
@@ -33,9 +39,19 @@ class LoadedModel:
         writer: LogWriter | None = None,
         root_path: str = "",
     ) -> None:
-        self.predictor, self.contract = predictor, predictor.contract
-        self.name, self.version, self.task = self.contract.name, predictor.version, self.contract.task
+        self.predictor = predictor
+        self.contract = predictor.contract
+        self.name = self.contract.name
+        self.version = predictor.version
+        self.task = self.contract.task
         self.scoring = predictor.scoring
+        self.pictures = predictor.pictures
+        self.max_rows = max_rows
+        self.root_path = root_path
+        self.last_columns: Columns = {}  # the rows of the last prediction
+        self._metrics = metrics
+        self._writer = writer
+
         unit = self.contract.columns[self.contract.target].unit
         threshold = self.scoring.threshold
         of_task: dict[str, dict[str, Any]] = {"binary": {"threshold": threshold}, "regression": {"unit": unit}}
@@ -43,91 +59,112 @@ class LoadedModel:
         self.metadata = {"model_name": self.name, "model_version": self.version, **self.kind}
         self.facts = {**self.kind, "model": self.name, "version": self.version}
         self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
-        self.pictures = predictor.pictures
-        self.root_path = root_path  # before the paths of its pages
-        self.max_rows, self._metrics, self._writer = max_rows, metrics, writer
-        self.asked: Columns = {}  # the rows of the last request
+        self.example = self.first_prediction(
+            predictor.golden.predictions[:1]
+        )  # the prediction for the first golden row
+
         row: Any = predictor.row_model
-        self.example = self.first_prediction(predictor.golden.answers[:1])  # the answer to the first golden row
-        self._one, self._many = row.__pydantic_validator__, TypeAdapter(list[row])
+        self._one = row.__pydantic_validator__
+        self._many = TypeAdapter(list[row])
 
     def row(self, body: bytes) -> dict[str, Any]:
-        """One row of JSON. Raises RequestError with every wrong field."""
+        """The one row of a JSON body. Raises RequestError with every invalid field."""
         try:
-            found: dict[str, Any] = vars(self._one.validate_json(body))
+            row: dict[str, Any] = vars(self._one.validate_json(body))
         except ValidationError as error:
-            if broken := invalid_json(error):
-                raise broken from None
+            if not_json := invalid_json(error):
+                raise not_json from None
             try:
-                found = vars(self._validated([from_json(body)])[0])  # once more, with NaN as a missing value
+                row = vars(self._validated([from_json(body)])[0])  # a second time, with NaN as a missing value
             except ValidationError as error:
                 raise validation_failed(field_errors(error)) from None
-        return found
+        return row
 
     def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
-        """Rows of plain values, which the request has under `at`. Raises RequestError with every wrong field of all."""
+        """The validated rows of a request that has them under `at`.
+
+        Raises RequestError for no rows (422), for more than `max_rows` (413), and with every invalid field of all
+        rows (422). Raises TimeoutError after the deadline.
+        """
         if not sent:
             raise validation_failed([FieldError(field=at, message="Should have at least one row")])
         if len(sent) > self.max_rows:
             raise RequestError(
                 413, f"{len(sent):,} rows are more than {self.max_rows:,} (MAX_ROWS); send fewer at a time"
             )
-        checked: list[dict[str, Any]] = []
-        wrong: list[FieldError] = []
+
+        valid: list[dict[str, Any]] = []
+        errors: list[FieldError] = []
         for first in range(0, len(sent), CHUNK):
             call.check_deadline()
-            part = sent[first : first + CHUNK]
+            chunk = sent[first : first + CHUNK]
             try:
-                checked += map(vars, self._validated(part))
+                valid += map(vars, self._validated(chunk))
             except ValidationError as error:
-                wrong += field_errors(error, at, first)
-        if wrong:
-            raise validation_failed(wrong)
-        return checked
+                errors += field_errors(error, at, first)
+
+        if errors:
+            raise validation_failed(errors)
+        return valid
 
     def _validated(self, rows: Sequence[Any]) -> list[Any]:
-        """Rows as they are or, where that fails, with NaN as a missing value."""
+        """The rows as they are or, where their validation fails, with NaN as a missing value."""
         try:
             return self._many.validate_python(rows)
         except ValidationError:
             return self._many.validate_python(without_nan(rows))
 
     def predict(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
-        """The model's answer to each checked row; counted."""
+        """The prediction for each validated row, of shape (rows,). Counts the rows in the metrics.
+
+        Raises TimeoutError after the deadline, RequestError (422) where a prediction is not a finite number.
+        """
         if len(rows) <= CHUNK:
             return self._predict_chunk(rows)
-        parts = []
+
+        chunks = []
         for first in range(0, len(rows), CHUNK):
             call.check_deadline()
-            parts.append(self._predict_chunk(rows[first : first + CHUNK]))
-        return np.concatenate(parts)
+            chunks.append(self._predict_chunk(rows[first : first + CHUNK]))
+        return np.concatenate(chunks)
 
     def _predict_chunk(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         columns = to_columns(rows, self.contract)
-        answers = self.predictor.predict(columns)
-        if not np.isfinite(answers).all():
+        predictions = self.predictor.predict(columns)
+        if not np.isfinite(predictions).all():
             raise RequestError(422, "The model has no answer: a number is too far from all that it knows")
-        self.asked = columns
-        self._metrics.record_predictions(rows, answers, self.predictor.unseen(columns), self.contract.rolling)
-        return answers
+
+        self.last_columns = columns
+        self._metrics.record_predictions(rows, predictions, self.predictor.unseen(columns), self.contract.rolling)
+        return predictions
 
     def rolling_age_days(self) -> int:
-        """Days by which what is remembered is behind the last row that was asked; 0 where nothing is."""
-        known, rule = self.predictor.rolling, self.contract.timing
-        return rolling_features.age_days(known, self.asked[rule.time]) if known and rule and self.asked else 0
+        """Whole days by which the rolling features are older than the newest row of the last prediction.
+
+        0 for a model without rolling features, and before the first prediction.
+        """
+        table = self.predictor.rolling
+        timing = self.contract.timing
+        if table and timing and self.last_columns:
+            return rolling_features.age_days(table, self.last_columns[timing.time])
+        return 0
 
     def predict_and_log(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:
-        """The answers to checked rows as callers get them, and into the log."""
-        answers = self.predict(rows, call)
+        """The predictions for validated rows as callers receive them, by field. They go to the prediction log.
+
+        Raises the errors of `predict`.
+        """
+        predictions = self.predict(rows, call)
         if self._writer:
             day = self.predictor.rolling.day if self.predictor.rolling else None
-            self._writer.put(PredictionBatch(call.id, time.time(), self.contract, self.version, rows, answers, day))
-        return as_predictions(answers, self.scoring)
+            batch = PredictionBatch(call.id, time.time(), self.contract, self.version, rows, predictions, day)
+            self._writer.put(batch)
+        return as_predictions(predictions, self.scoring)
 
     def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:
-        """The answer to one checked row that is explained, which is no prediction to be logged."""
+        """The prediction for one validated row that is explained. An explanation is not a prediction to log."""
         return self.first_prediction(self.predict([row], call))
 
-    def first_prediction(self, answers: NDArray[np.float64]) -> dict[str, float]:
-        """The first of the answers as callers get it."""
-        return {name: values[0] for name, values in as_predictions(answers, self.scoring).items()}
+    def first_prediction(self, predictions: NDArray[np.float64]) -> dict[str, float]:
+        """The first of the predictions as callers receive it, by field."""
+        return {name: values[0] for name, values in as_predictions(predictions, self.scoring).items()}

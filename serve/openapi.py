@@ -1,4 +1,7 @@
-"""/docs from this server's own files, and what OpenAPI says of bodies that the routes read by themselves."""
+"""/docs from this server's own files, and the OpenAPI schemas of bodies that the routes parse themselves.
+
+It knows nothing about single routes or models.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
@@ -22,7 +25,7 @@ FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 
 
 def describe_limits(settings: Settings) -> str:
-    """The limits of this very server, as Markdown."""
+    """The limits of this server as a Markdown table, and how to send the API key where one is needed."""
     fields = Settings.model_fields
     rows = [f"| `{name.upper()}` | {getattr(settings, name):,} | {fields[name].description} |" for name in LIMITS]
     key = "An API key is asked for: `authorization: Bearer …` or `x-api-key: …`." if settings.api_keys else ""
@@ -30,52 +33,61 @@ def describe_limits(settings: Settings) -> str:
 
 
 def documented_responses(example: Mapping[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """Of a route that reads a body: a real answer, and the errors."""
+    """The `responses` of a route that reads a body: a real response as the example, and the errors."""
     return {status: {"content": {"application/json": {"example": example}}}, **RESPONSES}
 
 
 def schema_ref(model: type[BaseModel]) -> dict[str, str]:
-    """The schema of a model that `publish` is given."""
+    """A reference to the schema of a model. The model must be among those passed to `publish`."""
     return {"$ref": COMPONENT.format(model=model.__name__)}
 
 
 def object_schema(properties: dict[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:
-    """The schema of an object that has these and may have others, except for some."""
+    """The schema of an object that must have `properties` and may have others, except for the names in `without`."""
     absent = {name: False for name in without if name not in properties}
     return {"type": "object", "properties": {**properties, **absent}, "required": list(properties)}
 
 
 def examples_body(schema: Mapping[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON body of that schema, with examples by their names."""
-    shown = {"examples": {name: {"value": value} for name, value in examples.items()}} if examples else {}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, **shown}}}}
+    """The `openapi_extra` of a route: a required JSON body of this schema, with examples by name."""
+    content: dict[str, Any] = {"schema": schema}
+    if examples:
+        content["examples"] = {name: {"value": value} for name, value in examples.items()}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def publish(app: FastAPI, models: Iterable[type[BaseModel]]) -> None:
-    """Complete what FastAPI publishes: the models that bodies refer to, and the media type of errors, which FastAPI
-    takes for that of answers. Under /v1 and /v2 errors are plain JSON.
+    """Complete FastAPI's specification with the models that bodies refer to, and with the media type of errors.
+
+    FastAPI documents errors with the media type of the successful response. Under /v1 and /v2 errors are plain JSON.
     """
-    made = app.openapi
-    _, named = models_json_schema([(model, "validation") for model in models], ref_template=COMPONENT)
+    generate = app.openapi
+    _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=COMPONENT)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema:
             return app.openapi_schema
-        api = made()
-        api["components"]["schemas"] |= named["$defs"]
+
+        api = generate()
+        api["components"]["schemas"] |= definitions["$defs"]
         for path, operations in api["paths"].items():
-            kind = "application/json" if path.startswith(PLAIN) else "application/problem+json"
+            media_type = "application/json" if path.startswith(PLAIN) else "application/problem+json"
             for operation in operations.values():
-                for status, answer in operation["responses"].items():
-                    if status.startswith(("4", "5")):
-                        answer["content"] = {kind: next(iter(answer["content"].values()))}
+                set_error_type(operation["responses"], media_type)
         return api
 
     app.openapi = openapi  # type: ignore[method-assign]  # because FastAPI documents this way to extend it
 
 
+def set_error_type(responses: Mapping[str, Any], media_type: str) -> None:
+    """Document every error among an operation's responses with this media type. Changes `responses`."""
+    for status, response in responses.items():
+        if status.startswith(("4", "5")):
+            response["content"] = {media_type: next(iter(response["content"].values()))}
+
+
 def router(app: FastAPI) -> APIRouter:
-    """The specification, and Swagger UI over it, which FastAPI's default page loads from another host."""
+    """The specification and Swagger UI, from this server's own files: FastAPI's default page loads them from a CDN."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/openapi.json", name="/openapi.json")
@@ -99,5 +111,8 @@ def router(app: FastAPI) -> APIRouter:
 
 
 def file(path: Path, kind: str | None = None, headers: Mapping[str, str] | None = None) -> Callable[[], Response]:
-    """The function of a route that answers with a file. It takes nothing: a parameter would be one of the query."""
+    """An endpoint that responds with this file; `kind` is its media type.
+
+    The endpoint has no parameter, because FastAPI would read one from the query.
+    """
     return lambda: FileResponse(path, headers=headers, media_type=kind)

@@ -1,4 +1,7 @@
-"""A new champion while serving: seen by its pointer, proven beside the old one, then put in its place."""
+"""A new champion or new rolling features while serving: a changed file is detected, loaded and put to use.
+
+The present champion serves until the new one is verified. This module knows nothing about requests.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -15,61 +18,70 @@ async def watch_champion(
     seconds: float,
     current: str,
     load: Callable[[Path], Predictor],
-    take: Callable[[Predictor], None],
+    activate: Callable[[Predictor], None],
     metrics: Metrics,
     log: EventLog,
 ) -> None:
-    """Look at the pointer again and again. A bundle that does not prove itself is refused, and the old one goes on.
+    """Every `seconds`, activate the store's champion where it is not the `current` version. Never returns.
 
-    It is tried again only when the pointer has been written again. `load` and `take` work in a thread.
+    A bundle that fails its verification is refused, and the present champion goes on. It is tried again only when the
+    pointer has been written again. `load` and `activate` run in a thread.
     """
-    seen = None  # not the pointer as it is: it may have moved since `current` was loaded
+    handled = None  # not the pointer's present time: the pointer may have moved since `current` was loaded
     while True:
         await asyncio.sleep(seconds)
-        if (now := modified_at(place / bundle_store.POINTER)) == seen:
+        modified = modified_at(place / bundle_store.POINTER)
+        if modified == handled:
             continue
-        seen = now
-        named = None
+
+        handled = modified
+        version = None
         try:
-            named = bundle_store.pointer(place)
-            if named is None or named == current:
+            version = bundle_store.pointer(place)
+            if version is None or version == current:
                 continue
-            await asyncio.to_thread(lambda bundle: take(load(bundle)), place / named)
-            current = named
+            await asyncio.to_thread(lambda folder: activate(load(folder)), place / version)
+            current = version
             metrics.reloads.labels("taken").inc()
-            log.write("champion taken on", version=named)
-        except Exception as error:  # noqa: BLE001 -- reason: whatever it is, the old champion goes on
+            log.write("champion taken on", version=version)
+        except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present champion goes on
             metrics.reloads.labels("refused").inc()
-            log.write("champion refused", version=named, serving=current, reason=f"{type(error).__name__}: {error}")
+            log.write("champion refused", version=version, serving=current, reason=f"{type(error).__name__}: {error}")
 
 
 async def watch_file(file: Path, seconds: float, changed: Callable[[], None]) -> None:
-    """Call `changed`, in a thread, whenever the file has been written."""
-    seen = None  # not the file as it is: it may have been written since it was read
+    """Every `seconds`, call `changed` in a thread if the file has been written. Never returns."""
+    handled = None  # not the file's present time: the file may have been written since it was read
     while True:
         await asyncio.sleep(seconds)
-        if (now := modified_at(file)) != seen:
-            seen = now
+        modified = modified_at(file)
+        if modified != handled:
+            handled = modified
             await asyncio.to_thread(changed)
 
 
 def reload_rolling_features(predictor: Predictor, file: Path, metrics: Metrics, log: EventLog) -> None:
-    """Have the predictor look up in a refreshed table, if there is one for it; if not it goes on with what it has."""
+    """Give the predictor the rolling features of this file.
+
+    Nothing changes where the model has no rolling features, or where the file does not exist. Where the file is
+    refused, the predictor keeps its present features.
+    """
     if predictor.rolling is None or not file.is_file():
         return
+
     try:
         predictor.set_rolling_features(file.read_bytes())
         metrics.rolling_features_reloads.labels("taken").inc()
         log.write("rolling features taken on", as_of=predictor.rolling.day)
-    except Exception as error:  # noqa: BLE001 -- reason: whatever it is, what was remembered goes on
+    except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present rolling features go on
         metrics.rolling_features_reloads.labels("refused").inc()
         log.write("rolling features refused", as_of=predictor.rolling.day, reason=f"{type(error).__name__}: {error}")
 
 
 def modified_at(file: Path) -> tuple[int, int] | None:
-    """What changes whenever a file is written; None where there is none."""
+    """The file's inode and its modification time in nanoseconds; None where there is no file."""
     try:
-        about = file.stat()
+        status = file.stat()
     except OSError:
         return None
-    return about.st_ino, about.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns

@@ -1,4 +1,7 @@
-"""All routes of one model: a FastAPI application, and by path and method what the ASGI app before it has to know."""
+"""All routes of one model: a FastAPI application, and the routing table that the ASGI application uses before it.
+
+It does not enforce limits or API keys: `serve.asgi` does.
+"""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,11 +22,12 @@ from serve.settings import Settings
 from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
 
-QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # FastAPI's own telemetry
-OPEN = frozenset({"live", "ready", "/", "/web"})  # names of routes that ask for no API key
+QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # turns FastAPI's own telemetry off
+OPEN = frozenset({"live", "ready", "/", "/web"})  # names of the routes that need no API key
 
 Handler = Callable[[LoadedModel, Call], Response]
-# Called without FastAPI, which would take as long again: they carry the load. What it says of them is held by tests.
+# These routes have the highest load, and FastAPI would double their time: they are called without it. FastAPI still
+# documents them, and tests compare the documentation with the responses.
 DIRECT: dict[str, Handler] = {
     "/predict": native.predict,
     "/predict/batch": native.batch,
@@ -32,7 +36,7 @@ DIRECT: dict[str, Handler] = {
 
 
 class State(NamedTuple):
-    """What routes may ask about the server."""
+    """What routes may use of the server. `monitored` is the file that `pipeline monitor` writes."""
 
     metrics: Metrics
     draining: Callable[[], bool]
@@ -41,7 +45,10 @@ class State(NamedTuple):
 
 
 class Route(NamedTuple):
-    """`name` is how it is counted; an open one asks for no API key; a handler is called without FastAPI."""
+    """A route as the ASGI application sees it.
+
+    `name` is its label in the metrics, an `open` route needs no API key, a `handler` is called without FastAPI.
+    """
 
     name: str
     open: bool
@@ -51,16 +58,18 @@ class Route(NamedTuple):
 Table = dict[str, dict[str, Route]]
 
 
-def build_application(served: LoadedModel, settings: Settings, state: State) -> tuple[FastAPI, Table]:
+def build_application(model: LoadedModel, settings: Settings, state: State) -> tuple[FastAPI, Table]:
+    """The FastAPI application with every route of this model, and its routing table."""
+    servers = [{"url": settings.root_path}] if settings.root_path else None
     app = FastAPI(
-        title=served.name,
-        summary=served.contract.question,
+        title=model.name,
+        summary=model.contract.question,
         description=openapi.describe_limits(settings),
-        version=served.version,
+        version=model.version,
         openapi_url=None,
         telemetry=QUIET,
         redirect_slashes=False,
-        servers=[{"url": settings.root_path}] if settings.root_path else None,
+        servers=servers,
     )
 
     async def refuse(request: Request, error: Exception) -> Response:
@@ -68,42 +77,53 @@ def build_application(served: LoadedModel, settings: Settings, state: State) -> 
 
     for kind in (RequestError, TimeoutError, Exception):
         app.add_exception_handler(kind, refuse)
+
     routers = [
-        native.router(served),
-        explain.router(served),
-        open_inference.router(served),
-        views.router(served),
-        info_routes(served, state),
+        native.router(model),
+        explain.router(model),
+        open_inference.router(model),
+        views.router(model),
+        info_routes(model, state),
         openapi.router(app),
-        *([feedback.router(served, state.writer)] if state.writer else []),
-        # Last, since a platform may choose paths of these two: what is there already stays what it is.
-        invocations.router(served, settings),
-        health_routes(served, settings, state),
     ]
+    body_models = [model.predictor.row_model]
+    if state.writer:
+        routers.append(feedback.router(model, state.writer))
+        body_models.append(feedback.LABELS[model.task])
+    # A platform may choose paths of these two. They come last, so that they cannot replace another route.
+    routers += [invocations.router(model, settings), health_routes(model, settings, state)]
+
     for router in routers:
         app.include_router(router)
-    models = [served.predictor.row_model, *([feedback.LABELS[served.task]] if state.writer else [])]
-    openapi.publish(app, models)
+    openapi.publish(app, body_models)
     return app, routing_table(routers)
 
 
 def routing_table(routers: Iterable[APIRouter]) -> Table:
-    """By path and then by method, the first for each, as in FastAPI; what answers GET answers HEAD."""
-    found: Table = {}
-    for route in [route for router in routers for route in router.routes if isinstance(route, APIRoute)]:
-        methods = found.setdefault(route.path, {})
-        for method in route.methods or ():
-            handler = DIRECT.get(route.path) if method == "POST" else None
-            methods.setdefault(method, Route(route.name, route.name in OPEN, handler))
-        if "GET" in methods:
-            methods["HEAD"] = methods["GET"]
-    return found
+    """The routes by path and then by method. As in FastAPI, the first route of a path and method wins."""
+    table: Table = {}
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                add_route(table, route)
+    return table
 
 
-def health_routes(served: LoadedModel, settings: Settings, state: State) -> APIRouter:
-    """Whether the process answers, and whether its model does, at the paths of every platform."""
+def add_route(table: Table, route: APIRoute) -> None:
+    """Add a route to the table for each of its methods, and for HEAD where it has GET. Changes `table`."""
+    methods = table.setdefault(route.path, {})
+    for method in route.methods or ():
+        handler = DIRECT.get(route.path) if method == "POST" else None
+        methods.setdefault(method, Route(route.name, route.name in OPEN, handler))
+    if "GET" in methods:
+        methods["HEAD"] = methods["GET"]
+
+
+def health_routes(model: LoadedModel, settings: Settings, state: State) -> APIRouter:
+    """The liveness checks of the process and the readiness checks of its model, at the paths of every platform."""
     routes = APIRouter(tags=["The server"])
-    name, version = served.name, served.version
+    name = model.name
+    version = model.version
 
     async def live() -> JSONResponse:
         return JSONResponse({"live": True})
@@ -117,38 +137,44 @@ def health_routes(served: LoadedModel, settings: Settings, state: State) -> APIR
 
     paths = ["/readyz", "/ping", "/health", "/v2/health/ready", f"/v1/models/{name}", f"/v2/models/{name}/ready"]
     paths.append(f"/v2/models/{name}/versions/{version}/ready")
+    if settings.health_route:
+        paths.append(settings.health_route)
+
     for path in ("/livez", "/v2/health/live"):
         routes.get(path, name="live", summary="The process answers")(live)
-    for path in [*paths, *filter(None, [settings.health_route])]:
+    for path in paths:
         routes.get(path, name="ready", summary="A proven model is loaded")(ready)
     return routes
 
 
-def info_routes(served: LoadedModel, state: State) -> APIRouter:
-    """What the server and its model are."""
+def info_routes(model: LoadedModel, state: State) -> APIRouter:
+    """The routes that describe the server and its model, and the metrics."""
     routes = APIRouter(tags=["The server"], responses=KEY_ASKED)
 
     @routes.get("/", name="/", summary="Alive; a browser gets the page", response_class=JSONResponse)
     def root(call: CallParameter) -> Response:
         if wants_html(call.headers):
-            return views.form_page(served, call)
-        docs = f"{served.root_path}/docs"
-        return JSONResponse({"status": "alive", "model": served.name, "version": served.version, "docs": docs})
+            return views.form_page(model, call)
+        docs = f"{model.root_path}/docs"
+        return JSONResponse({"status": "alive", "model": model.name, "version": model.version, "docs": docs})
 
     @routes.get("/version", name="/version", summary="Of this server", response_class=PlainTextResponse)
     async def server_version() -> PlainTextResponse:
         return PlainTextResponse(VERSION)
 
     @routes.get("/model", name="/model", summary="What it is, how good, and where it comes from")
-    def model(call: CallParameter) -> Response:
-        manifest = served.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
-        facts = {"name": served.name, "version": served.version, **manifest, "record": served.predictor.record}
-        return views.model_page(served, facts) if wants_html(call.headers) else JSONResponse(facts)
+    def model_facts(call: CallParameter) -> Response:
+        manifest = model.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
+        facts = {"name": model.name, "version": model.version, **manifest, "record": model.predictor.record}
+        if wants_html(call.headers):
+            return views.model_page(model, facts)
+        return JSONResponse(facts)
 
     @routes.get("/metrics", name="/metrics", summary="For Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:
         if state.monitored:
-            state.metrics.record_monitor(*feedback.monitor_figures(state.monitored, served.version))
+            figures, last_run = feedback.monitor_figures(state.monitored, model.version)
+            state.metrics.record_monitor(figures, last_run)
         return Response(state.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return routes

@@ -1,4 +1,7 @@
-"""The bodies of answers: judgements of a classification, estimates of a regression, each with what made it."""
+"""The bodies of responses: predictions and explanations of both tasks, with the model, its version and the request id.
+
+It knows nothing about how predictions are computed. OpenAPI shows the docstrings of the classes.
+"""
 
 from pydantic import BaseModel, Field
 
@@ -70,7 +73,8 @@ class RegressionExplanation(ModelFields, UnitField, ExplanationBody, RegressionP
     """An estimate with its reasons."""
 
 
-OF_TASK: dict[str, tuple[type[BaseModel], type[BaseModel], type[BaseModel]]] = {  # one row, many, and explained
+# By task: the body for one row, for many rows, for an explanation.
+OF_TASK: dict[str, tuple[type[BaseModel], type[BaseModel], type[BaseModel]]] = {
     "binary": (BinaryResponse, BinaryBatchResponse, BinaryExplanation),
     "regression": (RegressionResponse, RegressionBatchResponse, RegressionExplanation),
 }

@@ -1,4 +1,4 @@
-"""Environment to typed settings: the only reader of `os.environ` in the server."""
+"""Typed settings from `os.environ`. The other modules of the server only pass it on to this one."""
 
 import re
 from collections.abc import Mapping
@@ -9,23 +9,26 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline.errors import ConfigError
 
-# Variables of the platforms that stand for ours, the first that is set winning.
+# The variables that set a field where it has other names than its own; the first one that is set wins.
 STAND_FOR = {
     "port": ("SAGEMAKER_BIND_TO_PORT", "AIP_HTTP_PORT", "PORT"),
     "health_route": ("AIP_HEALTH_ROUTE",),
     "predict_route": ("AIP_PREDICT_ROUTE",),
 }
-MOUNTED = (Path("/opt/ml/model"), Path("/mnt/models"))  # where SageMaker and KServe put a model
-BAKED = Path("/app/model")  # where our own image has one
-KEY = 16  # characters of an API key, at least
+MOUNTED = (Path("/opt/ml/model"), Path("/mnt/models"))  # where SageMaker and KServe mount a model
+BAKED = Path("/app/model")  # where this project's own image has one
+KEY = 16  # minimum number of characters of an API key
 
 
 def _separate(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """The parts of a comma-separated string without empty ones; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 class Settings(BaseModel):
-    """Each field is read from the environment variable of its name in capitals; an empty one counts as not set."""
+    """Each field comes from the environment variable of its name in capitals. An empty variable counts as not set."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,57 +91,75 @@ class Settings(BaseModel):
 
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
-    """Raises ConfigError that names the variable, what was found and what would be right."""
-    names = {field: STAND_FOR.get(field, (field.upper(),)) for field in Settings.model_fields}
-    said = {field: next((name for name in of if environ.get(name)), None) for field, of in names.items()}
-    given: dict[str, Any] = {field: environ[name] for field, name in said.items() if name}
-    if "model_dir" not in given and (place := mounted_model(environ)):
-        given["model_dir"] = place
-    if given.get("api_keys") and not _separate(given["api_keys"]):
+    """The validated settings. Raises ConfigError with each invalid variable, its value and what it should be."""
+    set_by = {field: set_variable(field, environ) for field in Settings.model_fields}
+    values: dict[str, Any] = {field: environ[name] for field, name in set_by.items() if name}
+    if "model_dir" not in values and (place := mounted_model(environ)):
+        values["model_dir"] = place
+    if values.get("api_keys") and not _separate(values["api_keys"]):
         raise ConfigError("API_KEYS: has no key in it; leave it unset where everyone may ask")
+
     try:
-        settings = Settings.model_validate(given)
+        settings = Settings.model_validate(values)
         return Settings.model_validate({**dict(settings), "api_keys": settings.api_keys + read_api_keys(settings)})
     except ValidationError as error:
-        raise ConfigError("environment: " + "; ".join(setting_error(fault, said) for fault in error.errors())) from None
+        texts = [setting_error(fault, set_by) for fault in error.errors()]
+        raise ConfigError("environment: " + "; ".join(texts)) from None
+
+
+def variable_names(field: str) -> tuple[str, ...]:
+    """The environment variables that may set a field, the ones that win first."""
+    return STAND_FOR.get(field, (field.upper(),))
+
+
+def set_variable(field: str, environ: Mapping[str, str]) -> str | None:
+    """The variable that sets a field in this environment, or None. An empty variable counts as not set."""
+    return next((name for name in variable_names(field) if environ.get(name)), None)
 
 
 def mounted_model(environ: Mapping[str, str]) -> Path | None:
-    """Where a platform has put the model, or else the image."""
+    """The folder where a platform has mounted a model, or the model in the image; None where neither has files."""
+    places = list(MOUNTED)
     vertex = environ.get("AIP_STORAGE_URI", "")
-    places = [*MOUNTED, *([Path(vertex)] if vertex.startswith("/") else [])]
-    azure = sorted(Path("/var/azureml-app/azureml-models").glob("*/*"))
-    return next((place for place in [*places, *azure, BAKED] if place.is_dir() and any(place.iterdir())), None)
+    if vertex.startswith("/"):
+        places.append(Path(vertex))
+    places += sorted(Path("/var/azureml-app/azureml-models").glob("*/*"))
+    places.append(BAKED)
+    return next((place for place in places if place.is_dir() and any(place.iterdir())), None)
 
 
 def read_api_keys(settings: Settings) -> list[str]:
+    """The keys in API_KEYS_FILE. Raises ConfigError where the file cannot be read or has no key."""
     if settings.api_keys_file is None:
         return []
+
     try:
         lines = settings.api_keys_file.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"API_KEYS_FILE={settings.api_keys_file}: cannot be read: {error}") from None
+
     if not lines:
         raise ConfigError(f"API_KEYS_FILE={settings.api_keys_file}: has no key in it")
     return lines
 
 
-def setting_error(fault: Any, said: Mapping[str, str | None]) -> str:
-    """One wrong setting by its variable; a key is not repeated."""
+def setting_error(fault: Any, set_by: Mapping[str, str | None]) -> str:
+    """One invalid setting with its variable and value. The value of a key or of a database address stays secret."""
     field = str(fault["loc"][0])
+    name = set_by.get(field) or field.upper()
     value = "" if field in ("api_keys", "log_url") else f"={fault['input']}"
-    return f"{said.get(field) or field.upper()}{value}: {fault['msg'].removeprefix('Value error, ')}"
+    return f"{name}{value}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def variables() -> dict[str, tuple[str, str]]:
-    """Each variable with its default, a dash where it has none, and its meaning."""
+    """The default and the meaning of each variable. The default is a dash where the variable has none."""
     return {
-        STAND_FOR.get(name, (name.upper(),))[-1]: (str(field.default or "–"), str(field.description))
+        variable_names(name)[-1]: (str(field.default or "–"), str(field.description))
         for name, field in Settings.model_fields.items()
     }
 
 
 def describe_variables() -> str:
-    """The variables with their meanings and defaults, a line each."""
+    """One line for each variable with its meaning and its default."""
     lines = variables().items()
     return "\n".join(f"  {name:<18} {meaning} Default: {default}" for name, (default, meaning) in lines)

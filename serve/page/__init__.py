@@ -1,1 +1,1 @@
-"""The page for people."""
+"""The HTML pages: a form, its answer, and the facts of the model."""

@@ -1,4 +1,7 @@
-"""The form that a contract makes: fields to fill in, and what was filled in as a row."""
+"""The HTML form: fields made from the contract's request columns, and the values that a browser sends as a row.
+
+It knows nothing of predictions or templates.
+"""
 
 import re
 from collections.abc import Mapping
@@ -10,11 +13,11 @@ from pipeline.runtime.predictor import Predictor
 from serve.messages import Call
 from serve.protocols.bodies import cell_value
 
-LONGEST_LIST = 400  # values of a category that are offered; of more of them a person writes one
+LONGEST_LIST = 400  # values that a list offers; for a category with more of them a person types the value
 
 
 class Field(NamedTuple):
-    """One question of the form. `options` are values with their names, empty where the answer is written."""
+    """One field of the form. `options` are pairs of value and text; without options a person types the value."""
 
     name: str
     label: str
@@ -26,69 +29,94 @@ class Field(NamedTuple):
     error: str | None
 
 
-def fields(predictor: Predictor, given: Mapping[str, str], errors: Mapping[str, str]) -> list[Field]:
-    """The required ones first, each in the order of the contract."""
-    request = predictor.contract.request
-    found = [
+def fields(predictor: Predictor, values: Mapping[str, str], errors: Mapping[str, str]) -> list[Field]:
+    """The required fields, then the optional ones, both in the order of the contract.
+
+    `values` and `errors` are by field name; a field without a value is empty.
+    """
+    all_fields = [
         Field(
             name=name,
             label=field_label(column),
             help=help_text(column),
             kind=column.kind,
             required=not column.nullable,
-            options=field_options(predictor, name, given.get(name, "")),
-            value=given.get(name, ""),
+            options=field_options(predictor, name, values.get(name, "")),
+            value=values.get(name, ""),
             error=errors.get(name),
         )
-        for name, column in request.items()
+        for name, column in predictor.contract.request.items()
     ]
-    return sorted(found, key=lambda field: not field.required)
+
+    return sorted(all_fields, key=lambda field: not field.required)
 
 
 def field_label(column: Column) -> str:
-    """The first words of what it means."""
-    words = re.split("[,;(]", column.meaning)[0].strip()
-    return words[:1].upper() + words[1:]
+    """The column's meaning up to its first comma, semicolon or parenthesis."""
+    label = re.split("[,;(]", column.meaning)[0].strip()
+    return label[:1].upper() + label[1:]
 
 
 def help_text(column: Column) -> str:
-    """What else it means, the unit and the bounds, as far as they are declared."""
+    """The rest of the column's meaning, then the bounds and the unit where the contract declares them."""
     low, high = column.limits
-    unit = f" {column.unit}" if column.unit else ""
-    least, most = (f"{end:,.0f}" if float(end).is_integer() else f"{end:g}" for end in (low, high))
-    bounds = {(True, True): f"{least} to {most}", (True, False): f"from {least}", (False, True): f"up to {most}"}
+    lower = format_bound(low)
+    upper = format_bound(high)
+    bounds = {(True, True): f"{lower} to {upper}", (True, False): f"from {lower}", (False, True): f"up to {upper}"}
     declared = bounds.get((low > -FLOAT32_MAX, high < FLOAT32_MAX), "")
+
+    unit = f" {column.unit}" if column.unit else ""
     left_out = "looked up where left out" if column.rolling else ""
-    parts = [column.meaning[len(field_label(column)) :].strip(" ,;"), f"{declared}{unit}".strip(), left_out]
-    return "; ".join(filter(None, parts))
+    rest = column.meaning[len(field_label(column)) :].strip(" ,;")
+    return "; ".join(filter(None, [rest, f"{declared}{unit}".strip(), left_out]))
 
 
-def field_options(predictor: Predictor, name: str, now: str) -> list[tuple[str, str]]:
-    """What can be chosen. A category takes other values too, but the form offers those that training has seen."""
+def format_bound(bound: float) -> str:
+    return f"{bound:,.0f}" if float(bound).is_integer() else f"{bound:g}"
+
+
+def field_options(predictor: Predictor, name: str, current: str) -> list[tuple[str, str]]:
+    """The values that a list offers, as pairs of value and text; empty where a person types the value.
+
+    The model accepts any value of a category. The list has the values of the contract or of the training rows, and
+    the `current` value of the form.
+    """
     column = predictor.contract.request[name]
     if column.kind == "boolean":
         return [("true", "yes"), ("false", "no")]
+
     known = column.values or predictor.choices.get(name, {})
     if not known or len(known) > LONGEST_LIST:
         return []
-    named = [(value, text if text == value else f"{value} – {text}") for value, text in known.items()]
-    return sorted([*named, *([(now, now)] if now and now not in known else [])])
+
+    options = [(value, option_text(value, text)) for value, text in known.items()]
+    if current and current not in known:
+        options.append((current, current))
+    return sorted(options)
+
+
+def option_text(value: str, text: str) -> str:
+    """The value with its text, or the value alone where they are the same."""
+    return text if text == value else f"{value} – {text}"
 
 
 def example_values(predictor: Predictor) -> dict[str, str]:
-    """To begin with: the contract's examples, or those of a row, for what has to be filled in."""
+    """The first values of the required fields: the contract's examples, else the values of the first golden row."""
     row = predictor.golden.rows[0]
-    required = {name: column for name, column in predictor.contract.request.items() if not column.nullable}
-    chosen = {name: row[name] if column.example is None else column.example for name, column in required.items()}
-    return to_form_values(chosen)
+    examples = {}
+    for name, column in predictor.contract.request.items():
+        if not column.nullable:
+            examples[name] = row[name] if column.example is None else column.example
+    return to_form_values(examples)
 
 
 def to_form_values(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row as the form holds it; 75.0 is written 75."""
+    """A row as the form's values. Missing values are left out."""
     return {name: format_value(value) for name, value in row.items() if value is not None}
 
 
 def format_value(value: Any) -> str:
+    """A value as a person types it; 75.0 is written 75."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -97,16 +125,18 @@ def format_value(value: Any) -> str:
 
 
 def form_values(call: Call) -> dict[str, str]:
-    """What a browser sent, the last of each name."""
-    sent = parse_qs(call.body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: values[-1] for name, values in sent.items()}
+    """The values of a submitted form by name. Where a name is sent more than once, its last value counts."""
+    submitted = parse_qs(call.body.decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: values[-1] for name, values in submitted.items()}
 
 
-def to_row(predictor: Predictor, given: Mapping[str, str]) -> dict[str, Any]:
-    """The row that was meant; what was left empty is left out."""
-    found = {}
+def to_row(predictor: Predictor, values: Mapping[str, str]) -> dict[str, Any]:
+    """The form's values as a row of request columns, not yet validated. Empty fields are left out."""
+    row = {}
     for name, column in predictor.contract.request.items():
-        text = given.get(name, "")
-        if said := text if column.kind == "category" else text.strip():  # a category is what it is, blanks and all
-            found[name] = cell_value(said, column.kind)
-    return found
+        text = values.get(name, "")
+        if column.kind != "category":  # blanks are part of a category's value
+            text = text.strip()
+        if text:
+            row[name] = cell_value(text, column.kind)
+    return row

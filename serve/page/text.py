@@ -1,10 +1,14 @@
-"""An answer in words, for people: what it is, what it rests on, what really happened, how good the model is."""
+"""The sentences of the page: the answer with its reasons, the actual outcome of an example, and the model's quality.
+
+It makes plain values for the templates and knows nothing of HTML or HTTP.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pipeline.runtime.arrays import Columns, to_columns
+from pipeline.runtime.contract import Column
 from pipeline.runtime.predictor import Example
 from serve.model import LoadedModel
 from serve.page import form
@@ -12,7 +16,7 @@ from serve.protocols.explain import NOTHING
 
 
 class ReasonBar(NamedTuple):
-    """One reason in words, and how far its bar reaches from the middle, in hundredths of the longest."""
+    """One field's contribution as text, and the length of its bar in percent of the longest bar."""
 
     field: str
     label: str
@@ -23,7 +27,12 @@ class ReasonBar(NamedTuple):
 
 
 class AnswerText(NamedTuple):
-    """An answer as the page tells it; `gauge` has the probability and the threshold in percent."""
+    """The answer as the page shows it.
+
+    `gauge` is the probability and the threshold in percent, None for a regression. `base` is the mean answer to rows of
+    the training. `sure` is the largest standard error of the contributions. `swapped` is true where the form came from
+    another version of the model. `happened` is the actual outcome, known for an unchanged example only.
+    """
 
     headline: str
     sentence: str
@@ -37,27 +46,34 @@ class AnswerText(NamedTuple):
 
 
 def answer_text(
-    served: LoadedModel, row: Mapping[str, Any], found: Mapping[str, Any], given: Mapping[str, str]
+    model: LoadedModel, row: Mapping[str, Any], explanation: Mapping[str, Any], form_values: Mapping[str, str]
 ) -> AnswerText:
-    """The answer in words."""
-    target = served.contract.columns[served.contract.target]
+    """The text of one answer. `row` is validated, and `explanation` is the result of `explain_row` for it."""
+    contributions = explanation["contributions"]
+    longest = max((abs(reason["contribution"]) for reason in contributions), default=0) or 1
+    standard_error = max((reason["standard_error"] for reason in contributions), default=0)
+    bars = [reason_bar(model, reason, longest) for reason in contributions]
+
+    target = model.contract.columns[model.contract.target]
     unit = f" {target.unit}" if target.unit else ""
-    longest = max((abs(each["contribution"]) for each in found["contributions"]), default=0) or 1
-    bars = [reason_bar(served, each, longest) for each in found["contributions"]]
-    widest = max((each["standard_error"] for each in found["contributions"]), default=0)
-    if served.task == "regression":
-        headline, gauge = f"{format_number(found['value'])}{unit}", None
-        off = f"{format_number(served.predictor.manifest.metrics['mae']['value'] or 0)}{unit}"
-        sentence, base = (
-            f"{target.meaning}. Such answers were {off} off on average.",
-            f"{format_number(found['base'])}{unit}",
-        )
-        sure = f"{format_number(widest)}{unit}"
+    gauge: tuple[float, float] | None = None
+    if model.task == "regression":
+        mae = model.predictor.manifest.metrics["mae"]["value"] or 0
+        headline = f"{format_number(explanation['value'])}{unit}"
+        sentence = f"{target.meaning}. Such answers were {format_number(mae)}{unit} off on average."
+        base = f"{format_number(explanation['base'])}{unit}"
+        sure = f"{format_number(standard_error)}{unit}"
     else:
-        share, cut = found["probability"], served.scoring.cut
-        headline, gauge = f"{percent(share)} likely", (share * 100, cut * 100)
-        sentence = f"That counts as a {'yes' if found['label'] else 'no'}: a yes begins at {percent(cut)}."
-        base, sure = percent(found["base"]), f"{widest * 100:.1f} points"
+        probability = explanation["probability"]
+        threshold = model.scoring.cut
+        decision = "yes" if explanation["label"] else "no"
+        headline = f"{percent(probability)} likely"
+        sentence = f"That counts as a {decision}: a yes begins at {percent(threshold)}."
+        gauge = (probability * 100, threshold * 100)
+        base = percent(explanation["base"])
+        sure = f"{standard_error * 100:.1f} points"
+
+    example = example_at(model, form_values.get("_example", ""))
     return AnswerText(
         headline=headline,
         sentence=sentence,
@@ -65,14 +81,14 @@ def answer_text(
         base=base,
         bars=bars,
         sure=sure,
-        version=served.version,
-        swapped=given.get("_version", served.version) != served.version,
-        happened=actual_outcome(served, row, example_at(served, given.get("_example", ""))),
+        version=model.version,
+        swapped=form_values.get("_version", model.version) != model.version,
+        happened=actual_outcome(model, row, example),
     )
 
 
 def format_number(number: float) -> str:
-    """As many digits as a person reads."""
+    """Three significant digits; from 1,000 on all digits before the decimal point."""
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
@@ -80,67 +96,110 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def reason_bar(served: LoadedModel, reason: Mapping[str, Any], longest: float) -> ReasonBar:
-    column, change = served.contract.request[reason["field"]], reason["contribution"]
-    value = "not given" if reason["value"] is None else form.format_value(reason["value"])
-    if column.kind == "datetime" and reason["value"] is not None:
+def reason_bar(model: LoadedModel, reason: Mapping[str, Any], longest: float) -> ReasonBar:
+    """One contribution of an explanation as text. `longest` is the largest absolute contribution."""
+    column = model.contract.request[reason["field"]]
+    contribution = reason["contribution"]
+    label = form.field_label(column)
+    value = value_text(model, column, reason)
+
+    rolling_text = reason.get("text")  # rolling features have one
+    if rolling_text and rolling_text.startswith(NOTHING):
+        value = rolling_text
+    elif rolling_text:  # this sentence names the feature and its value
+        label = rolling_text[:1].upper() + rolling_text[1:]
+        value = ""
+
+    return ReasonBar(
+        field=reason["field"],
+        label=label,
+        value=value,
+        text=change_text(model, contribution),
+        reach=abs(contribution) / longest * 100,
+        up=contribution > 0,
+    )
+
+
+def value_text(model: LoadedModel, column: Column, reason: Mapping[str, Any]) -> str:
+    """The value of a field with its unit. A category has its name, where the bundle knows one."""
+    missing = reason["value"] is None
+    value = "not given" if missing else form.format_value(reason["value"])
+    if column.kind == "datetime" and not missing:
         value = datetime.fromisoformat(value).strftime("%a %d %b %Y, %H:%M")
     if column.kind == "category":
-        value = served.predictor.choices.get(reason["field"], {}).get(value, value)
-    unit = f" {column.unit}" if column.unit and reason["value"] is not None else ""
-    if served.task == "regression":
-        of = served.contract.columns[served.contract.target].unit or ""
-        words = f"{'adds' if change > 0 else 'takes off'} {format_number(abs(change))} {of}".strip()
-    else:
-        words = f"{'raises' if change > 0 else 'lowers'} it by {abs(change) * 100:.1f} points"
-    label, said = form.field_label(column), value + unit
-    if told := reason.get("text"):  # of what is remembered; where something is, its words are enough
-        label, said = (label, told) if told.startswith(NOTHING) else (told[:1].upper() + told[1:], "")
-    return ReasonBar(reason["field"], label, said, words, abs(change) / longest * 100, change > 0)
+        value = model.predictor.choices.get(reason["field"], {}).get(value, value)
+
+    unit = f" {column.unit}" if column.unit and not missing else ""
+    return value + unit
 
 
-def example_at(served: LoadedModel, number: str) -> Example | None:
-    """The bundle's example of that number, counted round and round."""
-    examples = served.predictor.examples
-    return examples[int(number) % len(examples)] if number.isdecimal() and len(number) < 10 and examples else None
+def change_text(model: LoadedModel, contribution: float) -> str:
+    """The direction and the size of a contribution: in the target's unit, or in points of probability."""
+    if model.task == "regression":
+        verb = "adds" if contribution > 0 else "takes off"
+        unit = model.contract.columns[model.contract.target].unit or ""
+        return f"{verb} {format_number(abs(contribution))} {unit}".strip()
+    verb = "raises" if contribution > 0 else "lowers"
+    return f"{verb} it by {abs(contribution) * 100:.1f} points"
 
 
-def actual_outcome(served: LoadedModel, row: Mapping[str, Any], example: Example | None) -> str | None:
-    """What became of an example, if that is what was asked."""
-    if example is None or not is_same_row(*(to_columns([each], served.contract) for each in (row, example.row))):
+def example_at(model: LoadedModel, number: str) -> Example | None:
+    """The bundle's example with this number; after the last example the count begins again. None for other text."""
+    examples = model.predictor.examples
+    if not examples or not number.isdecimal() or len(number) >= 10:
         return None
-    target = served.contract.columns[served.contract.target]
+    return examples[int(number) % len(examples)]
+
+
+def actual_outcome(model: LoadedModel, row: Mapping[str, Any], example: Example | None) -> str | None:
+    """The outcome of the example with its unit. None where `row` is not the example's row."""
+    if example is None:
+        return None
+    row_columns = to_columns([row], model.contract)
+    example_columns = to_columns([example.row], model.contract)
+    if not is_same_row(row_columns, example_columns):
+        return None
+
     if isinstance(example.outcome, bool):
         return "yes" if example.outcome else "no"
-    return f"{format_number(example.outcome)}{f' {target.unit}' if target.unit else ''}"
+    target = model.contract.columns[model.contract.target]
+    unit = f" {target.unit}" if target.unit else ""
+    return f"{format_number(example.outcome)}{unit}"
 
 
 def is_same_row(one: Columns, other: Columns) -> bool:
-    """Whether two rows say the same; missing values are equal."""
+    """Whether two rows have equal values; missing values are equal."""
     pairs = [(one[name], other[name]) for name in one]
     return all(((a == b) | ((a != a) & (b != b))).all() for a, b in pairs)
 
 
-def model_quality(served: LoadedModel) -> list[str]:
-    """How good the model is, in sentences, from its own bundle."""
-    record, figures = served.predictor.record, served.predictor.manifest.metrics
+def model_quality(model: LoadedModel) -> list[str]:
+    """Sentences on the model's training and its holdout metrics, from the bundle."""
+    record = model.predictor.record
+    metrics = model.predictor.manifest.metrics
 
-    def figure(name: str) -> dict[str, float]:
-        return {end: value for end, value in figures[name].items() if value is not None}
+    def interval(name: str) -> dict[str, float]:
+        return {end: value for end, value in metrics[name].items() if value is not None}
 
-    judged = f"was judged on {record['judged_on']:,} cases ({record['holdout']}) that it had not seen"
-    learnt = f"It learnt from {record['judged_fit']:,} cases and {judged}."
+    holdout = f"was judged on {record['judged_on']:,} cases ({record['holdout']}) that it had not seen"
+    training = f"It learnt from {record['judged_fit']:,} cases and {holdout}."
     if record["trained_on"] > record["judged_fit"]:
-        learnt += " Then it learnt from those too."
-    if served.task == "regression":
-        unit = served.contract.columns[served.contract.target].unit or ""
-        error = figure("mae")
-        return [learnt, f"There it was {format_number(error['value'])} {unit} off on average ({format_number(error['low'])} to "
-                f"{format_number(error['high'])})."]  # fmt: skip
-    order, gap = figure("roc_auc"), figure("ece")
+        training += " Then it learnt from those too."
+
+    if model.task == "regression":
+        unit = model.contract.columns[model.contract.target].unit or ""
+        mae = interval("mae")
+        return [
+            training,
+            f"There it was {format_number(mae['value'])} {unit} off on average ({format_number(mae['low'])} to "
+            f"{format_number(mae['high'])}).",
+        ]
+
+    roc_auc = interval("roc_auc")
+    ece = interval("ece")
     return [
-        learnt,
-        f"Of a yes and a no it gave the yes the higher probability {percent(order['value'])} of the time "
-        f"({percent(order['low'])} to {percent(order['high'])}); a coin does in 50 %.",
-        f"Its probabilities were {gap['value'] * 100:.1f} points off what really happened on average.",
+        training,
+        f"Of a yes and a no it gave the yes the higher probability {percent(roc_auc['value'])} of the time "
+        f"({percent(roc_auc['low'])} to {percent(roc_auc['high'])}); a coin does in 50 %.",
+        f"Its probabilities were {ece['value'] * 100:.1f} points off what really happened on average.",
     ]

@@ -1,4 +1,7 @@
-"""The page for people: a form made from the contract, the answer with its reasons, and what the model is."""
+"""The routes of the HTML pages: the form with its answer, and the model's facts.
+
+Text and form values come from `text` and `form`; this module alone knows the templates.
+"""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +25,7 @@ from serve.protocols.explain import explain_row
 
 WEB = Path(__file__).parent / "web"
 ASSETS = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
-KEPT = "public, max-age=31536000, immutable"  # the address of an asset changes with its content
+IMMUTABLE = "public, max-age=31536000, immutable"  # the address of an asset changes with its content
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -35,103 +38,111 @@ HEADERS = {
     "vary": "accept",
 }
 ORIGIN = ("created", "candidate", "trained_on", "holdout", "judged_on", "commit", "run_id")
-SHOWN = 8  # reasons that are shown at once
+SHOWN = 8  # reasons that the page shows before its reader opens the rest
 
 
-def router(served: LoadedModel) -> APIRouter:
-    """What a browser opens. Pages are not in /docs: they are for people."""
+def router(model: LoadedModel) -> APIRouter:
+    """The routes that a browser opens, except / and /model. They are not in /docs, which is for programs."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/answer", name="/answer")  # for who reloads an answer
+    @routes.get("/answer", name="/answer")  # a browser asks for it when a person reloads an answer
     def form_again(call: CallParameter) -> Response:
-        return form_page(served, call)
+        return form_page(model, call)
 
     @routes.post("/answer", name="/answer")
     def form_sent(call: CallParameter) -> Response:
-        return answer_page(served, call)
+        return answer_page(model, call)
 
-    for name in served.pictures:
-        routes.get(f"/model/{name}", name="/model/{picture}")(file(served.predictor.folder / name, "image/png"))
+    for name in model.pictures:
+        routes.get(f"/model/{name}", name="/model/{picture}")(file(model.predictor.folder / name, "image/png"))
     for name, kind in ASSETS.items():
-        routes.get(f"/web/{name}", name="/web")(file(WEB / name, kind, {"cache-control": KEPT}))
+        routes.get(f"/web/{name}", name="/web")(file(WEB / name, kind, {"cache-control": IMMUTABLE}))
     return routes
 
 
-def form_page(served: LoadedModel, call: Call) -> Response:
-    """The empty form or, with `?example=N` in the address, one filled in with a row that really was."""
-    asked = parse_qs(call.query.decode("latin-1")).get("example", [""])[-1]
-    example = example_at(served, asked)
-    given = form.to_form_values(example.row) if example else form.example_values(served.predictor)
-    return render_form(served, given, example=asked if example else "")
+def form_page(model: LoadedModel, call: Call) -> Response:
+    """The form with the contract's example values or, with `?example=N`, with the row of the bundle's example N."""
+    number = parse_qs(call.query.decode("latin-1")).get("example", [""])[-1]
+    example = example_at(model, number)
+    if example is None:
+        return render_form(model, form.example_values(model.predictor))
+    return render_form(model, form.to_form_values(example.row), example=number)
 
 
-def answer_page(served: LoadedModel, call: Call) -> Response:
-    """The answer to a form that was sent or, with status 422, the form with what is wrong at each field."""
-    given = form.form_values(call)
-    sent = json.dumps(form.to_row(served.predictor, given)).encode()
+def answer_page(model: LoadedModel, call: Call) -> Response:
+    """The answer to a submitted form. With status 422 the form again, with an error at each invalid field."""
+    form_values = form.form_values(call)
+    example = form_values.get("_example", "")
+    body = json.dumps(form.to_row(model.predictor, form_values)).encode()
     try:
-        row = served.row(sent)
+        row = model.row(body)
     except RequestError as refused:
-        errors = {each.field: each.message for each in refused.errors}
-        return render_form(served, given, errors=errors, example=given.get("_example", ""), status=422)
-    found = answer_text(
-        served, row, explain_row(served, row, served.predict_unlogged(row, call), call.check_deadline), given
-    )
-    return render_form(served, given, answered=found, example=given.get("_example", ""))
+        errors = {error.field: error.message for error in refused.errors}
+        return render_form(model, form_values, errors=errors, example=example, status=422)
+
+    prediction = model.predict_unlogged(row, call)
+    explanation = explain_row(model, row, prediction, call.check_deadline)
+    answer = answer_text(model, row, explanation, form_values)
+    return render_form(model, form_values, answer=answer, example=example)
 
 
 def render_form(
-    served: LoadedModel,
-    given: Mapping[str, str],
+    model: LoadedModel,
+    form_values: Mapping[str, str],
     *,
     errors: Mapping[str, str] | None = None,
-    answered: AnswerText | None = None,
+    answer: AnswerText | None = None,
     example: str = "",
     status: int = 200,
 ) -> Response:
-    found = form.fields(served.predictor, given, errors or {})
-    page = (
-        templates()
-        .get_template("ask.html")
-        .render(
-            **shared_context(served),
-            required=[field for field in found if field.required],
-            optional=[field for field in found if not field.required],
-            errors=[field for field in found if field.error],
-            answered=answered,
-            shown=SHOWN,
-            example=example,
-            next_example=(int(example) + 1) % len(served.predictor.examples) if example_at(served, example) else 0,
-            model_quality=model_quality(served),
-        )
+    """The page with the form and, beside it, the answer or the model's quality.
+
+    `errors` are messages by field name; `example` is the number of the example that the form shows, or empty.
+    """
+    fields = form.fields(model.predictor, form_values, errors or {})
+    examples = model.predictor.examples
+    next_example = (int(example) + 1) % len(examples) if example_at(model, example) else 0
+
+    template = templates().get_template("ask.html")
+    page = template.render(
+        **shared_context(model),
+        required=[field for field in fields if field.required],
+        optional=[field for field in fields if not field.required],
+        errors=[field for field in fields if field.error],
+        answer=answer,
+        shown=SHOWN,
+        example=example,
+        next_example=next_example,
+        model_quality=model_quality(model),
     )
     return html_response(page, status)
 
 
-def model_page(served: LoadedModel, facts: Mapping[str, Any]) -> Response:
-    """The model's facts for people."""
+def model_page(model: LoadedModel, facts: Mapping[str, Any]) -> Response:
+    """The model's facts as a page: its origin, metrics, gates, slices, columns and pictures."""
     record = facts["record"]
-    pictures = [name for name in served.pictures if name != "summary.png"]  # it is made of three of the others
-    page = (
-        templates()
-        .get_template("model.html")
-        .render(
-            **shared_context(served),
-            record=record,
-            about={name.replace("_", " "): record[name] for name in ORIGIN if name in record},
-            metrics=facts["metrics"],
-            columns=served.contract.columns,
-            pictures=[(name, name.removesuffix(".png").replace("_", " ").capitalize()) for name in pictures],
-        )
+    pictures = [name for name in model.pictures if name != "summary.png"]  # it is made of three of the others
+
+    template = templates().get_template("model.html")
+    page = template.render(
+        **shared_context(model),
+        record=record,
+        about={name.replace("_", " "): record[name] for name in ORIGIN if name in record},
+        metrics=facts["metrics"],
+        columns=model.contract.columns,
+        pictures=[(name, name.removesuffix(".png").replace("_", " ").capitalize()) for name in pictures],
     )
     return html_response(page)
 
 
-def shared_context(served: LoadedModel) -> dict[str, Any]:
-    """What every page shows. Its links are relative, and so lead below any prefix, or begin with the declared one."""
-    root = f"{served.root_path}/" if served.root_path else ""
+def shared_context(model: LoadedModel) -> dict[str, Any]:
+    """The template variables of every page.
+
+    Links begin with the declared root path. Without one they are relative and work below any prefix of a proxy.
+    """
+    root = f"{model.root_path}/" if model.root_path else ""
     assets = {name: f"{root}{path}" for name, path in asset_urls().items()}
-    return {"contract": served.contract, "version": served.version, "asset": assets, "root": root}
+    return {"contract": model.contract, "version": model.version, "asset": assets, "root": root}
 
 
 def html_response(page: str, status: int = 200) -> Response:
@@ -140,7 +151,7 @@ def html_response(page: str, status: int = 200) -> Response:
 
 @lru_cache
 def asset_urls() -> dict[str, str]:
-    """Of the assets, below the page's own address."""
+    """The address of each asset, relative to the page, with a hash of its content."""
     return {name: f"web/{name}?{sha256((WEB / name).read_bytes()).hexdigest()[:8]}" for name in ASSETS}
 
 

@@ -1,1 +1,1 @@
-"""One file for each protocol in which predictions are asked."""
+"""One file for each prediction protocol."""

@@ -1,7 +1,7 @@
-"""Bodies to rows and answers to bodies, for all protocols that send rows.
+"""Request bodies to rows, and predictions to response bodies, for every protocol that sends rows.
 
 Rows come as JSON under `instances`, `inputs`, `dataframe_records` or `dataframe_split`, as CSV with a header, and as
-JSON Lines. What a row may hold is decided elsewhere, for all of them alike.
+JSON Lines. This module does not validate rows: `LoadedModel` does that for all protocols alike.
 """
 
 import csv
@@ -17,57 +17,73 @@ from serve.errors import FieldError, RequestError, validation_failed
 from serve.messages import Call
 
 KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
-BOOLEANS = {"true": True, "false": False}  # as CSV says them
+BOOLEANS = {"true": True, "false": False}  # as CSV writes them
 
 
 def media_type(header: bytes) -> str:
+    """The media type in a header, in lower case and without parameters."""
     return header.partition(b";")[0].strip().lower().decode("latin-1")
 
 
 def only_json(call: Call) -> None:
-    said = call.headers.get(b"content-type", b"")
-    if said != b"application/json" and "json" not in (kind := media_type(said)):
+    """Raises RequestError 415 where the content type is not JSON."""
+    content_type = call.headers.get(b"content-type", b"")
+    if content_type == b"application/json":
+        return
+    kind = media_type(content_type)
+    if "json" not in kind:
         raise RequestError(415, f"The content type is {kind[:100] or 'nothing'!r}; send application/json")
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """An object of JSON, NaN included. Raises RequestError where it is none."""
+    """The JSON object in the body, which may hold NaN. Raises RequestError for anything else."""
     try:
-        found = from_json(body)
+        content = from_json(body)
     except ValueError as error:
         raise RequestError(400, f"The body is not JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise validation_failed([FieldError(field="body", message="Input should be an object")])
-    return found
+    return content
 
 
 def read_json(call: Call, contract: Contract) -> tuple[list[Any], str]:
+    """The rows of a JSON body, and the key that holds them. Raises RequestError unless exactly one of KEYS is there."""
     body = json_object(call.body)
     present = [key for key in KEYS if key in body]
     if len(present) != 1:
-        found = ", ".join(present) or "none of them"
+        listed = ", ".join(present) or "none of them"
         raise validation_failed(
-            [FieldError(field="body", message=f"Should have one of {', '.join(KEYS)}; found {found}")]
+            [FieldError(field="body", message=f"Should have one of {', '.join(KEYS)}; found {listed}")]
         )
+
     (key,) = present
     return FORMS[key](body[key], key, contract), key
 
 
 def as_records(value: Any, at: str, contract: Contract) -> list[Any]:
-    """Rows as objects, as lists in the order of the contract, or one list per column."""
+    """Rows from a list of objects, a list of lists in the order of the contract, or an object with a list per column.
+
+    Raises RequestError, with the field `at`, for any other value.
+    """
     if isinstance(value, dict):
         return rows_of_columns(value, at)
     if not isinstance(value, list):
         raise validation_failed(
             [FieldError(field=at, message="Input should be a list of rows, or an object of columns")]
         )
-    return rows_by_position(value, list(contract.request), at) if value and isinstance(value[0], list) else value
+    if value and isinstance(value[0], list):
+        return rows_by_position(value, list(contract.request), at)
+    return value
 
 
 def split_records(value: Any, at: str, contract: Contract) -> list[Any]:
-    """Pandas' split form: the names of the columns once, and then lists."""
+    """Rows from pandas' split form: the column names once, and a list of values per row.
+
+    Without names the order is that of the contract. Raises RequestError, with the field `at`, for any other value.
+    """
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         raise validation_failed([FieldError(field=at, message="Input should be an object with columns and data")])
+
     columns = value.get("columns", list(contract.request))
     if not isinstance(columns, list) or len(set(map(str, columns))) != len(columns):
         raise validation_failed(
@@ -77,21 +93,24 @@ def split_records(value: Any, at: str, contract: Contract) -> list[Any]:
 
 
 def rows_by_position(rows: list[Any], names: list[str], at: str) -> list[dict[str, Any]]:
-    short = [n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names)]
-    if short:
+    """Rows as objects. Raises RequestError with every row that is not a list with one value per name."""
+    misfits = [n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names)]
+    if misfits:
         text = f"Input should be a list of {len(names)} values: {', '.join(names)}"
-        raise validation_failed([FieldError(field=f"{at}.{n}", message=text[:300]) for n in short])
+        raise validation_failed([FieldError(field=f"{at}.{n}", message=text[:300]) for n in misfits])
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def rows_of_columns(columns: dict[str, Any], at: str) -> list[dict[str, Any]]:
-    lengths = {len(values) if isinstance(values, list) else -1 for values in columns.values()}
-    if len(lengths) != 1 or -1 in lengths:
+    """Rows as objects. Raises RequestError unless all columns are lists of one length."""
+    lists = all(isinstance(values, list) for values in columns.values())
+    if not lists or len(set(map(len, columns.values()))) != 1:
         raise validation_failed([FieldError(field=at, message="Columns should be lists of the same length")])
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def read_json_lines(call: Call, _: Contract) -> tuple[list[Any], str]:
+    """One row per line that is not blank. Raises RequestError at the first line that is not JSON."""
     rows = []
     for number, line in enumerate(filter(bytes.strip, call.body.splitlines())):
         try:
@@ -102,7 +121,10 @@ def read_json_lines(call: Call, _: Contract) -> tuple[list[Any], str]:
 
 
 def read_csv(call: Call, contract: Contract) -> tuple[list[Any], str]:
-    """CSV with the names of the columns in its first line; an empty cell is a missing value."""
+    """Rows of CSV with the column names in the first line; an empty cell is a missing value.
+
+    Raises RequestError where the body is not CSV in UTF-8, or a line has another length than the header.
+    """
     try:
         lines = list(csv.reader(io.StringIO(call.body.decode("utf-8-sig")), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -110,38 +132,59 @@ def read_csv(call: Call, contract: Contract) -> tuple[list[Any], str]:
     filled = [line for line in lines if line]
     if not filled:
         return [], "rows"
+
     names, *rows = filled
-    kinds = [contract.request[name].kind if name in contract.request else "category" for name in names]
-    typed = [
-        [cell_value(text, kind) for text, kind in zip(row, kinds, strict=False)] + row[len(kinds) :] for row in rows
-    ]
+    kinds = [column_kind(name, contract) for name in names]
+    typed = [typed_cells(row, kinds) for row in rows]
     return rows_by_position(typed, names, "rows"), "rows"
 
 
+def column_kind(name: str, contract: Contract) -> str:
+    """The kind of a request column. The text of an unknown column stays text; validation rejects it by name."""
+    column = contract.request.get(name)
+    return "category" if column is None else column.kind
+
+
+def typed_cells(row: list[str], kinds: list[str]) -> list[Any]:
+    """The values of one CSV line. Cells beyond the header stay, so that the length of the row shows them."""
+    cells = [cell_value(text, kind) for text, kind in zip(row, kinds, strict=False)]
+    return cells + row[len(kinds) :]
+
+
 def cell_value(text: str, kind: str) -> Any:
-    """What the text stands for; one that stands for nothing of its kind is left, for the contract to refuse."""
+    """The value of a text by the column's kind, None where it is empty.
+
+    Text that has no value of this kind is returned as it is; validation rejects it.
+    """
     if text == "":
         return None
     if kind in ("number", "integer"):
+        if "_" in text:  # float() reads 1_000 as a number; no other program does
+            return text
         try:
-            return text if "_" in text else float(text)  # Python reads 1_000 as a number; nobody else does
+            return float(text)
         except ValueError:
             return text
     return BOOLEANS.get(text.lower(), text) if kind == "boolean" else text
 
 
 class JSONBytesResponse(Response):
-    """What a `Response` of these bytes is, without what it would work out for any other: each prediction makes one."""
+    """A JSON response of status 200 from finished bytes.
+
+    It sets what Starlette's constructor would work out anew for each response, because every prediction makes one.
+    """
 
     def __init__(self, body: bytes) -> None:
-        self.status_code, self.background, self.body = 200, None, body
+        self.status_code = 200
+        self.background = None
+        self.body = body
         self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
 
 
-def json_objects(told: dict[str, list[float]]) -> list[str]:
-    """Each answer as JSON, which for names and finite numbers is what Python writes."""
-    form = "{" + ",".join(f'"{name}":%r' for name in told) + "}"
-    return [form % answer for answer in zip(*told.values(), strict=True)]
+def json_objects(predictions: dict[str, list[float]]) -> list[str]:
+    """One JSON object per row. Python's repr of a finite number is valid JSON, so no encoder is needed."""
+    template = "{" + ",".join(f'"{name}":%r' for name in predictions) + "}"
+    return [template % prediction for prediction in zip(*predictions.values(), strict=True)]
 
 
 Form = Callable[[Any, str, Contract], list[Any]]

@@ -1,4 +1,7 @@
-"""Explanations as callers get them: what each field did to the answer, the most first."""
+"""The routes of explanations: Shapley values of one prediction by field, the largest contribution first.
+
+The values themselves come from `pipeline.runtime.shapley`; this module turns them into responses.
+"""
 
 import json
 from collections.abc import Mapping
@@ -19,47 +22,50 @@ from serve.protocols.bodies import only_json, read_json
 from serve.protocols.invocations import FORMS_TAKEN, instances_body
 
 NOTHING = "nothing is known"
-MOST = 100  # rows of one request: each takes as long as some thousand predictions
-DIGITS = 9  # of a contribution: many of them still add up to the answer
+MOST = 100  # rows of one request: one explanation takes as long as some thousand predictions
+DIGITS = 9  # of a contribution, enough for the rounded contributions to add up to the prediction
+NO_ROWS = (0, 0.0, 0.0)  # of a key that the table does not have: rows, sum of outcomes, mean
 
 
-def router(served: LoadedModel) -> APIRouter:
-    """Documented with the reasons for the first golden row, and how far they can be off."""
-    routes, given = APIRouter(), served.predictor.golden.rows[0]
-    shown = explain_row(served, served.row(json.dumps(given).encode()), served.example)
-    _, _, explanation = schemas.OF_TASK[served.task]
+def router(model: LoadedModel) -> APIRouter:
+    """The routes, documented with the explanation of the first golden row and its standard errors."""
+    routes = APIRouter()
+    golden_row = model.predictor.golden.rows[0]
+    example = explain_row(model, model.row(json.dumps(golden_row).encode()), model.example)
+    _, _, response_model = schemas.OF_TASK[model.task]
 
     @routes.post(
         "/explain",
         name="/explain",
         tags=["Predictions"],
         summary="What each field did to the answer",
-        description=about(shown),
-        response_model=explanation,
-        responses=documented_responses({**shown, **served.facts, "request_id": "a1"}),
-        openapi_extra=examples_body(schema_ref(served.predictor.row_model), {"row": given}),
+        description=about(example),
+        response_model=response_model,
+        responses=documented_responses({**example, **model.facts, "request_id": "a1"}),
+        openapi_extra=examples_body(schema_ref(model.predictor.row_model), {"row": golden_row}),
     )
-    def explain(call: CallParameter) -> Response:
-        return explain_one(served, call)
+    def explain_record(call: CallParameter) -> Response:
+        return explain_one(model, call)
 
     @routes.post(
-        f"/v1/models/{served.name}:explain",
+        f"/v1/models/{model.name}:explain",
         name="/v1/models/{name}:explain",
         tags=["KServe V1"],
         summary="KServe V1: what each field did to the answers",
         description=FORMS_TAKEN,
-        responses=documented_responses({"explanations": [shown], "metadata": served.metadata}),
-        openapi_extra=instances_body(served),
+        responses=documented_responses({"explanations": [example], "metadata": model.metadata}),
+        openapi_extra=instances_body(model),
     )
     def explain_instances(call: CallParameter) -> Response:
-        return explain_many(served, call)
+        return explain_many(model, call)
 
     return routes
 
 
-def about(shown: Mapping[str, Any]) -> str:
-    errors = [reason["standard_error"] for reason in shown["contributions"]]
-    how = "every coalition of fields" if shown["exact"] else "two orders of the fields, one the reverse of the other,"
+def about(example: Mapping[str, Any]) -> str:
+    """The OpenAPI description of /explain, with the standard errors of the example's contributions."""
+    errors = [reason["standard_error"] for reason in example["contributions"]]
+    how = "every coalition of fields" if example["exact"] else "two orders of the fields, one the reverse of the other,"
     return (
         f"Shapley values: how much each field moved the answer away from `base`, the mean answer to {ROWS} rows of the "
         f"training. They add up to the answer minus `base`. Asked: {how} for each of those rows. `standard_error` is "
@@ -68,61 +74,84 @@ def about(shown: Mapping[str, Any]) -> str:
     )
 
 
-def explain_one(served: LoadedModel, call: Call) -> Response:
-    """One record, as to /predict."""
+def explain_one(model: LoadedModel, call: Call) -> Response:
+    """The explanation of one row, sent as to /predict. Raises RequestError for a row that breaks the contract."""
     only_json(call)
-    row = served.row(call.body)
-    found = explain_row(served, row, served.predict_unlogged(row, call), call.check_deadline)
-    return JSONResponse({**found, **served.facts, "request_id": call.id})
+    row = model.row(call.body)
+    prediction = model.predict_unlogged(row, call)
+    explanation = explain_row(model, row, prediction, call.check_deadline)
+    return JSONResponse({**explanation, **model.facts, "request_id": call.id})
 
 
-def explain_many(served: LoadedModel, call: Call) -> Response:
-    """KServe's: rows under `instances`, or in one of the other forms that predictions take."""
-    sent, at = read_json(call, served.contract)
+def explain_many(model: LoadedModel, call: Call) -> Response:
+    """The explanations of many rows: KServe's `instances`, or another JSON form that predictions take.
+
+    Raises RequestError for more than `MOST` rows, and for rows that break the contract.
+    """
+    sent, at = read_json(call, model.contract)
     if len(sent) > MOST:
         raise RequestError(413, f"{len(sent):,} rows are more than {MOST} to explain; send fewer at a time")
-    rows = served.rows(sent, at, call)
-    found = [explain_row(served, row, served.predict_unlogged(row, call), call.check_deadline) for row in rows]
-    return JSONResponse({"explanations": found, "metadata": {**served.metadata, "request_id": call.id}})
+
+    explanations = []
+    for row in model.rows(sent, at, call):
+        prediction = model.predict_unlogged(row, call)
+        explanations.append(explain_row(model, row, prediction, call.check_deadline))
+    return JSONResponse({"explanations": explanations, "metadata": {**model.metadata, "request_id": call.id}})
 
 
-def rolling_feature_text(served: LoadedModel, field: str, row: Mapping[str, Any], sent: Columns) -> dict[str, str]:
-    """Of what is remembered a sentence that says of whom and when."""
-    known, rule = served.predictor.rolling, served.contract.timing
-    if field not in served.contract.rolling or known is None or rule is None:
+def rolling_feature_text(model: LoadedModel, field: str, row: Mapping[str, Any], sent: Columns) -> dict[str, str]:
+    """The entry `text` for a rolling feature: a sentence with its key, its value and its day. Empty for other fields.
+
+    `sent` is the row as columns, before rolling features are filled in.
+    """
+    table = model.predictor.rolling
+    rule = model.contract.timing
+    if field not in model.contract.rolling or table is None or rule is None:
         return {}
-    return {"text": rolling_value_text(known, field, row, sent[rule.time][0], row.get(field))}
+    return {"text": rolling_value_text(table, field, row, sent[rule.time][0], row.get(field))}
 
 
-def rolling_value_text(known: Table, name: str, row: Mapping[str, Any], time: Any, sent: float | None) -> str:
-    """A remembered value in words: what the caller said or, where that is nothing, what the table knows."""
-    rule, cells = known.features[name]
+def rolling_value_text(table: Table, name: str, row: Mapping[str, Any], time: Any, sent: float | None) -> str:
+    """A sentence on the rolling feature `name` of a row, with the value that the caller sent, else the table's value.
+
+    Where the table has no rows of this key either, the sentence says that nothing is known. The table has nothing for
+    rows before its start.
+    """
+    rule, cells = table.features[name]
     key = tuple(row[by] for by in rule.by)
-    rows, total, _ = cells.get(key, (0, 0.0, 0.0)) if time >= known.start else (0, 0.0, 0.0)
+    rows, total, _ = cells.get(key, NO_ROWS) if time >= table.start else NO_ROWS
     if sent is None and not rows:
-        return f"{NOTHING}, so the usual {known.prior * 100:.0f} % is taken"
+        return f"{NOTHING}, so the usual {table.prior * 100:.0f} % is taken"
+
     value = total / rows if sent is None else sent
-    shown = {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}
-    said = rule.text.format(**shown, **dict(zip(rule.by, key, strict=True)))
-    return said if sent is not None else f"{said} ({rows:,} known on {known.day})"
+    numbers = {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}
+    sentence = rule.text.format(**numbers, **dict(zip(rule.by, key, strict=True)))
+    return sentence if sent is not None else f"{sentence} ({rows:,} known on {table.day})"
 
 
 def explain_row(
-    served: LoadedModel, row: Mapping[str, Any], answer: Mapping[str, float], between: Between = no_deadline
+    model: LoadedModel, row: Mapping[str, Any], prediction: Mapping[str, float], between: Between = no_deadline
 ) -> dict[str, Any]:
-    """The answer to a checked row, and its reasons; `between` may end the work."""
-    sent = to_columns([row], served.contract)
-    asked = served.predictor.with_rolling_features(sent)  # what was remembered counts as the caller's own
-    found = explain(served.predictor, asked, between)
-    ordered = sorted(found.contributions, key=lambda field: -abs(found.contributions[field]))
-    reasons = [
-        {
+    """The prediction of a validated row with its contributions, the largest first.
+
+    `between` is called before each call of the model; an exception that it raises ends the work.
+    """
+    sent = to_columns([row], model.contract)
+    filled = model.predictor.with_rolling_features(sent)  # a looked-up rolling feature is explained like a sent one
+    explanation = explain(model.predictor, filled, between)
+    ordered = sorted(explanation.contributions, key=lambda field: -abs(explanation.contributions[field]))
+
+    reasons = []
+    for field in ordered:
+        value = filled[field].item() if field in model.contract.rolling else row.get(field)
+        reason = {
             "field": field,
-            "value": asked[field].item() if field in served.contract.rolling else row.get(field),
-            "contribution": round(found.contributions[field], DIGITS),
-            "standard_error": round(found.errors[field], DIGITS),
-            **rolling_feature_text(served, field, row, sent),
+            "value": value,
+            "contribution": round(explanation.contributions[field], DIGITS),
+            "standard_error": round(explanation.errors[field], DIGITS),
+            **rolling_feature_text(model, field, row, sent),
         }
-        for field in ordered
-    ]
-    return {**answer, "base": round(found.base, DIGITS), "contributions": reasons, "exact": found.exact}
+        reasons.append(reason)
+
+    base = round(explanation.base, DIGITS)
+    return {**prediction, "base": base, "contributions": reasons, "exact": explanation.exact}

@@ -1,4 +1,4 @@
-"""What came of predictions: labels as they become known, and what the monitor has found of them."""
+"""The route of labels, which callers send as outcomes become known, and the monitor's last metrics for /metrics."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from serve.telemetry.log_writer import LogWriter
 
 
 class PredictionRef(BaseModel):
-    """Which one is meant."""
+    """The prediction that a label belongs to: a request, and a row of it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -58,11 +58,12 @@ MANY: dict[str, TypeAdapter[Any]] = {
 }
 
 
-def router(served: LoadedModel, writer: LogWriter) -> APIRouter:
+def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
+    """The route /feedback, documented with the label schema of the model's task."""
     routes = APIRouter(tags=["Predictions"])
-    outcome = {"binary": True, "regression": 12.5}[served.task]
+    outcome = {"binary": True, "regression": 12.5}[model.task]
     example = {"request_id": "51c3044d1871d81fee68000000000001", "label": outcome}
-    label = schema_ref(LABELS[served.task])
+    label = schema_ref(LABELS[model.task])
     schema = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1}]}
 
     @routes.post(
@@ -76,55 +77,64 @@ def router(served: LoadedModel, writer: LogWriter) -> APIRouter:
     )
     def feedback(call: CallParameter) -> Response:
         """In any order, more than once, and before the prediction is in the log: the last label of a row counts."""
-        return receive_labels(served, writer, call)
+        return receive_labels(model, writer, call)
 
     return routes
 
 
-def receive_labels(served: LoadedModel, writer: LogWriter, call: Call) -> Response:
-    """Takes one label, or a list of them."""
+def receive_labels(model: LoadedModel, writer: LogWriter, call: Call) -> Response:
+    """Store one label, or a list of them. Raises RequestError 503 where the log cannot be written to."""
     only_json(call)
-    told = read_labels(served, call)
+    labels = read_labels(model, call)
+
     try:
-        unknown = writer.put_labels(told).result(timeout=5)
+        unknown = writer.put_labels(labels).result(timeout=5)
     except ConfigError as error:
         raise RequestError(503, f"Nothing was taken: {error}; try again", headers=[("retry-after", "5")]) from None
-    listed = [{"request_id": name, "row": row} for name, row in unknown]
-    taken = len({(name, row) for name, row, _ in told}) - len(unknown)
-    return JSONResponse({"taken": taken, "unknown": listed}, 202)
+
+    unknown_rows = [{"request_id": request_id, "row": row} for request_id, row in unknown]
+    distinct = {(request_id, row) for request_id, row, _ in labels}
+    return JSONResponse({"taken": len(distinct) - len(unknown), "unknown": unknown_rows}, 202)
 
 
-def read_labels(served: LoadedModel, call: Call) -> list[tuple[str, int, float]]:
-    """Raises RequestError with every wrong field."""
+def read_labels(model: LoadedModel, call: Call) -> list[tuple[str, int, float]]:
+    """The labels of a body as (request id, row, label). Raises RequestError with every invalid field."""
     try:
-        sent = from_json(call.body, allow_inf_nan=False)
+        content = from_json(call.body, allow_inf_nan=False)
     except ValueError as error:
         raise RequestError(400, f"The body is not JSON: {error}") from None
-    many = sent if isinstance(sent, list) else [sent]
-    if not many or len(many) > served.max_rows:
-        text = f"Should be 1 to {served.max_rows:,} labels (MAX_ROWS); found {len(many):,}"
+
+    many = content if isinstance(content, list) else [content]
+    if not many or len(many) > model.max_rows:
+        text = f"Should be 1 to {model.max_rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise validation_failed([FieldError(field="body", message=text)])
+
     try:
-        found = MANY[served.task].validate_python(many)
+        labels = MANY[model.task].validate_python(many)
     except ValidationError as error:
         raise validation_failed(label_errors(error)) from None
-    return [(each.request_id, each.row, float(each.label)) for each in found]
+    return [(label.request_id, label.row, float(label.label)) for label in labels]
 
 
 def label_errors(error: ValidationError) -> list[FieldError]:
-    """Each wrong field once, with all that it could have been."""
-    wrong: dict[str, list[str]] = {}
+    """Each invalid field once, with one message for each type that its label could have had."""
+    messages: dict[str, list[str]] = {}
     for fault in error.errors(include_url=False, include_context=False):
-        wrong.setdefault(".".join(map(str, fault["loc"][:2]))[:100], []).append(fault["msg"])
-    return [FieldError(field=name, message=", or: ".join(messages)) for name, messages in wrong.items()]
+        field = ".".join(map(str, fault["loc"][:2]))[:100]
+        messages.setdefault(field, []).append(fault["msg"])
+    return [FieldError(field=field, message=", or: ".join(texts)) for field, texts in messages.items()]
 
 
 def monitor_figures(file: Path, version: str) -> tuple[dict[str, float], float]:
-    """The figures that the monitor has left of this version, if any, and when it looked, in seconds since 1970."""
+    """The monitor's metrics of this version from its file, and the time of its last run in seconds since 1970.
+
+    There are no metrics where the file is of another version. Without a readable file the time is 0.
+    """
     try:
-        said = json.loads(file.read_bytes())
-        if said["version"] != version:
-            return {}, float(said["looked"])
-        return {name: float(value) for name, value in said["figures"].items()}, float(said["looked"])
+        report = json.loads(file.read_bytes())
+        looked = float(report["looked"])
+        if report["version"] != version:
+            return {}, looked
+        return {name: float(value) for name, value in report["figures"].items()}, looked
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}, 0.0

@@ -1,4 +1,4 @@
-"""MLflow's, SageMaker's, Vertex AI's and KServe V1's bodies: one handler reads them all."""
+"""The routes of MLflow, SageMaker, Vertex AI and KServe V1. One handler reads the bodies of all of them."""
 
 import json
 from typing import Any
@@ -16,19 +16,20 @@ from serve.settings import Settings
 FORMS_TAKEN = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
 
 
-def router(served: LoadedModel, settings: Settings) -> APIRouter:
-    """The routes of the platforms that send rows."""
+def router(model: LoadedModel, settings: Settings) -> APIRouter:
+    """The routes of the platforms that send rows, at the paths that each platform calls."""
     routes = APIRouter()
 
-    def rows(call: CallParameter) -> Response:
-        return invoke(served, call)
+    def predict_rows(call: CallParameter) -> Response:
+        return invoke(model, call)
 
     platforms = [
         ("/invocations", "/invocations", "MLflow and SageMaker", "MLflow, SageMaker"),
-        (f"/v1/models/{served.name}:predict", "/v1/models/{name}:predict", "KServe V1", "KServe V1, Vertex AI"),
+        (f"/v1/models/{model.name}:predict", "/v1/models/{name}:predict", "KServe V1", "KServe V1, Vertex AI"),
     ]
     if settings.predict_route:
         platforms.append((settings.predict_route, "predict_route", "Vertex AI", "Vertex AI, by AIP_PREDICT_ROUTE"))
+
     for path, name, tag, summary in platforms:
         routes.post(
             path,
@@ -36,13 +37,13 @@ def router(served: LoadedModel, settings: Settings) -> APIRouter:
             tags=[tag],
             summary=summary,
             description=FORMS_TAKEN,
-            responses=documented_responses({"predictions": [served.example], "metadata": served.metadata}),
-            openapi_extra=instances_body(served),
-        )(rows)
+            responses=documented_responses({"predictions": [model.example], "metadata": model.metadata}),
+            openapi_extra=instances_body(model),
+        )(predict_rows)
 
     @routes.get("/v1/models", name="/v1/models", tags=["KServe V1"], summary="Which there are", responses=KEY_ASKED)
     async def models() -> JSONResponse:
-        return JSONResponse({"models": [served.name]})
+        return JSONResponse({"models": [model.name]})
 
     transform: Any = {"tags": ["MLflow and SageMaker"], "summary": "For SageMaker's batch transform"}
 
@@ -57,11 +58,12 @@ def router(served: LoadedModel, settings: Settings) -> APIRouter:
     return routes
 
 
-def instances_body(served: LoadedModel) -> dict[str, Any]:
-    """The body of a platform, as far as OpenAPI can say it: a part of what is taken."""
-    listed = {"type": "array", "minItems": 1, "items": schema_ref(served.predictor.row_model)}
-    forms = [object_schema({key: listed}, without=KEYS) for key in ("instances", "dataframe_records", "inputs")]
-    row = served.predictor.golden.rows[0]
+def instances_body(model: LoadedModel) -> dict[str, Any]:
+    """The OpenAPI body of a platform's route. OpenAPI can express some of the accepted forms only."""
+    rows = {"type": "array", "minItems": 1, "items": schema_ref(model.predictor.row_model)}
+    forms = [object_schema({key: rows}, without=KEYS) for key in ("instances", "dataframe_records", "inputs")]
+
+    row = model.predictor.golden.rows[0]
     examples = {
         "instances": {"instances": [row]},
         "dataframe_split": {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}},
@@ -70,21 +72,29 @@ def instances_body(served: LoadedModel) -> dict[str, Any]:
     return examples_body({"oneOf": forms}, examples)
 
 
-def invoke(served: LoadedModel, call: Call) -> Response:
-    """Whatever a platform sends; the answer is CSV or JSON Lines where that alone is accepted."""
+def invoke(model: LoadedModel, call: Call) -> Response:
+    """Predictions for the rows of any accepted body, as JSON or, where the client accepts it, as CSV or JSON Lines.
+
+    Raises RequestError for a content type that is not read, and for rows that break the contract.
+    """
     kind = media_type(call.headers.get(b"content-type", b""))
     reader = READERS.get(kind)
-    if reader is None and (kind.startswith("text/") or kind.endswith("parquet")):
-        raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")
-    sent, at = (reader or read_json)(call, served.contract)  # botocore says octet-stream where nobody chose a type
-    told = served.predict_and_log(served.rows(sent, at, call), call)
+    if reader is None:
+        if kind.startswith("text/") or kind.endswith("parquet"):
+            raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")
+        reader = read_json  # botocore sends octet-stream where its caller chose no type
+
+    sent, at = reader(call, model.contract)
+    predictions = model.predict_and_log(model.rows(sent, at, call), call)
+
     accepted = media_type(call.headers.get(b"accept", b""))
     if accepted == "text/csv":
-        lines = [",".join(map(str, answer)) for answer in zip(*told.values(), strict=True)]
+        lines = [",".join(map(str, prediction)) for prediction in zip(*predictions.values(), strict=True)]
         return Response("\n".join([*lines, ""]), media_type="text/csv")
-    objects = json_objects(told)
+    objects = json_objects(predictions)
     if accepted in ("application/jsonlines", "application/x-jsonlines"):
         return Response("\n".join([*objects, ""]), media_type="application/jsonlines")
-    about = {**served.metadata, "request_id": call.id}
+
     listed = ",".join(objects).encode()
-    return JSONBytesResponse(b'{"predictions":[' + listed + b'],"metadata":' + json.dumps(about).encode() + b"}")
+    metadata = json.dumps({**model.metadata, "request_id": call.id}).encode()
+    return JSONBytesResponse(b'{"predictions":[' + listed + b'],"metadata":' + metadata + b"}")

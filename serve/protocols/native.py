@@ -1,4 +1,4 @@
-"""The routes for people: one record, and many."""
+"""The server's own protocol: /predict for one row, and /predict/batch for many."""
 
 from fastapi import APIRouter, Response
 
@@ -11,63 +11,71 @@ from serve.protocols.bodies import JSONBytesResponse, json_object, json_objects,
 from serve.protocols.invocations import invoke
 
 
-def router(served: LoadedModel) -> APIRouter:
+def router(model: LoadedModel) -> APIRouter:
+    """Both routes, documented with the schema of a row and the first golden rows."""
     routes = APIRouter()
-    row, golden = schema_ref(served.predictor.row_model), served.predictor.golden.rows[:3]
-    one, many, _ = schemas.OF_TASK[served.task]
-    listed = object_schema({"rows": {"type": "array", "items": row, "minItems": 1}}) | {"additionalProperties": False}
+    row = schema_ref(model.predictor.row_model)
+    rows = object_schema({"rows": {"type": "array", "items": row, "minItems": 1}}) | {"additionalProperties": False}
+    golden_rows = model.predictor.golden.rows[:3]
+    response_model, batch_response_model, _ = schemas.OF_TASK[model.task]
 
     @routes.post(
         "/predict",
         name="/predict",
         tags=["Predictions"],
-        summary=served.contract.question,
-        response_model=one,
-        responses=documented_responses({**served.example, **served.facts, "request_id": "a1"}),
-        openapi_extra=examples_body(row, {f"row {n}": values for n, values in enumerate(golden, 1)}),
+        summary=model.contract.question,
+        response_model=response_model,
+        responses=documented_responses({**model.example, **model.facts, "request_id": "a1"}),
+        openapi_extra=examples_body(row, {f"row {n}": values for n, values in enumerate(golden_rows, 1)}),
     )
     def predict_one(call: CallParameter) -> Response:
         """One row."""
-        return predict(served, call)
+        return predict(model, call)
 
     @routes.post(
         "/predict/batch",
         name="/predict/batch",
         tags=["Predictions"],
         summary="The same for many rows",
-        response_model=many,
-        responses=documented_responses({"predictions": [served.example], **served.facts, "request_id": "a1"}),
-        openapi_extra=examples_body(listed, {"rows": {"rows": golden}}),
+        response_model=batch_response_model,
+        responses=documented_responses({"predictions": [model.example], **model.facts, "request_id": "a1"}),
+        openapi_extra=examples_body(rows, {"rows": {"rows": golden_rows}}),
     )
     def predict_batch(call: CallParameter) -> Response:
         """Many rows."""
-        return batch(served, call)
+        return batch(model, call)
 
     return routes
 
 
-def predict(served: LoadedModel, call: Call) -> Response:
-    """One record, as a person sends it; a body with `instances` is a platform's, whose local default is this route."""
-    platforms = b'"instances"' in call.body and "instances" not in served.contract.request
-    if platforms and "instances" in json_object(call.body):
-        return invoke(served, call)
+def predict(model: LoadedModel, call: Call) -> Response:
+    """The prediction for one row. A body with `instances` goes to `invoke`: /predict is the local default of platforms.
+
+    Raises RequestError for a row that breaks the contract.
+    """
+    may_be_platform = b'"instances"' in call.body and "instances" not in model.contract.request
+    if may_be_platform and "instances" in json_object(call.body):
+        return invoke(model, call)
+
     only_json(call)
-    (answer,) = json_objects(served.predict_and_log([served.row(call.body)], call))
-    return JSONBytesResponse(answer[:-1].encode() + served.tail + call.id.encode() + b'"}')
+    (prediction,) = json_objects(model.predict_and_log([model.row(call.body)], call))
+    return JSONBytesResponse(prediction[:-1].encode() + model.tail + call.id.encode() + b'"}')
 
 
-def batch(served: LoadedModel, call: Call) -> Response:
-    """Many records under `rows`."""
+def batch(model: LoadedModel, call: Call) -> Response:
+    """The predictions for the rows under `rows`, in their order. Raises RequestError with every invalid field."""
     only_json(call)
     body = json_object(call.body)
-    wrong = [
+    errors = [
         FieldError(field=str(key)[:100], message="Extra inputs are not permitted") for key in body if key != "rows"
     ]
     if "rows" not in body:
-        wrong.append(FieldError(field="rows", message="Field required"))
+        errors.append(FieldError(field="rows", message="Field required"))
     elif not isinstance(body["rows"], list):
-        wrong.append(FieldError(field="rows", message="Input should be a valid list"))
-    if wrong:
-        raise validation_failed(wrong)
-    listed = ",".join(json_objects(served.predict_and_log(served.rows(body["rows"], "rows", call), call))).encode()
-    return JSONBytesResponse(b'{"predictions":[' + listed + b"]" + served.tail + call.id.encode() + b'"}')
+        errors.append(FieldError(field="rows", message="Input should be a valid list"))
+    if errors:
+        raise validation_failed(errors)
+
+    predictions = model.predict_and_log(model.rows(body["rows"], "rows", call), call)
+    listed = ",".join(json_objects(predictions)).encode()
+    return JSONBytesResponse(b'{"predictions":[' + listed + b"]" + model.tail + call.id.encode() + b'"}')

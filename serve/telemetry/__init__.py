@@ -1,1 +1,1 @@
-"""What the server tells of itself: metrics, events, the prediction log."""
+"""Metrics, log events and the prediction log of the server."""

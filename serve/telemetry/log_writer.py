@@ -1,7 +1,7 @@
-"""The prediction log's writer: a bounded queue before a thread of its own. Whoever answers never waits for it.
+"""The prediction log's writer: a bounded queue, and a thread that writes the queue to the database.
 
-A database that cannot be written to is tried again and again. Meanwhile the queue fills up; what does not fit is
-dropped and counted.
+A request never waits for the database. While the database cannot be written to, the thread tries again and again.
+Meanwhile the queue fills up; batches that find no room are dropped and counted. It knows nothing about HTTP.
 """
 
 import threading
@@ -22,13 +22,16 @@ from pipeline.runtime.contract import Contract
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
-AT_ONCE = 1000  # rows of one transaction
-OFTEN = 0.05  # seconds between two looks at the queue
-PATIENCE = 5.0  # seconds for what is still in the queue when the server stops
+AT_ONCE = 1000  # rows of one transaction at most
+OFTEN = 0.05  # seconds between two reads of the queue
+PATIENCE = 5.0  # seconds to write the rest of the queue when the server stops
 
 
 class PredictionBatch(NamedTuple):
-    """One request that was answered; `time` is in seconds since 1970, `memory` the day of what was remembered."""
+    """The predictions for one request, of shape (rows,), and their rows.
+
+    `time` is in seconds since 1970; `rolling_day` is the day of the rolling features.
+    """
 
     id: str
     time: float
@@ -40,51 +43,68 @@ class PredictionBatch(NamedTuple):
 
 
 class LabelBatch(NamedTuple):
-    """Labels by request id and row; who sent them waits for those of which no prediction is known."""
+    """Labels as (request id, row, label).
+
+    Their sender waits for `unknown`: the (request id, row) of labels that have no prediction in the log.
+    """
 
     labels: list[tuple[str, int, float]]
     unknown: "Future[list[tuple[str, int]]]"
 
 
 class LogWriter:
-    """`put` and `tell` may be called from any thread."""
+    """The queue and its thread. `put`, `put_labels` and `stop` may be called from any thread."""
 
-    def __init__(self, url: str, most: int, metrics: Metrics, log: EventLog) -> None:
-        """At most about `most` rows wait."""
-        self.url, self._most, self._metrics, self._log = url, most, metrics, log
+    def __init__(self, url: str, max_rows: int, metrics: Metrics, log: EventLog) -> None:
+        """`url` is the database's; about `max_rows` rows wait in the queue at most."""
+        self.url = url
+        self._max_rows = max_rows
+        self._metrics = metrics
+        self._log = log
         self._queue: deque[PredictionBatch | LabelBatch] = deque()
-        self._waiting, self._lock, self._wake = 0, threading.Lock(), threading.Event()
-        self._until: float | None = None  # when to give up, once the server stops
+        self._waiting = 0  # rows in the queue
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._until: float | None = None  # the time to give up at, once the server stops
         self._broken = False
-        self._engine: Any = None  # of the log, which is imported by the thread: it takes a while
+        self._engine: Any = None  # the thread makes it, because the import of the log's module takes a while
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
+
         metrics.log_waiting.set_function(lambda: self._waiting)
         self._thread.start()
 
-    def put(self, asked: PredictionBatch) -> None:
+    def put(self, batch: PredictionBatch) -> None:
+        """Queue a batch. Where the queue is full or the writer has stopped, drop it and count its rows."""
         with self._lock:
-            if self._waiting < self._most and self._until is None:
-                self._waiting += len(asked.rows)
-                self._queue.append(asked)
+            if self._waiting < self._max_rows and self._until is None:
+                self._waiting += len(batch.rows)
+                self._queue.append(batch)
                 return
-        self._metrics.log_dropped.inc(len(asked.rows))
+        self._metrics.log_dropped.inc(len(batch.rows))
 
     def put_labels(self, labels: list[tuple[str, int, float]]) -> "Future[list[tuple[str, int]]]":
-        """Labels, after all predictions that were put before them."""
-        told = LabelBatch(labels, Future())
+        """Queue labels as (request id, row, label), behind all predictions that were put before them.
+
+        The future has the (request id, row) for which there is no prediction, or a ConfigError.
+        """
+        batch = LabelBatch(labels, Future())
         with self._lock:
-            self._queue.append(told)
+            self._queue.append(batch)
         self._wake.set()
-        return told.unknown
+        return batch.unknown
 
     def stop(self) -> None:
-        """Write what was put until now, and end. What a dead database leaves is counted as dropped."""
+        """Write the rest of the queue within PATIENCE, and end the thread. Rows that remain are counted as dropped."""
         with self._lock:
             self._until = time.monotonic() + PATIENCE
         self._wake.set()
         self._thread.join(PATIENCE + 1)
 
     def _run(self) -> None:
+        """The thread: write the queue until `stop` is called and the queue is empty.
+
+        After an error it pauses, twice as long each time, for 2 seconds at most.
+        """
         pause = OFTEN
         while self._until is None or self._queue:
             self._wake.wait(pause)
@@ -92,89 +112,104 @@ class LogWriter:
             try:
                 self._empty()
                 pause = OFTEN
-            except Exception as error:  # noqa: BLE001 -- reason: whatever it is, serving goes on and this is tried again
+            except Exception as error:  # noqa: BLE001 -- reason: whatever the error, serving goes on and this is retried
                 self._fail(error)
                 pause = min(2.0, pause * 2)
                 if self._until is not None and time.monotonic() + pause > self._until:
                     self._give_up()
+
         if self._engine is not None:
             self._engine.dispose()
 
     def _empty(self) -> None:
-        """Write the queue, a transaction at a time; what is written leaves it, and nothing else does."""
+        """Write the queue, one transaction at a time. A batch leaves the queue only after it is written."""
         from pipeline.runtime import prediction_log
 
         while self._queue:
             if self._engine is None:
                 self._engine = prediction_log.connect(self.url)
-            part, first = self._next_batch(), self._queue[0]
-            if part:
-                records = [record for asked in part for record in log_rows(asked)]
+
+            batches = self._next_batches()
+            first = self._queue[0]
+            if batches:
+                records = []
+                for batch in batches:
+                    records += log_rows(batch)
                 prediction_log.write(self._engine, records)
-                self._finish(len(part), len(records))
+                self._finish(len(batches), len(records))
                 self._metrics.log_written.inc(len(records))
             elif isinstance(first, LabelBatch):
                 unknown = prediction_log.store_labels(self._engine, first.labels, prediction_log.now())
                 self._finish(1, 0)
                 self._metrics.record_labels(len(first.labels))
                 first.unknown.set_result(unknown)
+
             if self._broken:
                 self._broken = False
                 self._log.write("prediction log works again")
 
-    def _next_batch(self) -> list[PredictionBatch]:
-        """The answered requests at the head of the queue, as many as fit into one transaction."""
-        part: list[PredictionBatch] = []
-        rows = 0
+    def _next_batches(self) -> list[PredictionBatch]:
+        """The predictions at the head of the queue, as many batches as fit into one transaction, at least one."""
         with self._lock:
             head = list(islice(self._queue, AT_ONCE))
+
+        batches: list[PredictionBatch] = []
+        rows = 0
         for item in head:
-            if isinstance(item, LabelBatch) or (part and rows + len(item.rows) > AT_ONCE):
+            if isinstance(item, LabelBatch) or (batches and rows + len(item.rows) > AT_ONCE):
                 break
-            part.append(item)
+            batches.append(item)
             rows += len(item.rows)
-        return part
+        return batches
 
     def _finish(self, items: int, rows: int) -> None:
+        """Remove what is written from the queue: its first items, which have `rows` predictions."""
         with self._lock:
             for _ in range(items):
                 self._queue.popleft()
             self._waiting -= rows
 
     def _fail(self, error: Exception) -> None:
-        """Whoever waits with labels is told; predictions stay in the queue."""
+        """Count and log an error. Senders of labels get it; predictions stay in the queue."""
         self._metrics.log_failures.inc()
         if not self._broken:
             self._log.write("prediction log fails", reason=f"{type(error).__name__}: {error}")
         self._broken = True
+
         with self._lock:
-            waiting = [item for item in self._queue if isinstance(item, LabelBatch)]
+            label_batches = [item for item in self._queue if isinstance(item, LabelBatch)]
             self._queue = deque(item for item in self._queue if isinstance(item, PredictionBatch))
-        for told in waiting:
-            told.unknown.set_exception(ConfigError("the prediction log cannot be written to"))
+        for batch in label_batches:
+            batch.unknown.set_exception(ConfigError("the prediction log cannot be written to"))
 
     def _give_up(self) -> None:
         with self._lock:
             self._queue.clear()
-            left, self._waiting = self._waiting, 0
-        self._metrics.log_dropped.inc(left)
-        self._log.write("prediction log given up", dropped=left)
+            dropped = self._waiting
+            self._waiting = 0
+        self._metrics.log_dropped.inc(dropped)
+        self._log.write("prediction log given up", dropped=dropped)
 
 
-def log_rows(asked: PredictionBatch) -> list[dict[str, Any]]:
-    """The rows of the log's table. What is private in the contract is left out."""
-    made = datetime.fromtimestamp(asked.time, UTC).replace(tzinfo=None)
-    private = {name for name, column in asked.contract.request.items() if column.private}
-    time_of = asked.contract.timing.time if asked.contract.timing else ""
-    same = {"request_id": asked.id, "time": made, "model": asked.contract.name, "version": asked.version}
-    return [
-        {
+def log_rows(batch: PredictionBatch) -> list[dict[str, Any]]:
+    """The rows of the log's table for one request, without the values of columns that the contract marks private."""
+    timing = batch.contract.timing
+    time_column = timing.time if timing else ""
+    predicted_at = datetime.fromtimestamp(batch.time, UTC).replace(tzinfo=None)
+    private = {name for name, column in batch.contract.request.items() if column.private}
+    same = {"request_id": batch.id, "time": predicted_at, "model": batch.contract.name, "version": batch.version}
+
+    records = []
+    for number, (row, prediction) in enumerate(zip(batch.rows, batch.predictions.tolist(), strict=True)):
+        at = datetime.fromisoformat(row[time_column]) if time_column in row else predicted_at
+        inputs = {name: value for name, value in row.items() if name not in private} if private else row
+        record = {
             **same,
-            "memory": asked.rolling_day,
+            "memory": batch.rolling_day,
             "row": number,
-            "at": datetime.fromisoformat(row[time_of]) if time_of in row else made,
-            "inputs": to_json({k: v for k, v in row.items() if k not in private} if private else row).decode(),
-            "answer": answer,
+            "at": at,
+            "inputs": to_json(inputs).decode(),
+            "answer": prediction,
         }
-        for number, (row, answer) in enumerate(zip(asked.rows, asked.predictions.tolist(), strict=True))
-    ]
+        records.append(record)
+    return records

@@ -1,5 +1,5 @@
-"""The command line: one verb, one function. Heavy libraries are imported by the verb that needs them, so help is
-quick.
+"""The command line: one function for each command. A command imports the heavy libraries that it needs by itself, so
+that `--help` is quick.
 """
 
 import json
@@ -47,13 +47,19 @@ DEFAULT = Path("configs/flights.yaml")
 
 
 def load_config(path: Path, overrides: list[str]) -> "Config":
-    """The config with its overrides; MLFLOW_TRACKING_URI counts as the first of them. Its dataset is known to exist."""
+    """The config with its overrides; MLFLOW_TRACKING_URI counts as the first of them.
+
+    Raises ConfigError where the config, its dataset or its name is not valid.
+    """
     from pipeline.config.config import load
     from pipeline.runtime.dataset import find
 
     tracking = os.environ.get("MLFLOW_TRACKING_URI")
-    config = load(path, [*([f"paths.tracking={tracking}"] if tracking else []), *overrides])
+    if tracking:
+        overrides = [f"paths.tracking={tracking}", *overrides]
+    config = load(path, overrides)
     find(config.dataset)
+
     named = any(override.startswith("name=") for override in overrides)
     if path.parent.name == "configs" and config.name != path.stem and not named:
         raise ConfigError(
@@ -79,7 +85,9 @@ def train(
     from pipeline.training.train import run
 
     out = Console()
-    print_next_steps(run(config, out, restart=(restart or "").strip() or None), config, path, out)
+    reason = (restart or "").strip() or None
+    outcome = run(config, out, restart=reason)
+    print_next_steps(outcome, config, path, out)
 
 
 @app.command()
@@ -91,11 +99,13 @@ def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     from pipeline.training.retrain import run
 
     out = Console()
-    print_next_steps(run(config, as_of.date() if as_of else None, out), config, path, out)
+    day = as_of.date() if as_of else None
+    outcome = run(config, day, out)
+    print_next_steps(outcome, config, path, out)
 
 
 def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> None:
-    """Where the champion is now, and what to do next."""
+    """Print where the champion is, and the commands to run next."""
     from pipeline import console
 
     if outcome.bundle is None:
@@ -104,8 +114,10 @@ def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Con
     if not outcome.news:
         out.print("\nNothing new: this model is the champion already.")
     out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:", soft_wrap=True)
+
     model = "" if config.name == DEFAULT.stem else f" MODEL={config.name}"
-    serve, runs = f"make serve{model}", f"make mlflow{model}"
+    serve = f"make serve{model}"
+    runs = f"make mlflow{model}"
     if config.paths.models != "models":
         serve = f"make serve MODEL_DIR={Path(config.paths.models) / config.name}"
     if path != DEFAULT.with_stem(config.name):
@@ -120,9 +132,11 @@ def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     from pipeline.monitoring import refresh as refreshing
     from pipeline.registry import promotion
 
-    found = refreshing.run(promotion.home(config), log_location(log_url, config), as_of.date() if as_of else None)
-    of = f", {found.days[0]} to {found.days[-1]}" if found.days else ""
-    print(f"What {config.name} remembers is of {found.as_of} now, with {found.rows:,} labelled rows of the log{of}.")
+    day = as_of.date() if as_of else None
+    result = refreshing.run(promotion.home(config), log_location(log_url, config), day)
+    days = f", {result.days[0]} to {result.days[-1]}" if result.days else ""
+    rows = f"{result.rows:,} labelled rows of the log{days}"
+    print(f"What {config.name} remembers is of {result.as_of} now, with {rows}.")
 
 
 @app.command()
@@ -136,16 +150,16 @@ def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     from pipeline.registry import promotion
 
     models = promotion.home(config)
-    found = watching.check_champion(
-        models, log_location(log_url, config), config.monitor, as_of.date() if as_of else None
-    )
+    day = as_of.date() if as_of else None
+    result = watching.check_champion(models, log_location(log_url, config), config.monitor, day)
+
     try:
-        report.publish(config, models, found, Console())
+        report.publish(config, models, result, Console())
     except PipelineError as error:
-        if found.code == watching.QUIET:
+        if result.code == watching.QUIET:
             raise
-        print(f"error: {error}", file=sys.stderr)  # and the verdict is the exit code: somebody waits for it
-    sys.exit(found.code)
+        print(f"error: {error}", file=sys.stderr)  # the exit code still reports the result: a scheduler waits for it
+    sys.exit(result.code)
 
 
 @app.command()
@@ -164,7 +178,8 @@ def replay(
     from pipeline.replay import report
 
     out = Console()
-    report.publish(config, playing.run(config, until, out), out)
+    result = playing.run(config, until, out)
+    report.publish(config, result, out)
 
 
 @log_app.command()
@@ -182,12 +197,16 @@ def prune(
     from pipeline.runtime import prediction_log
 
     engine = prediction_log.connect(log_location(log_url, config))
-    print(f"{prediction_log.prune(engine, config.name, days, rows):,} predictions of {config.name} removed.")
+    removed = prediction_log.prune(engine, config.name, days, rows)
+    print(f"{removed:,} predictions of {config.name} removed.")
     engine.dispose()
 
 
 def log_location(log_url: str | None, config: "Config") -> str:
-    """The log that is meant, or that of `make serve`. Raises ConfigError where its file is not there."""
+    """The URL of the prediction log; by default that of `make serve`.
+
+    Raises ConfigError where the URL names a SQLite file that does not exist.
+    """
     url = log_url or f"sqlite:///log/{config.name}.db"
     file = url.removeprefix("sqlite:///")
     if file != url and not Path(file).is_file():
@@ -206,6 +225,7 @@ def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Vers
     if chosen == present:
         print(f"Nothing to do: {chosen} is the champion of {config.name} already.")
         return
+
     promotion.promote(config, chosen, instead_of=present, why=required_reason(why))
     print(f"{promotion_message(config, chosen, present)} `make rollback` goes back.")
 
@@ -216,15 +236,17 @@ def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = N
     from pipeline.registry import promotion
 
     config = trained_config(path, overrides)
-    present, before = promotion.champion(config), promotion.previous(config)
-    promotion.promote(config, before, instead_of=present, why=required_reason(why), what="rollback")
+    present = promotion.champion(config)
+    before = promotion.previous(config)
+
+    promotion.promote(config, before, instead_of=present, why=required_reason(why), kind="rollback")
     print(f"{promotion_message(config, before, present)} `make promote VERSION={present}` brings that one back.")
 
 
 def promotion_message(config: "Config", digest: str, before: str | None) -> str:
-    """What a move has changed, in sentences."""
-    left = f" instead of {before}" if before else ""
-    return f"The champion of {config.name} is {digest} now{left}. Running servers take it on within a second."
+    """The sentences that describe a move of the champion from the digest `before` to `digest`."""
+    replaced = f" instead of {before}" if before else ""
+    return f"The champion of {config.name} is {digest} now{replaced}. Running servers take it on within a second."
 
 
 @app.command()
@@ -237,21 +259,25 @@ def history(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # n
 
 
 def trained_config(path: Path, overrides: list[str]) -> "Config":
-    """The config of a model that was trained before, its pointer, record and alias in agreement."""
+    """The config of a trained model, after pointer, history and MLflow's alias were made to agree.
+
+    Raises ConfigError where the model has not been trained yet.
+    """
     config = load_config(path, overrides)
     from pipeline.registry import mlflow_store, promotion
 
     if not promotion.home(config).is_dir():
         raise ConfigError(f"{promotion.home(config)}: there is no model here yet. Run `make train`")
-    moved = mlflow_store.connect(config.name, config.paths.tracking)
-    for mended in [*moved, *promotion.reconcile(config)]:
-        print(f"Mended: {mended}", file=sys.stderr)
+    repaired = mlflow_store.connect(config.name, config.paths.tracking)
+    for message in [*repaired, *promotion.reconcile(config)]:
+        print(f"Mended: {message}", file=sys.stderr)
     return config
 
 
-def required_reason(given: str | None) -> str:
-    """The reason for a move, asked for on a terminal. Raises ConfigError where there is none."""
-    why = given or (typer.prompt("Why") if sys.stdin.isatty() else "")
+def required_reason(why: str | None) -> str:
+    """The reason for a move. On a terminal a missing reason is asked for. Raises ConfigError where there is none."""
+    if not why:
+        why = typer.prompt("Why") if sys.stdin.isatty() else ""
     if not why.strip():
         raise ConfigError('the record wants a reason: --why "…", or WHY="…" with make')
     return str(why.strip())
@@ -281,9 +307,10 @@ def mlflow(
     from pipeline.registry import mlflow_store
 
     uri = config.paths.tracking
-    page, moved = mlflow_store.page(config.name, uri, port)
-    for mended in moved:
-        print(f"Mended: {mended}", file=sys.stderr)
+    page, repaired = mlflow_store.page(config.name, uri, port)
+    for message in repaired:
+        print(f"Mended: {message}", file=sys.stderr)
+
     print(f"The runs of {config.name}: {page}", flush=True)
     if not uri.startswith("http"):
         os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes that nothing here uses
@@ -292,8 +319,8 @@ def mlflow(
 
 
 def main() -> None:
-    """Run a verb. What a person can mend ends with one message and its exit code, not with a traceback."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half done is tidied up
+    """Run a command. A PipelineError ends with one message and its exit code, not with a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that cleanup code runs
     try:
         app(prog_name="python -m pipeline")
     except PipelineError as error:

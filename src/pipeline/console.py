@@ -1,4 +1,4 @@
-"""What a person sees while a command works: a line per step with its time."""
+"""Progress on the terminal: one line for each step of a command, with its time."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,24 +12,26 @@ Say = Callable[[str], None]
 
 @contextmanager
 def step(console: Console, title: str) -> Iterator[Say]:
-    """One step of the work. What the body says last stands behind the title when it is done.
+    """Time one step of the work and print a line at its end, with the last message of the body behind the title.
 
-    On a terminal what it says on the way is shown live; elsewhere each step is one plain line.
+    Yields a function that reports progress. A terminal shows its messages live; elsewhere only the final line appears.
     """
-    heard: list[str] = []
+    messages: list[str] = []
     started = time.perf_counter()
     with console.status(title) as status:
 
         def say(text: str) -> None:
-            heard.append(text)
+            messages.append(text)
             status.update(f"{title}: {text}")
 
         yield say
-    result = f": {heard[-1]}" if heard else ""
+
+    result = f": {messages[-1]}" if messages else ""
     console.print(f"{time.perf_counter() - started:6.1f} s  {title}{result}", highlight=False, soft_wrap=True)
 
 
 def next_steps(console: Console, lines: Mapping[str, Any]) -> None:
+    """Print commands with their meanings, as two aligned columns."""
     width = max(map(len, lines))
     for command, meaning in lines.items():
         console.print(f"  {command:<{width}}  {meaning}", highlight=False, markup=False, soft_wrap=True)

@@ -1,31 +1,31 @@
-"""What can go wrong for a person, each kind with the exit code of the command that meets it."""
+"""The errors that a command reports to its user, each kind with the exit code of the command."""
 
 
 class PipelineError(Exception):
-    """A failure with a message for the person at the keyboard: what, where, what would be right, what to do."""
+    """An error with a message for the user: what failed, where, what would be valid, and what to do."""
 
     exit_code = 1
 
 
 class ConfigError(PipelineError):
-    """A command, an option or a config file asks for something that cannot be."""
+    """A command, an option or a config file asks for something impossible."""
 
     exit_code = 2
 
 
 class DataError(PipelineError):
-    """The data is missing, is not the data that was promised, or breaks its contract too often."""
+    """The data are missing, are not the expected files, break the contract too often, or cannot be trained on."""
 
     exit_code = 3
 
 
 class BundleError(PipelineError):
-    """A bundle is missing, incomplete, changed, or does not give its own answers."""
+    """A bundle is missing, incomplete or changed, or does not reproduce its golden predictions."""
 
     exit_code = 3
 
 
 class RefusedError(PipelineError):
-    """A model was trained and may not go out."""
+    """A model was trained and is not allowed to be promoted."""
 
     exit_code = 4

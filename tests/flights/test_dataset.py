@@ -39,7 +39,7 @@ def flight(**changes: object) -> pd.DataFrame:
 ZONES = pd.Series({"LAX": "America/Los_Angeles", "BOS": "America/New_York", "ROC": "America/New_York"})
 
 
-def test_a_flight_gets_the_weather_of_three_hours_before_its_scheduled_hour() -> None:
+def test_a_flight_gets_the_weather_three_hours_before_its_scheduled_hour() -> None:
     hours = ["17", "18", "19", "20", "21"]
     observed, _ = flights.observed(weather(hours, temp=[57.0, 58.0, 59.0, 60.0, 61.0]), hour("21"))
     assert flights.join_weather(flight(), observed)["temp"].tolist() == [58.0]
@@ -54,7 +54,8 @@ def test_changing_the_weather_after_that_hour_changes_nothing() -> None:
     pd.testing.assert_frame_equal(flights.join_weather(flight(), before), flights.join_weather(flight(), after))
 
 
-def test_an_hour_without_an_observation_takes_the_last_one_for_three_hours_and_no_longer() -> None:
+def test_an_hour_without_an_observation_takes_the_last_one() -> None:
+    """It does so for three hours after that observation and no longer."""
     observed, counts = flights.observed(weather(["10", "16"], temp=[50.0, 60.0]), hour("16"))
     temperatures = observed.loc["JFK"]["temp"]
     assert temperatures[hour("13")] == 50
@@ -120,8 +121,10 @@ def test_scheduled_minutes_read_each_clock_in_its_own_zone(changes: dict[str, ob
     assert flights.gate_to_gate(flight(**changes), ZONES).tolist() == [minutes]
 
 
-def test_a_flight_over_midnight_after_the_clocks_went_back_that_day_is_not_an_hour_short() -> None:
-    """On 3 November 2013 clocks went back at 02:00: 00:03 of that morning was summer time, 00:03 of the next is not."""
+def test_a_flight_over_midnight_after_a_clock_change_is_not_an_hour_short() -> None:
+    """The clocks went back at 02:00 on 3 November 2013, the day of the departure: 00:03 of that morning was summer
+    time, 00:03 of the next is not.
+    """
     departure = pd.Timestamp("2013-11-04T03:00", tz="UTC")  # 22:00 on the 3rd
     late = flight(month=11, day=3, dest="ROC", sched_dep_time=2245, sched_arr_time=3, hour_utc=departure)
     assert flights.gate_to_gate(late, ZONES).tolist() == [78]

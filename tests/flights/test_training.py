@@ -44,7 +44,8 @@ def predictor(trained: Path) -> Predictor:
     return load_predictor(resolve(trained / "models/smoke"))
 
 
-def test_the_default_config_resolves_to_forward_chaining_with_a_threshold_of_one_quarter() -> None:
+def test_the_default_config_resolves_to_forward_chaining() -> None:
+    """Its threshold is one quarter."""
     config = load(ROOT / "configs/flights.yaml")
     assert isinstance(config.split, TimeSplit)
     assert config.split.holdout == Duration(2, "months")
@@ -63,7 +64,7 @@ def test_every_flight_is_read_and_none_breaks_a_rule(trained: Path) -> None:
     assert told["rows"] == {"loaded": 327346, "rejected": 0, "valid": 327346}
 
 
-def test_a_flight_of_the_files_has_the_features_of_the_same_flight_sent_as_json() -> None:
+def test_a_flight_has_the_same_features_from_the_files_and_sent_as_json() -> None:
     config = load(SMOKE)
     frame = clean.clean(flights.load(None, config.columns).frame.iloc[::40_000], config.contract).frame
     known = clean.frame_to_columns(frame, config.contract)

@@ -20,7 +20,8 @@ def printed(*, terminal: bool) -> str:
     return out.getvalue()
 
 
-def test_without_a_terminal_a_step_is_one_plain_line_with_what_was_said_last() -> None:
+def test_without_a_terminal_a_step_is_one_line_with_its_last_message() -> None:
+    """The line is plain."""
     first, second = printed(terminal=False).splitlines()
     assert first.endswith("s  Count: two")
     assert second.endswith("s  Rest")

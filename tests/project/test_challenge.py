@@ -52,7 +52,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return Repository(tmp_path, monkeypatch)
 
 
-def test_a_released_champion_is_challenged_by_the_month_after_what_it_knows(repository: Repository) -> None:
+def test_a_released_champion_is_challenged_by_the_month_after_its_data(repository: Repository) -> None:
+    """It is the month after what the champion knows."""
     repository.champion("2013-11-01")
     found = repository.challenge()
     assert repository.asked == ["2013-12-01"]
@@ -73,7 +74,8 @@ def test_one_that_knows_the_days_that_would_judge_is_set_aside(
     assert repository.asked == ["2013-06-01", "2013-07-01"]
 
 
-def test_a_model_that_was_refused_is_nothing_better_and_any_other_failure_is_a_failure(repository: Repository) -> None:
+def test_a_model_that_was_refused_is_nothing_better(repository: Repository) -> None:
+    """Any other failure of the training is a failure."""
     repository.champion("2013-11-01")
     repository.code = 4
     assert repository.challenge() == {

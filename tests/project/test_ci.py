@@ -104,7 +104,8 @@ def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_every_action_is_pinned_with_its_version_beside_it_and_no_failure_is_swallowed(path: Any) -> None:
+def test_every_action_is_pinned_and_no_failure_is_swallowed(path: Any) -> None:
+    """The version of an action stands beside its pin."""
     text = path.read_text()
     uses = re.findall(r"uses: (.*)", text)
     assert uses

@@ -98,7 +98,8 @@ def test_a_body_that_does_not_come_ends_at_the_time_limit(strict: httpx2.Client)
     assert "within 1 s (TIMEOUT_SECONDS)" in said
 
 
-def test_more_requests_than_may_be_in_flight_are_turned_away_and_health_is_not(parcels: Parcels) -> None:
+def test_more_requests_than_may_be_in_flight_are_turned_away(parcels: Parcels) -> None:
+    """A health request is not turned away."""
     with serving(parcels.store, MAX_IN_FLIGHT="2", TIMEOUT_SECONDS="60") as client:
 
         def answered_until(status: int) -> httpx2.Response:
@@ -178,7 +179,8 @@ def started(place: Path, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_when_it_is_told_to_stop_what_is_in_flight_is_answered_and_it_ends_with_0(parcels: Parcels) -> None:
+def test_a_server_that_gets_a_stop_signal_answers_what_is_in_flight(parcels: Parcels) -> None:
+    """The server then ends with 0."""
     process = started(parcels.store)
     assert process.stdout is not None
     port = int(next(line for line in process.stdout if "127.0.0.1:" in line).split("127.0.0.1:")[1].split()[0])

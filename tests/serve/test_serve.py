@@ -35,9 +35,8 @@ def golden_rows(parcels: Parcels) -> list[dict[str, Any]]:
     return predictor.load(parcels.bundle).golden.rows[:48]
 
 
-def test_an_answer_has_probability_label_threshold_model_version_and_request_id(
-    server: httpx2.Client, parcels: Parcels
-) -> None:
+def test_an_answer_has_probability_label_threshold_and_model_version(server: httpx2.Client, parcels: Parcels) -> None:
+    """It also has the request id."""
     answer = server.post("/predict", json=REQUIRED).raise_for_status().json()
     assert list(answer) == ["probability", "label", "threshold", "model", "version", "request_id"]
     assert 0 < answer["probability"] < 1
@@ -50,11 +49,12 @@ def test_one_row_and_a_batch_give_the_trained_models_own_answers(server: httpx2.
     rows = golden_rows(parcels)
     single = [server.post("/predict", json=row).raise_for_status().json()["probability"] for row in rows]
     batch = server.post("/predict/batch", json={"rows": rows}).raise_for_status().json()["predictions"]
-    assert single == pytest.approx(golden.answers[:48].tolist(), abs=1e-6)
+    assert single == pytest.approx(golden.predictions[:48].tolist(), abs=1e-6)
     assert [each["probability"] for each in batch] == single
 
 
-def test_a_callers_request_id_comes_back_in_body_and_header_and_an_odd_one_does_not(server: httpx2.Client) -> None:
+def test_a_callers_request_id_comes_back_in_body_and_header(server: httpx2.Client) -> None:
+    """An odd request id does not come back."""
     answer = server.post("/predict", json=REQUIRED, headers={"x-request-id": "abc-1"})
     assert answer.json()["request_id"] == answer.headers["x-request-id"] == "abc-1"
     odd = server.post("/predict", json=REQUIRED, headers={"x-request-id": "x" * 200})
@@ -193,9 +193,10 @@ def test_the_docs_load_nothing_from_another_host(server: httpx2.Client) -> None:
             assert len(server.get(asked).raise_for_status().content) > 500
 
 
-def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
+def test_the_published_api_has_types_bounds_units_meanings_and_examples(
     server: httpx2.Client, parcels: Parcels
 ) -> None:
+    """The examples are real: the server answers them."""
     api = server.get("/openapi.json").json()
     row = api["components"]["schemas"]["Row"]["properties"]
     assert row["temp"]["description"] == "Temperature [°F]"
@@ -210,7 +211,8 @@ def test_the_published_api_has_types_bounds_units_meanings_and_real_examples(
         assert server.post("/predict", json=example["value"]).status_code == 200
 
 
-def test_every_route_for_machines_is_documented_and_no_other_and_the_limits_too(parcels: Parcels) -> None:
+def test_every_route_for_machines_is_documented_and_no_other(parcels: Parcels) -> None:
+    """The limits are documented too."""
     app = create_app(Settings(model_dir=parcels.store, predict_route="/ask", health_route="/alive"))
     for_people = ("/answer", "/docs", "/openapi.json", "/web/", "/model/")
     answered = {
@@ -241,9 +243,11 @@ def test_a_model_that_can_do_without_any_field_is_documented_too(tiny_config: Co
     assert one_row_of_tensors(stand)["properties"]["inputs"]["minItems"] == 1
 
 
-def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside_and_is_in_the_log(
+def test_a_fault_of_ours_is_a_500_without_a_word_of_the_inside(
     parcels: Parcels, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """The fault is in the log."""
+
     def broken(columns: object) -> None:
         raise RuntimeError("secret")
 

@@ -39,7 +39,8 @@ def test_a_model_that_vertex_has_mounted_is_found_and_ours_comes_first(tmp_path:
     assert from_environment({"AIP_STORAGE_URI": "gs://bucket/model"}).model_dir == Path("models/flights")
 
 
-def test_a_log_of_another_kind_is_told_what_it_should_be_and_its_password_is_not_repeated() -> None:
+def test_a_log_of_another_kind_is_an_error_that_names_the_right_kinds() -> None:
+    """The message does not repeat the password of the log."""
     with pytest.raises(ConfigError, match="LOG_URL: should be sqlite:///FILE or postgresql://") as refused:
         from_environment({"LOG_URL": "postgres://me:hidden@there/db"})
     assert "begins with 'postgres'" in str(refused.value)

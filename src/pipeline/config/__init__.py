@@ -1,1 +1,1 @@
-"""What a person decides: one YAML file to typed settings."""
+"""Everything that a person decides: one YAML file, read into typed and validated settings."""

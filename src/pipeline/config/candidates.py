@@ -1,4 +1,4 @@
-"""The kinds of model, simplest first, with their settings; and what a search may change of them."""
+"""The kinds of model to compare, simplest first, with their settings, and the search over these settings."""
 
 from typing import Any, Self
 
@@ -17,46 +17,46 @@ class Linear(Frozen):
 class Tree(Frozen):
     """One decision tree on ordinal categories and imputed numbers."""
 
-    max_depth: int = Field(8, ge=1)
-    min_samples_leaf: int = Field(200, ge=1)
+    max_depth: int = Field(8, ge=1, description="Depth of the tree.")
+    min_samples_leaf: int = Field(200, ge=1, description="Training rows that a leaf needs.")
 
 
 class Forest(Frozen):
-    """A random forest on the same, each tree on a share of the rows."""
+    """A random forest on ordinal categories and imputed numbers; each tree is trained on a share of the rows."""
 
-    n_estimators: int = Field(60, ge=1)
-    max_depth: int = Field(14, ge=1)
-    min_samples_leaf: int = Field(20, ge=1)
-    max_features: float = Field(0.3, gt=0, le=1)
-    max_samples: float = Field(0.3, gt=0, lt=1)
+    n_estimators: int = Field(60, ge=1, description="Number of trees.")
+    max_depth: int = Field(14, ge=1, description="Depth of a tree.")
+    min_samples_leaf: int = Field(20, ge=1, description="Training rows that a leaf needs.")
+    max_features: float = Field(0.3, gt=0, le=1, description="Share of the features that a split may use.")
+    max_samples: float = Field(0.3, gt=0, lt=1, description="Share of the rows that a tree learns from.")
 
 
 class Boosting(Frozen):
-    """Histogram gradient boosting on ordinal categories; its own early stopping splits at random and stays off."""
+    """Histogram gradient boosting on ordinal categories, without early stopping, which would split rows at random."""
 
-    max_iter: int = Field(200, ge=1)
-    learning_rate: float = Field(0.05, gt=0)
-    max_leaf_nodes: int = Field(15, ge=2)
-    min_samples_leaf: int = Field(200, ge=1)
-    l2_regularization: float = Field(10.0, ge=0)
-    max_features: float = Field(0.5, gt=0, le=1)
+    max_iter: int = Field(200, ge=1, description="Number of trees.")
+    learning_rate: float = Field(0.05, gt=0, description="Share of each tree that is added.")
+    max_leaf_nodes: int = Field(15, ge=2, description="Leaves of a tree.")
+    min_samples_leaf: int = Field(200, ge=1, description="Training rows that a leaf needs.")
+    l2_regularization: float = Field(10.0, ge=0, description="L2 penalty on the leaves.")
+    max_features: float = Field(0.5, gt=0, le=1, description="Share of the features that a split may use.")
 
 
 class Perceptron(Frozen):
-    """A multi-layer perceptron with one hidden layer on what the linear model gets; no early stopping, as above."""
+    """A multi-layer perceptron with one hidden layer, on the inputs of the linear model, without early stopping."""
 
-    hidden: int = Field(32, ge=1)
-    alpha: float = Field(1e-3, ge=0)
-    learning_rate_init: float = Field(1e-3, gt=0)
-    max_iter: int = Field(10, ge=1)
-    batch_size: int = Field(512, ge=1)
+    hidden: int = Field(32, ge=1, description="Units of the hidden layer.")
+    alpha: float = Field(1e-3, ge=0, description="L2 penalty on the weights.")
+    learning_rate_init: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
+    max_iter: int = Field(10, ge=1, description="Passes over the training rows.")
+    batch_size: int = Field(512, ge=1, description="Rows of a step.")
 
 
 class Blend(Frozen):
-    """The weighted mean of the answers of a linear model and a boosting."""
+    """The weighted mean of the predictions of a linear model and a boosting."""
 
-    linear: Linear = Linear()
-    boosting: Boosting = Boosting()
+    linear: Linear = Field(Linear(), description="Settings of the linear model.")
+    boosting: Boosting = Field(Boosting(), description="Settings of the boosting.")
     weight: float = Field(0.5, gt=0, lt=1, description="Of the linear model.")
 
 
@@ -64,14 +64,14 @@ Settings = Linear | Tree | Forest | Boosting | Perceptron | Blend
 
 
 class Candidates(Frozen):
-    """The kinds to compare, simplest first; one that is not named is not tried."""
+    """The kinds of model to compare, simplest first. A kind that is not named is not trained."""
 
-    linear: Linear | None = None
-    tree: Tree | None = None
-    forest: Forest | None = None
-    boosting: Boosting | None = None
-    perceptron: Perceptron | None = None
-    blend: Blend | None = None
+    linear: Linear | None = Field(None, description="Logistic or ridge regression.")
+    tree: Tree | None = Field(None, description="A decision tree.")
+    forest: Forest | None = Field(None, description="A random forest.")
+    boosting: Boosting | None = Field(None, description="Histogram gradient boosting.")
+    perceptron: Perceptron | None = Field(None, description="A neural network with one hidden layer.")
+    blend: Blend | None = Field(None, description="The weighted mean of linear and boosting.")
 
     @model_validator(mode="after")
     def at_least_one(self) -> Self:
@@ -80,14 +80,20 @@ class Candidates(Frozen):
         return self
 
     def named(self) -> dict[str, Settings]:
-        return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+        """The settings of each named kind, simplest first."""
+        named = {}
+        for name in type(self).model_fields:
+            settings = getattr(self, name)
+            if settings is not None:
+                named[name] = settings
+        return named
 
 
 class Range(Frozen):
-    """From where to where a setting is tried."""
+    """The range of values that a search tries for one setting."""
 
-    low: float
-    high: float
+    low: float = Field(description="The lowest value that is tried.")
+    high: float = Field(description="The highest value that is tried.")
     log: bool = Field(False, description="Try it on a logarithmic scale.")
 
     @model_validator(mode="after")
@@ -100,47 +106,55 @@ class Range(Frozen):
 
 
 class Trials(Frozen):
-    """How often one kind is tried: first as it is configured, then with settings drawn from `space`."""
+    """The trials of one kind of model: the first with the configured settings, the others with settings drawn from
+    `space`.
+    """
 
-    trials: int = Field(ge=1)
+    trials: int = Field(ge=1, description="Trials of this kind.")
     space: dict[str, Range] = Field({}, description="By the name of the setting.")
 
 
 class Search(Frozen):
-    """The search over settings, on a sample of the days where there are many; the best of each kind meets all rows."""
+    """The search over settings, on a sample of the rows. Each kind's best settings are then trained on all rows."""
 
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows that trials are judged on.")
     batch: int = Field(4, ge=1, description="Trials of a kind that are asked for together; part of the result.")
     kinds: dict[str, Trials | None] = Field({}, description="A kind that is not named is tried once, as configured.")
 
     def plan(self, kind: str) -> Trials:
+        """The trials of a kind: a single one, with the configured settings, where the search does not name it."""
         return self.kinds.get(kind) or Trials(trials=1)
 
 
 def faults(search: Search, candidates: Candidates) -> list[str]:
-    """What in a search could not be tried: unknown kinds and settings, ranges beside the configured value, bad ends."""
+    """List the faults of a search: unknown kinds and settings, ranges without the configured value, invalid ends."""
     named = candidates.named()
     known = Candidates.model_fields
-    found = [f"{kind} is no kind of model; there are {', '.join(known)}" for kind in search.kinds if kind not in known]
+    errors = [f"{kind} is no kind of model; there are {', '.join(known)}" for kind in search.kinds if kind not in known]
+
     for kind, settings in named.items():
         for key, tried in search.plan(kind).space.items():
-            found += [f"{kind}.{key}: {fault}" for fault in _range_faults(settings, key, tried)]
-    return found
+            errors += [f"{kind}.{key}: {fault}" for fault in _range_faults(settings, key, tried)]
+    return errors
 
 
 def _range_faults(settings: Settings, key: str, tried: Range) -> list[str]:
-    if not isinstance(now := getattr(settings, key, None), int | float):
+    """List the faults in the range of one setting."""
+    configured = getattr(settings, key, None)
+    if not isinstance(configured, int | float):
         return [f"is no setting that can be searched; there are {', '.join(type(settings).model_fields)}"]
-    if not tried.low <= now <= tried.high:
-        return [f"the range {tried.low:g} to {tried.high:g} leaves out the configured {now:g}, which is tried first"]
+    if not tried.low <= configured <= tried.high:
+        span = f"{tried.low:g} to {tried.high:g}"
+        return [f"the range {span} leaves out the configured {configured:g}, which is tried first"]
+
     try:
         for end in (tried.low, tried.high):
-            settled(settings, {key: type(now)(end)})
+            settled(settings, {key: type(configured)(end)})
     except ValidationError as error:
         return [error.errors()[0]["msg"]]
     return []
 
 
 def settled(settings: Settings, drawn: dict[str, Any]) -> Settings:
-    """The settings with some of them replaced, checked again."""
+    """Replace some settings by drawn values and validate the result. Raises ValidationError for an invalid value."""
     return type(settings).model_validate({**settings.model_dump(), **drawn})

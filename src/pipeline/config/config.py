@@ -1,6 +1,6 @@
-"""Every training setting, typed and frozen: a YAML file in, a `Config` out, or one message that says what to mend.
+"""Read a YAML file into a `Config`: every training setting, typed, validated and immutable.
 
-The only place that parses settings. Nothing here knows a dataset or a library that trains.
+This is the only module that parses settings. It does not know any dataset or training library.
 """
 
 import difflib
@@ -20,10 +20,12 @@ from pipeline.config.monitoring import Monitor, Replay, Retrain
 from pipeline.config.splits import GroupSplit, Plan, TimeSplit
 from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import DECISIVE, REPORTED
-from pipeline.runtime.contract import Column, Contract, Frozen, Scoring
+from pipeline.runtime.contract import Column, Contract, Frozen, Scoring, sent_columns
 
 
 class Data(Frozen):
+    """The rows to train on: their file, sample, end and key."""
+
     path: str | None = Field(None, description="The file of a `table`; a dataset that brings its own files has none.")
     licence: str | None = Field(None, description="Of the data, by its SPDX identifier, such as CC0-1.0.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
@@ -35,7 +37,9 @@ class Data(Frozen):
 
 
 class Train(Frozen):
-    seed: int = Field(0, ge=0, lt=2**32)
+    """Settings of a training that are independent of the kind of model."""
+
+    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything that is random.")
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto",
         description="Processes that fit folds side by side, one thread each; auto is one for each core. The result "
@@ -47,10 +51,10 @@ class Train(Frozen):
 
 
 class Costs(Frozen):
-    """What a miss costs against a false alarm; the threshold follows: false_alarm / (false_alarm + miss)."""
+    """The costs of a miss and of a false alarm. They decide the threshold: false_alarm / (false_alarm + miss)."""
 
-    miss: float = Field(gt=0)
-    false_alarm: float = Field(gt=0)
+    miss: float = Field(gt=0, description="Cost of a positive row without a warning.")
+    false_alarm: float = Field(gt=0, description="Cost of a warning for a negative row.")
 
     @property
     def threshold(self) -> float:
@@ -58,27 +62,33 @@ class Costs(Frozen):
 
 
 class Paths(Frozen):
-    models: str = "models"
-    reports: str = "reports"
+    """Where bundles, reports and MLflow runs are stored."""
+
+    models: str = Field("models", description="Folder of the bundles.")
+    reports: str = Field("reports", description="Folder of the reports.")
     tracking: str = Field(
         "sqlite:///mlflow.db", description="MLflow's store; the command line takes MLFLOW_TRACKING_URI for it."
     )
 
 
 class Config(Contract):
-    """One training, whole: the contract of the rows and how to learn from them."""
+    """All settings of one training: the contract of the rows, and how to train, evaluate and promote a model."""
 
-    data: Data = Data()
-    split: Annotated[Plan, Field(discriminator="by")]
-    candidates: Candidates
-    search: Search = Search()
-    costs: Annotated[Costs | None, Field(validate_default=True)] = None
-    gates: Gates
-    retrain: Retrain | None = None
-    monitor: Monitor = Monitor()
-    replay: Replay = Replay()
-    train: Train = Train()
-    paths: Paths = Paths()
+    data: Data = Field(Data(), description="Where the rows come from.")
+    split: Annotated[
+        Plan, Field(discriminator="by", description="How rows become folds and a holdout: by time, group or row.")
+    ]
+    candidates: Candidates = Field(description="The kinds of model to compare, with their settings.")
+    search: Search = Field(Search(), description="The search over their settings.")
+    costs: Annotated[
+        Costs | None, Field(validate_default=True, description="What errors cost; a binary task needs it.")
+    ] = None
+    gates: Gates = Field(description="What a model has to pass.")
+    retrain: Retrain | None = Field(None, description="How a model is trained again on newer data.")
+    monitor: Monitor = Field(Monitor(), description="How a champion is watched.")
+    replay: Replay = Field(Replay(), description="What `make replay` plays.")
+    train: Train = Field(Train(), description="Settings of every training.")
+    paths: Paths = Field(Paths(), description="Where results go.")
 
     @field_validator("data")
     @classmethod
@@ -93,16 +103,20 @@ class Config(Contract):
     @classmethod
     def split_can_be_made(cls, split: Plan, info: ValidationInfo) -> Plan:
         columns: dict[str, Column] = info.data.get("columns") or {}
+        data: Data | None = info.data.get("data")
+
         if isinstance(split, TimeSplit) and columns:
             column = columns.get(split.time)
             if column is None or column.kind != "datetime" or column.nullable:
                 raise ValueError(f"time: {split.time} is not a declared datetime column that is never missing")
-        if (data := info.data.get("data")) and data.until and not isinstance(split, TimeSplit):
+        if data and data.until and not isinstance(split, TimeSplit):
             raise ValueError("by: data.until is for a split by time")
+
         if isinstance(split, GroupSplit) and columns:
             column = columns.get(split.group)
             if column is None or column.kind not in ("category", "integer") or column.nullable or column.derived_from:
                 raise ValueError(f"group: {split.group} is not a declared category or integer that is never missing")
+
         return split
 
     @field_validator("costs")
@@ -120,38 +134,50 @@ class Config(Contract):
     def gates_can_be_asked(cls, gates: Gates, info: ValidationInfo) -> Gates:
         task: Any = info.data.get("task")
         for part, named in (("holdout", gates.holdout), ("slices.figures", gates.slices.figures)):
-            if wrong := [name for name in named if task in ASKED and name not in REPORTED[task]]:
-                raise ValueError(
-                    f"{part}: {wrong[0]} is no metric of a {task} task. Known: {', '.join(REPORTED[task])}"
-                )
+            unknown = [name for name in named if task in ASKED and name not in REPORTED[task]]
+            if unknown:
+                known = ", ".join(REPORTED[task])
+                raise ValueError(f"{part}: {unknown[0]} is no metric of a {task} task. Known: {known}")
+
         if absent := [name for name in ASKED.get(task, ()) if name not in gates.holdout]:
             raise ValueError(
                 f"holdout: every {task} task has limits for {', '.join(ASKED[task])}; {absent[0]} has none"
             )
+
         columns: dict[str, Column] = info.data.get("columns") or {}
-        features: list[str] = (info.data.get("features") or []) if columns else []
-        sent = {origin for name in features for origin in columns[name].derived_from or [name]}
-        categories = [name for name in sent if columns[name].kind == "category"]
-        if wrong := [name for name in gates.slices.columns if features and name not in categories]:
-            raise ValueError(f"slices.columns: {wrong[0]} is not a category that a caller sends")
+        features: list[str] = info.data.get("features") or []
+        if not columns or not features:
+            return gates  # invalid columns or features are reported by their own validators
+
+        sent = sent_columns(features, columns)
+        for name in gates.slices.columns:
+            if name not in sent or columns[name].kind != "category":
+                raise ValueError(f"slices.columns: {name} is not a category that a caller sends")
         return gates
 
     @field_validator("retrain")
     @classmethod
     def retraining_has_time(cls, retrain: Retrain | None, info: ValidationInfo) -> Retrain | None:
         task: Any = info.data.get("task")
-        if retrain and (split := info.data.get("split")) and not isinstance(split, TimeSplit):
+        if retrain is None:
+            return None
+
+        split = info.data.get("split")
+        if split and not isinstance(split, TimeSplit):
             raise ValueError("is for a split by time")
-        if retrain and (wrong := [name for name in retrain.holdout if task in ASKED and name not in REPORTED[task]]):
-            raise ValueError(f"holdout: {wrong[0]} is no metric of a {task} task. Known: {', '.join(REPORTED[task])}")
+
+        for name in retrain.holdout:
+            if task in ASKED and name not in REPORTED[task]:
+                raise ValueError(f"holdout: {name} is no metric of a {task} task. Known: {', '.join(REPORTED[task])}")
         return retrain
 
     @field_validator("search")
     @classmethod
     def search_can_be_made(cls, search: Search, info: ValidationInfo) -> Search:
         candidates: Candidates | None = info.data.get("candidates")
-        if candidates is not None and (wrong := faults(search, candidates)):
-            raise ValueError("; ".join(wrong))
+        errors = faults(search, candidates) if candidates is not None else []
+        if errors:
+            raise ValueError("; ".join(errors))
         return search
 
     @field_validator("train")
@@ -163,19 +189,21 @@ class Config(Contract):
 
     @property
     def loss(self) -> str:
-        """The figure that decides: log loss, or for a regression the mean absolute error."""
+        """The metric by which models are compared: log loss or, for a regression, mean absolute error."""
         return DECISIVE[self.task][0]
 
     @property
     def scoring(self) -> Scoring:
-        return Scoring(self.task, self.costs.threshold if self.costs else None)
+        threshold = self.costs.threshold if self.costs else None
+        return Scoring(self.task, threshold)
 
     @cached_property
     def contract(self) -> Contract:
+        """The part of the config that is saved in the bundle, without validating it again."""
         return Contract.model_construct(**{name: getattr(self, name) for name in Contract.model_fields})
 
 
-RENAMED = {  # keys of configs that were written before
+RENAMED = {  # the old names of keys, for a helpful error message
     "memory": "timing",
     "remembers": "rolling",
     "breach": "on_violation",
@@ -191,14 +219,15 @@ RENAMED = {  # keys of configs that were written before
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """The config in `path`, on top of what it `extends`, with each override `a.b=c` applied.
+    """Load the config in `path`, merged over the file that it `extends`, with each override `a.b=c` applied.
 
-    Raises ConfigError with every fault at once: place, key, what was found, what would be right.
+    Raises ConfigError that lists all faults at once: place, key, the value, and the value that is expected.
     """
     places: dict[yaml_reader.Key, str] = {}
     tree = yaml_reader.read(path, places)
     for text in overrides:
         yaml_reader.override(tree, text, places)
+
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -206,41 +235,54 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def _explain(error: ValidationError, places: dict[yaml_reader.Key, str], path: Path) -> Iterator[str]:
+    """Yield one line for each fault, with the place of the key or of the nearest section above it."""
     for fault in error.errors(include_url=False):
         loc = fault["loc"]
-        key = (loc[0], *loc[2:]) if loc[:1] == ("split",) else loc  # pydantic names the kind of split in between
+        key = (loc[0], *loc[2:]) if loc[:1] == ("split",) else loc  # pydantic inserts the kind of split
         nearest = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in places), None)
         place = places[nearest] if nearest else str(path)
         yield f"{place}: {'.'.join(map(str, key))}: {_advice(fault, loc)}"
 
 
 def _advice(fault: ErrorDetails, loc: yaml_reader.Key) -> str:
+    """Say what is wrong with a key and, for an unknown key, which key was probably meant."""
     if fault["type"] == "missing":
         return "is missing"
     if loc == ("task",) and fault["input"] == "classification":
         return "classification is called binary now"
+
     if fault["type"] == "extra_forbidden":
         here = list(_properties(loc[:-1]))
         if RENAMED.get(str(loc[-1])) in here:
             return f"is called {RENAMED[str(loc[-1])]} now"
-        anywhere = here + [f"{section}.{key}" for section in _properties(()) for key in _properties((section,))]
-        near = _nearest(str(loc[-1]), here) or _nearest(str(loc[-1]), anywhere)
-        return f"is not a key here. {f'Did you mean {near}? ' if near else ''}Known: {', '.join(here)}"
+        near = _nearest(str(loc[-1]), here) or _nearest(str(loc[-1]), _anywhere())
+        question = f"Did you mean {near}? " if near else ""
+        return f"is not a key here. {question}Known: {', '.join(here)}"
+
     text = fault["msg"].removeprefix("Value error, ")
     return text if isinstance(fault["input"], dict) else f"{text}; found {fault['input']!r}"
 
 
+def _anywhere() -> list[str]:
+    """List the keys of every section, as SECTION.KEY."""
+    keys: list[str] = []
+    for section in _properties(()):
+        keys += [f"{section}.{key}" for key in _properties((section,))]
+    return keys
+
+
 def _nearest(name: str, keys: Sequence[str]) -> str | None:
-    """The key whose last part is most like the name."""
+    """Return the key whose last part is most similar to the name, or None without a similar one."""
     last_parts = {key.rpartition(".")[2].lower(): key for key in reversed(keys)}
     near = difflib.get_close_matches(name.lower(), last_parts, n=1, cutoff=0.5)
     return last_parts[near[0]] if near else None
 
 
 def _properties(loc: yaml_reader.Key) -> dict[str, Any]:
-    """The keys that may stand at `loc`, read from the JSON schema."""
+    """Return the keys that are allowed at `loc`, from the JSON schema of a config."""
     schema = Config.model_json_schema()
     node = schema
+
     for part in loc:
         if "discriminator" in node:
             node = {"$ref": node["discriminator"]["mapping"][part]}
@@ -249,5 +291,6 @@ def _properties(loc: yaml_reader.Key) -> dict[str, Any]:
         node = next((choice for choice in node.get("anyOf", []) if "$ref" in choice), node)
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+
     properties: dict[str, Any] = node.get("properties", {})
     return properties

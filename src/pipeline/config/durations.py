@@ -1,4 +1,4 @@
-"""Spans of calendar time in a config, such as 2 months."""
+"""Calendar durations in a config: parse a text such as `2 months`."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -8,17 +8,18 @@ UNITS = {"day": "days", "days": "days", "week": "weeks", "weeks": "weeks", "mont
 
 
 class Duration(NamedTuple):
-    """A span of calendar time, such as 2 months."""
+    """A calendar duration; `unit` is days, weeks or months."""
 
     amount: int
     unit: str
 
 
 def _duration(text: Any) -> Any:
-    words = text.split() if isinstance(text, str) else []
-    if len(words) != 2 or not words[0].isdecimal() or not 1 <= int(words[0]) <= 9999 or words[1] not in UNITS:
+    """Parse a number and a unit. Raises ValueError, which pydantic reports with the key, for any other value."""
+    parts = text.split() if isinstance(text, str) else []
+    if len(parts) != 2 or not parts[0].isdecimal() or not 1 <= int(parts[0]) <= 9999 or parts[1] not in UNITS:
         raise ValueError("should be a number and a unit, such as 2 months, 3 weeks or 14 days")
-    return Duration(int(words[0]), UNITS[words[1]])
+    return Duration(int(parts[0]), UNITS[parts[1]])
 
 
 Span = Annotated[

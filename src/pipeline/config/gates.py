@@ -1,4 +1,7 @@
-"""What a model has to pass before it may go out, as it stands in the config; `gates` asks it all."""
+"""The config's `gates` section: what a model has to pass before it is allowed to be promoted.
+
+This module only holds the limits; `pipeline.training.gates` evaluates them.
+"""
 
 from typing import Self
 
@@ -6,17 +9,17 @@ from pydantic import Field, model_validator
 
 from pipeline.runtime.contract import Frozen
 
-ASKED: dict[str, tuple[str, ...]] = {  # the metrics that no config leaves out
+ASKED: dict[str, tuple[str, ...]] = {  # the metrics for which every config must have limits
     "binary": ("roc_auc", "log_loss", "ece"),
     "regression": ("mae",),
 }
 
 
 class Bounds(Frozen):
-    """Below `low` a figure is too bad; above `high` too good to be true, or for a loss the other way round."""
+    """Limits of a metric: below `low` it is too bad, above `high` too good to be true; for a loss the reverse."""
 
-    low: float
-    high: float
+    low: float = Field(description="The lowest value that passes.")
+    high: float = Field(description="The highest value that passes.")
 
     @model_validator(mode="after")
     def goes_up(self) -> Self:
@@ -26,28 +29,32 @@ class Bounds(Frozen):
 
 
 class AgainstChampion(Frozen):
+    """Limits for the comparison of a challenger with the champion."""
+
     worse: float = Field(ge=0, description="How much higher the log loss (or mean absolute error) may be.")
     interval: float = Field(0.9, gt=0, lt=1, description="Of the paired bootstrap that may not lie above 0.")
 
 
 class SliceRule(Frozen):
-    columns: list[str]
+    """Limits for the metrics of each slice: the rows of the holdout that have one value of a category."""
+
+    columns: list[str] = Field(description="Categories whose values make the slices.")
     rows: int = Field(1000, ge=1, description="A smaller slice is not judged.")
     figures: dict[str, Bounds] = Field(description="A slice fails where its whole interval lies outside.")
 
 
 class Gates(Frozen):
-    """What a model has to pass before it may go out. All of it is required, and nothing switches it off."""
+    """What a model has to pass before it is allowed to be promoted. No gate is optional or can be switched off."""
 
-    holdout: dict[str, Bounds] = Field(min_length=1)
+    holdout: dict[str, Bounds] = Field(min_length=1, description="Limits for metrics on the holdout, by metric.")
     use_interval: bool = Field(
         False, description="Whether limits and baseline refuse by the whole interval: for windows too short for more."
     )
     baseline: float = Field(
         gt=0, description="How far the loss has to be below that of an answer that is always the same."
     )
-    champion: AgainstChampion
-    slices: SliceRule
+    champion: AgainstChampion = Field(description="How the comparison with the champion is decided.")
+    slices: SliceRule = Field(description="Limits for metrics on parts of the holdout.")
     max_single_feature: float = Field(
         gt=0, le=1, description="ROC AUC (regression: rank correlation) that no feature may reach by itself."
     )

@@ -1,4 +1,4 @@
-"""How a champion is watched, trained again and replayed, as it stands in the config."""
+"""The config's sections `retrain`, `monitor` and `replay`: after a champion is in service."""
 
 from pydantic import Field
 
@@ -9,11 +9,11 @@ from pipeline.runtime.contract import Frozen
 
 
 class Retrain(Frozen):
-    """What judges a model that is trained again: the newest days, from which neither it nor the champion has learnt."""
+    """How a retrained model is compared with the champion: on the newest days, on which neither was trained."""
 
-    judge: Span
-    folds: int = Field(1, ge=1)
-    fold_length: Span
+    judge: Span = Field(description="The newest days, which compare the new model with the champion.")
+    folds: int = Field(1, ge=1, description="Folds before those days.")
+    fold_length: Span = Field(description="Length of a fold.")
     worse: float = Field(0.0, ge=0, description="How much higher than the champion's the loss may be.")
     holdout: dict[str, Bounds] = Field(
         min_length=1, description="Instead of `gates.holdout`, whose limits are those of another window."
@@ -21,7 +21,9 @@ class Retrain(Frozen):
 
 
 class Monitor(Frozen):
-    """How predictions are watched, and what is an alarm: so many of the last windows wrong, the latest among them."""
+    """How predictions are monitored. A model is degraded if `min_bad` of the last `out_of` windows are bad, including
+    the latest.
+    """
 
     days: int = Field(7, ge=1, description="Of one window.")
     pooled_windows: int = Field(4, ge=1, description="Windows that are judged together, since one has too few days.")
@@ -35,7 +37,9 @@ class Monitor(Frozen):
 
 
 class Replay(Frozen):
-    """What of the data is played through a running server, and with which candidates: quick ones, without a search."""
+    """The part of the data that a replay sends through a running server, and the candidates that it trains: fast ones,
+    without a search.
+    """
 
     learn: Span | None = Field(None, description="What the first champion learns from; a quarter of the days.")
     play: Span | None = Field(None, description="What is played after it; all the rest.")

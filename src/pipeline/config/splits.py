@@ -1,4 +1,4 @@
-"""How rows are divided into folds and a holdout, as it stands in the config; `split` divides them."""
+"""The config's `split` section: how rows are divided into folds and a holdout. `pipeline.data.split` divides them."""
 
 from typing import Annotated, Literal
 
@@ -14,32 +14,32 @@ Opened = Annotated[
 
 
 class TimeSplit(Frozen):
-    """Forward chaining: each fold is trained on all days before it; the end of the data is the holdout."""
+    """Forward chaining: the model of each fold is trained on all days before it. The holdout is the end of the data."""
 
-    by: Literal["time"]
+    by: Literal["time"] = Field(description="Rows are divided by their time.")
     time: str = Field(description="The column with the date and time.")
-    holdout: Span
-    folds: int = Field(3, ge=1)
-    fold_length: Span
+    holdout: Span = Field(description="Length of the holdout, at the end.")
+    folds: int = Field(3, ge=1, description="Number of folds before it.")
+    fold_length: Span = Field(description="Length of the validation part of a fold.")
     test: Opened = "once"
 
 
 class RowSplit(Frozen):
-    """For rows without time: a stable hash of the row's key decides where it belongs, so that it stays there."""
+    """For rows without time: a stable hash of the row's key decides its fold or the holdout, so it never moves."""
 
-    by: Literal["row"]
-    holdout: Share
-    folds: int = Field(5, ge=2)
+    by: Literal["row"] = Field(description="Rows are divided by a hash of their key.")
+    holdout: Share = Field(description="Share of the rows.")
+    folds: int = Field(5, ge=2, description="Number of folds.")
     test: Opened = "once"
 
 
 class GroupSplit(Frozen):
-    """For rows that come in groups, such as several of one patient: a stable hash keeps each group together."""
+    """For rows in groups, such as several rows of one patient: a stable hash of the group keeps its rows together."""
 
-    by: Literal["group"]
+    by: Literal["group"] = Field(description="Groups are divided by a hash of their name.")
     group: str = Field(description="The column that names the group.")
-    holdout: Share
-    folds: int = Field(5, ge=2)
+    holdout: Share = Field(description="Share of the groups.")
+    folds: int = Field(5, ge=2, description="Number of folds.")
     test: Opened = "once"
 
 

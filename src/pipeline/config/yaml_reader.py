@@ -1,5 +1,6 @@
-"""A YAML file as a tree of plain values: what it `extends` lies below it, overrides on top, and the line of every key
-is kept.
+"""Read a YAML file as nested dicts: merge it over the file that it `extends`, apply overrides, record each key's line.
+
+This module does not know the keys of a config; `pipeline.config.config` validates them.
 """
 
 from collections.abc import Iterator
@@ -13,10 +14,15 @@ from pipeline.errors import ConfigError
 Key = tuple[str | int, ...]
 
 
-def read(path: Path, places: dict[Key, str], seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The file's tree; `places` is told where each key stands, as FILE:LINE. Raises ConfigError with what to mend."""
-    if path in seen:
-        raise ConfigError(f"{path}: extends itself, by way of {' -> '.join(str(p) for p in seen)}")
+def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a file into nested dicts. `places` is filled with the FILE:LINE of each key; `chain` has the files that
+    extend this one.
+
+    Raises ConfigError where the file is missing or unreadable, is not valid YAML, has a key twice or extends itself.
+    """
+    if path in chain:
+        raise ConfigError(f"{path}: extends itself, by way of {' -> '.join(str(p) for p in chain)}")
+
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -24,6 +30,7 @@ def read(path: Path, places: dict[Key, str], seen: tuple[Path, ...] = ()) -> dic
         raise ConfigError(f"{path}: no such config file. Found beside it: {nearby}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a text file: {error}") from None
+
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         tree = _separate(yaml.safe_load(text))
@@ -31,6 +38,7 @@ def read(path: Path, places: dict[Key, str], seen: tuple[Path, ...] = ()) -> dic
         raise ConfigError(f"{path}: is not valid YAML: {error}") from None
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}: should hold keys and values, such as `name: flights`")
+
     here = dict(_walk(node, path, ()))
     base = tree.pop("extends", None)
     if base is None:
@@ -38,37 +46,51 @@ def read(path: Path, places: dict[Key, str], seen: tuple[Path, ...] = ()) -> dic
         return dict(tree)
     if not isinstance(base, str):
         raise ConfigError(f"{here[('extends',)]}: extends: should be the name of a config file, not {base!r}")
-    merged = _merge(read(path.parent / base, places, (*seen, path)), tree)
+
+    merged = _merge(read(path.parent / base, places, (*chain, path)), tree)
     places.update(here)
     return merged
 
 
 def _separate(value: Any) -> Any:
-    """A copy in which what several aliases share is there once for each, so that an override changes one of them."""
-    return {key: _separate(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+    """Copy a tree so that YAML aliases no longer share a dict: an override then changes only one of them."""
+    if isinstance(value, dict):
+        return {key: _separate(inner) for key, inner in value.items()}
+    return value
 
 
 def _walk(node: yaml.MappingNode, path: Path, at: Key) -> Iterator[tuple[Key, str]]:
-    """Every key of the file with its line. A key that stands twice is an error: YAML would drop the first."""
+    """Yield every key of the file with its FILE:LINE.
+
+    Raises ConfigError for a key that stands twice, because YAML would drop the first.
+    """
     lines: dict[Any, int] = {}
     for key, value in node.value:
-        name, line = key.value, key.start_mark.line + 1
+        name = key.value
+        line = key.start_mark.line + 1
         if name in lines:
             raise ConfigError(f"{path}:{line}: {name} stands twice; it is also on line {lines[name]}. Remove one")
         lines[name] = line
+
         yield (*at, name), f"{path}:{line}"
         if isinstance(value, yaml.MappingNode):
             yield from _walk(value, path, (*at, name))
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """One tree over another, key by key, however deep; null removes what lies below."""
-    both = {k: _merge(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
-    return {key: value for key, value in {**base, **over, **both}.items() if value is not None}
+    """Merge the tree `over` into `base`, key by key at every level. A value of null in `over` removes the key."""
+    merged = {**base, **over}
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = _merge(base[key], value)
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def override(tree: dict[str, Any], text: str, places: dict[Key, str]) -> None:
-    """Set one key of the tree, as `--set a.b=c` says."""
+    """Set one key of the tree from the text of a `--set a.b=c` option, and record the option as its place.
+
+    Raises ConfigError where the text is not KEY=VALUE, the value is not valid YAML, or a part of the key has a value.
+    """
     key, equals, written = text.partition("=")
     names = key.strip().split(".")
     if not equals or not all(names):
@@ -77,6 +99,7 @@ def override(tree: dict[str, Any], text: str, places: dict[Key, str]) -> None:
         value = yaml.safe_load(written)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {text}: {written!r} is not a value: {error}") from None
+
     inner = tree
     for name in names[:-1]:
         inner = inner.setdefault(name, {})

@@ -1,6 +1,4 @@
-"""Raw rows to valid rows, and to rejected rows with their reason. The rules are the contract's; pandera applies them
-all.
-"""
+"""Raw rows to valid rows, and to rejected rows with their reason. The contract has the rules, pandera applies them."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,7 +16,7 @@ TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 
 
 class RuleViolation(NamedTuple):
-    """One rule of one column that some rows break; `values` are what was found there."""
+    """One rule of one column, and the raw values that violate it, by row number."""
 
     column: str
     rule: str
@@ -27,7 +25,7 @@ class RuleViolation(NamedTuple):
 
 
 class CleanedFrame(NamedTuple):
-    """Valid typed rows, rejected raw rows with a `reason`, and every breach."""
+    """Valid typed rows, rejected raw rows with a `reason`, and every violation."""
 
     frame: pd.DataFrame
     rejected: pd.DataFrame
@@ -39,66 +37,69 @@ def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     declared = {name: column for name, column in contract.columns.items() if column.brought}
     if missing := [name for name in declared if name not in raw]:
         raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
+
     raw = raw.reset_index(drop=True)
     typed = pd.DataFrame({name: as_kind(raw[name], column.kind) for name, column in declared.items()})
     untyped = list(type_violations(raw, typed, declared))
-    breaches = [*untyped, *rule_violations(raw, typed, declared, untyped)]
+    violations = [*untyped, *rule_violations(raw, typed, declared, untyped)]
+
     reasons: dict[int, list[str]] = {}
-    for breach in breaches:
-        if breach.action == "nullify":
-            typed.loc[breach.values.index, breach.column] = pd.NA if typed[breach.column].dtype == object else np.nan
-        else:
-            for row, value in breach.values.items():
-                found = "" if breach.rule == "missing" else f": {value}"
-                reasons.setdefault(int(str(row)), []).append(f"{breach.column}: {breach.rule}{found}")
+    for violation in violations:
+        if violation.action == "nullify":
+            nothing = pd.NA if typed[violation.column].dtype == object else np.nan
+            typed.loc[violation.values.index, violation.column] = nothing
+            continue
+        for row, value in violation.values.items():
+            example = "" if violation.rule == "missing" else f": {value}"
+            reasons.setdefault(int(str(row)), []).append(f"{violation.column}: {violation.rule}{example}")
+
     rows = sorted(reasons)
     rejected = raw.loc[rows].assign(reason=["; ".join(reasons[row]) for row in rows])
-    return CleanedFrame(typed.drop(index=rows).reset_index(drop=True), rejected, breaches)
+    return CleanedFrame(typed.drop(index=rows).reset_index(drop=True), rejected, violations)
 
 
 def violation_counts(cleaned: CleanedFrame, contract: Contract) -> list[dict[str, Any]]:
-    """Every rule of the contract with what a breach does and how many rows broke it, mostly none."""
-    found = {(breach.column, breach.rule): len(breach.values) for breach in cleaned.violations}
-    return [
-        {
-            "column": name,
-            "rule": rule,
-            "action": column.on_violation.get(rule, "reject"),
-            "rows": found.get((name, rule), 0),
-        }
-        for name, column in contract.columns.items()
-        if column.brought
-        for rule in ["type", *checks(column)]
-    ]
+    """Every rule of the contract, its action, and the number of rows that violate it."""
+    rows = {(violation.column, violation.rule): len(violation.values) for violation in cleaned.violations}
+    counts: list[dict[str, Any]] = []
+    for name, column in contract.columns.items():
+        if not column.brought:
+            continue
+
+        for rule in ["type", *checks(column)]:
+            action = column.on_violation.get(rule, "reject")
+            counts.append({"column": name, "rule": rule, "action": action, "rows": rows.get((name, rule), 0)})
+    return counts
 
 
 def refuse_too_many(cleaned: CleanedFrame, limit: float, listed: str) -> None:
-    """Raise DataError where the share of rejected rows is above `limit`: such data is not what was promised.
-
-    `listed` is the file that lists them.
-    """
+    """Raise DataError if more than the share `limit` of the rows is rejected. `listed` is the file that lists them."""
     total = len(cleaned.frame) + len(cleaned.rejected)
     if total == 0:
         raise DataError("the data has no rows")
+
     if len(cleaned.rejected) > limit * total:
-        worst = max((b for b in cleaned.violations if b.action == "reject"), key=lambda breach: len(breach.values))
+        rejecting = [violation for violation in cleaned.violations if violation.action == "reject"]
+        worst = max(rejecting, key=lambda violation: len(violation.values))
         examples = ", ".join(f"{value!r} (row {row})" for row, value in worst.values.head(5).items())
         raise DataError(
             f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
             f"({int(limit * total)} rows). Most broke {worst.column}: {worst.rule} ({len(worst.values)} rows), such as "
             f"{examples}. All of them: {listed}. Mend the data, the rule in the config, or raise the limit"
         )
+
     if cleaned.frame.empty:
         raise DataError("no row is left: every one was rejected")
 
 
 def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
-    """Values in the type that their kind is kept in; what cannot be one becomes missing."""
+    """Values in the type of their kind: object, float64 or datetime64. A value of another kind becomes missing."""
     if kind == "category":
         if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
             values = values.astype("Int64")  # whole numbers beside missing ones: 7.0 was 7
         text = values.astype("string")
         return text.astype(object).where(values.notna() & (text != ""), None)
+
     if kind == "datetime":
         if isinstance(values.dtype, pd.DatetimeTZDtype):
             return pd.Series(pd.NaT, index=values.index)
@@ -106,9 +107,11 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
             text = values.astype("string")
             values = text.mask(text.str.contains(OFFSET, na=False))
         return pd.to_datetime(values, errors="coerce", format="ISO8601")
+
     if kind == "boolean":
-        words = values.astype("string").str.strip().str.lower()
-        return words.map({**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}).astype(float)
+        text = values.astype("string").str.strip().str.lower()
+        return text.map({**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}).astype(float)
+
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
 
@@ -116,7 +119,7 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
 def type_violations(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[RuleViolation]:
     for name, column in declared.items():
         lost = raw.loc[typed[name].isna() & raw[name].notna(), name]
-        lost = lost[lost.astype("string") != ""]  # an empty cell is missing, and no breach of type
+        lost = lost[lost.astype("string") != ""]  # an empty cell is missing, and no violation of the type
         if len(lost):
             yield RuleViolation(name, "type", column.on_violation.get("type", "reject"), lost)
 
@@ -124,16 +127,17 @@ def type_violations(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, 
 def rule_violations(
     raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column], untyped: list[RuleViolation]
 ) -> Iterator[RuleViolation]:
-    """What pandera finds, all of it at once, as one breach per column and rule. `untyped` is told already."""
-    told = {breach.column: breach.values.index for breach in untyped}
-    schema = pa.DataFrameSchema(
-        {name: pa.Column(nullable=True, checks=list(checks(c).values())) for name, c in declared.items()}
-    )
+    """One violation per column and rule, all of them at once. Rows in `untyped` are listed there already."""
+    known = {violation.column: violation.values.index for violation in untyped}
+    columns = {
+        name: pa.Column(nullable=True, checks=list(checks(column).values())) for name, column in declared.items()
+    }
+
     try:
-        schema.validate(typed, lazy=True)
+        pa.DataFrameSchema(columns).validate(typed, lazy=True)
     except pa.errors.SchemaErrors as errors:
         for (name, rule), cases in errors.failure_cases.groupby(["column", "check"], sort=False):
-            rows = pd.Index(cases["index"].astype(int)).difference(told.get(name, pd.Index([])))
+            rows = pd.Index(cases["index"].astype(int)).difference(known.get(name, pd.Index([])))
             if len(rows):
                 yield RuleViolation(name, rule, declared[name].on_violation.get(rule, "reject"), raw.loc[rows, name])
 
@@ -155,7 +159,7 @@ def checks(column: Column) -> dict[Any, pa.Check]:
 
 
 def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:
-    """Clean rows to columns, all that the data brings, in the arrays that a request travels in."""
+    """Clean rows to columns: all that the data brings, in the same arrays as a request."""
     kinds = {name: column.kind for name, column in contract.columns.items() if column.brought}
     return {name: _array(frame[name], kind) for name, kind in kinds.items()}
 

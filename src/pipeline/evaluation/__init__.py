@@ -1,1 +1,1 @@
-"""How good predictions are: metrics, their intervals, and the same by slice. Light: numpy alone."""
+"""Metrics of predictions, their bootstrap intervals, and both by slice. Needs NumPy only: no training library."""

@@ -1,7 +1,7 @@
-"""Intervals of metrics, from a bootstrap that draws whole blocks.
+"""Confidence intervals of metrics, from a block bootstrap.
 
-One row is no independent observation: a storm delays a whole day. So blocks are days, or groups, or rows where rows
-are all there is.
+Rows are not independent observations: a storm delays the flights of a whole day. So the bootstrap resamples blocks:
+days or groups, or rows where the data has neither.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from pipeline.evaluation.curves import Array, Floats
 from pipeline.evaluation.metrics import DECISIVE, RATIO, weighted
 from pipeline.runtime.contract import Scoring
 
-ENDS = {  # between which a metric can lie; the others are shares, between 0 and 1
+ENDS = {  # the lowest and highest possible value of a metric; without an entry, 0 and 1
     "log_loss": (0.0, np.inf),
     "skill": (-np.inf, 1.0),
     "mae": (0.0, np.inf),
@@ -34,7 +34,7 @@ class Interval(NamedTuple):
 
 
 class Bootstrap(NamedTuple):
-    """How often to resample, from which seed, and how predictions are scored."""
+    """The settings of a bootstrap: how predictions are scored, the number of resamples and the seed."""
 
     scoring: Scoring
     resamples: int
@@ -42,23 +42,26 @@ class Bootstrap(NamedTuple):
 
 
 def with_intervals(
-    outcome: Array, answer: Array, blocks: Array, plan: Bootstrap, names: Sequence[str] = ()
+    outcome: Array, prediction: Array, blocks: Array, plan: Bootstrap, names: Sequence[str] = ()
 ) -> dict[str, Interval]:
-    """Each named metric with an interval from the same metric over resampled blocks.
+    """Compute the named metrics, each with a 95 % interval from resampled blocks; without names, the reported ones.
 
-    It is the 2.5th to 97.5th percentile, moved so that the resamples' mean is the metric: a sum of absolute gaps such
-    as the calibration error is larger in a resample than in the sample. The others hardly move.
+    `outcome`, `prediction` and `blocks` have shape (rows,). The interval is the 2.5th to 97.5th percentile of the
+    resamples, shifted so that their mean is the metric. A sum of absolute differences, such as the calibration error,
+    is larger in a resample than in the sample; other metrics hardly move.
     """
-    at = weighted(outcome, answer, plan.scoring, names)
+    at = weighted(outcome, prediction, plan.scoring, names)
     resampled = [at(weight) for weight in resamples(blocks, plan)]
-    return {
-        name: interval(name, value, np.array([metrics[name] for metrics in resampled]))
-        for name, value in at(np.ones(len(outcome))).items()
-    }
+
+    intervals = {}
+    for name, value in at(np.ones(len(outcome))).items():
+        values = np.array([metrics[name] for metrics in resampled])
+        intervals[name] = interval(name, value, values)
+    return intervals
 
 
 def interval(name: str, value: float, resampled: Floats) -> Interval:
-    """A metric with what its resamples say, those in which it is defined."""
+    """Return a metric with its interval from the resamples, shape (resamples,), in which the metric is defined."""
     lowest, highest = ENDS.get(name, (0.0, 1.0))
     finite = resampled[np.isfinite(resampled)]
     defined = finite if len(finite) else np.array([value])
@@ -67,34 +70,36 @@ def interval(name: str, value: float, resampled: Floats) -> Interval:
 
 
 def paired(outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstrap, level: float) -> dict[str, Interval]:
-    """New minus old in the loss and, for probabilities, in ROC AUC, each with its `level` interval.
+    """Compute new minus old for the loss and, for a binary task, ROC AUC, each with an interval at `level`.
 
-    Both answers are resampled with the same blocks, so that what makes a block hard for both cancels out.
+    `new` and `old` are predictions for the same rows, shape (rows,). Both are resampled with the same blocks, so that a
+    block that is hard for both models cancels out.
     """
     names = DECISIVE[plan.scoring.task]
     first = weighted(outcome, new, plan.scoring, names)
     second = weighted(outcome, old, plan.scoring, names)
     drawn = [(first(weight), second(weight)) for weight in resamples(blocks, plan)]
 
-    whole = np.ones(len(outcome))
-    ends = [50 * (1 - level), 50 * (1 + level)]
+    all_rows = np.ones(len(outcome))
+    percentiles = [50 * (1 - level), 50 * (1 + level)]
     differences = {}
-    for name, value in first(whole).items():
-        low, high = np.percentile([one[name] - other[name] for one, other in drawn], ends)
-        differences[name] = Interval(value - second(whole)[name], float(low), float(high))
+    for name, value in first(all_rows).items():
+        low, high = np.percentile([one[name] - other[name] for one, other in drawn], percentiles)
+        differences[name] = Interval(value - second(all_rows)[name], float(low), float(high))
     return differences
 
 
 def blocks(key: NDArray[Any]) -> NDArray[np.int64]:
-    """What is drawn whole when rows are sampled or resampled: the row's day, its group or, without either, the row
-    itself with its copies.
+    """Return the block of each row, shape (rows,): its day, its group or, without either, the row and its copies.
+
+    A block is sampled or resampled as a whole.
     """
     unit = key.astype("datetime64[D]") if np.issubdtype(key.dtype, np.datetime64) else key
     return unit.astype(np.int64)
 
 
 def resamples(blocks: Array, plan: Bootstrap) -> Iterator[Floats]:
-    """How often each row counts when as many blocks as there are are drawn with replacement."""
+    """Yield the weights of the rows, shape (rows,), in each resample: as many blocks as there are, with replacement."""
     unit = np.unique(blocks, return_inverse=True)[1]
     count = int(unit.max()) + 1
     rng = np.random.default_rng(plan.seed)
@@ -103,8 +108,12 @@ def resamples(blocks: Array, plan: Bootstrap) -> Iterator[Floats]:
 
 
 def rounded(measured: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
-    """For files: six digits, more than any of these metrics is good for, and None for what does not exist."""
-    return {
-        name: {end: round(number, 6) if np.isfinite(number) else None for end, number in value._asdict().items()}
-        for name, value in measured.items()
-    }
+    """Round intervals to six decimals for a JSON file, more than any metric needs; None is an undefined number."""
+    return {name: _rounded(interval) for name, interval in measured.items()}
+
+
+def _rounded(interval: Interval) -> dict[str, float | None]:
+    stored: dict[str, float | None] = {}
+    for end, number in interval._asdict().items():
+        stored[end] = round(number, 6) if np.isfinite(number) else None
+    return stored

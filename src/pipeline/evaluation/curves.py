@@ -1,4 +1,4 @@
-"""Rows in order of their predictions: what the curves of plots and the ranking metrics stand on."""
+"""Rows sorted by prediction: the basis of ranking metrics, calibration and the curves in plots."""
 
 from typing import Any
 
@@ -11,34 +11,41 @@ Array = NDArray[Any]
 
 
 def ranked(probability: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows in order of falling probability, and where in that order each run of equal ones ends."""
+    """Return the rows sorted by falling probability, and the last position of each run of equal probabilities."""
     order = np.argsort(-probability, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
     return order, ends
 
 
 def curve(outcome: Array, probability: Array) -> tuple[Floats, Floats, Floats]:
-    """Each probability, falling, with how many yes and how many no are at or above it."""
+    """Return the distinct probabilities, falling, and the numbers of positives and negatives at or above each."""
     order, ends = ranked(probability)
-    hits = np.cumsum(outcome[order].astype(np.float64))[ends]
-    return probability[order][ends].astype(np.float64), hits, ends + 1 - hits
+    positives = np.cumsum(outcome[order].astype(np.float64))[ends]
+    return probability[order][ends].astype(np.float64), positives, ends + 1 - positives
 
 
-def tenths(answer: Floats) -> NDArray[np.int64]:
-    """In which tenth of all rows, lowest answers first, each row is; equal answers are in the same."""
-    order = np.argsort(answer, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(answer[order])), len(answer) - 1)
+def tenths(prediction: Floats) -> NDArray[np.int64]:
+    """Return the bin of each row, 0 to 9, by tenths of all rows, lowest predictions first; shape (rows,).
+
+    Rows with equal predictions are in the same bin.
+    """
+    order = np.argsort(prediction, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(prediction[order])), len(prediction) - 1)
     starts = np.append(0, ends[:-1] + 1)
-    bins = np.empty(len(answer), np.int64)
-    bins[order] = np.repeat((starts + ends) // 2, ends - starts + 1) * BINS // len(answer)
+
+    bins = np.empty(len(prediction), np.int64)
+    bins[order] = np.repeat((starts + ends) // 2, ends - starts + 1) * BINS // len(prediction)
     return bins
 
 
-def by_tenth(outcome: Array, answer: Array) -> tuple[Floats, Floats]:
-    """Mean answer and mean outcome in ten bins of equal size, lowest answers first; empty bins are left out."""
-    bins = tenths(answer.astype(np.float64))
+def by_tenth(outcome: Array, prediction: Array) -> tuple[Floats, Floats]:
+    """Return the mean prediction and the mean outcome of ten bins of equal size, lowest predictions first.
+
+    Empty bins are left out, so both arrays may be shorter than ten.
+    """
+    bins = tenths(prediction.astype(np.float64))
     size = np.bincount(bins, minlength=BINS).clip(1)
-    expected = np.bincount(bins, answer, minlength=BINS) / size
+    expected = np.bincount(bins, prediction, minlength=BINS) / size
     observed = np.bincount(bins, outcome.astype(np.float64), minlength=BINS) / size
     used = np.unique(bins)
     return expected[used], observed[used]

@@ -1,6 +1,6 @@
-"""Metrics of predictions, each worked out in one place: from rows, or from how often each row counts in a resample.
+"""Metrics of predictions, each computed in one place: from rows, or from the weights of the rows in a resample.
 
-Predictions of a binary task are probabilities of a yes, those of a regression numbers.
+Predictions of a binary task are probabilities of the positive class, those of a regression are numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,50 +12,53 @@ from pipeline.evaluation.curves import BINS, Array, Floats, ranked, tenths
 from pipeline.runtime.contract import Scoring, Task
 
 EPSILON = 1e-7  # float32 probabilities can be 0 or 1; their log loss stays finite
-RATIO, ABOVE = "observed_over_predicted", "share_above"
+RATIO = "observed_over_predicted"
+ABOVE = "share_above"
 
 Weighted = Callable[[Floats], dict[str, float]]
-Part = Callable[[Floats], dict[str, Any]]  # of some metrics, in numpy's own numbers
+Part = Callable[[Floats], dict[str, Any]]  # some of the metrics, as NumPy numbers
 
-
-RATES = "accuracy", "precision", "recall", "f1"
-REPORTED: dict[Task, tuple[str, ...]] = {  # of a holdout or a fold
+RATES = ("accuracy", "precision", "recall", "f1")
+REPORTED: dict[Task, tuple[str, ...]] = {  # for a fold and for the holdout
     "binary": ("roc_auc", "average_precision", "log_loss", "skill", "brier", "ece", *RATES),
     "regression": ("mae", "rmse", "r2", "bias"),
 }
-MONITORED: dict[
-    Task, tuple[str, ...]
-] = {  # which tell whether a model still holds; they do not follow the share of yes
+# The metrics by which a model is monitored. They do not rise and fall with the share of positives.
+MONITORED: dict[Task, tuple[str, ...]] = {
     "binary": ("skill", "roc_auc", RATIO, "ece"),
     "regression": ("skill", ABOVE),
 }
-DECISIVE: dict[Task, tuple[str, ...]] = {  # by which two models are compared: the loss, and the order
+DECISIVE: dict[Task, tuple[str, ...]] = {  # by which two models are compared: the loss, then the ranking
     "binary": ("log_loss", "roc_auc"),
     "regression": ("mae",),
 }
 
 
-def metrics(outcome: Array, answer: Array, scoring: Scoring, names: Sequence[str] = ()) -> dict[str, float]:
-    """The named metrics of these rows, each row counted once; without names, those that are reported."""
-    return weighted(outcome, answer, scoring, names)(np.ones(len(outcome)))
+def metrics(outcome: Array, prediction: Array, scoring: Scoring, names: Sequence[str] = ()) -> dict[str, float]:
+    """Compute the named metrics with each row counted once; without names, the reported ones.
+
+    `outcome` and `prediction` have shape (rows,). A metric that is undefined, such as without a positive row, is NaN.
+    """
+    return weighted(outcome, prediction, scoring, names)(np.ones(len(outcome)))
 
 
-def weighted(outcome: Array, answer: Array, scoring: Scoring, names: Sequence[str] = ()) -> Weighted:
-    """The function from the rows' weights to the named metrics. Undefined ones (no positive row) are NaN.
+def weighted(outcome: Array, prediction: Array, scoring: Scoring, names: Sequence[str] = ()) -> Weighted:
+    """Return a function from the weights of the rows, shape (rows,), to the named metrics; undefined ones are NaN.
 
-    What does not depend on the weights is worked out once, and of all groups of metrics only those that are asked for.
+    Work that does not depend on the weights is done once, and only for the groups of metrics that the names need.
     """
     wanted = names or REPORTED[scoring.task]
-    y, p = outcome.astype(np.float64), answer.astype(np.float64)
+    y = outcome.astype(np.float64)
+    p = prediction.astype(np.float64)
     groups = PARTS[scoring.task].items()
     parts = [make(y, p, scoring) for group, make in groups if set(group) & set(wanted)]
 
     def at(weight: Floats) -> dict[str, float]:
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         with np.errstate(divide="ignore", invalid="ignore"):
             for part in parts:
-                found |= part(weight)
-        return {name: float(found[name]) for name in wanted}
+                values |= part(weight)
+        return {name: float(values[name]) for name in wanted}
 
     return at
 
@@ -64,23 +67,26 @@ def weighted(outcome: Array, answer: Array, scoring: Scoring, names: Sequence[st
 
 
 def roc_auc_metric(outcome: Floats, probability: Floats, _: Scoring) -> Part:
-    """ROC AUC: the share of pairs of a yes and a no that are in order, ties counted half (Mann and Whitney's U)."""
-    yes, no = np.flatnonzero(outcome), np.flatnonzero(outcome == 0)
-    no = no[np.argsort(probability[no])]
-    below = np.searchsorted(probability[no], probability[yes], "left")
-    upto = np.searchsorted(probability[no], probability[yes], "right")
+    """ROC AUC: the share of pairs of a positive and a negative row in the right order; a tie counts half (Mann and
+    Whitney's U).
+    """
+    positive = np.flatnonzero(outcome)
+    negative = np.flatnonzero(outcome == 0)
+    negative = negative[np.argsort(probability[negative])]
+    below = np.searchsorted(probability[negative], probability[positive], "left")
+    upto = np.searchsorted(probability[negative], probability[positive], "right")
 
     def at(weight: Floats) -> dict[str, Any]:
-        lower = np.append(0.0, np.cumsum(weight[no]))
-        of_yes = weight[yes]
-        ordered = of_yes @ (lower[below] + lower[upto]) / 2
-        return {"roc_auc": np.divide(ordered, of_yes.sum() * lower[-1])}
+        lower = np.append(0.0, np.cumsum(weight[negative]))
+        positive_weight = weight[positive]
+        ordered = positive_weight @ (lower[below] + lower[upto]) / 2
+        return {"roc_auc": np.divide(ordered, positive_weight.sum() * lower[-1])}
 
     return at
 
 
 def average_precision(outcome: Floats, probability: Floats, _: Scoring) -> Part:
-    """Average precision: the sum of precision over steps of recall."""
+    """Average precision: the sum over thresholds of the precision, weighted by the increase of recall."""
     order, ends = ranked(probability)
     y = outcome[order]
 
@@ -94,8 +100,8 @@ def average_precision(outcome: Floats, probability: Floats, _: Scoring) -> Part:
 
 
 def probability_metrics(outcome: Floats, probability: Floats, _: Scoring) -> Part:
-    """Log loss, Brier score, and skill: the share of log loss that is saved against always saying the rows' own share
-    of yes.
+    """Log loss, Brier score, and skill: 1 minus the log loss over that of always predicting these rows' share of
+    positives.
     """
     loss = losses(outcome, probability)
     squared = (probability - outcome) ** 2
@@ -115,7 +121,7 @@ def probability_metrics(outcome: Floats, probability: Floats, _: Scoring) -> Par
 
 
 def calibration(outcome: Floats, probability: Floats, _: Scoring) -> Part:
-    """Expected calibration error over ten bins of equal size, and the sum of outcomes over that of probabilities."""
+    """Expected calibration error over ten bins of equal size, and the sum of outcomes over the sum of probabilities."""
     bins = tenths(probability)
     gap = probability - outcome
 
@@ -130,7 +136,7 @@ def calibration(outcome: Floats, probability: Floats, _: Scoring) -> Part:
 
 
 def threshold_metrics(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
-    """What is said at the threshold, against what was."""
+    """Accuracy, precision, recall and F1 of the labels at the threshold. Raises ValueError without a threshold."""
     flagged = (probability >= scoring.cut).astype(np.float64)
     hit = flagged * outcome
 
@@ -138,12 +144,12 @@ def threshold_metrics(outcome: Floats, probability: Floats, scoring: Scoring) ->
         total = weight.sum()
         positives = weight @ outcome
         hits = weight @ hit
-        alarms = weight @ flagged - hits
+        false_alarms = weight @ flagged - hits
         return {
-            "accuracy": (hits + total - positives - alarms) / total,
-            "precision": np.divide(hits, hits + alarms),
+            "accuracy": (hits + total - positives - false_alarms) / total,
+            "precision": np.divide(hits, hits + false_alarms),
             "recall": np.divide(hits, positives),
-            "f1": np.divide(2 * hits, hits + alarms + positives),
+            "f1": np.divide(2 * hits, hits + false_alarms + positives),
         }
 
     return at
@@ -152,35 +158,36 @@ def threshold_metrics(outcome: Floats, probability: Floats, scoring: Scoring) ->
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def error_metrics(outcome: Floats, answer: Floats, _: Scoring) -> Part:
-    """Mean absolute error, root mean squared error, R² and mean error, all in the outcome's unit but R²."""
-    error = answer - outcome
+def error_metrics(outcome: Floats, prediction: Floats, _: Scoring) -> Part:
+    """Mean absolute error, root mean squared error, R² and mean error (bias); all but R² in the outcome's unit."""
+    error = prediction - outcome
 
     def at(weight: Floats) -> dict[str, Any]:
         total = weight.sum()
         squared = weight @ error**2 / total
         variance = weight @ (outcome - weight @ outcome / total) ** 2 / total
+        r2 = 1 - squared / variance if variance else np.nan
         return {
             "mae": weight @ np.abs(error) / total,
             "rmse": np.sqrt(squared),
-            "r2": 1 - squared / variance if variance else np.nan,
+            "r2": r2,
             "bias": weight @ error / total,
         }
 
     return at
 
 
-def median_skill(outcome: Floats, answer: Floats, _: Scoring) -> Part:
-    """Skill: the share of absolute error that is saved against always saying the rows' own median; and the share of
-    outcomes above the answer.
+def median_skill(outcome: Floats, prediction: Floats, _: Scoring) -> Part:
+    """Skill: 1 minus the absolute error over that of always predicting these rows' median; and the share of outcomes
+    above their prediction.
     """
-    error = np.abs(answer - outcome)
-    usual = np.abs(outcome - np.median(outcome))
-    above = (outcome > answer).astype(np.float64)
+    error = np.abs(prediction - outcome)
+    median_error = np.abs(outcome - np.median(outcome))
+    above = (outcome > prediction).astype(np.float64)
 
     def at(weight: Floats) -> dict[str, Any]:
         return {
-            "skill": 1 - np.divide(weight @ error, weight @ usual),
+            "skill": 1 - np.divide(weight @ error, weight @ median_error),
             ABOVE: weight @ above / weight.sum(),
         }
 
@@ -202,7 +209,7 @@ PARTS: dict[Task, dict[tuple[str, ...], Callable[[Floats, Floats, Scoring], Part
 }
 
 
-# --- what they stand on ---------------------------------------------------------------------------------------------
+# --- helpers --------------------------------------------------------------------------------------------------------
 
 
 def roc_auc(outcome: Array, score: Array) -> float:
@@ -210,16 +217,17 @@ def roc_auc(outcome: Array, score: Array) -> float:
 
 
 def losses(outcome: Array, probability: Array) -> Floats:
-    """Log loss of each row."""
-    said = np.where(outcome, probability, 1 - probability)
-    return np.asarray(-np.log(np.clip(said, EPSILON, 1 - EPSILON)), dtype=np.float64)
+    """Compute the log loss of each row, shape (rows,)."""
+    likelihood = np.where(outcome, probability, 1 - probability)
+    return np.asarray(-np.log(np.clip(likelihood, EPSILON, 1 - EPSILON)), dtype=np.float64)
 
 
 def constant_prediction(outcome: Array, task: Task) -> float:
-    """The best answer that is always the same: the share of yes or, for numbers, the median."""
-    return float(np.median(outcome) if task == "regression" else np.mean(outcome))
+    """Return the best constant prediction: the share of positive rows or, for a regression, the median."""
+    constant = np.median(outcome) if task == "regression" else np.mean(outcome)
+    return float(constant)
 
 
 def spread(outcome: Array, task: Task) -> float:
-    """The unit in which two answers are compared: 1 for probabilities, the standard deviation of numbers."""
+    """Return the unit in which predictions are compared: 1 for probabilities, the standard deviation of numbers."""
     return float(np.std(outcome)) if task == "regression" else 1.0

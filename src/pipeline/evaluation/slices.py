@@ -1,4 +1,4 @@
-"""Metrics by slice: a good average can hide those whom a model fails."""
+"""Metrics by slice: a good average can hide a group for which the model fails."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,15 +20,29 @@ class Slice(NamedTuple):
 
 
 def slices(
-    columns: Columns, names: Sequence[str], least: int, outcome: Array, answer: Array, blocks: Array, plan: Bootstrap
+    columns: Columns,
+    names: Sequence[str],
+    min_rows: int,
+    outcome: Array,
+    prediction: Array,
+    blocks: Array,
+    plan: Bootstrap,
 ) -> list[Slice]:
-    """The metrics of each value of the named columns that has `least` rows and, for a yes or no, both outcomes."""
+    """Compute the reported metrics, with intervals, for each value of the named columns.
+
+    A value with fewer than `min_rows` rows is left out and, for a binary task, one whose rows all have one outcome.
+    `outcome`, `prediction` and `blocks` have shape (rows,).
+    """
+    needs_both_outcomes = plan.scoring.task == "binary"
     parts = []
+
     for name in names:
         values = columns[name].astype(str)
         for value in np.unique(values):
             rows = np.flatnonzero(values == value)
-            if len(rows) >= least and (plan.scoring.task == "regression" or len(np.unique(outcome[rows])) > 1):
-                measured = with_intervals(outcome[rows], answer[rows], blocks[rows], plan)
-                parts.append(Slice(name, str(value), len(rows), measured))
+            if len(rows) < min_rows or (needs_both_outcomes and len(np.unique(outcome[rows])) < 2):
+                continue
+            measured = with_intervals(outcome[rows], prediction[rows], blocks[rows], plan)
+            parts.append(Slice(name, str(value), len(rows), measured))
+
     return parts

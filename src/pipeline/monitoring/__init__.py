@@ -1,1 +1,1 @@
-"""Whether the champion still holds."""
+"""Watching the champion: its inputs, its predictions and their outcomes."""

@@ -1,7 +1,10 @@
-"""How predictions turned out, week by week, against what the model did on rows that it had not seen.
+"""How well the predictions did, week by week, compared with the champion's metrics on rows that it was not trained on.
 
-A week has seven blocks of rows that stand or fall together, too few for an interval: so several weeks are judged as
-one. Plain log loss follows the share of yes in the window; skill, order and calibration do not.
+Rows of one day depend on each other, so days are the blocks of the bootstrap. One week has seven blocks, too few for an
+interval, so several weeks are pooled. Plain log loss depends on the share of positive outcomes in the window; skill,
+ROC AUC and calibration do not.
+
+This module compares arrays. It must not know the prediction log or the bundle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +18,18 @@ from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
 from pipeline.evaluation.metrics import ABOVE, MONITORED, RATIO, metrics
 
 Array = NDArray[Any]
-Floats = NDArray[np.float64]
-# What each figure is at best; an answer is off by the least where half of the outcomes lie above it. The calibration
-# error is told and does not ring: fewer rows make it larger by themselves, and what of it matters shows in the skill
-# and in the ratio.
+# The best possible value of every metric. A numeric prediction is best where half of the outcomes lie above it. The
+# calibration error is missing: it is reported but never degraded, since fewer rows alone make it larger, and the part
+# of it that matters shows in skill and in the ratio.
 IDEAL = {"skill": 1.0, "roc_auc": 1.0, RATIO: 1.0, ABOVE: 0.5}
 
 
 class Window(NamedTuple):
-    """One week and, with the weeks before it, what is judged: its days, and figures with their intervals, empty where
-    there are too few rows or days. `wrong` names those that lie surely outside the reference, as far as the week
-    itself agrees: one bad week is in the sums of the next ones too.
+    """One week, and that week pooled with the weeks before it.
+
+    `rows` and `week` (its metrics) describe the week. `days` counts the days of the pooled weeks; `figures` holds their
+    metrics with intervals, and is empty if there are too few rows or days. `degraded` names the metrics whose interval
+    lies outside the reference's, if the week's own metric agrees: a bad week is part of the next pooled weeks too.
     """
 
     first: str
@@ -47,45 +51,57 @@ def weekly_windows(
     rule: Monitor,
     plan: Bootstrap,
 ) -> list[Window]:
-    """The last `count` weeks before the day `end`, oldest first, from that of the first row on; `at` is in order."""
-    day, length = at.astype("datetime64[D]"), np.timedelta64(rule.days, "D")
-    found = []
+    """The last `count` weeks before the day `end`, oldest first, without the weeks before the first row.
+
+    `at` (times), `outcome` and `answer` have one element per row and are ordered by time.
+    """
+    day = at.astype("datetime64[D]")
+    length = np.timedelta64(rule.days, "D")
+
+    windows = []
     for back in reversed(range(count)):
         until = end - back * length
         week = slice(*np.searchsorted(day, [until - length, until]))
-        many = slice(int(np.searchsorted(day, until - length * rule.pooled_windows)), week.stop)
+        span = slice(int(np.searchsorted(day, until - length * rule.pooled_windows)), week.stop)
         if week.stop == 0:
             continue
-        unit = day[many].astype(np.int64)
-        days, pooled = len(np.unique(unit)), {}
-        enough = week.stop - many.start >= rule.rows and week.stop - week.start >= rule.rows / rule.pooled_windows
-        if days >= rule.min_days and enough:
-            pooled = with_intervals(outcome[many], answer[many], unit, plan, MONITORED[plan.scoring.task])
-        rows, own = week.stop - week.start, {}
+
+        rows = week.stop - week.start
+        week_metrics = {}
         if rows:
-            own = metrics(outcome[week], answer[week], plan.scoring, MONITORED[plan.scoring.task])
-        wrong = [
+            week_metrics = metrics(outcome[week], answer[week], plan.scoring, MONITORED[plan.scoring.task])
+
+        unit = day[span].astype(np.int64)
+        days = len(np.unique(unit))
+        enough_rows = span.stop - span.start >= rule.rows and rows >= rule.rows / rule.pooled_windows
+        intervals = {}
+        if days >= rule.min_days and enough_rows:
+            intervals = with_intervals(outcome[span], answer[span], unit, plan, MONITORED[plan.scoring.task])
+
+        degraded = [
             name
-            for name, value in pooled.items()
-            if is_outside(name, value, expected) and week_agrees(own.get(name, np.nan), value, expected[name])
+            for name, value in intervals.items()
+            if is_outside(name, value, expected) and week_agrees(week_metrics.get(name, np.nan), value, expected[name])
         ]
-        found.append(Window(str(until - length), str(until - np.timedelta64(1, "D")), rows, own, days, pooled, wrong))
-    return found
+        last = until - np.timedelta64(1, "D")
+        windows.append(Window(str(until - length), str(last), rows, week_metrics, days, intervals, degraded))
+    return windows
 
 
-def is_outside(name: str, found: Interval, expected: Mapping[str, Interval]) -> bool:
-    """Whether a figure's whole interval lies beyond the reference's, and is farther from the best that it can be."""
-    known, ideal = expected[name], IDEAL.get(name, found.value)
-    apart = found.high < known.low or found.low > known.high
-    return apart and abs(found.value - ideal) > abs(known.value - ideal)
+def is_outside(name: str, figure: Interval, expected: Mapping[str, Interval]) -> bool:
+    """Whether a metric's whole interval lies outside the reference's, and the metric is farther from its ideal."""
+    known = expected[name]
+    ideal = IDEAL.get(name, figure.value)
+    is_disjoint = figure.high < known.low or figure.low > known.high
+    return is_disjoint and abs(figure.value - ideal) > abs(known.value - ideal)
 
 
-def week_agrees(own: float, pooled: Interval, known: Interval) -> bool:
-    """Whether a week's own figure is beyond the reference's interval too, on the same side as the weeks together."""
-    return own < known.low if pooled.value < known.value else own > known.high
+def week_agrees(week: float, figure: Interval, known: Interval) -> bool:
+    """Whether the week's own metric lies outside the reference's interval, on the same side as the pooled weeks."""
+    return week < known.low if figure.value < known.value else week > known.high
 
 
-def alarm_fires(found: Sequence[Window], rule: Monitor) -> bool:
-    """Whether the latest window is wrong, and `alarms` of the last `of`."""
-    wrong = [bool(window.degraded) for window in found[-rule.out_of :]]
-    return bool(wrong) and wrong[-1] and sum(wrong) >= rule.min_bad
+def alarm_fires(windows: Sequence[Window], rule: Monitor) -> bool:
+    """Whether the latest window is degraded, and with it at least `min_bad` of the last `out_of` windows."""
+    degraded = [bool(window.degraded) for window in windows[-rule.out_of :]]
+    return bool(degraded) and degraded[-1] and sum(degraded) >= rule.min_bad

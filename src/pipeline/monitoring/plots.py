@@ -1,4 +1,7 @@
-"""Pictures of how things went over time: weeks of a champion, months of a replay. Each is drawn on one pair of axes."""
+"""Plots of a champion over time: its weekly metrics and the drift of its inputs.
+
+Each function draws on one pair of axes. It must not know where the picture is saved.
+"""
 
 from collections.abc import Sequence
 
@@ -11,7 +14,8 @@ from pipeline.monitoring.performance import Window
 from pipeline.plotting import ACCENT, INK, QUIET
 
 ALARM = "#b45309"
-SPELLED = {
+BARS = 14  # columns in the picture of drift
+TITLES = {
     "skill": "log loss saved (skill)",
     "roc_auc": "order (ROC AUC)",
     "observed_over_predicted": "observed ÷ predicted",
@@ -20,28 +24,42 @@ SPELLED = {
 }
 
 
-def weeks(axes: Axes, figure: str, found: Sequence[Window], expected: Interval) -> None:
-    """One figure: each week as a dot, the weeks judged together with their interval, the reference as a band."""
-    places = np.arange(len(found))
+def weeks(axes: Axes, figure: str, windows: Sequence[Window], expected: Interval) -> None:
+    """One metric: every week as a dot, the pooled weeks with their interval, and the reference as a band."""
+    places = np.arange(len(windows))
     axes.axhspan(expected.low, expected.high, color=QUIET, alpha=0.25, linewidth=0, label="when it was made")
     axes.axhline(expected.value, color=QUIET, linewidth=1)
-    own = [window.week.get(figure, np.nan) for window in found]
-    axes.plot(places, own, "o", color=QUIET, markersize=4, label="a week")
-    for place, window in enumerate(found):
-        if pooled := window.figures.get(figure):
+
+    weekly = [window.week.get(figure, np.nan) for window in windows]
+    axes.plot(places, weekly, "o", color=QUIET, markersize=4, label="a week")
+    for place, window in enumerate(windows):
+        interval = window.figures.get(figure)
+        if interval:
             color = ALARM if figure in window.degraded else ACCENT
-            axes.vlines(place, pooled.low, pooled.high, color=color, linewidth=2)
-            axes.plot(place, pooled.value, "s", color=color, markersize=5)
+            axes.vlines(place, interval.low, interval.high, color=color, linewidth=2)
+            axes.plot(place, interval.value, "s", color=color, markersize=5)
+
     axes.plot([], [], "s-", color=ACCENT, label="weeks judged together")
     axes.plot([], [], "s-", color=ALARM, label="surely worse")
-    axes.set(title=SPELLED.get(figure, figure), xlim=(-0.6, max(len(found) - 0.4, 0.6)))
-    axes.set_xticks(places, [window.last[5:] for window in found], rotation=60)
+    axes.set(title=TITLES.get(figure, figure), xlim=(-0.6, max(len(windows) - 0.4, 0.6)))
+    axes.set_xticks(places, [window.last[5:] for window in windows], rotation=60)
 
 
-def drifts(axes: Axes, found: Sequence[Drift]) -> None:
-    """How far each column is off the reference, in units of the reference's own furthest week; the furthest on top."""
-    shown = [(each, each.ratio) for each in found if each.ratio is not None][:14][::-1]
-    colors = [ALARM if each.is_far else ACCENT for each, _ in shown]
-    axes.barh([each.column for each, _ in shown], [share for _, share in shown], color=colors)
+def drifts(axes: Axes, columns: Sequence[Drift]) -> None:
+    """The PSI of every column, divided by that of the reference's most extreme week, with the largest on top.
+
+    `columns` are sorted by that ratio, largest first; columns without one are left out.
+    """
+    shown = [(column, column.ratio) for column in columns if column.ratio is not None][:BARS]
+    shown.reverse()  # a bar chart begins at the bottom
+
+    names = [column.column for column, _ in shown]
+    ratios = [ratio for _, ratio in shown]
+    colors = [bar_color(column) for column, _ in shown]
+    axes.barh(names, ratios, color=colors)
     axes.axvline(1, color=INK, linestyle="--", linewidth=1)
     axes.set(title="What came in", xlabel="distance ÷ that of the furthest week of the reference")
+
+
+def bar_color(column: Drift) -> str:
+    return ALARM if column.is_far else ACCENT

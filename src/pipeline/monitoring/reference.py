@@ -1,5 +1,7 @@
-"""`reference.json`: what the rows looked like that a model learnt from, what it said of them, and how it did on rows
-that it had not seen. Monitoring compares with it, and pages show values by it.
+"""`reference.json`: the training rows of a model, its predictions for them, and its metrics on rows that it was not
+trained on. Monitoring compares with this file, and pages describe values with it.
+
+This module makes the file's content, and reads the metrics in it. It must not know where the bundle is stored.
 """
 
 from collections.abc import Mapping
@@ -9,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.config import Config
-from pipeline.evaluation.bootstrap import Bootstrap, blocks, rounded, with_intervals
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, rounded, with_intervals
 from pipeline.evaluation.metrics import MONITORED
 from pipeline.monitoring import drift
 from pipeline.runtime.arrays import Columns, json_bytes
@@ -20,7 +22,7 @@ Array = NDArray[Any]
 
 
 class HeldOutPredictions(NamedTuple):
-    """Answers to rows that the model which gave them had not learnt from: folds and holdout together."""
+    """Predictions for the rows of folds and holdout, by models that were not trained on these rows."""
 
     key: Array
     outcome: Array
@@ -28,7 +30,7 @@ class HeldOutPredictions(NamedTuple):
 
 
 class LearntRows(NamedTuple):
-    """The rows that were learnt from, derived columns among them, and what the exported model says of them."""
+    """The training rows, with their derived columns, and the exported model's predictions for them."""
 
     columns: Columns
     key: Array
@@ -39,7 +41,7 @@ class LearntRows(NamedTuple):
 def reference(
     config: Config, learnt: LearntRows, unseen: HeldOutPredictions, named: Mapping[str, Mapping[str, str]]
 ) -> bytes:
-    """The file; `named` are those of values of categories."""
+    """The content of the file. `named` maps a column to the names of its categories."""
     day = blocks(learnt.key) if np.issubdtype(learnt.key.dtype, np.datetime64) else None
     columns = {
         name: column_profile(learnt.columns[name], day, config.columns[name], config)
@@ -49,9 +51,11 @@ def reference(
         columns[name]["names"] = {
             value: named[name][value] for value in columns[name]["values"] if value in named[name]
         }
+
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
     names = MONITORED[config.task]
     figures = with_intervals(unseen.outcome, unseen.answer, blocks(unseen.key), plan, names)
+
     return json_bytes(
         {
             "rows": len(learnt.target),
@@ -65,25 +69,44 @@ def reference(
 
 
 def column_profile(values: Array, day: NDArray[np.int64] | None, column: Column, config: Config) -> dict[str, Any]:
+    """The summary of a column by its kind and, unless it is a date and time, its profile for the comparison."""
     if column.kind == "datetime":
         return {"missing": float(np.isnat(values).mean()), "first": str(values.min()), "last": str(values.max())}
+
     if column.kind == "category":
-        found, counts = np.unique(values[values != ""].astype(str), return_counts=True)
-        told = {
+        categories, counts = np.unique(values[values != ""].astype(str), return_counts=True)
+        summary = {
             "missing": float(np.mean(values == "")),
-            "values": dict(zip(found.tolist(), counts.tolist(), strict=True)),
+            "values": dict(zip(categories.tolist(), counts.tolist(), strict=True)),
         }
-        return told | drift.profile(values, day, config.monitor)
+        return summary | drift.profile(values, day, config.monitor)
+
     values = values.astype(np.float64)
     return number_summary(values) | drift.profile(values, day, config.monitor)
 
 
 def number_summary(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Share of missing values, mean, standard deviation and `QUANTILES`.
+
+    If all values are missing, there is no mean and no deviation, and the quantiles are empty.
+    """
     present = values[~np.isnan(values)]
     figures = {"mean": present.mean(), "std": present.std()} if len(present) else {}
     quantiles = np.quantile(present, QUANTILES).tolist() if len(present) else []
     return {
         "missing": 1 - len(present) / len(values),
-        **{k: float(v) for k, v in figures.items()},
+        **{name: float(value) for name, value in figures.items()},
         "quantiles": quantiles,
     }
+
+
+def expected_figures(reference: Mapping[str, Any]) -> dict[str, Interval]:
+    """The metrics in the content of `reference.json`; its null stands for NaN."""
+    expected = {}
+    for name, ends in reference["outcomes"]["figures"].items():
+        expected[name] = Interval(*map(_number, ends.values()))
+    return expected
+
+
+def _number(end: float | None) -> float:
+    return float("nan") if end is None else end

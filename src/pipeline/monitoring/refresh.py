@@ -1,4 +1,7 @@
-"""What is remembered, brought up to date without training: the champion's own counts, and after them the log's."""
+"""Brings the rolling features up to date without training: the champion's own counts, then the outcomes in the log.
+
+This module writes one file beside the champion. It must not know the servers, which load that file by themselves.
+"""
 
 import json
 from datetime import date, datetime, time
@@ -15,7 +18,7 @@ from pipeline.runtime.contract import Contract
 
 
 class RefreshResult(NamedTuple):
-    """The day that the table is of, and the labelled rows of the log that it counts with the days that they are of."""
+    """The day that the table is for, the number of labelled rows of the log in it, and the days of these rows."""
 
     as_of: str
     rows: int
@@ -23,52 +26,59 @@ class RefreshResult(NamedTuple):
 
 
 def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
-    """Write the table of a day to `rolling_features.json` beside the champion, whole or not at all; servers take it on.
+    """Write the table for a day to `rolling_features.json` beside the champion, completely or not at all.
 
-    Without a day it is the one after the newest row whose outcome is known. What counts is what has been told by now:
-    an outcome that comes later is in the next table. Raises ConfigError where the champion remembers nothing, or the
-    day is before its own.
+    Running servers load the new file. The default day is the one after the newest row with a known outcome. The table
+    has the outcomes that the log has now; a later outcome is in the next table. Raises ConfigError if the champion has
+    no rolling features, or if the day is before the day of the champion's own table.
     """
     champion = predictor.load(models)
     contract = champion.contract
     if not contract.rolling:
         raise ConfigError(f"{champion.folder}: this model remembers nothing, so there is nothing to refresh")
-    own, first = rolling_features.load_counts((champion.folder / rolling_features.FILE).read_bytes(), contract)
+    own_counts, own_day = rolling_features.load_counts((champion.folder / rolling_features.FILE).read_bytes(), contract)
+
     engine = prediction_log.connect(url)
     try:
         newest = prediction_log.newest_time(engine, contract.name, known=True)
-        after = rolling_features.day_number(str(newest.date())) + 1 if newest else first
-        day = rolling_features.day_number(str(as_of)) if as_of else max(first, after)
-        if day < first:
+        day_after = rolling_features.day_number(str(newest.date())) + 1 if newest else own_day
+        day = rolling_features.day_number(str(as_of)) if as_of else max(own_day, day_after)
+        if day < own_day:
             raise ConfigError(
-                f"as of {as_of}: the champion's own memory is of {rolling_features.date_of(first)} already"
+                f"as of {as_of}: the champion's own memory is of {rolling_features.date_of(own_day)} already"
             )
+
         oldest = day - max(rule.days for rule in contract.rolling.values())
-        since = datetime.combine(date.fromisoformat(rolling_features.date_of(max(first, oldest))), time())
-        known = prediction_log.read_labelled(engine, contract.name, since=since, inputs=True)
+        since = datetime.combine(date.fromisoformat(rolling_features.date_of(max(own_day, oldest))), time())
+        labelled = prediction_log.read_labelled(engine, contract.name, since=since, inputs=True)
     finally:
         engine.dispose()
-    days = [rolling_features.day_number(str(at.date())) for at in known.at]
-    new = rolling_features.count_outcomes(
-        logged_request_columns(known.inputs, contract), np.array(known.label), contract
-    )
+
+    columns = logged_request_columns(labelled.inputs, contract)
+    new_counts = rolling_features.count_outcomes(columns, np.array(labelled.label), contract)
+    counts = rolling_features.merge_counts(own_counts, new_counts, own_day)
+    content = rolling_features.dump_counts(counts, contract, day)
     with bundle_store.locked(models):
-        bundle_store.replace(
-            models / rolling_features.FILE,
-            rolling_features.dump_counts(rolling_features.merge_counts(own, new, first), contract, day),
-        )
-    counted = sorted({each for each in days if each < day})
+        bundle_store.replace(models / rolling_features.FILE, content)
+
+    row_days = [rolling_features.day_number(str(at.date())) for at in labelled.at]
+    counted = [row_day for row_day in row_days if row_day < day]
     return RefreshResult(
-        rolling_features.date_of(day),
-        sum(each < day for each in days),
-        [rolling_features.date_of(each) for each in counted],
+        as_of=rolling_features.date_of(day),
+        rows=len(counted),
+        days=[rolling_features.date_of(row_day) for row_day in sorted(set(counted))],
     )
 
 
 def logged_request_columns(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
-    """What the memory needs of logged rows."""
-    rows = [json.loads(each) for each in inputs]
-    needed = {by for rule in contract.rolling.values() for by in rule.by} | {
-        rolling_features.days_needed(contract).time
-    }
-    return {name: as_array([row.get(name) for row in rows], contract.columns[name].kind) for name in needed}
+    """The columns of logged rows that the rolling features need: their groups and the time."""
+    rows = [json.loads(text) for text in inputs]
+    needed = {rolling_features.days_needed(contract).time}
+    for rule in contract.rolling.values():
+        needed.update(rule.by)
+
+    columns = {}
+    for name in needed:
+        values = [row.get(name) for row in rows]
+        columns[name] = as_array(values, contract.columns[name].kind)
+    return columns

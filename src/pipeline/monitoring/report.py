@@ -1,4 +1,6 @@
-"""What the monitor has found, for people, MLflow and the server: a table, one page with pictures, metrics, gauges."""
+"""Publishes the result of the monitor: tables on the screen, a page with plots, metrics in MLflow, and the file for the
+server's gauges. This module must not decide anything about the champion.
+"""
 
 import base64
 import io
@@ -18,77 +20,93 @@ from pipeline.plotting import Picture
 from pipeline.registry import mlflow_store
 from pipeline.runtime import bundle_store
 
-SHOWN, WIDE = 6, 150  # columns of the data in the table on the screen, and columns of that
+SHOWN = 6  # columns of the data that the table on the screen lists
+WIDE = 150  # characters in a line of a table, on any screen
 
 
-def publish(config: Config, models: Path, found: MonitorResult, out: Console) -> None:
-    """A page in the reports, the verdict beside the champion and on the screen, and a run in MLflow, which comes last:
-    where it cannot be reached all the rest is there.
+def publish(config: Config, models: Path, result: MonitorResult, out: Console) -> None:
+    """Write a page to the reports and the result beside the champion, print the result, and record it in MLflow.
+
+    MLflow comes last: if it cannot be reached, everything else is done.
     """
     file = Path(config.paths.reports) / f"{config.name}.monitor.html"
     file.parent.mkdir(parents=True, exist_ok=True)
     with bundle_store.locked(file.parent):
-        bundle_store.replace(file, page(config.question, found).encode())
-    monitor.write_result(models, found)
+        bundle_store.replace(file, page(config.question, result).encode())
+    monitor.write_result(models, result)
+
     wide = Console(file=out.file, width=max(out.width, WIDE))
-    if found.windows:
-        wide.print(outcome_table(found))
-    if found.drifts:
-        wide.print(drift_table(found))
-    style = "green" if found.code == monitor.QUIET else "bold red"
-    out.print(f"[{style}]{found.verdict}[/]: {escape(found.reason)}.", soft_wrap=True, highlight=False)
+    if result.windows:
+        wide.print(outcome_table(result))
+    if result.drifts:
+        wide.print(drift_table(result))
+    style = "green" if result.code == monitor.QUIET else "bold red"
+    out.print(f"[{style}]{result.verdict}[/]: {escape(result.reason)}.", soft_wrap=True, highlight=False)
     out.print(f"With pictures: {file}", soft_wrap=True, highlight=False)
+
     for mended in mlflow_store.connect(config.name, config.paths.tracking):
         out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
-    name = f"monitor {found.as_of}"
+    name = f"monitor {result.as_of}"
     with mlflow_store.run(name):
-        tags = {"mlflow.runName": name, "verdict": found.verdict, "reason": found.reason, "version": found.version}
-        mlflow_store.log(
-            {}, {f"monitor.{figure}": value for figure, value in monitor.result_figures(found).items()}, tags
-        )
+        tags = {"mlflow.runName": name, "verdict": result.verdict, "reason": result.reason, "version": result.version}
+        figures = {f"monitor.{figure}": value for figure, value in monitor.result_figures(result).items()}
+        mlflow_store.log({}, figures, tags)
 
 
-def outcome_table(found: MonitorResult) -> Table:
+def outcome_table(result: MonitorResult) -> Table:
+    """The metrics of every window, with a star where one is degraded."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("weeks to", "rows", "days", *found.expected):
-        table.add_column(heading, justify="left" if heading == "weeks to" else "right")
-    expected = [monitor.format_interval(value) for value in found.expected.values()]
+    table.add_column("weeks to", justify="left")
+    for heading in ("rows", "days", *result.expected):
+        table.add_column(heading, justify="right")
+    expected = [monitor.format_interval(value) for value in result.expected.values()]
     table.add_row("(when it was made)", "", "", *expected, style="dim")
-    for window in found.windows:
-        told = [monitor.format_interval(value) for value in window.figures.values()] or ["too few"] * len(expected)
-        marked = [
-            f"[bold red]{text} *[/]" if name in window.degraded else text
-            for name, text in zip(found.expected, told, strict=True)
-        ]
-        table.add_row(window.last, f"{window.rows:,}", str(window.days), *marked)
+
+    for window in result.windows:
+        cells = [monitor.format_interval(value) for value in window.figures.values()] or ["too few"] * len(expected)
+        row = [window.last, f"{window.rows:,}", str(window.days)]
+        for name, text in zip(result.expected, cells, strict=True):
+            marked = f"[bold red]{text} *[/]" if name in window.degraded else text
+            row.append(marked)
+        table.add_row(*row)
     return table
 
 
-def drift_table(found: MonitorResult) -> Table:
-    """The columns that are furthest off."""
+def drift_table(result: MonitorResult) -> Table:
+    """The columns with the largest drift, with a star where it is larger than in every week of the reference."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("last week", "distance", "furthest before", "missing", "before", "never seen", "beyond"):
-        table.add_column(heading, justify="left" if heading == "last week" else "right")
-    for each in found.drifts[:SHOWN]:
-        shares = (each.missing, each.missing_before, each.unseen, each.outside)
-        usual = "" if each.reference_psi is None else f"{each.reference_psi:.3f}"
-        far = " *" if each.is_far else ""
-        table.add_row(each.column + far, f"{each.psi:.3f}", usual, *(f"{share * 100:.1f} %" for share in shares))
+    table.add_column("last week", justify="left")
+    for heading in ("distance", "furthest before", "missing", "before", "never seen", "beyond"):
+        table.add_column(heading, justify="right")
+
+    for column in result.drifts[:SHOWN]:
+        mark = " *" if column.is_far else ""
+        reference_psi = "" if column.reference_psi is None else f"{column.reference_psi:.3f}"
+        shares = (column.missing, column.missing_before, column.unseen, column.outside)
+        percents = [f"{share * 100:.1f} %" for share in shares]
+        table.add_row(column.column + mark, f"{column.psi:.3f}", reference_psi, *percents)
     return table
 
 
-def page(question: str, found: MonitorResult) -> str:
-    """One file that needs no other."""
-    weeks: list[Picture] = [
-        partial(plots.weeks, figure=name, found=found.windows, expected=expected)
-        for name, expected in found.expected.items()
-    ]
+def page(question: str, result: MonitorResult) -> str:
+    """The HTML page, which contains its plots and needs no other file."""
+    weeks = ""
+    if result.windows:
+        pictures: list[Picture] = [
+            partial(plots.weeks, figure=name, windows=result.windows, expected=expected)
+            for name, expected in result.expected.items()
+        ]
+        weeks = as_data_url(pictures)
+    drifts = ""
+    if result.drifts:
+        drifts = as_data_url([partial(plots.drifts, columns=result.drifts)])
+
     return template().render(
         question=question,
-        found=found,
+        result=result,
         format_interval=monitor.format_interval,
-        weeks=as_data_url(weeks) if found.windows else "",
-        drifts=as_data_url([partial(plots.drifts, found=found.drifts)]) if found.drifts else "",
+        weeks=weeks,
+        drifts=drifts,
     )
 
 
@@ -97,7 +115,8 @@ def template() -> Template:
     return here.get_template("monitor.html")
 
 
-def as_data_url(drawn: list[Picture]) -> str:
+def as_data_url(pictures: list[Picture]) -> str:
+    """The base64 text of the PNG with these pictures, for a data URL."""
     file = io.BytesIO()
-    plotting.save(file, drawn)
+    plotting.save(file, pictures)
     return base64.b64encode(file.getvalue()).decode()

@@ -1,1 +1,1 @@
-"""The record of runs, and who is champion."""
+"""The record of training runs, and which bundle is the champion."""

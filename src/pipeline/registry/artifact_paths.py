@@ -1,6 +1,7 @@
-"""MLflow's SQLite file names artifacts by absolute paths: where its folder was moved or copied, they are rewritten.
+"""Keep MLflow's artifact paths valid after its folder was moved or copied: the SQLite file stores absolute paths.
 
-Light: the file and nothing of MLflow. Where MLflow runs as a server it has its own place, and nothing is touched.
+This module opens the SQLite file directly and does not import MLflow. The store of an MLflow server is left alone: the
+server has its own place for artifacts.
 """
 
 import sqlite3
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 SQLITE = "sqlite:///"
 FOLDER = "mlruns"  # beside the SQLite file
-COLUMNS = {  # that hold an address of artifacts
+COLUMNS = {  # table: its column with the address of artifacts
     "experiments": "artifact_location",
     "runs": "artifact_uri",
     "logged_models": "artifact_location",
@@ -19,7 +20,7 @@ COLUMNS = {  # that hold an address of artifacts
 
 
 def local_file(uri: str) -> Path | None:
-    """The SQLite file of a store; None for one that is a server."""
+    """The SQLite file of a tracking URI; None where the URI names a server."""
     return Path(uri.removeprefix(SQLITE)).absolute() if uri.startswith(SQLITE) else None
 
 
@@ -28,9 +29,10 @@ def artifact_folder(file: Path) -> Path:
 
 
 def follow_move(file: Path) -> str | None:
-    """Have every address below the folder `mlruns` beside the file; what was mended, or None.
+    """Rewrite the artifact addresses of a moved or copied store, so that they start with the `mlruns` beside `file`.
 
-    Addresses elsewhere, which somebody has chosen, stay. So do all where the artifacts have not come along.
+    Addresses that somebody chose elsewhere stay as they are. All addresses stay where the artifacts were not moved
+    along. Returns a message about the change, or None where nothing changed.
     """
     here = artifact_folder(file)
     if not file.exists() or not here.exists():
@@ -39,7 +41,7 @@ def follow_move(file: Path) -> str | None:
     with closing(sqlite3.connect(file, timeout=30)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables >= set(COLUMNS):
-            return None  # not yet made by MLflow, or by another version of it
+            return None  # MLflow has not created the tables yet, or another version of MLflow created them
 
         places = [place for (place,) in database.execute("SELECT DISTINCT artifact_location FROM experiments")]
         old = [place for place in places if place != here.as_uri() and has_moved(database, place, here)]
@@ -47,13 +49,17 @@ def follow_move(file: Path) -> str | None:
             for place in old:
                 for table, column in COLUMNS.items():
                     replace_prefix(database, table, column, place, here.as_uri())
-    return f"MLflow's record looked for its files in {path_of(old[0])}; it finds them in {here} now" if old else None
+
+    if not old:
+        return None
+    return f"MLflow's record looked for its files in {path_of(old[0])}; it finds them in {here} now"
 
 
 def has_moved(database: sqlite3.Connection, place: str | None, here: Path) -> bool:
-    """Whether a place of artifacts is one that this project made, whose files are here now, moved or copied."""
+    """Whether this project created the artifact folder `place`, and its files are in `here` now, moved or copied."""
     if not place or not place.startswith("file:///") or path_of(place).name != FOLDER:
         return False
+
     addresses = [uri for (uri,) in database.execute("SELECT artifact_uri FROM runs") if uri.startswith(f"{place}/")]
     if not addresses:
         return not path_of(place).exists()
@@ -65,6 +71,7 @@ def path_of(place: str) -> Path:
 
 
 def replace_prefix(database: sqlite3.Connection, table: str, column: str, old: str, new: str) -> None:
+    """Replace `old` by `new` in every address that is `old` or lies below it."""
     database.execute(
         f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 -- reason: both names are ours
         f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",

@@ -1,5 +1,6 @@
-"""The record of trainings and of versions in MLflow. With `mlflow_model` the only module that imports it; production
-does not need it.
+"""The record of training runs and of model versions in MLflow.
+
+Only this module and `mlflow_model` import MLflow. The server must not need it.
 """
 
 import hashlib
@@ -15,11 +16,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# Read when mlflow is imported: nothing is sent home, and its log keeps to what goes wrong.
+# MLflow reads these on import: no telemetry, and a log of warnings and errors only.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default it tries for four minutes
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default it retries for four minutes
 
 import mlflow
 import mlflow.pyfunc
@@ -36,16 +37,18 @@ from pipeline.registry import artifact_paths
 from pipeline.runtime import bundle_store
 from pipeline.runtime.contract import Contract
 
-logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it misses a pip where uv made the environment
+# MLflow warns that pip is missing in an environment that uv made.
+logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")  # by the registered model
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")  # packages that the registered model imports
 LONGEST = 5000  # characters of a tag
 PLACE = "folder"  # the tag of a run that names its working folder
 
 
 class _FileDataset(MetaDataset):
-    """A dataset that is known by its files alone."""
+    """A dataset of which MLflow records the files and nothing else."""
 
     @property
     def profile(self) -> None:
@@ -53,39 +56,44 @@ class _FileDataset(MetaDataset):
 
 
 def connect(experiment: str, uri: str) -> list[str]:
-    """Make the experiment the one that runs go to; what had to be mended in its store.
+    """Create the experiment where it is missing, and make it the one that runs are recorded in.
 
-    Raises ConfigError where the store cannot be used.
+    Returns messages about what was repaired in the store. Raises ConfigError where the store cannot be used.
     """
-    with open_store(uri) as mended:
+    with open_store(uri) as repaired:
         if mlflow.get_experiment_by_name(experiment) is None:
             file = artifact_paths.local_file(uri)
             mlflow.create_experiment(experiment, artifact_paths.artifact_folder(file).as_uri() if file else None)
         mlflow.set_experiment(experiment)
-    return mended
+    return repaired
 
 
 @contextmanager
 def open_store(uri: str) -> Iterator[list[str]]:
-    """A store that may be made by its first use or have been moved, for one process at a time; what was mended.
+    """Open a store under a lock: one process at a time creates it, or repairs its paths after a move.
 
-    Raises ConfigError where it cannot be used.
+    Yields messages about what was repaired. Raises ConfigError where the store cannot be used.
     """
     file = artifact_paths.local_file(uri)
-    with reachable(uri), bundle_store.locked_by(file.with_name(f"{file.name}.lock")) if file else nullcontext():
-        mended = artifact_paths.follow_move(file) if file else None
-        yield [mended] if mended else []
+    lock = bundle_store.locked_by(file.with_name(f"{file.name}.lock")) if file else nullcontext()
+    with reachable(uri), lock:
+        message = artifact_paths.follow_move(file) if file else None
+        yield [message] if message else []
 
 
 @contextmanager
 def run(place: str) -> Iterator[str]:
-    """An open run of the connected experiment; yields its id. A failure inside marks it as failed, a refusal not.
+    """An open run of the connected experiment; yields its id.
 
-    `place` is what it is found by if it is killed: the tag is there from the first moment on.
+    An exception in the body marks the run as FAILED, except RefusedError: a refused model is a finished training.
+    `place` names the working folder. It is a tag of the run from its start, so `end_killed` finds the run of a killed
+    process by it.
     """
-    os.environ.pop("MLFLOW_RUN_ID", None)  # of somebody's notebook, or long gone: each training is a run of its own
+    os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would go on with that run; each training is a run of its own
+    status = "FAILED"
     with reachable(mlflow.get_tracking_uri()):
-        started, status = mlflow.start_run(tags={PLACE: place}), "FAILED"
+        started = mlflow.start_run(tags={PLACE: place})
+
     try:
         yield started.info.run_id
         status = "FINISHED"
@@ -97,29 +105,35 @@ def run(place: str) -> Iterator[str]:
 
 
 def end_killed(experiment: str, place: str, uri: str) -> int:
-    """Mark as killed what is open of the run with that place, and of those below it; how many. None where another
-    store knows them.
+    """Mark the open run of a working folder, and the open runs below it, as KILLED.
+
+    Returns the number of runs, which is 0 where the run is in another store.
     """
     with reachable(uri):
-        client, known = mlflow.MlflowClient(), mlflow.get_experiment_by_name(experiment)
+        client = mlflow.MlflowClient()
+        known = mlflow.get_experiment_by_name(experiment)
         running = client.search_runs([known.experiment_id], "attributes.status = 'RUNNING'") if known else []
+
         own = {run.info.run_id for run in running if run.data.tags.get(PLACE) == place}
         below = [run.info.run_id for run in running if run.data.tags.get("mlflow.parentRunId") in own]
-        ended = [*below, *own]  # in this order, so that whoever is killed in here finds the rest by the first
+        ended = [*below, *own]  # the parent last: if this process is killed too, the next one finds the rest by it
         for run_id in ended:
             client.set_terminated(run_id, "KILLED")
     return len(ended)
 
 
 def log(params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-    """Into the open run."""
+    """Record parameters, metrics and tags in the open run."""
     mlflow.log_params(dict(params))
     mlflow.log_metrics(dict(metrics))
     mlflow.set_tags(dict(tags))
 
 
 def log_data(name: str, hashes: Mapping[str, str], rows: Mapping[str, int]) -> None:
-    """The lineage of the open run: the files by their SHA-256, and how many rows were used for what."""
+    """Record the lineage of the open run.
+
+    `hashes` has the SHA-256 of each file, and `rows` the number of rows of each use, such as training.
+    """
     digest = hashlib.sha256("".join(f"{file}{sha}" for file, sha in sorted(hashes.items())).encode()).hexdigest()
     source = CodeDatasetSource({f"sha256 {file}": sha for file, sha in hashes.items()})
     for context, count in rows.items():
@@ -133,71 +147,89 @@ def log_folder(folder: Path, name: str) -> None:
 def log_child_run(
     name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str, float]], error: str | None
 ) -> None:
-    """A run below the open one, a trial or a candidate, with each figure per fold; a fold is a step."""
+    """Record a trial or a candidate as a run below the open one; each fold is a step of the run's metrics."""
     now = int(time.time() * 1000)
-    metrics = [
-        Metric(metric, value, now, step) for step, fold in enumerate(folds.values()) for metric, value in fold.items()
-    ]
+    metrics = []
+    for step, fold in enumerate(folds.values()):
+        metrics += [Metric(metric, value, now, step) for metric, value in fold.items()]
+
+    tags = {f"fold {step}": fold for step, fold in enumerate(folds)}
+    if error:
+        tags["error"] = error
+
     with mlflow.start_run(run_name=name, nested=True) as started:
-        mlflow.set_tags({f"fold {step}": fold for step, fold in enumerate(folds)} | ({"error": error} if error else {}))
-        told = [Param(key, str(value)) for key, value in params.items()]
-        mlflow.MlflowClient().log_batch(started.info.run_id, metrics, told)
+        mlflow.set_tags(tags)
+        logged_params = [Param(key, str(value)) for key, value in params.items()]
+        mlflow.MlflowClient().log_batch(started.info.run_id, metrics, logged_params)
 
 
 def register(contract: Contract, bundle: Path, tags: Mapping[str, str]) -> str:
-    """A version of the model `contract.name` that answers as the bundle does; its number, under the alias challenger.
+    """Register a bundle as a version of the model `contract.name`, under the alias challenger.
 
-    A bundle that has a version keeps it, with the new tags. An open run becomes that of a new version.
+    A bundle that has a version already keeps it, and the version gets the new tags. A new version belongs to the open
+    run. Returns the number of the version.
     """
-    client, name = mlflow.MlflowClient(), contract.name
+    client = mlflow.MlflowClient()
+    name = contract.name
     version = version_of(name, bundle.name)
-    told = {_allowed(key): value[:LONGEST] for key, value in {"digest": bundle.name, **tags}.items()}
+    version_tags = {_allowed(key): value[:LONGEST] for key, value in {"digest": bundle.name, **tags}.items()}
+
     if version is None:
-        here = Path(__file__)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it asks for an example row; the signature says what a row is
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(here.with_name("mlflow_model.py")),
-                artifacts={"bundle": str(bundle)},
-                code_paths=[str(here.parent.parent)],
-                signature=signature(contract),
-                pip_requirements=[f"{package}=={metadata.version(package)}" for package in NEEDED],
-            )
-        with suppress(MlflowException):  # it is there already
-            client.create_registered_model(name)
-        made = client.create_model_version(
-            name, logged.model_uri, logged.run_id, tags=told, model_id=logged.model_id, await_creation_for=0
-        )
-        version = str(made.version)
+        version = _create_version(contract, bundle, version_tags)
     else:
-        for key, value in told.items():
+        for key, value in version_tags.items():
             client.set_model_version_tag(name, version, key, value)
+
     client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 
 
+def _create_version(contract: Contract, bundle: Path, tags: dict[str, str]) -> str:
+    """Log the bundle as a pyfunc model, with this package as its code, and return the number of its new version."""
+    client = mlflow.MlflowClient()
+    here = Path(__file__)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow asks for an example row; the signature describes a row already
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(here.with_name("mlflow_model.py")),
+            artifacts={"bundle": str(bundle)},
+            code_paths=[str(here.parent.parent)],
+            signature=signature(contract),
+            pip_requirements=[f"{package}=={metadata.version(package)}" for package in NEEDED],
+        )
+
+    with suppress(MlflowException):  # the registered model exists already
+        client.create_registered_model(contract.name)
+    version = client.create_model_version(
+        contract.name, logged.model_uri, logged.run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
+    )
+    return str(version.version)
+
+
 def signature(contract: Contract) -> ModelSignature:
+    """MLflow's signature of the request columns, and of the response: probability and label, or value."""
     kinds = {"number": DataType.double, "integer": DataType.long, "boolean": DataType.boolean}
-    sent: list[Any] = [
+    request_columns: list[Any] = [
         ColSpec(kinds.get(column.kind, DataType.string), name, required=not column.nullable)
         for name, column in contract.request.items()
     ]
     if contract.task == "regression":
-        return ModelSignature(Schema(sent), Schema([ColSpec(DataType.double, "value")]))
-    told: list[Any] = [ColSpec(DataType.double, "probability"), ColSpec(DataType.long, "label")]
-    return ModelSignature(Schema(sent), Schema(told))
+        return ModelSignature(Schema(request_columns), Schema([ColSpec(DataType.double, "value")]))
+
+    response_columns: list[Any] = [ColSpec(DataType.double, "probability"), ColSpec(DataType.long, "label")]
+    return ModelSignature(Schema(request_columns), Schema(response_columns))
 
 
 def version_of(name: str, digest: str) -> str | None:
-    """The newest version that was made from a bundle, or None."""
-    found = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
-    numbers = [int(version.version) for version in found if version.tags.get("digest") == digest]
+    """The newest version of a model that was made from the bundle with this digest, or None."""
+    versions = mlflow.MlflowClient().search_model_versions(f"name='{name}'")
+    numbers = [int(version.version) for version in versions if version.tags.get("digest") == digest]
     return str(max(numbers)) if numbers else None
 
 
 def version_with_alias(name: str, alias: str) -> tuple[str, str] | None:
-    """The version that bears an alias and its bundle's digest, or None."""
+    """The version that has an alias, and the digest of that version's bundle; None where no version has it."""
     try:
         version = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
     except MlflowException:  # no such model, or no such alias
@@ -206,42 +238,57 @@ def version_with_alias(name: str, alias: str) -> tuple[str, str] | None:
 
 
 def sync_champion_alias(contract: Contract, bundle: Path | None, uri: str) -> str | None:
-    """Have the alias champion where the pointer is; what had to be done for that, or None."""
-    client, name = mlflow.MlflowClient(), contract.name
+    """Set the alias champion to the version of `bundle`, or remove it where there is no champion.
+
+    A bundle that this store does not know is registered first. Returns a message about the change, or None where the
+    alias was right already. Raises ConfigError where the store cannot be used.
+    """
+    client = mlflow.MlflowClient()
+    name = contract.name
     with reachable(uri):
         present = version_with_alias(name, CHAMPION)
-        if (present[1] if present else None) == (bundle.name if bundle else None):
+        present_digest = present[1] if present else None
+        wanted_digest = bundle.name if bundle else None
+        if present_digest == wanted_digest:
             return None
         if bundle is None:
             client.delete_registered_model_alias(name, CHAMPION)
             return "removed, since there is no champion"
+
         version = version_of(name, bundle.name)
         if version is None and not bundle.is_dir():
-            return None  # nothing to register; whoever needs the bundle will say that it is gone
+            return None  # there is nothing to register; the code that loads the bundle reports that it is missing
         if version is None:
-            before = version_with_alias(name, CHALLENGER)
+            challenger = version_with_alias(name, CHALLENGER)
             version = register(contract, bundle, {"registered": "again: this store did not know it"})
-            if before:  # whoever was challenger stays it
-                client.set_registered_model_alias(name, CHALLENGER, before[0])
+            if challenger:  # `register` has moved this alias
+                client.set_registered_model_alias(name, CHALLENGER, challenger[0])
+
         client.set_registered_model_alias(name, CHAMPION, version)
-        return f"set to version {version}, which is {bundle.name}" + (f"; it was at {present[0]}" if present else "")
+        message = f"set to version {version}, which is {bundle.name}"
+        if present:
+            message += f"; it was at {present[0]}"
+        return message
 
 
 def page(experiment: str, uri: str, port: int) -> tuple[str, list[str]]:
-    """The address of an experiment's runs in MLflow's classical view; its default view is for language models.
+    """The address of an experiment's runs in MLflow's view for machine learning; its default view is for LLMs.
 
-    Also what had to be mended in its store. Raises ConfigError where nothing is recorded yet.
+    `port` is that of the local MLflow server. Also returns messages about what was repaired in the store. Raises
+    ConfigError where no run is recorded yet.
     """
-    with open_store(uri) as mended:
+    with open_store(uri) as repaired:
         known = mlflow.get_experiment_by_name(experiment)
     if known is None:
         raise ConfigError(f"MLflow's store {uri} has no run of {experiment} yet. Run `make train` first")
+
     host = uri.rstrip("/") if uri.startswith("http") else f"http://127.0.0.1:{port}"
-    return f"{host}/#/experiments/{known.experiment_id}/runs?workflowType=machine_learning", mended
+    return f"{host}/#/experiments/{known.experiment_id}/runs?workflowType=machine_learning", repaired
 
 
 @contextmanager
 def reachable(uri: str) -> Iterator[None]:
+    """Use this store in the body. Raises ConfigError where the store cannot be used."""
     try:
         mlflow.set_tracking_uri(uri)
         yield
@@ -250,5 +297,5 @@ def reachable(uri: str) -> Iterator[None]:
 
 
 def _allowed(key: str) -> str:
-    """A key of a tag, without the characters that MLflow refuses."""
+    """The key of a tag, without the characters that MLflow refuses."""
     return re.sub(r"[^\w./ -]", "", key)

@@ -1,5 +1,7 @@
-"""Who became champion when, on whose word and why. The pointer moves only here, one move at a time; each move is a line
-of `history.jsonl` beside it, and MLflow's alias follows.
+"""Promotion and rollback: which bundle is the champion, and who made it that, when and why.
+
+Only this module moves the pointer to the champion, one move at a time. Each move is a line of `history.jsonl` beside
+the pointer, and MLflow's alias follows the pointer.
 """
 
 import getpass
@@ -18,7 +20,10 @@ LEDGER = "history.jsonl"
 
 
 class Move(NamedTuple):
-    """One change of the pointer; `before` and `after` are digests, None where there is no champion."""
+    """One change of the pointer; `before` and `after` are digests, None where there is no champion.
+
+    `when` is a UTC time in ISO 8601. The kind `found` records a pointer that was moved without this module.
+    """
 
     when: str
     who: str
@@ -39,48 +44,56 @@ def promote(
     *,
     instead_of: str | None,
     why: str,
-    what: Literal["promote", "rollback", "restart"] = "promote",
+    kind: Literal["promote", "rollback", "restart"] = "promote",
 ) -> Move:
-    """Make a proven bundle the champion. Two at once: the second finds another champion than it meant to replace.
+    """Make a bundle the champion in place of `instead_of`, and record the move.
 
-    Raises RefusedError then, and where a gate has refused the bundle; BundleError where it does not prove itself.
+    Raises RefusedError where a gate refused the bundle, or the champion is not `instead_of` any more because another
+    command was faster; BundleError where the bundle fails its own checks.
     """
     models = home(config)
     if refused := failed_gates(models, digest):
         raise RefusedError(f"{digest} may not go out: it was refused by {'; '.join(refused)}")
     predictor.load(models / digest)
+
     with bundle_store.locked(models):
-        present, moves = bundle_store.pointer(models), history(config)
+        present = bundle_store.pointer(models)
+        moves = history(config)
         if present == digest and moves:
-            return moves[-1]  # another command was quicker, with the very same model
+            return moves[-1]  # another command has promoted the very same bundle
         if present != instead_of:
-            last = moves[-1:]
-            by = f", by {last[0].who} at {last[0].when}: {last[0].why}" if last and last[0].after == present else ""
+            last = moves[-1] if moves else None
+            by = f", by {last.who} at {last.when}: {last.why}" if last and last.after == present else ""
             raise RefusedError(
                 f"{digest} was to take the place of {instead_of or 'nothing'}, and meanwhile the champion is "
                 f"{present or 'gone'}{by}. Nothing was changed; run it again to hold it against that one"
             )
+
         bundle_store.point(models, digest)
-        move = _write(models, Move(_now(), _who(), what, present, digest, why))
+        move = _write(models, Move(_now(), _who(), kind, present, digest, why))
+
     mlflow_store.sync_champion_alias(config.contract, models / digest, config.paths.tracking)
     return move
 
 
 def champion(config: Config) -> str | None:
-    """The present champion's digest."""
+    """The digest of the champion, or None where there is none."""
     return bundle_store.pointer(home(config))
 
 
 def challenger(config: Config) -> str:
-    """The newest trained model's digest. Raises ConfigError where MLflow knows none."""
-    found = mlflow_store.version_with_alias(config.name, mlflow_store.CHALLENGER)
-    if found is None:
+    """The digest of the challenger, the newest registered model. Raises ConfigError where MLflow knows none."""
+    version = mlflow_store.version_with_alias(config.name, mlflow_store.CHALLENGER)
+    if version is None:
         raise ConfigError(f"MLflow knows no challenger of {config.name}. Name a bundle: --version DIGEST")
-    return found[1]
+    return version[1]
 
 
 def previous(config: Config) -> str:
-    """The champion before the present one: what a rollback goes to. Raises ConfigError where there was none."""
+    """The digest of the champion before the present one, to which a rollback goes.
+
+    A champion that a rollback replaced does not count. Raises ConfigError where there is no earlier champion.
+    """
     models = home(config)
     champions: list[str] = []
     for move in history(config):
@@ -90,6 +103,7 @@ def previous(config: Config) -> str:
             del champions[champions.index(move.after) + 1 :]
         else:
             champions.append(move.after)
+
     if len(champions) < 2:
         now = bundle_store.pointer(models) or "the first"
         raise ConfigError(f"{models}: there is no champion before {now} to go back to")
@@ -97,24 +111,28 @@ def previous(config: Config) -> str:
 
 
 def describe_move(move: Move) -> str:
-    """One move in a line."""
+    """One move as a line of text."""
     return (
         f"{move.when}  {move.kind:<8}  {move.before or 'nothing'} -> {move.after or 'nothing'}  {move.who}: {move.why}"
     )
 
 
 def history(config: Config) -> list[Move]:
-    """Every move, oldest first. A last line that a crash cut short is left out."""
+    """Every move, oldest first. A last line that a crash cut short is left out.
+
+    Raises BundleError for any other line that is not a move.
+    """
     models = home(config)
     try:
         lines = (models / LEDGER).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
+
     moves = []
     for number, line in enumerate(lines, 1):
         try:
             move = json.loads(line)
-            if "what" in move:  # as it was called before
+            if "what" in move:  # the key's name in older files
                 move["kind"] = move.pop("what")
             moves.append(Move(**move))
         except (ValueError, TypeError) as error:
@@ -124,43 +142,52 @@ def history(config: Config) -> list[Move]:
 
 
 def reconcile(config: Config) -> list[str]:
-    """Mend what a kill or a crash between the pointer, its record and MLflow's alias left, or a hand; what was done."""
-    models, said = home(config), []
+    """Make the pointer, its history and MLflow's alias agree after a crash or a change by hand.
+
+    Returns messages about what was repaired. Raises ConfigError where MLflow's store cannot be used.
+    """
+    models = home(config)
+    messages = []
     with bundle_store.locked(models):
-        present, moves = bundle_store.pointer(models), history(config)
-        known = moves[-1].after if moves else None
-        if present != known:
-            _write(models, Move(_now(), _who(), "found", known, present, "the pointer had moved without a record"))
-            ends = f"is at {present or 'nothing'}, the record was at {known or 'nothing'}"
-            said.append(f"{models / bundle_store.POINTER} {ends}")
+        present = bundle_store.pointer(models)
+        moves = history(config)
+        recorded = moves[-1].after if moves else None
+        if present != recorded:
+            _write(models, Move(_now(), _who(), "found", recorded, present, "the pointer had moved without a record"))
+            ends = f"is at {present or 'nothing'}, the record was at {recorded or 'nothing'}"
+            messages.append(f"{models / bundle_store.POINTER} {ends}")
         if count := bundle_store.clear_unfinished(models):
-            said.append(f"what a command cut short had left unfinished in {models} was tidied up ({count})")
-    mended = mlflow_store.sync_champion_alias(
-        config.contract, models / present if present else None, config.paths.tracking
-    )
-    return (
-        said
-        + ([f"MLflow's alias {mlflow_store.CHAMPION} was {mended}"] if mended else [])
-        + clean_up_killed_runs(config)
-    )
+            messages.append(f"what a command cut short had left unfinished in {models} was tidied up ({count})")
+
+    bundle = models / present if present else None
+    change = mlflow_store.sync_champion_alias(config.contract, bundle, config.paths.tracking)
+    if change:
+        messages.append(f"MLflow's alias {mlflow_store.CHAMPION} was {change}")
+
+    return messages + clean_up_killed_runs(config)
 
 
 def clean_up_killed_runs(config: Config) -> list[str]:
-    """Remove the working folders of trainings that were killed and end their runs in MLflow; what was done."""
-    said = []
+    """Remove the working folders of killed trainings and end their runs in MLflow; returns messages about each."""
+    messages = []
     for folder in run_folder.abandoned(Path(config.paths.reports), config.name):
         ended = mlflow_store.end_killed(config.name, folder.name, config.paths.tracking)
         run_folder.remove(folder, config.name)
-        runs = f", and {ended} open {'run' if ended == 1 else 'runs'} of it in MLflow marked as KILLED" if ended else ""
-        said.append(f"{folder} of a training that was killed was removed{runs}")
-    return said
+        noun = "run" if ended == 1 else "runs"
+        runs = f", and {ended} open {noun} of it in MLflow marked as KILLED" if ended else ""
+        messages.append(f"{folder} of a training that was killed was removed{runs}")
+    return messages
 
 
 def failed_gates(models: Path, digest: str) -> list[str]:
-    """The gates that refused a bundle when it was trained. Raises ConfigError where there is no such bundle."""
+    """The gates that refused a bundle when it was trained, each with its value and limit.
+
+    Raises ConfigError where there is no such bundle, and BundleError where its record cannot be read.
+    """
     if not bundle_store.DIGEST.fullmatch(digest) or not (models / digest).is_dir():
         there = sorted(path.name for path in models.iterdir() if bundle_store.DIGEST.fullmatch(path.name))
         raise ConfigError(f"{models}: has no bundle {digest!r}. Found: {', '.join(there) or 'none'}")
+
     try:
         record: dict[str, Any] = json.loads((models / digest / "record.json").read_bytes())
         refused = [gate for gate in record["gates"] if not gate["passed"]]
@@ -170,7 +197,7 @@ def failed_gates(models: Path, digest: str) -> list[str]:
 
 
 def _write(models: Path, move: Move) -> Move:
-    """One line more, on disk before anyone goes on; what a crash left of a line is cut off first."""
+    """Append a move to the history and flush it to disk. An incomplete last line, left by a crash, is removed first."""
     with (models / LEDGER).open("a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,6 +1,7 @@
-"""Where a training works until its report is whole, and what is left there of one that was killed.
+"""The folder in which a training works until its report is complete, and the cleanup after a training was killed.
 
-Light: files and nothing else. That a process lives shows by the lock on its folder, which no kill leaves behind.
+This module knows files and nothing of the training. A lock on the folder shows that its process is alive: the system
+frees the lock when the process ends, even when it is killed.
 """
 
 import shutil
@@ -14,7 +15,10 @@ from pipeline.runtime import bundle_store
 
 
 def make_folders(**folders: Path) -> None:
-    """Each is named as in `paths`. Raises ConfigError where one cannot be written, before any work."""
+    """Create the folders and check that they can be written, before any work.
+
+    The keywords are keys of the section `paths` of a config. Raises ConfigError for a folder that cannot be written.
+    """
     for key, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -25,19 +29,22 @@ def make_folders(**folders: Path) -> None:
 
 @contextmanager
 def working_folder(home: Path, name: str) -> Iterator[Path]:
-    """A folder that takes the place of `home/name` when all went well, and of `home/name.failed` when not."""
+    """A folder that replaces `home/name` when its body succeeds, and `home/name.failed` when its body raises."""
+    failed = home / f"{name}.failed"
     with ExitStack() as alive:
-        with bundle_store.locked(home):  # whoever looks for the dead meanwhile would find it without its lock
+        with bundle_store.locked(home):  # otherwise `abandoned` could see the new folder before it has its lock
             temporary = Path(tempfile.mkdtemp(prefix=f"{bundle_store.UNFINISHED}{name}-", dir=home))
             alive.enter_context(bundle_store.locked(temporary))
-        work, final = temporary / name, home / f"{name}.failed"
+
+        work = temporary / name
         work.mkdir()
+        final = failed
         try:
             yield work
             final = home / name
         finally:
             with bundle_store.locked(home):
-                for old in {final, home / f"{name}.failed"}:
+                for old in {final, failed}:
                     if old.exists():
                         old.rename(temporary / f"old-{old.name}")
                 work.rename(final)
@@ -45,17 +52,18 @@ def working_folder(home: Path, name: str) -> Iterator[Path]:
 
 
 def abandoned(home: Path, name: str) -> list[Path]:
-    """The folders of this model's trainings that were killed; never one whose process lives."""
-    named = f"{bundle_store.UNFINISHED}{name}"
-    found = [path for path in home.glob(f"{named}-*") if path.name.rpartition("-")[0] == named]
-    if not found:
+    """The working folders of this model's killed trainings, sorted; never the folder of a live process."""
+    prefix = f"{bundle_store.UNFINISHED}{name}"
+    folders = [path for path in home.glob(f"{prefix}-*") if path.name.rpartition("-")[0] == prefix]
+    if not folders:
         return []
+
     with bundle_store.locked(home):
-        return [folder for folder in sorted(found) if folder.is_dir() and not in_use(folder)]
+        return [folder for folder in sorted(folders) if folder.is_dir() and not in_use(folder)]
 
 
 def in_use(folder: Path) -> bool:
-    """Whether its process lives, or belongs to somebody whose folders are not ours to open."""
+    """Whether the folder's process is alive, or the folder belongs to another user and cannot be opened."""
     try:
         with bundle_store.locked(folder, wait=False):
             return False
@@ -64,10 +72,16 @@ def in_use(folder: Path) -> bool:
 
 
 def remove(folder: Path, name: str) -> None:
-    """Remove an abandoned folder. A report that was whole, and for which the old one had made room, takes its place."""
-    work, final, old = folder / name, folder.parent / name, folder / f"old-{name}"
+    """Remove an abandoned folder.
+
+    A complete report in it is moved to its place first, where the training was killed between moving the old report
+    away and the new one in.
+    """
+    work = folder / name
+    final = folder.parent / name
+    old = folder / f"old-{name}"
     with bundle_store.locked(folder.parent):
         if old.exists() and work.exists() and not final.exists():
             work.rename(final)
-        if folder.exists():  # or another command was quicker
+        if folder.exists():  # another command may have removed it already
             shutil.rmtree(folder)

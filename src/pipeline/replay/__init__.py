@@ -1,1 +1,1 @@
-"""Months of data through running servers."""
+"""Replaying months of data through running servers."""

@@ -1,13 +1,15 @@
-"""Months of data through a running server, day by day: labels of yesterday, a fresh memory, today's questions, a look
-at how it goes each week, and a new champion where that says so. Beside it the first champion, frozen, is asked the same
-with the same memory, so that what differs is what the loop is worth.
+"""Replays months of data through running servers, day by day.
+
+Every day sends the labels that are known by then, refreshes the rolling features, and requests predictions for the rows
+of the day. Every week runs the monitor, and trains a challenger if the monitor says so. A second server keeps the first
+champion and gets the same requests and rolling features: the difference between the two is the value of the loop.
+
+This module must not know how the result is shown.
 """
 
-import http.client
 import json
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
@@ -21,23 +23,23 @@ from rich.console import Console
 from pipeline import console
 from pipeline.config.config import Config
 from pipeline.data.read import read_and_clean
-from pipeline.errors import ConfigError, DataError, PipelineError, RefusedError
+from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.evaluation.metrics import metrics
 from pipeline.monitoring import monitor, refresh
 from pipeline.registry import promotion
 from pipeline.registry.run_folder import make_folders
 from pipeline.replay.schedule import Schedule, played_span, replay_config
-from pipeline.replay.server_process import ServerProcess
+from pipeline.replay.server_process import ServerProcess, explaining_meanwhile
 from pipeline.runtime import bundle_store, rolling_features
 from pipeline.training import retrain
 
-LABELS = 5000  # of one request
-ALONE = ".playing"  # a folder with the lock of the replay that is at work
+LABELS_PER_REQUEST = 5000
+ALONE = ".playing"  # a folder whose lock the running replay holds
 Array = NDArray[Any]
 
 
 class Event(NamedTuple):
-    """Something that happened on a day, and why."""
+    """An event on one day: an alarm, a degraded week, a promotion or a refused model, with its reason."""
 
     day: str
     kind: str
@@ -45,7 +47,10 @@ class Event(NamedTuple):
 
 
 class PlayedRows(NamedTuple):
-    """The rows that were played, in the order of their days, with what both servers answered."""
+    """The rows of the replay in the order of their days, with the predictions of both servers.
+
+    All fields have one element per row. `managed` is the server with the loop, `frozen` that with the first champion.
+    """
 
     day: Array
     outcome: Array
@@ -54,7 +59,11 @@ class PlayedRows(NamedTuple):
 
 
 class ReplayResult(NamedTuple):
-    """The whole replay: rows and answers, what happened, requests by status, and those during a swap."""
+    """The result of a replay.
+
+    `statuses` counts the requests to both servers by HTTP status. `meanwhile` counts the explanations that the managed
+    server answered while a challenger was trained and promoted.
+    """
 
     rows: PlayedRows
     events: list[Event]
@@ -64,39 +73,46 @@ class ReplayResult(NamedTuple):
 
 
 def run(config: Config, until: str | None, out: Console) -> ReplayResult:
-    """Play it. Raises ConfigError where the config has no days to play or another replay of it is at work, RefusedError
-    where its first model may not go out, and PipelineError where a server does not answer.
+    """Train the first champion on the days before the replay, start both servers, and play every day.
+
+    Raises ConfigError if the config has no days to play or another replay of it is running, RefusedError if its first
+    model is not allowed to be promoted, and PipelineError if a server does not answer.
     """
     config = replay_config(config)
     folder = Path(config.paths.reports)
     make_folders(reports=folder)
+
     with only_replay_in(folder), ExitStack() as stack:
         with console.step(out, "Read and clean the data") as say, tempfile.TemporaryDirectory() as aside:
             columns = read_and_clean(config, Path(aside)).columns
             first, end = played_span(config, columns, until)
             days = Schedule(columns, config, first, end)
             say(f"{len(days.day):,} rows to play, {first} to {end - timedelta(days=1)}")
+
         clear(folder)
         quiet = Console(file=stack.enter_context((folder / "training.log").open("w", encoding="utf-8")), width=160)
         with console.step(out, f"Learn from everything before {first}") as say:
-            made = retrain.run(config, first, quiet).bundle
-            if made is None:
+            bundle = retrain.run(config, first, quiet).bundle
+            if bundle is None:
                 raise DataError("replay: nothing was packaged")
-            say(made.name)
-        frozen = Path(shutil.copytree(made, folder / "frozen" / config.name / made.name)).parent
-        bundle_store.point(frozen, made.name)
-        models, url = promotion.home(config), f"sqlite:///{folder}/log.db"
-        remembers = {"ROLLING_STATE_FILE": str(models / rolling_features.FILE)}
-        both = [
-            stack.enter_context(ServerProcess(place, folder / f"{name}.log", **remembers, **more))
-            for name, place, more in (("managed", models, {"LOG_URL": url}), ("frozen", frozen, {}))
+            say(bundle.name)
+
+        managed = promotion.home(config)
+        frozen = Path(shutil.copytree(bundle, folder / "frozen" / config.name / bundle.name)).parent
+        bundle_store.point(frozen, bundle.name)
+
+        url = f"sqlite:///{folder}/log.db"
+        rolling_state = {"ROLLING_STATE_FILE": str(managed / rolling_features.FILE)}
+        servers = [
+            stack.enter_context(ServerProcess(store, folder / f"{name}.log", **rolling_state, **settings))
+            for name, store, settings in (("managed", managed, {"LOG_URL": url}), ("frozen", frozen, {}))
         ]
-        return play(config, days, both, (first, end), Loop(config, url, quiet), out)
+        return play(config, days, servers, (first, end), Loop(config, url, quiet), out)
 
 
 @contextmanager
 def only_replay_in(folder: Path) -> Iterator[None]:
-    """Raises ConfigError where another replay is at work in the folder; a killed one is not."""
+    """Hold the lock of the folder. Raises ConfigError if another replay holds it; a killed replay does not."""
     (folder / ALONE).mkdir(exist_ok=True)
     with ExitStack() as stack:
         try:
@@ -107,134 +123,137 @@ def only_replay_in(folder: Path) -> Iterator[None]:
 
 
 def clear(folder: Path) -> None:
-    """Make room for a replay, once it is sure that there is something to play."""
-    for each in folder.iterdir():
-        if each.is_dir() and each.name != ALONE:
-            shutil.rmtree(each)
-        elif each.is_file():
-            each.unlink()
+    """Delete the files of an earlier replay, after it is certain that there are days to play."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != ALONE:
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
 
 
 class Loop:
-    """What is done beside answering: memory, monitor, training."""
+    """The work besides predictions: rolling features, monitor and training, whose output goes to `quiet`."""
 
     def __init__(self, config: Config, url: str, quiet: Console) -> None:
-        self.config, self.url, self.quiet = config, url, quiet
+        self.config = config
+        self.url = url
+        self.quiet = quiet
         self.models = promotion.home(config)
 
-    def refresh(self, day: date, both: list[ServerProcess]) -> None:
+    def refresh(self, day: date, servers: list[ServerProcess]) -> None:
+        """Write the rolling features for the day, and wait until all servers have loaded them."""
         if self.config.contract.rolling:
             refresh.run(self.models, self.url, day)
-            for server in both:
+            for server in servers:
                 server.wait("rolling features taken on", as_of=str(day))
 
     def look(self, day: date) -> monitor.MonitorResult:
-        found = monitor.check_champion(self.models, self.url, self.config.monitor, day, self.config.monitor.out_of)
-        monitor.write_result(self.models, found)
-        return found
+        """Run the monitor for the windows before the day, and write its result beside the champion."""
+        result = monitor.check_champion(self.models, self.url, self.config.monitor, day, self.config.monitor.out_of)
+        monitor.write_result(self.models, result)
+        return result
 
     def retrain(self, day: date, managed: ServerProcess, row: dict[str, Any]) -> tuple[Event, int]:
-        """A new champion, if it is better, taken on while questions go on; and how many were answered meanwhile."""
+        """Train a challenger and, if it is better, wait until the managed server has loaded it as the new champion.
+
+        The server gets requests for explanations during all this; the second result is how many it answered.
+        """
         with explaining_meanwhile(managed.address, row) as answered:
             try:
-                made = retrain.run(self.config, day, self.quiet)
+                trained = retrain.run(self.config, day, self.quiet)
             except (RefusedError, ConfigError) as error:
                 return Event(str(day), "refused", str(error)), len(answered)
-            if made.bundle is None or not made.news:
+            if trained.bundle is None or not trained.news:
                 return Event(str(day), "refused", "the same model again"), len(answered)
-            managed.wait("champion taken on", version=made.bundle.name)
-        gate = next(each for each in record(made.bundle)["gates"] if each["gate"].endswith("against the champion"))
-        return Event(str(day), "promoted", f"{made.bundle.name}: {gate['gate']} {gate['value']}"), len(answered)
+            managed.wait("champion taken on", version=trained.bundle.name)
+
+        gates = record(trained.bundle)["gates"]
+        gate = next(gate for gate in gates if gate["gate"].endswith("against the champion"))
+        return Event(str(day), "promoted", f"{trained.bundle.name}: {gate['gate']} {gate['value']}"), len(answered)
 
 
 def play(
-    config: Config, days: Schedule, both: list[ServerProcess], span: tuple[date, date], loop: Loop, out: Console
+    config: Config, days: Schedule, servers: list[ServerProcess], span: tuple[date, date], loop: Loop, out: Console
 ) -> ReplayResult:
-    managed, frozen = np.empty(len(days.day)), np.empty(len(days.day))
+    """Play every day from the first of `span` to the one before the second; `servers` are managed and frozen."""
+    managed = np.empty(len(days.day))
+    frozen = np.empty(len(days.day))
     events: list[Event] = []
-    meanwhile, row = 0, {}
+    meanwhile = 0
+    row: dict[str, Any] = {}
+
     with console.step(out, "Play") as say:
         total = (span[1] - span[0]).days
         for number in range(total):
             day = span[0] + timedelta(days=number)
             now = np.datetime64(day)
-            labels = days.labels_known_on(now)
-            for start in range(0, len(labels), LABELS):
-                both[0].send_labels(labels[start : start + LABELS])
-            found = loop.look(day) if number and number % config.monitor.days == 0 else None
-            loop.refresh(day, both)
+
+            send_labels(servers[0], days.labels_known_on(now))
+            is_check_day = number > 0 and number % config.monitor.days == 0
+            result = loop.look(day) if is_check_day else None
+            loop.refresh(day, servers)
+
             for part, rows in days.rows_of(now):
-                answered = both[0].predict(rows)
-                managed[part], frozen[part] = answered.predictions, both[1].predict(rows).predictions
-                days.request += [(answered.id, place) for place in range(len(rows))]
+                batch = servers[0].predict(rows)
+                managed[part] = batch.predictions
+                frozen[part] = servers[1].predict(rows).predictions
+                days.request += [(batch.id, place) for place in range(len(rows))]
                 row = rows[0]
-            if found and (found.code or (found.windows[-1:] and found.windows[-1].degraded)):
-                events.append(Event(str(day), found.verdict if found.code else "wrong once", found.reason))
+
+            if result and (result.code or is_degraded(result)):
+                kind = result.verdict if result.code else "wrong once"
+                events.append(Event(str(day), kind, result.reason))
                 print_event(events[-1], out)
-            if found and found.code == monitor.RETRAIN:
+            if result and result.code == monitor.RETRAIN:
                 say(f"{day}, training again")
-                event, more = loop.retrain(day, both[0], row)
-                meanwhile += more
+                event, answered = loop.retrain(day, servers[0], row)
+                meanwhile += answered
                 events.append(event)
                 print_event(event, out)
-            tomorrow = now + np.timedelta64(1, "D")
-            week = slice(*np.searchsorted(days.day, [tomorrow - np.timedelta64(config.monitor.days, "D"), tomorrow]))
-            how = recent_figures(config, days.outcome[week], managed[week], frozen[week])
+
+            how = recent_figures(config, days, now, managed, frozen)
             say(f"{number + 1} of {total} days, {len(days.request):,} rows; until {day}: {how}")
+
+    rows_played = PlayedRows(days.day, days.outcome, managed, frozen)
+    return ReplayResult(rows_played, events, count_statuses(servers), meanwhile, Path(config.paths.reports))
+
+
+def send_labels(server: ServerProcess, labels: list[dict[str, Any]]) -> None:
+    for start in range(0, len(labels), LABELS_PER_REQUEST):
+        server.send_labels(labels[start : start + LABELS_PER_REQUEST])
+
+
+def is_degraded(result: monitor.MonitorResult) -> bool:
+    """Whether the last window is degraded, be it an alarm or not."""
+    return bool(result.windows) and bool(result.windows[-1].degraded)
+
+
+def count_statuses(servers: list[ServerProcess]) -> dict[int, int]:
     statuses: dict[int, int] = {}
-    for server in both:
+    for server in servers:
         for status, count in server.answered.items():
             statuses[status] = statuses.get(status, 0) + count
-    asked = PlayedRows(days.day, days.outcome, managed, frozen)
-    return ReplayResult(asked, events, statuses, meanwhile, Path(config.paths.reports))
+    return statuses
 
 
-def recent_figures(config: Config, outcome: Array, managed: Array, frozen: Array) -> str:
-    """How the frozen and the managed champion did of late, for whoever watches."""
+def recent_figures(config: Config, days: Schedule, now: np.datetime64, managed: Array, frozen: Array) -> str:
+    """The main metric of the frozen and of the managed champion in the window that ends with a day, as text."""
+    tomorrow = now + np.timedelta64(1, "D")
+    week = slice(*np.searchsorted(days.day, [tomorrow - np.timedelta64(config.monitor.days, "D"), tomorrow]))
+    outcome = days.outcome[week]
     if not len(outcome):
         return "no rows of late"
+
     figure = "roc_auc" if config.task == "binary" else "skill"
     label = outcome == 1 if config.task == "binary" else outcome
-    known = (metrics(label, answer, config.scoring, [figure])[figure] for answer in (frozen, managed))
-    return f"{figure} of a week {' -> '.join(f'{value:.3f}' for value in known)}"
+    both = [metrics(label, answer, config.scoring, [figure])[figure] for answer in (frozen[week], managed[week])]
+    return f"{figure} of a week {' -> '.join(f'{value:.3f}' for value in both)}"
 
 
 def print_event(event: Event, out: Console) -> None:
     out.print(f"{event.day}  {event.kind:<10}  {event.why}", soft_wrap=True, highlight=False, markup=False)
 
 
-@contextmanager
-def explaining_meanwhile(address: str, row: dict[str, Any]) -> Iterator[list[int]]:
-    """Ask for explanations, which no log counts, one after the other until the body ends; the statuses of the answers.
-
-    Raises PipelineError at the end where one was not answered.
-    """
-    ended, statuses, faults = threading.Event(), list[int](), list[str]()
-
-    def ask() -> None:
-        connection = http.client.HTTPConnection(address, timeout=30)
-        while not ended.wait(0.1):
-            try:
-                connection.request("POST", "/explain", json.dumps(row), {"content-type": "application/json"})
-                reply = connection.getresponse()
-                reply.read()
-                statuses.append(reply.status)
-            except (OSError, http.client.HTTPException) as error:
-                faults.append(repr(error))
-                return
-        connection.close()
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    try:
-        yield statuses
-    finally:
-        ended.set()
-        thread.join(30)
-    if faults or set(statuses) - {200}:
-        raise PipelineError(f"{address}: not every question was answered during a swap: {faults or set(statuses)}")
-
-
 def record(folder: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
-    return read
+    content: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
+    return content

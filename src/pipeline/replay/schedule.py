@@ -1,4 +1,7 @@
-"""Which rows a replay plays, on which day each is asked, and when its outcome is told."""
+"""The schedule of a replay: its rows, the day on which each row is sent, and the day on which its label is known.
+
+This module must not know the servers.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -17,40 +20,49 @@ from pipeline.runtime import arrays, rolling_features
 from pipeline.runtime.arrays import Columns, columns_to_json, take_rows
 from pipeline.runtime.contract import Timing
 
-AT_ONCE = 500  # rows of one request
+ROWS_PER_REQUEST = 500
 DAY = np.timedelta64(1, "D")
 
 
 class Schedule:
-    """The rows to be played, by the day on which they are asked; and of which the outcome has been told."""
+    """The rows of a replay, ordered by the day on which they are sent, and which of their labels have been sent.
+
+    `columns`, `day`, `outcome`, `known` (the time at which the outcome is known) and `labelled` (whether the label has
+    been sent) have one element per row. `request` holds, for every row that has been sent, the id of its request and
+    its place in it; the caller adds them.
+    """
 
     def __init__(self, columns: Columns, config: Config, first: date, end: date) -> None:
         rule = rolling_features.days_needed(config.contract)
-        asked = (columns[rule.time] - rolling_features.table_offset(rule)).astype("datetime64[D]")
+        day = (columns[rule.time] - rolling_features.table_offset(rule)).astype("datetime64[D]")
         known = columns[rule.known] if rule.known else columns[rule.time].astype("datetime64[D]") + DAY
-        rows = np.flatnonzero((asked >= np.datetime64(first)) & (asked < np.datetime64(end)))
+        rows = np.flatnonzero((day >= np.datetime64(first)) & (day < np.datetime64(end)))
         rows = rows[np.argsort(columns[rule.time][rows], kind="stable")]
-        self.columns, self.day = take_rows(columns, rows), asked[rows]
+
+        self.columns = take_rows(columns, rows)
+        self.day = day[rows]
         self.outcome = self.columns[config.target].astype(np.float64)
         self.known = known[rows].astype("datetime64[s]") - np.timedelta64(rule.known_at * rolling_features.HOUR, "s")
-        self.request: list[tuple[str, int]] = []  # of each row that was asked: id and place
-        self.told = np.zeros(len(rows), dtype=bool)
+        self.request: list[tuple[str, int]] = []
+        self.labelled = np.zeros(len(rows), dtype=bool)
+
         contract = config.contract
         self._sent = {name: column for name, column in contract.request.items() if name not in contract.rolling}
         self._number: Any = float if config.task == "regression" else int
 
     def rows_of(self, day: np.datetime64) -> Iterator[tuple[slice, list[dict[str, Any]]]]:
-        """The rows of a day in parts, as a caller sends them: nothing that is remembered."""
+        """The rows of a day in parts of `ROWS_PER_REQUEST`, as a client sends them: without the rolling features."""
         start, stop = np.searchsorted(self.day, [day, day + DAY])
-        for first in range(start, stop, AT_ONCE):
-            part = slice(first, min(first + AT_ONCE, stop))
-            yield part, arrays.to_rows(columns_to_json({n: self.columns[n][part] for n in self._sent}, self._sent))
+        for first in range(start, stop, ROWS_PER_REQUEST):
+            part = slice(first, min(first + ROWS_PER_REQUEST, stop))
+            columns = {name: self.columns[name][part] for name in self._sent}
+            yield part, arrays.to_rows(columns_to_json(columns, self._sent))
 
     def labels_known_on(self, day: np.datetime64) -> list[dict[str, Any]]:
-        """The labels that are known by the morning of a day and have not been told yet."""
-        asked = len(self.request)
-        rows = np.flatnonzero(~self.told[:asked] & (self.known[:asked] <= day))
-        self.told[rows] = True
+        """The labels that are known when a day begins and have not been returned before."""
+        sent = len(self.request)
+        rows = np.flatnonzero(~self.labelled[:sent] & (self.known[:sent] <= day))
+        self.labelled[rows] = True
         return [
             {"request_id": self.request[row][0], "row": self.request[row][1], "label": self._number(self.outcome[row])}
             for row in rows.tolist()
@@ -58,9 +70,9 @@ class Schedule:
 
 
 def replay_config(config: Config) -> Config:
-    """The config of a replay: its own folder and candidates, and a time by which the log counts days.
+    """The config of a replay, with its own folder and candidates, and with a timing by which the log counts days.
 
-    Raises ConfigError where there are no days to play.
+    Raises ConfigError if the config has no time split or no `retrain`, or if its time is known only afterwards.
     """
     if not isinstance(config.split, TimeSplit):
         raise ConfigError(
@@ -68,9 +80,11 @@ def replay_config(config: Config) -> Config:
         )
     if config.retrain is None:
         raise ConfigError("replay: wants `retrain:`, which says what judges a model that is trained again")
+
     time = config.split.time
     if config.columns[time].known == "after":
         raise ConfigError(f"replay: {time} is known only after, so it cannot say when something is asked")
+
     folder = Path(config.paths.reports) / f"{config.name}.replay"
     changes: dict[str, Any] = {
         "paths": Paths(models=str(folder / "models"), reports=str(folder), tracking=f"sqlite:///{folder}/mlflow.db"),
@@ -78,25 +92,33 @@ def replay_config(config: Config) -> Config:
     }
     if config.replay.candidates:
         changes |= {"candidates": config.replay.candidates, "search": Search()}
-    return Config.model_construct(**{**dict(config), **changes})  # a copy would keep the contract of the old memory
+    # model_construct, since a copy would keep the cached contract, which has the old timing.
+    return Config.model_construct(**{**dict(config), **changes})
 
 
 def played_span(config: Config, columns: Columns, until: str | None) -> tuple[date, date]:
-    """The first day that is played, and the day after the last."""
+    """The first day of the replay, and the day after its last. Raises ConfigError if no day is left between them."""
     time = columns[rolling_features.days_needed(config.contract).time]
-    start, after = (pd.Timestamp(each).floor("D") for each in (time.min(), time.max() + np.timedelta64(1, "D")))
+    start = pd.Timestamp(time.min()).floor("D")
+    after = pd.Timestamp(time.max() + np.timedelta64(1, "D")).floor("D")
+
     rule = config.replay
-    first = start + (offset(rule.learn) if rule.learn else ((after - start) / 4).floor("D"))
+    learn = offset(rule.learn) if rule.learn else ((after - start) / 4).floor("D")
+    first = start + learn
     end = min(after, first + offset(rule.play)) if rule.play else after
     if until:
         end = min(after, end_of_span(until, first))
+
     if end <= first:
         raise ConfigError(f"replay: nothing lies between {first:%Y-%m-%d}, where it begins, and {end:%Y-%m-%d}")
     return first.date(), end.date()
 
 
 def end_of_span(until: str, first: pd.Timestamp) -> pd.Timestamp:
-    """The day after a date, or after the end of a month that is named and comes next."""
+    """The day after `until`, which is a date or the name of a month: the next such month, not before `first`.
+
+    Three letters of a month's name are enough. Raises ConfigError if `until` is neither.
+    """
     for month in range(1, 13):
         begin = pd.Timestamp(first.year + (month < first.month), month, 1)
         if len(until) >= 3 and f"{begin:%B}".lower().startswith(until.lower()):

@@ -1,5 +1,8 @@
-"""A server of ours in a process of its own, asked over HTTP; what it says of itself is waited for, not slept for. It
-ends with whoever started it, however that one ends.
+"""Starts this project's server in a process of its own, sends it requests over HTTP, and waits for its log events.
+
+The server ends when the process that started it ends, for whatever reason.
+
+This module must not know what is replayed.
 """
 
 import http.client
@@ -10,16 +13,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from pipeline.errors import PipelineError
 
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SYSTEMROOT")  # of the environment: no person's settings
-PATIENCE = 30.0  # seconds
-# `serve`, which ends when whoever started it is gone: then nobody holds the other end of its input any longer.
+# Environment variables that the server inherits; a person's settings, such as MODEL_DIR, are not among them.
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SYSTEMROOT")
+TIMEOUT = 30.0  # seconds
+# Runs `serve`, and ends when its standard input closes, which happens when the process that started it ends.
 ATTENDED = """
 import os, runpy, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
@@ -28,7 +33,7 @@ runpy.run_module("serve", run_name="__main__")
 
 
 class ServerPredictions(NamedTuple):
-    """The id of a request, the version that answered, and an answer for each row."""
+    """The id of a request, the version of the model that answered it, and one prediction for each row."""
 
     id: str
     version: str
@@ -36,25 +41,32 @@ class ServerPredictions(NamedTuple):
 
 
 class ServerProcess:
-    """`serve` on a port that the system chose. `log` takes its lines; `answered` counts requests by their status."""
+    """A running `serve` on a free port.
+
+    Its log lines go to the file `log`. `answered` counts its responses by status. `settings` are environment variables.
+    Raises PipelineError if the server does not start.
+    """
 
     def __init__(self, models: Path, log: Path, **settings: str) -> None:
-        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {"MODEL_DIR": str(models), "PORT": "0", "RELOAD_SECONDS": "0.02", **settings}
         self.answered: dict[int, int] = {}
-        self._log, self._said = log, queue.Queue[dict[str, Any]]()
+        self._log = log
+        self._events = queue.Queue[dict[str, Any]]()
+
         self._process = subprocess.Popen(
             [sys.executable, "-c", ATTENDED], env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
         if self._process.stdout is None:
             raise PipelineError("a server has no output to read its address from")
         lines = [self._process.stdout.readline() for _ in range(2)]
         address = next((word for word in lines[1].split() if word.startswith("http://")), None)
         if address is None:
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
             raise PipelineError(f"the server of {models} did not start: see {log}")
         self.address = address.removeprefix("http://")
 
@@ -64,67 +76,108 @@ class ServerProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._process.terminate()
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        self._reader.join(PATIENCE)
+        self._reader.join(TIMEOUT)
 
     def predict(self, rows: Sequence[dict[str, Any]]) -> ServerPredictions:
-        """The answers to a batch of rows."""
-        told = self.post("/predict/batch", {"rows": rows})
-        name = "probability" if "threshold" in told else "value"
-        answers = [each[name] for each in told["predictions"]]
-        return ServerPredictions(told["request_id"], told["version"], answers)
+        """The predictions for a batch of rows: probabilities of a classifier, values of a regression."""
+        response = self.post("/predict/batch", {"rows": rows})
+        name = "probability" if "threshold" in response else "value"
+        predictions = [prediction[name] for prediction in response["predictions"]]
+        return ServerPredictions(response["request_id"], response["version"], predictions)
 
     def send_labels(self, labels: Sequence[dict[str, Any]]) -> None:
-        """What came of predictions."""
-        told = self.post("/feedback", labels)
-        if told["unknown"]:
-            raise PipelineError(f"the server of {self.address} has no prediction for {told['unknown'][0]}")
+        """Send the labels of earlier predictions. Raises PipelineError if the server does not know one of these."""
+        response = self.post("/feedback", labels)
+        if response["unknown"]:
+            raise PipelineError(f"the server of {self.address} has no prediction for {response['unknown'][0]}")
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
-        """Raises PipelineError for anything but an answer."""
+        """The JSON of the response. Raises PipelineError without a response, or with a status other than 200 or 202."""
         content = json.dumps(body).encode()
-        connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)  # a kept one would end while idle
+        # A new connection for every request, because the server closes an idle one.
+        connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT)
         try:
             connection.request("POST", path, content, {"content-type": "application/json"})
-            reply = connection.getresponse()
-            found = reply.read()
+            response = connection.getresponse()
+            text = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise PipelineError(f"{path} of {self.address}: {error!r}. See {self._log}") from error
         finally:
             connection.close()
-        self.answered[reply.status] = self.answered.get(reply.status, 0) + 1
-        if reply.status not in (200, 202):
-            raise PipelineError(f"{path} of {self.address}: {reply.status}: {found[:500].decode(errors='replace')}")
-        read: dict[str, Any] = json.loads(found)
-        return read
+
+        self.answered[response.status] = self.answered.get(response.status, 0) + 1
+        if response.status not in (200, 202):
+            raise PipelineError(f"{path} of {self.address}: {response.status}: {text[:500].decode(errors='replace')}")
+        result: dict[str, Any] = json.loads(text)
+        return result
 
     def wait(self, event: str, **facts: str) -> None:
-        """Until the server has said this. Raises PipelineError where it has not within half a minute."""
-        until, refused = time.monotonic() + PATIENCE, ""
-        while (left := until - time.monotonic()) > 0:
+        """Wait until the server logs this event with these fields. Raises PipelineError if it does not in `TIMEOUT`."""
+        deadline = time.monotonic() + TIMEOUT
+        refused = ""
+        while (left := deadline - time.monotonic()) > 0:
             try:
-                said = self._said.get(timeout=left)
+                logged = self._events.get(timeout=left)
             except queue.Empty:
                 break
-            if said["event"] == event and all(said.get(name) == value for name, value in facts.items()):
+            if logged["event"] == event and all(logged.get(name) == value for name, value in facts.items()):
                 return
-            refused = said.get("reason", refused)
+            refused = logged.get("reason", refused)
+
         wanted = ", ".join(f"{name} {value}" for name, value in facts.items())
         raise PipelineError(f"{self.address} has not said {event!r} ({wanted}). {refused} See {self._log}")
 
     def _read(self) -> None:
-        """Every line to the file; what is no request is news."""
+        """Copy every log line to the file, and queue the events other than requests."""
         if self._process.stderr is None:
             return
+
         with self._log.open("w", encoding="utf-8") as file:
             for line in self._process.stderr:
                 file.write(line)
                 file.flush()
                 try:
-                    said = json.loads(line)
+                    logged = json.loads(line)
                 except ValueError:  # a traceback
                     continue
-                if isinstance(said, dict) and said.get("event", "request") != "request":
-                    self._said.put(said)
+                if isinstance(logged, dict) and logged.get("event", "request") != "request":
+                    self._events.put(logged)
+
+
+@contextmanager
+def explaining_meanwhile(address: str, row: dict[str, Any]) -> Iterator[list[int]]:
+    """Request explanations one after the other until the body ends; the value is the list of their statuses.
+
+    Explanations are not in the prediction log, so they do not change the replay. Raises PipelineError at the end if a
+    request failed or had a status other than 200.
+    """
+    ended = threading.Event()
+    statuses: list[int] = []
+    faults: list[str] = []
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(address, timeout=30)
+        while not ended.wait(0.1):
+            try:
+                connection.request("POST", "/explain", json.dumps(row), {"content-type": "application/json"})
+                response = connection.getresponse()
+                response.read()
+                statuses.append(response.status)
+            except (OSError, http.client.HTTPException) as error:
+                faults.append(repr(error))
+                return
+        connection.close()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        ended.set()
+        thread.join(30)
+
+    if faults or set(statuses) - {200}:
+        raise PipelineError(f"{address}: not every question was answered during a swap: {faults or set(statuses)}")

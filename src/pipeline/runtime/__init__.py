@@ -1,1 +1,1 @@
-"""All that answers a prediction, and all that the server carries. Light."""
+"""Everything that a prediction needs, and so everything that the server installs: no training library is imported."""

@@ -1,7 +1,9 @@
-"""How rows travel: as columns between functions, as tensors into the model, and as plain values in files.
+"""Rows in the three forms that the project uses: columns between functions, tensors for the model, JSON in files.
 
-*Columns* are a dict from name to one array: text for a category ('' is missing), float64 for numbers, integers and
-booleans (NaN is missing), datetime64[s] for a local date and time.
+*Columns* are a dict from a column's name to one array: text for a category ('' is missing), float64 for numbers,
+integers and booleans (NaN is missing), datetime64[s] for a local date and time (NaT is missing).
+
+This module knows the contract, and nothing of pandas, models or files.
 """
 
 import json
@@ -27,7 +29,7 @@ class Tensors(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Rows in the three shapes they take: request columns, the model's inputs, and what came of them.
+    """The same rows as request columns, as the model's inputs, and as outcomes.
 
     The outcome is boolean for a classification and float64 for a regression.
     """
@@ -37,22 +39,26 @@ class Examples(NamedTuple):
     target: NDArray[Any]
 
     def take(self, rows: NDArray[Any]) -> "Examples":
-        return Examples({n: v[rows] for n, v in self.request.items()}, self.data.take(rows), self.target[rows])
+        return Examples(take_rows(self.request, rows), self.data.take(rows), self.target[rows])
 
 
 def to_columns(rows: Sequence[Mapping[str, Any]], contract: Contract) -> dict[str, NDArray[Any]]:
-    """Validated rows to request columns; a field that a row lacks is missing."""
+    """Convert validated rows to request columns. A field that a row lacks is missing."""
     numeric, others = contract.by_array
-    try:  # one call for all: one row at a time has no time for more
+
+    try:  # one NumPy call for all numeric columns: one call per column is too slow for a request with one row
         values = np.array([contract.numbers_of(row) for row in rows], dtype=np.float64)
-        texts = {name: as_array([row[name] for row in rows], kind) for name, kind in others.items()}
+        columns = {}
+        for name, kind in others.items():
+            columns[name] = as_array([row[name] for row in rows], kind)
     except KeyError:
         return to_columns([{**dict.fromkeys(contract.request), **row} for row in rows], contract)
-    return texts | dict(zip(numeric, values.reshape(len(rows), len(numeric)).T, strict=True))
+
+    return columns | dict(zip(numeric, values.reshape(len(rows), len(numeric)).T, strict=True))
 
 
 def as_array(values: Sequence[Any], kind: str) -> NDArray[Any]:
-    """Values of one column, None where missing, to the array that its kind travels in."""
+    """Convert the values of one column, None where missing, to the array for that kind of column."""
     if kind == "category":
         return np.array([value or "" for value in values], dtype=object)
     if kind == "datetime":
@@ -61,14 +67,17 @@ def as_array(values: Sequence[Any], kind: str) -> NDArray[Any]:
 
 
 def tensors(columns: Columns, contract: Contract) -> Tensors:
-    """Features to the model's inputs. Numbers are rounded to float32 here, for training and serving alike."""
+    """Convert features to the model's inputs. Training and serving both round numbers to float32 here."""
     rows = len(columns[contract.features[0]])
+
     strings = np.empty((rows, len(contract.strings)), dtype=object)
     for position, name in enumerate(contract.strings):
         strings[:, position] = columns[name]
+
     numbers = np.empty((len(contract.numbers), rows), dtype=np.float32)
-    if contract.numbers:  # one call for all: one row at a time has no time for more
+    if contract.numbers:  # one NumPy call for all columns: one call per column is too slow for a request with one row
         np.concatenate([columns[name] for name in contract.numbers], out=numbers.reshape(-1), casting="same_kind")
+
     return Tensors(strings, np.ascontiguousarray(numbers.T))
 
 
@@ -77,24 +86,29 @@ def take_rows(columns: Columns, rows: NDArray[Any]) -> Columns:
 
 
 def columns_from_json(stored: Mapping[str, Sequence[Any]], contract: Contract) -> dict[str, NDArray[Any]]:
-    """Request columns from their plain values."""
+    """Convert JSON values to request columns."""
     return {name: as_array(stored[name], column.kind) for name, column in contract.request.items()}
 
 
 def to_rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Columns of plain values to one dict per row, as a caller would send it: what is missing is left out."""
-    return [
-        {name: value for name, value in zip(columns, row, strict=True) if value is not None}
-        for row in zip(*columns.values(), strict=True)
-    ]
+    """Convert columns of JSON values to one dict per row, as a caller would send it: without the missing values."""
+    rows = []
+    for values in zip(*columns.values(), strict=True):
+        named = zip(columns, values, strict=True)
+        rows.append({name: value for name, value in named if value is not None})
+    return rows
 
 
 def columns_to_json(columns: Columns, request: Mapping[str, Column]) -> dict[str, list[Any]]:
-    """Request columns as JSON values, None where missing."""
-    return {name: [_plain(value, column) for value in columns[name]] for name, column in request.items()}
+    """Convert request columns to JSON values, None where missing."""
+    stored = {}
+    for name, column in request.items():
+        stored[name] = [_plain(value, column) for value in columns[name]]
+    return stored
 
 
 def _plain(value: Any, column: Column) -> Any:
+    """Convert one array element to a JSON value, None where missing."""
     if column.kind == "category":
         return value or None
     if column.kind == "datetime":
@@ -105,7 +119,9 @@ def _plain(value: Any, column: Column) -> Any:
 
 
 def json_bytes(value: Any) -> bytes:
-    """The one way that a bundle's JSON is written. Keys stay in their order, which is the config's: forms and pages
-    follow it.
+    """Serialise a JSON file of a bundle.
+
+    Keys keep the order of the config, because forms and pages show fields in that order. Raises ValueError for NaN
+    and infinity.
     """
     return (json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()

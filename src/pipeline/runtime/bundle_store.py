@@ -1,7 +1,10 @@
-"""Bundles on disk: `models/NAME/<digest>/`, complete before they get that name, and one pointer to the champion.
+"""Bundles on disk: one folder `models/NAME/<digest>/` per bundle, and one pointer to the champion.
 
-Light: files and nothing else. `SHA256SUMS` lies in each bundle in the format of `sha256sum`, and the digest that
-names a bundle is the SHA-256 of its `bundle.json`, which holds the hashes of all that decides predictions.
+A bundle gets its final name only when all its files are written. Each bundle has a `SHA256SUMS` in the format of
+`sha256sum`. The digest that names a bundle is the SHA-256 of its `bundle.json`, which holds the hashes of all files
+that decide predictions.
+
+This module handles files only: it knows nothing of models or contracts.
 """
 
 import fcntl
@@ -28,34 +31,38 @@ def sha256(content: bytes) -> str:
 
 
 def digest(manifest: bytes) -> str:
-    """A bundle's name: the first 16 digits of the SHA-256 of its `bundle.json`."""
+    """Return a bundle's name: the first 16 hex digits of the SHA-256 of its `bundle.json`."""
     return sha256(manifest)[:16]
 
 
 def write(store: Path, files: Mapping[str, bytes]) -> Path:
-    """The folder of a bundle with these files. Where that is the champion, and whole, it is left as it is."""
+    """Write these files as a bundle and return its folder. An undamaged champion is not rewritten."""
     store.mkdir(parents=True, exist_ok=True)
     final = store / digest(files["bundle.json"])
     sums = "".join(f"{sha256(content)}  {name}\n" for name, content in sorted(files.items()))
+
     with locked(store):
         clear_unfinished(store)
         if final.exists() and not damage(final) and champion(store) == final:
             return final
+
         temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
         for name, content in {**files, SUMS: sums.encode()}.items():
             save(temporary / name, content)
         temporary.chmod(0o755)
         flush(temporary)
-        if final.exists():  # aside it goes, and is cleared with the unfinished ones once the new one is there
+
+        if final.exists():  # set the old bundle aside; clear_unfinished removes it when the new one has the name
             final.rename(store / f"{UNFINISHED}{final.name}")
         temporary.rename(final)
         flush(store)
         clear_unfinished(store)
+
     return final
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a bundle's files, or None where each is there and as it was written."""
+    """Describe the first fault in a bundle's files, or return None where all files are there and unchanged."""
     try:
         listed = (folder / SUMS).read_bytes().decode("ascii")
     except FileNotFoundError:
@@ -64,10 +71,12 @@ def damage(folder: Path) -> str | None:
         return f"{SUMS} has been changed"
     if not LISTED.fullmatch(listed):
         return f"{SUMS} has been changed"
+
     sums = {line[66:]: line[:64] for line in listed.splitlines()}
     files = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     if strange := sorted({*files, "bundle.json"} - {*sums, SUMS}):
         return f"{SUMS} does not list {strange[0]}"
+
     for name, expected in sorted(sums.items()):
         if Path(name).name != name:
             return f"{SUMS} has been changed: {name} is no file of a bundle"
@@ -77,12 +86,14 @@ def damage(folder: Path) -> str | None:
             return f"{name} is missing"
         if sha256(content) != expected:
             return f"{name} has been changed (its SHA-256 is not the one in {SUMS})"
+
     return None
 
 
 def champion(store: Path) -> Path | None:
-    """The folder that the pointer names, or None where there is no pointer. Raises BundleError where it points
-    nowhere.
+    """Return the champion's folder, or None where there is no pointer.
+
+    Raises BundleError where the pointer names no bundle.
     """
     name = pointer(store)
     if name is None:
@@ -93,7 +104,10 @@ def champion(store: Path) -> Path | None:
 
 
 def pointer(store: Path) -> str | None:
-    """The digest that the pointer names, whether there is such a bundle or not."""
+    """Return the digest in the pointer file, or None where there is no pointer. The bundle itself need not exist.
+
+    Raises BundleError where the pointer cannot be read or holds no digest.
+    """
     try:
         name = (store / POINTER).read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
@@ -109,17 +123,18 @@ def pointer(store: Path) -> str | None:
 
 
 def point(store: Path, name: str) -> None:
-    """Point to another bundle, in one step: whoever reads meanwhile sees the old champion or the new one."""
+    """Make another bundle the champion, atomically: a concurrent reader sees the old champion or the new one."""
     replace(store / POINTER, f"{name}\n".encode())
 
 
 def replace(file: Path, content: bytes) -> None:
-    """Write a file of the store in one step: it has its old content or the new one, whatever happens.
+    """Replace a file of the store atomically: after a crash it has its old content or the new one.
 
-    To be called under the lock, or another writer takes it for what a killed one left.
+    The caller must hold the lock. Otherwise another writer removes the temporary file as that of a killed writer.
     """
     handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=file.parent)
     os.close(handle)
+
     save(Path(temporary), content)
     Path(temporary).chmod(0o644)
     Path(temporary).replace(file)
@@ -127,19 +142,23 @@ def replace(file: Path, content: bytes) -> None:
 
 
 def resolve(place: Path) -> Path:
-    """The bundle meant by a path that is a bundle itself or a store with a champion."""
-    found = place if os.path.exists(place / "bundle.json") else champion(place)
-    if found is None:
+    """Return the bundle at a path: the path itself where it is a bundle, or the champion where it is a store.
+
+    Raises BundleError where there is neither.
+    """
+    bundle = place if os.path.exists(place / "bundle.json") else champion(place)
+    if bundle is None:
         raise BundleError(
             f"{place}: no model here yet. Run `make train` first, or set MODEL_DIR to a bundle or a store"
         )
-    return found
+    return bundle
 
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """One writer at a time; the lock goes with the process, however it ends. Raises BlockingIOError where it is held
-    and is not to be waited for.
+    """Lock a folder for one writer. The operating system releases the lock when the process ends, even if killed.
+
+    Raises BlockingIOError where another process holds the lock and `wait` is false.
     """
     with locked_by(folder / ".lock", wait=wait):
         yield
@@ -147,20 +166,21 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 @contextmanager
 def locked_by(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """The same by a lock file of another name."""
+    """The same lock as `locked`, on a lock file of any name."""
+    mode = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, mode)
         yield
 
 
 def clear_unfinished(store: Path) -> int:
-    """Remove what killed writers left in the store and in the folders there; how much it was. A bundle that had been
-    set aside for one that never came is put back.
+    """Remove what killed writers left in the store and in its folders, and return the number of entries.
 
-    To be called under the lock: nobody is writing then.
+    A bundle that was set aside, and whose replacement was never finished, gets its name back. The caller must hold the
+    lock, so that no other process is writing.
     """
-    found = [*store.glob(f"{UNFINISHED}*"), *store.glob(f"*/{UNFINISHED}*")]
-    for left in found:
+    leftovers = [*store.glob(f"{UNFINISHED}*"), *store.glob(f"*/{UNFINISHED}*")]
+    for left in leftovers:
         bundle = store / left.name.removeprefix(UNFINISHED)
         if DIGEST.fullmatch(bundle.name) and not bundle.exists():
             left.rename(bundle)
@@ -168,7 +188,7 @@ def clear_unfinished(store: Path) -> int:
             shutil.rmtree(left)
         else:
             left.unlink()
-    return len(found)
+    return len(leftovers)
 
 
 def save(path: Path, content: bytes) -> None:
@@ -179,7 +199,7 @@ def save(path: Path, content: bytes) -> None:
 
 
 def flush(folder: Path) -> None:
-    """Have the folder's own entries on disk, so that a rename survives a power cut."""
+    """Write the folder's own entries to disk, so that a rename survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

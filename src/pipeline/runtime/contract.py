@@ -1,10 +1,10 @@
-"""The row contract: what columns there are, and what each may hold.
+"""The contract of a model: the columns of a row, the values that each column may hold, the features and the target.
 
-Light: it knows numpy and pydantic, and nothing of training, YAML or any dataset.
+This module uses numpy and pydantic. It knows nothing of training, YAML or any dataset.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple, Self
@@ -22,33 +22,33 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class Frozen(BaseModel):
-    """A value that was checked once and is then trusted: no unknown key, no change."""
+    """Base of all settings: validated once at construction, then immutable. Unknown keys are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, which would take a key that does not exist and say nothing."""
+        """Copy as pydantic does, but raise TypeError for an unknown field, which pydantic would accept silently."""
         if unknown := set(update or ()) - set(type(self).model_fields):
             raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
         return super().model_copy(update=update, deep=deep)
 
 
 class Scoring(NamedTuple):
-    """How predictions are scored: by the task and, for a yes or no, from which probability on it is a yes."""
+    """How predictions are scored: the task and, for a binary task, the probability from which on the label is 1."""
 
     task: Task
     threshold: float | None = None
 
     @property
     def cut(self) -> float:
-        """The threshold, where there has to be one."""
+        """The threshold. Raises ValueError for a task without one."""
         if self.threshold is None:
             raise ValueError(f"a {self.task} task has no threshold")
         return self.threshold
 
 
 class RollingRule(Frozen):
-    """How cases with the same key ended in the days before: the mean of their outcomes, shrunk to the usual one."""
+    """One rolling feature: the mean outcome of rows with the same key on the days before, shrunk to the prior."""
 
     by: list[str] = Field(min_length=1, description="The columns whose values make the key.")
     days: int = Field(ge=1, description="Days before the row's own that count.")
@@ -59,7 +59,9 @@ class RollingRule(Frozen):
 
 
 class Timing(Frozen):
-    """A row's own time, by which the log counts days, and when outcomes are known, for features that remember them."""
+    """The column with a row's own time, by which the prediction log counts days, and the time at which an outcome is
+    known, which rolling features need.
+    """
 
     time: str = Field(description="The column with the row's date and time.")
     known: str | None = Field(None, description="The column with the time at which the outcome was known.")
@@ -68,17 +70,19 @@ class Timing(Frozen):
 
 
 class Column(Frozen):
-    """One column: what it is, what it may hold, when it is known, and what happens to a value that breaks a rule."""
+    """One column: its kind, the values that it may hold, when it is known, and the action for a value that violates a
+    rule.
+    """
 
-    kind: Literal["category", "number", "integer", "boolean", "datetime"]
+    kind: Literal["category", "number", "integer", "boolean", "datetime"] = Field(description="What the column holds.")
     known: Literal["before", "after"] = Field(description="Before or after the moment of prediction.")
-    meaning: str = Field(min_length=3)
-    unit: str | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    meaning: str = Field(min_length=3, description="What it means, in a few words, for the form and the docs.")
+    unit: str | None = Field(None, description="Its unit, such as min.")
+    minimum: float | None = Field(None, description="The lowest valid value.")
+    maximum: float | None = Field(None, description="The highest valid value.")
     values: dict[str, str] | None = Field(None, description="The allowed values, each with its name.")
     pattern: str | None = Field(None, description="A regular expression that the whole value must match.")
-    nullable: bool = False
+    nullable: bool = Field(False, description="Whether it may be missing.")
     on_violation: dict[Rule, Action] = Field(
         {}, description="For each rule, what a breach does; reject where nothing is said."
     )
@@ -86,7 +90,7 @@ class Column(Frozen):
     rolling: RollingRule | None = Field(None, description="Looked up where a caller does not send it.")
     private: bool = Field(False, description="Never written to the prediction log.")
     source: str | None = Field(None, description="The name in the data file, where it is another one.")
-    example: str | int | float | bool | None = None
+    example: str | int | float | bool | None = Field(None, description="A valid value, for the form and the docs.")
 
     @model_validator(mode="after")
     def rules_fit_the_kind(self) -> Self:
@@ -95,6 +99,7 @@ class Column(Frozen):
             raise ValueError(f"minimum and maximum are for numbers, not for a {self.kind}")
         if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
             raise ValueError(f"minimum {self.minimum:g} is not below maximum {self.maximum:g}")
+
         if (self.values or self.pattern) and self.kind != "category":
             raise ValueError(f"values and pattern are for a category, not for a {self.kind}")
         if self.pattern is not None:
@@ -102,36 +107,48 @@ class Column(Frozen):
                 re.compile(self.pattern)
             except re.error as error:
                 raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from None
+
         if self.rolling and (self.kind != "number" or not self.nullable or self.known == "after"):
             raise ValueError("what is remembered is a number that is known before and may be missing")
         if "nullify" in self.on_violation.values() and not self.nullable:
             raise ValueError("a breach can be nullified only where nullable is true")
+
         return self
 
     @property
     def brought(self) -> bool:
-        """Whether the data has to bring it: it is neither derived nor remembered."""
+        """Whether the data file has to contain the column: it is neither derived nor a rolling feature."""
         return not self.derived_from and not self.rolling
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Lowest and highest value allowed; without a declared bound, what float32 can hold."""
+        """The lowest and highest value allowed. A bound that is not declared is the limit of float32."""
         low = -FLOAT32_MAX if self.minimum is None else self.minimum
-        return low, FLOAT32_MAX if self.maximum is None else self.maximum
+        high = FLOAT32_MAX if self.maximum is None else self.maximum
+        return low, high
 
 
 class Contract(Frozen):
-    """What a model is asked, from what, and for what: the part of a config that travels with the model."""
+    """The question, the columns, the features and the target: the part of a config that is saved in the bundle."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    question: str
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="Of the config file, the folder in models/, the registered model and the image.",
+    )
+    question: str = Field(description="The question that a prediction answers, for the page and the docs.")
     noun: str = Field("case", description="What one row is, in a word, such as flight.")
-    task: Task
-    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    columns: dict[str, Column]
-    timing: Timing | None = None
-    features: list[str] = Field(min_length=1)
-    target: str
+    task: Task = Field(description="binary: yes or no; regression: a number.")
+    dataset: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="The module in src/pipeline/datasets; table reads any CSV or Parquet file.",
+    )
+    columns: dict[str, Column] = Field(description="Every column of the data and of the features, by name.")
+    timing: Timing | None = Field(
+        None,
+        description="When a row happens and when its outcome is known; for the log by days and for rolling features.",
+    )
+    features: list[str] = Field(min_length=1, description="The model's inputs, in their order.")
+    target: str = Field(description="The column that is predicted; it is known after.")
 
     @field_validator("columns")
     @classmethod
@@ -144,6 +161,7 @@ class Contract(Frozen):
                 )
             if hasattr(BaseModel, name) or name == "Config":
                 raise ValueError(f"{name} means something else to pydantic: rename it and say `source: {name}`")
+
         for name, column in columns.items():
             if unknown := [origin for origin in column.derived_from if origin not in columns]:
                 raise ValueError(f"{name} is derived from {unknown[0]}, which is not a declared column")
@@ -151,31 +169,35 @@ class Contract(Frozen):
                 raise ValueError(
                     f"{name} is derived from {twice[0]}, which is derived itself: name what a caller sends"
                 )
-            if late := [o for o in column.derived_from if column.known == "before" and columns[o].known == "after"]:
+            late = [origin for origin in column.derived_from if columns[origin].known == "after"]
+            if late and column.known == "before":
                 raise ValueError(f"{name} is said to be known before, but is derived from {late[0]}, known only after")
+
         return columns
 
     @field_validator("timing")
     @classmethod
-    def timing_names_datetimes(cls, memory: Timing | None, info: ValidationInfo) -> Timing | None:
+    def timing_names_datetimes(cls, timing: Timing | None, info: ValidationInfo) -> Timing | None:
         columns: dict[str, Column] = info.data.get("columns") or {}
-        times = {} if memory is None else {"time": (memory.time, "before"), "known": (memory.known, "after")}
-        for key, (name, when) in times.items():
-            column = columns.get(name or "")
-            if (
-                columns
-                and name
-                and (column is None or (column.kind, column.known, column.nullable) != ("datetime", when, False))
-            ):
+        if timing is None or not columns:  # invalid columns are reported by their own validator
+            return timing
+
+        for key, name, when in (("time", timing.time, "before"), ("known", timing.known, "after")):
+            if not name:
+                continue
+            column = columns.get(name)
+            if column is None or (column.kind, column.known, column.nullable) != ("datetime", when, False):
                 raise ValueError(f"{key}: {name} is not a declared datetime that is known {when} and never missing")
-        return memory
+
+        return timing
 
     @field_validator("features")
     @classmethod
     def features_are_known_before(cls, features: list[str], info: ValidationInfo) -> list[str]:
         columns: dict[str, Column] = info.data.get("columns") or {}
-        if not columns:  # their own error is reported already
+        if not columns:  # invalid columns are reported by their own validator
             return features
+
         if twice := {name for name in features if features.count(name) > 1}:
             raise ValueError(f"listed twice: {', '.join(sorted(twice))}")
         for name in features:
@@ -185,6 +207,7 @@ class Contract(Frozen):
                 raise ValueError(f"{name} is known only after the moment of prediction: it cannot be a feature")
             if columns[name].kind == "datetime":
                 raise ValueError(f"{name} is a date and time: derive a category or a number from it")
+
         return features
 
     @field_validator("features")
@@ -193,16 +216,18 @@ class Contract(Frozen):
         columns: dict[str, Column] = info.data.get("columns") or {}
         if not columns:
             return features
-        sent = {origin for name in features for origin in columns[name].derived_from or [name]}
-        memory: Timing | None = info.data.get("timing")
+
+        sent = sent_columns(features, columns)
+        timing: Timing | None = info.data.get("timing")
         for name in features:
             if rule := columns[name].rolling:
-                if memory is None or memory.time not in sent:
+                if timing is None or timing.time not in sent:
                     raise ValueError(f"{name} is remembered: timing.time has to name a column that a caller sends")
                 if lost := [by for by in rule.by if by not in sent or columns[by].kind not in ("category", "integer")]:
                     raise ValueError(f"{name} remembers by {lost[0]}, which is no category or integer that is sent")
-                if hidden := [by for by in [*rule.by, memory.time] if columns[by].private]:
+                if hidden := [by for by in [*rule.by, timing.time] if columns[by].private]:
                     raise ValueError(f"{name} remembers by {hidden[0]}, which is private: no log could tell it")
+
         return features
 
     @field_validator("target")
@@ -211,6 +236,7 @@ class Contract(Frozen):
         columns: dict[str, Column] = info.data.get("columns") or {}
         if columns and target not in columns:
             raise ValueError(f"{target} is not a declared column")
+
         kinds = OUTCOMES.get(str(info.data.get("task")), ())
         if columns and kinds and (columns[target].known != "after" or columns[target].kind not in kinds):
             raise ValueError(
@@ -219,6 +245,7 @@ class Contract(Frozen):
             )
         if columns and columns[target].nullable:
             raise ValueError(f"the target {target} cannot be nullable: a row without an outcome teaches nothing")
+
         return target
 
     @cached_property
@@ -233,30 +260,40 @@ class Contract(Frozen):
 
     @cached_property
     def request(self) -> dict[str, Column]:
-        """The columns that a caller sends: the features as they are, what the derived ones are made of, and the time by
-        which the log counts days.
+        """The columns that a caller sends: the features that are not derived, the origins of the derived ones, and the
+        time by which the prediction log counts days.
         """
-        needed = {origin for name in self.features for origin in self.columns[name].derived_from or [name]}
-        needed |= {self.timing.time} if self.timing else set()
+        needed = sent_columns(self.features, self.columns)
+        if self.timing:
+            needed.add(self.timing.time)
         return {name: column for name, column in self.columns.items() if name in needed}
 
     @cached_property
     def rolling(self) -> dict[str, RollingRule]:
-        """The request columns that are looked up, with how."""
+        """The request columns that are rolling features, each with its rule."""
         return {name: column.rolling for name, column in self.request.items() if column.rolling}
 
     @cached_property
     def by_array(self) -> tuple[list[str], dict[str, str]]:
-        """The request columns that travel as float64, and the others with their kinds."""
+        """The names of the request columns that are float64 arrays, and the kinds of the others by name."""
         kinds: dict[str, str] = {name: column.kind for name, column in self.request.items()}
         others = {name: kind for name, kind in kinds.items() if kind in ("category", "datetime")}
-        return [name for name in self.request if name not in others], others
+        numeric = [name for name in self.request if name not in others]
+        return numeric, others
 
     @cached_property
     def numbers_of(self) -> Any:
-        """A function that takes from a whole row what travels as float64."""
+        """A function that takes the values of the float64 columns from a complete row."""
         numeric = self.by_array[0]
         return itemgetter(*numeric) if numeric else _nothing
+
+
+def sent_columns(features: Iterable[str], columns: Mapping[str, Column]) -> set[str]:
+    """The columns that a caller sends for these features: the origins of a derived feature, else the feature itself."""
+    sent: set[str] = set()
+    for name in features:
+        sent.update(columns[name].derived_from or [name])
+    return sent
 
 
 def _nothing(_: Mapping[str, Any]) -> tuple[()]:

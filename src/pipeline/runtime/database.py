@@ -1,4 +1,4 @@
-"""Engines of the two databases that a prediction log may lie in: SQLite and PostgreSQL."""
+"""SQLAlchemy engines for the prediction log, in SQLite or PostgreSQL. This module knows nothing of the log's tables."""
 
 import sqlite3
 import time
@@ -16,9 +16,9 @@ PATIENCE = 5  # seconds that a connection to SQLite waits for a lock
 
 
 def engine(url: str) -> Engine:
-    """An engine on the database at this address; SQLite's folder is made.
+    """Create an engine for a database URL. The folder of a SQLite file is created where it does not exist.
 
-    Raises ConfigError for an address that means nothing.
+    Raises ConfigError for a URL that is invalid or names another kind of database.
     """
     try:
         address = sql.make_url(url)
@@ -27,43 +27,53 @@ def engine(url: str) -> Engine:
                 "LOG_URL: should be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME, and begins with "
                 f"{address.drivername!r}"
             )
+
         remote = address.get_backend_name() == "postgresql"
         if remote:
             address = address.set(drivername="postgresql+psycopg2")
         patience = {"connect_timeout": 3} if remote else {"timeout": PATIENCE}
-        made = sql.create_engine(address, pool_pre_ping=True, connect_args=patience)
+        created = sql.create_engine(address, pool_pre_ping=True, connect_args=patience)
     except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError, ImportError) as error:
         raise ConfigError(f"LOG_URL: is no database that can be written to: {error}") from None
-    if made.dialect.name == "sqlite":
+
+    if created.dialect.name == "sqlite":
         if address.database:
             Path(address.database).absolute().parent.mkdir(parents=True, exist_ok=True)
-        sql.event.listen(made, "connect", _settle)
-        sql.event.listen(made, "begin", _begin)
-    return made
+        sql.event.listen(created, "connect", _configure_sqlite)
+        sql.event.listen(created, "begin", _begin)
+    return created
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: whole or not at all, tables included, whoever else writes."""
+    """Open one write transaction: it is committed completely or not at all, including the creation of tables."""
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
 
 
 def _begin(connection: Connection) -> None:
-    """SQLite takes the lock at once: two that read first and then both want to write could not both go on."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+    """Begin a SQLite transaction; a write transaction takes the lock at once.
+
+    If two transactions read first and then both write, SQLite can let only one of them go on.
+    """
+    statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
+    connection.exec_driver_sql(statement)
 
 
-def _settle(connection: Any, _: Any) -> None:
-    """SQLite, so that readers and one writer do not wait for each other; transactions begin where we say so."""
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    """Set a SQLite connection to write-ahead logging, so that readers and one writer do not wait for each other.
+
+    `isolation_level = None` stops the driver from beginning transactions by itself; `_begin` does that.
+    """
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous=NORMAL")
+
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError as error:  # for this lock alone SQLite does not wait by itself
+        except sqlite3.OperationalError as error:  # SQLite's own timeout does not cover this lock
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

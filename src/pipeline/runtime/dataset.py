@@ -1,4 +1,4 @@
-"""A dataset's module by its name, and what its `load` gives."""
+"""Find a dataset's module by its name, and the type that its `load` function returns."""
 
 import hashlib
 import importlib
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """Raw rows, how many were mended or dropped on the way and why, and the SHA-256 of each file read; for people the
-    names of categories' values, by column.
+    """The result of a dataset's `load` function.
+
+    `frame` has the raw rows, `counts` the number of rows repaired or dropped by reason, `hashes` the SHA-256 of each
+    file read, and `names` the display names of category values by column.
     """
 
     frame: "pd.DataFrame"
@@ -25,7 +27,7 @@ class Loaded(NamedTuple):
 
 
 def find(name: str) -> ModuleType:
-    """The module of a dataset. Raises ConfigError where there is none of that name."""
+    """Import the module of a dataset. Raises ConfigError where no dataset has that name."""
     try:
         return importlib.import_module(f"pipeline.datasets.{name}")
     except ModuleNotFoundError as error:
@@ -36,5 +38,5 @@ def find(name: str) -> ModuleType:
 
 
 def module_hash(name: str) -> str:
-    """SHA-256 of the dataset's source file."""
+    """Return the SHA-256 of the dataset's source file."""
     return hashlib.sha256(Path(str(find(name).__file__)).read_bytes()).hexdigest()

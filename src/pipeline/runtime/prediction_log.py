@@ -1,7 +1,9 @@
-"""The prediction log: what was asked and answered, and what came of it, in SQLite or PostgreSQL.
+"""The prediction log: inputs, predictions and labels, in SQLite or PostgreSQL.
 
-A prediction is known by its request's id and its row in it; where
-an id was used twice, the later one counts. Times are UTC; `at` is the row's own time, where the contract names one.
+A prediction is identified by its request's id and its row in that request; where an id was used twice, the later
+prediction counts. Times are UTC, except `at`: it is the row's own local time where the contract names a time column.
+
+This module knows nothing of models, metrics or HTTP.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +19,11 @@ from pipeline.runtime import database
 from pipeline.runtime.database import writing
 
 VERSION = 2
-UPGRADES = {1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",)}  # from a version to the next
-CHUNK_ROWS = 500  # ids that are asked for at once
+UPGRADES = {1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",)}  # statements from a version to the next
+CHUNK_ROWS = 500  # request ids in one query
 
 tables = sql.MetaData()
-number = sql.BigInteger().with_variant(sql.Integer, "sqlite")  # SQLite counts up by itself in an INTEGER alone
+number = sql.BigInteger().with_variant(sql.Integer, "sqlite")  # SQLite autoincrements only an INTEGER column
 predictions = sql.Table(
     "predictions",
     tables,
@@ -34,7 +36,7 @@ predictions = sql.Table(
     sql.Column("version", sql.String(16), nullable=False),
     sql.Column("inputs", sql.Text, nullable=False),
     sql.Column("answer", sql.Float, nullable=False),
-    sql.Column("memory", sql.String(10)),  # the day of what was remembered, since version 2
+    sql.Column("memory", sql.String(10)),  # the day of the rolling features, since version 2
     sql.Index("predictions_by_request", "request_id", "row"),
     sql.Index("predictions_by_time", "model", "at"),
 )
@@ -51,7 +53,11 @@ log_metadata = sql.Table("log_version", tables, sql.Column("version", sql.Intege
 
 
 class LabelledPredictions(NamedTuple):
-    """Predictions whose outcome is known, oldest first; `inputs` are JSON, empty where they were not asked for."""
+    """Predictions with a label, oldest first.
+
+    `delay` is the time in seconds from the prediction to its label. `inputs` are JSON; the list is empty where they
+    were not requested.
+    """
 
     at: list[datetime]
     prediction: list[float]
@@ -61,8 +67,10 @@ class LabelledPredictions(NamedTuple):
 
 
 class LoggedRequests(NamedTuple):
-    """Predictions in the order in which they were made: the row's own time, the answer, the inputs as JSON, the day of
-    what was remembered, and whether the outcome is known.
+    """Predictions in the order in which they were made.
+
+    `at` is the row's own time, `inputs` are JSON, `rolling_day` is the day of the rolling features (None without them),
+    and `labelled` tells whether the outcome is known.
     """
 
     at: list[datetime]
@@ -73,9 +81,9 @@ class LoggedRequests(NamedTuple):
 
 
 def connect(url: str) -> Engine:
-    """A database that is ready to be written to, made or upgraded where that was needed.
+    """Open the prediction log, and create or upgrade its tables where necessary.
 
-    Raises ConfigError where the address means nothing, or the log was written by a newer version of this project.
+    Raises ConfigError for an invalid URL, and for a log that a newer version of this project wrote.
     """
     engine = database.engine(url)
     with writing(engine) as connection:
@@ -86,45 +94,57 @@ def connect(url: str) -> Engine:
 def _upgrade(connection: Connection, name: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(sql.text("SELECT pg_advisory_xact_lock(20131101)"))  # replicas start at the same time
+
     if not sql.inspect(connection).has_table(log_metadata.name):
         tables.create_all(connection)
         connection.execute(log_metadata.insert().values(version=VERSION))
         return
-    found = int(connection.execute(sql.select(log_metadata.c.version)).scalar_one())
-    if found > VERSION:
-        raise ConfigError(f"{name}: is a log of version {found}, and this project knows {VERSION}: use a newer one")
-    for version in range(found, VERSION):
+
+    stored = int(connection.execute(sql.select(log_metadata.c.version)).scalar_one())
+    if stored > VERSION:
+        raise ConfigError(f"{name}: is a log of version {stored}, and this project knows {VERSION}: use a newer one")
+    for version in range(stored, VERSION):
         for statement in UPGRADES[version]:
             connection.execute(sql.text(statement))
     connection.execute(log_metadata.update().values(version=VERSION))
 
 
 def write(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Predictions, all of them or none."""
+    """Insert predictions in one transaction: all of them or none."""
     with writing(engine) as connection:
         connection.execute(predictions.insert(), rows)
 
 
-def store_labels(engine: Engine, told: Iterable[tuple[str, int, float]], received: datetime) -> list[tuple[str, int]]:
-    """Labels by request id and row; those of which no prediction is known yet. All are kept, and the same one again
-    changes nothing.
+def store_labels(
+    engine: Engine, new_labels: Iterable[tuple[str, int, float]], received: datetime
+) -> list[tuple[str, int]]:
+    """Store labels, each with its request id and row, and return the (request id, row) pairs without a prediction.
+
+    Labels without a prediction are stored too. A label that is stored already with the same value is not changed.
     """
-    wanted = {(name, row): label for name, row, label in told}
-    rows = [{"request_id": n, "row": r, "label": label, "received": received} for (n, r), label in wanted.items()]
+    label_of = {(request_id, row): label for request_id, row, label in new_labels}
+    rows = []
+    for (request_id, row), label in label_of.items():
+        rows.append({"request_id": request_id, "row": row, "label": label, "received": received})
+
     with writing(engine) as connection:
-        insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(labels)
-        new = {"label": insert.excluded.label, "received": insert.excluded.received}
-        other = labels.c.label != insert.excluded.label
-        connection.execute(
-            insert.on_conflict_do_update(index_elements=["request_id", "row"], set_=new, where=other), rows
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        insert = dialect.insert(labels)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["request_id", "row"],
+            set_={"label": insert.excluded.label, "received": insert.excluded.received},
+            where=labels.c.label != insert.excluded.label,
         )
-        known: set[tuple[str, int]] = set()
-        ids = list({name for name, _ in wanted})
+        connection.execute(upsert, rows)
+
+        predicted: set[tuple[str, int]] = set()
+        ids = list({request_id for request_id, _ in label_of})
         for first in range(0, len(ids), CHUNK_ROWS):
-            asked = predictions.c.request_id.in_(ids[first : first + CHUNK_ROWS])
-            found = connection.execute(sql.select(predictions.c.request_id, predictions.c.row).where(asked))
-            known |= {(str(name), int(row)) for name, row in found}
-    return [key for key in wanted if key not in known]
+            in_chunk = predictions.c.request_id.in_(ids[first : first + CHUNK_ROWS])
+            matches = connection.execute(sql.select(predictions.c.request_id, predictions.c.row).where(in_chunk))
+            predicted |= {(str(request_id), int(row)) for request_id, row in matches}
+
+    return [key for key in label_of if key not in predicted]
 
 
 def read_labelled(
@@ -136,76 +156,95 @@ def read_labelled(
     version: str | None = None,
     inputs: bool = False,
 ) -> LabelledPredictions:
-    """The predictions of a model, or of one version of it, whose outcome is known, since a time and before another."""
+    """Read a model's labelled predictions, restricted to rows with `since <= at < until` and to one model version."""
     both = predictions.join(labels, SAME_PREDICTION)
     columns = [predictions.c.at, predictions.c.answer, labels.c.label, predictions.c.time, labels.c.received]
-    columns += [predictions.c.request_id, predictions.c.row, *([predictions.c.inputs] if inputs else [])]
-    asked = sql.select(*columns).select_from(both).where(predictions.c.model == model).order_by(predictions.c.id)
+    columns += [predictions.c.request_id, predictions.c.row]
+    if inputs:
+        columns.append(predictions.c.inputs)
+
+    query = sql.select(*columns).select_from(both).where(predictions.c.model == model).order_by(predictions.c.id)
+    if since is not None:
+        query = query.where(predictions.c.at >= since)
+    if until is not None:
+        query = query.where(predictions.c.at < until)
+    if version is not None:
+        query = query.where(predictions.c.version == version)
+
     with engine.connect() as connection:
-        if since is not None:
-            asked = asked.where(predictions.c.at >= since)
-        if until is not None:
-            asked = asked.where(predictions.c.at < until)
-        if version is not None:
-            asked = asked.where(predictions.c.version == version)
-        found = {(row[5], row[6]): row for row in connection.execute(asked)}  # of an id that came twice the last
-    rows = sorted(found.values(), key=lambda row: row[0])
+        latest = {(row.request_id, row.row): row for row in connection.execute(query)}  # a repeated id: the last counts
+    rows = sorted(latest.values(), key=lambda row: row.at)
+    stored_inputs = [row.inputs for row in rows] if inputs else []
     return LabelledPredictions(
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[2] for row in rows],
-        [(row[4] - row[3]).total_seconds() for row in rows],
-        [row[7] for row in rows] if inputs else [],
+        at=[row.at for row in rows],
+        prediction=[row.answer for row in rows],
+        label=[row.label for row in rows],
+        delay=[(row.received - row.time).total_seconds() for row in rows],
+        inputs=stored_inputs,
     )
 
 
 def read_requests(engine: Engine, model: str, since: datetime, until: datetime) -> LoggedRequests:
-    """What a model was asked about a span of time."""
+    """Read all predictions of a model with `since <= at < until`, labelled or not."""
     columns = [predictions.c.at, predictions.c.answer, predictions.c.inputs, predictions.c.memory, labels.c.label]
     columns += [predictions.c.request_id, predictions.c.row]
     both = predictions.outerjoin(labels, SAME_PREDICTION)
     span = (predictions.c.model == model, predictions.c.at >= since, predictions.c.at < until)
+    query = sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id)
+
     with engine.connect() as connection:
-        rows = connection.execute(sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id))
-        found = [tuple(row[:5]) for row in {(row[5], row[6]): row for row in rows}.values()]  # as above
-    at, answer, inputs, memory, label = map(list, zip(*found, strict=True)) if found else ([], [], [], [], [])
-    return LoggedRequests(at, answer, inputs, memory, [each is not None for each in label])
+        latest = {(row.request_id, row.row): row for row in connection.execute(query)}  # a repeated id: the last counts
+    rows = list(latest.values())
+    return LoggedRequests(
+        at=[row.at for row in rows],
+        prediction=[row.answer for row in rows],
+        inputs=[row.inputs for row in rows],
+        rolling_day=[row.memory for row in rows],
+        labelled=[row.label is not None for row in rows],
+    )
 
 
 def newest_time(engine: Engine, model: str, *, known: bool = False) -> datetime | None:
-    """The latest time that a model was asked about or, with `known`, of which the outcome is known.
+    """Return the latest `at` of a model's predictions or, with `known`, of its labelled predictions; None without any.
 
-    What is yet to come says nothing of how far the log goes: a caller may ask about any year.
+    Rows more than a day ahead of now are left out, because a caller may send any year. The day allows for local times.
     """
-    of = predictions.join(labels, SAME_PREDICTION) if known else predictions
+    source = predictions.join(labels, SAME_PREDICTION) if known else predictions
+    not_future = predictions.c.at < now() + timedelta(days=1)
+    query = sql.select(sql.func.max(predictions.c.at)).select_from(source)
+    query = query.where(predictions.c.model == model, not_future)
+
     with engine.connect() as connection:
-        mine = (predictions.c.model == model, predictions.c.at < now() + timedelta(days=1))  # local times
-        asked = sql.select(sql.func.max(predictions.c.at)).select_from(of).where(*mine)
-        found: datetime | None = connection.execute(asked).scalar()
-        return found
+        newest: datetime | None = connection.execute(query).scalar()
+        return newest
 
 
 def prune(engine: Engine, model: str, days: int | None, most: int | None) -> int:
-    """Remove predictions that were made more than so many days ago, and the oldest beyond so many, with their labels;
-    how many. Labels without a prediction go after the same time.
+    """Delete a model's predictions made more than `days` days ago, and all but its newest `most`; return their number.
+
+    With `days`, labels that are as old and have no prediction are deleted too. None stands for no limit.
     """
-    mine, removed = predictions.c.model == model, 0
+    of_model = predictions.c.model == model
+    removed = 0
+
     with writing(engine) as connection:
         if most is not None:
-            newest = sql.select(predictions.c.id).where(mine).order_by(predictions.c.id.desc()).offset(most).limit(1)
-            edge = connection.execute(newest).scalar()
-            if edge is not None:
-                removed += connection.execute(predictions.delete().where(mine, predictions.c.id <= edge)).rowcount
+            ids = sql.select(predictions.c.id).where(of_model).order_by(predictions.c.id.desc())
+            newest_deleted = connection.execute(ids.offset(most).limit(1)).scalar()
+            if newest_deleted is not None:
+                beyond = predictions.delete().where(of_model, predictions.c.id <= newest_deleted)
+                removed += connection.execute(beyond).rowcount
+
         if days is not None:
             before = now() - timedelta(days=days)
-            removed += connection.execute(predictions.delete().where(mine, predictions.c.time < before)).rowcount
-            left = sql.exists().where(
-                predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row
-            )
-            connection.execute(labels.delete().where(labels.c.received < before, ~left))
+            expired = predictions.delete().where(of_model, predictions.c.time < before)
+            removed += connection.execute(expired).rowcount
+            has_prediction = sql.exists().where(SAME_PREDICTION)
+            connection.execute(labels.delete().where(labels.c.received < before, ~has_prediction))
+
     return removed
 
 
 def now() -> datetime:
-    """In UTC, as the log keeps it."""
+    """The current time in UTC, without a time zone, as the log stores it."""
     return datetime.now(UTC).replace(tzinfo=None)

@@ -1,8 +1,9 @@
-"""A bundle that answers: hashes checked, golden rows scored again, then request columns in and answers out, which are
-probabilities or, for a regression, numbers.
+"""Load a bundle and predict with it: probabilities for a binary task, numbers for a regression.
 
-Light, and the only module that imports onnxruntime: the server and the exporter's own check go
-through here.
+Before its first prediction a bundle is verified: its hashes are checked, and its golden rows are scored again.
+
+This is the only module that imports onnxruntime. The server and the check of an exported model both use it. It must not
+import pandas, scikit-learn or MLflow.
 """
 
 import json
@@ -22,45 +23,48 @@ from pipeline.runtime.contract import Contract, Frozen, Scoring
 from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.request_model import request_model
 
-TOLERANCE = 1e-5  # the same float32 sums on another processor differ by less; another model or feature by far more
+TOLERANCE = 1e-5  # float32 sums on another processor differ by less; another model or feature differs by far more
 DECIDING = ("model.onnx", "golden.json")
-DIGITS = 7  # of an answer; float32 has no more
+DIGITS = 7  # of a prediction; float32 has no more
 
 
 class Session:
-    """The model in onnxruntime, on one thread: two matrices in, one answer per row out."""
+    """The model in onnxruntime, on one thread: two matrices in, one prediction per row out."""
 
     def __init__(self, model: bytes) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
         options.log_severity_level = 3
+
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._inputs = [entry.name for entry in self._session.get_inputs()]
-        self._outputs = [self._session.get_outputs()[-1].name]  # a classifier has its labels before the probabilities
+        # A classifier has two outputs: the labels, then the probabilities.
+        self._outputs = [self._session.get_outputs()[-1].name]
 
     def __call__(self, data: Tensors) -> NDArray[np.float64]:
         fed = {name: getattr(data, name) for name in self._inputs}
-        found: NDArray[np.float32] = self._session.run(self._outputs, fed)[0]
-        return found[:, -1].astype(np.float64)
+        output: NDArray[np.float32] = self._session.run(self._outputs, fed)[0]
+        return output[:, -1].astype(np.float64)
 
 
 class Golden(NamedTuple):
-    """Request rows with the answers that the model gave when it was made."""
+    """Request rows with the predictions that the model gave when it was exported."""
 
     columns: dict[str, NDArray[Any]]
-    answers: NDArray[np.float64]
+    predictions: NDArray[np.float64]
     rows: list[dict[str, Any]]
 
 
 class Example(NamedTuple):
-    """A row that the model was judged on, and what really happened."""
+    """A row of the holdout and its outcome."""
 
     row: dict[str, Any]
     outcome: bool | float
 
 
 class Manifest(Frozen):
-    """`bundle.json`: all that decides predictions."""
+    """`bundle.json`: everything that decides predictions, and the hashes of the files that do."""
 
     contract: Contract
     threshold: float | None = Field(None, gt=0, lt=1, description="From this probability on the label is 1.")
@@ -71,80 +75,92 @@ class Manifest(Frozen):
 
 
 class Predictor:
-    """A bundle in memory. `load` builds it and has it prove itself."""
+    """A bundle in memory. `load` creates and verifies it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         content = (folder / "bundle.json").read_bytes()
         self.manifest = Manifest.model_validate_json(content)
         self.version = bundle_store.digest(content)
         self.contract = self.manifest.contract
         self.scoring = Scoring(self.contract.task, self.manifest.threshold)
+
         named = (*DECIDING, rolling_features.FILE) if self.contract.rolling else DECIDING
         deciding = {name: (folder / name).read_bytes() for name in named}
         if self.manifest.files != {name: bundle_store.sha256(part) for name, part in deciding.items()}:
             raise ValueError(f"bundle.json was made for another {' or '.join(named)}")
+
         self.golden = read_golden(deciding["golden.json"], self.contract)
         self.record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
         self.dataset_module = str(self.record["dataset_module"])
         reference = json.loads((folder / "reference.json").read_bytes())
         self.choices = known_values(reference, self.contract)
-        self._seen = {name: frozenset(values) for name, values in self.choices.items()}
+        self._training_values = {name: frozenset(values) for name, values in self.choices.items()}
         background = json.loads((folder / "background.json").read_bytes())["columns"]
         self.background = columns_from_json(background, self.contract)
-        told = json.loads((folder / "examples.json").read_bytes())
-        self.examples = [Example(*pair) for pair in zip(to_rows(told["columns"]), told["outcomes"], strict=True)]
+        examples = json.loads((folder / "examples.json").read_bytes())
+        rows = to_rows(examples["columns"])
+        self.examples = [Example(*pair) for pair in zip(rows, examples["outcomes"], strict=True)]
         self.pictures = sorted(path.name for path in folder.glob("*.png"))
+
         self.rolling: rolling_features.Table | None = None
         self._oldest = -(10**6)  # day of the bundle's own table
         if self.contract.rolling:
             self.set_rolling_features(deciding[rolling_features.FILE])
             self._oldest = self.rolling.as_of if self.rolling else 0
-        self.folder = folder
+
         self.row_model = request_model(self.contract)
         self._derive: Callable[[Columns], Columns] = find(self.contract.dataset).derive
         self._session = Session(deciding["model.onnx"])
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
-        """For each row of request columns the probability of a yes or, for a regression, the number."""
+        """Return the probability of label 1 or, for a regression, the number for each row; shape (rows,)."""
         return self._session(tensors(self._derive(self.with_rolling_features(columns)), self.contract))
 
     def with_rolling_features(self, columns: Columns) -> Columns:
-        """The columns with what is remembered of each row's key, where the caller has not sent it."""
+        """Fill in the rolling features that the caller did not send."""
         if self.rolling is None or self.contract.timing is None:
             return columns
         return rolling_features.fill_from_table(columns, self.rolling, self.contract.timing.time)
 
     def set_rolling_features(self, content: bytes) -> None:
-        """From now on look up in another table. Raises ValueError where that is older than the bundle's own, was
-        changed, or was made for another model.
+        """Replace the table of rolling features by that of a `rolling_features.json`.
+
+        Raises ValueError where the file is older than the bundle's own, was changed, or was made for other features.
         """
-        tallies, as_of = rolling_features.load_counts(content, self.contract)
+        counts, as_of = rolling_features.load_counts(content, self.contract)
         if as_of < self._oldest:
-            raise ValueError(f"rolling_features.json is of {rolling_features.date_of(as_of)}, older than the bundle's own")
-        self.rolling = rolling_features.build_table(tallies, self.contract, as_of, self.manifest.prior or 0.0)
+            day = rolling_features.date_of(as_of)
+            raise ValueError(f"rolling_features.json is of {day}, older than the bundle's own")
+        self.rolling = rolling_features.build_table(counts, self.contract, as_of, self.manifest.prior or 0.0)
 
     def unseen(self, columns: Columns) -> dict[str, int]:
-        """How many values of each category no training row had. Such a row is answered: the model knows "other"."""
+        """Count by category the values that no training row had. The model maps such a value to "other"."""
         counts = {}
-        for name, seen in self._seen.items():
-            if new := [value for value in columns[name] if value not in seen and value != ""]:
+        for name, training_values in self._training_values.items():
+            if new := [value for value in columns[name] if value not in training_values and value != ""]:
                 counts[name] = len(new)
         return counts
 
 
-def as_predictions(answers: NDArray[np.float64], scoring: Scoring) -> dict[str, list[float]]:
-    """The answers as callers get them: probabilities with the labels that follow from them, or values."""
+def as_predictions(predictions: NDArray[np.float64], scoring: Scoring) -> dict[str, list[float]]:
+    """Round predictions and name them as in a response: `probability` and `label`, or `value` for a regression."""
     if scoring.task == "regression":
-        return {"value": [float(f"{answer:.{DIGITS}g}") for answer in answers.tolist()]}
-    probabilities = [round(answer * 10**DIGITS) / 10**DIGITS for answer in answers.tolist()]
-    return {"probability": probabilities, "label": [int(each >= scoring.cut) for each in probabilities]}
+        return {"value": [float(f"{prediction:.{DIGITS}g}") for prediction in predictions.tolist()]}
+    probabilities = [round(prediction * 10**DIGITS) / 10**DIGITS for prediction in predictions.tolist()]
+    return {"probability": probabilities, "label": [int(probability >= scoring.cut) for probability in probabilities]}
 
 
 def load(place: Path) -> Predictor:
-    """The predictor of a bundle, or of a store's champion. Raises BundleError where it does not prove itself."""
+    """Load and verify a bundle, or the champion of a store.
+
+    Raises BundleError where there is no bundle, a file is damaged or cannot be read, or a golden row gets another
+    prediction.
+    """
     folder = bundle_store.resolve(place)
-    if wrong := bundle_store.damage(folder):
-        raise BundleError(f"{folder}: {wrong}. The bundle is not what training wrote: run `make train` or restore it")
+    if damage := bundle_store.damage(folder):
+        raise BundleError(f"{folder}: {damage}. The bundle is not what training wrote: run `make train` or restore it")
+
     try:
         predictor = Predictor(folder)
     except ValidationError as error:
@@ -158,6 +174,7 @@ def load(place: Path) -> Predictor:
         ) from None
     except Exception as error:
         raise BundleError(f"{folder}: cannot be read as a bundle: {' '.join(str(error).split())}") from error
+
     if folder.name != predictor.version and bundle_store.DIGEST.fullmatch(folder.name):
         raise BundleError(f"{folder}: holds the bundle {predictor.version}, not the one that its name says")
     prove(predictor, folder)
@@ -165,44 +182,49 @@ def load(place: Path) -> Predictor:
 
 
 def prove(predictor: Predictor, folder: Path) -> None:
-    """Score the golden rows again. Raises BundleError where an answer is not the one that the trained model gave."""
+    """Score the golden rows again.
+
+    Raises BundleError where they cannot be scored, or where a prediction differs from the trained model's by more than
+    `TOLERANCE`: in probability, or in standard deviations of the outcome for a regression.
+    """
     module = f"src/pipeline/datasets/{predictor.contract.dataset}.py"
-    edited = module_hash(predictor.contract.dataset) != predictor.dataset_module
-    hint = (
-        f"{module} has changed since this bundle was made: undo that, or run `make train`"
-        if edited
-        else ("onnxruntime or numpy may have changed: install the locked versions, or run `make train`")
-    )
+    hint = "onnxruntime or numpy may have changed: install the locked versions, or run `make train`"
+    if module_hash(predictor.contract.dataset) != predictor.dataset_module:
+        hint = f"{module} has changed since this bundle was made: undo that, or run `make train`"
+
     try:
-        answers = predictor.predict(predictor.golden.columns)
-    except Exception as error:  # whatever an edited `derive` raises
+        predictions = predictor.predict(predictor.golden.columns)
+    except Exception as error:  # an edited `derive` may raise anything
         raise BundleError(
             f"{folder}: its golden rows cannot be scored ({type(error).__name__}: {error}). {hint}"
         ) from error
-    off = np.abs(answers - predictor.golden.answers) / predictor.manifest.spread
-    if not (off <= TOLERANCE).all():
-        wrong = int(np.count_nonzero(~(off <= TOLERANCE)))
+
+    errors = np.abs(predictions - predictor.golden.predictions) / predictor.manifest.spread
+    within = errors <= TOLERANCE  # False for NaN
+    if not within.all():
+        different = int(np.count_nonzero(~within))
         raise BundleError(
-            f"{folder}: {wrong} of {len(off)} golden rows get another answer than the trained model gave "
-            f"(off by up to {np.nanmax(off):.3g}, allowed {TOLERANCE:g}). {hint}"
+            f"{folder}: {different} of {len(errors)} golden rows get another answer than the trained model gave "
+            f"(off by up to {np.nanmax(errors):.3g}, allowed {TOLERANCE:g}). {hint}"
         )
 
 
 def read_golden(content: bytes, contract: Contract) -> Golden:
+    """Read `golden.json`. Raises ValueError where it has no rows, or not one prediction per row."""
     stored = json.loads(content)
     columns = columns_from_json(stored["columns"], contract)
-    answers = np.array(stored["answers"], dtype=np.float64)
-    if not len(answers) or {len(values) for values in columns.values()} != {len(answers)}:
+    predictions = np.array(stored["answers"], dtype=np.float64)
+    if not len(predictions) or {len(values) for values in columns.values()} != {len(predictions)}:
         raise ValueError("golden.json has no rows, or not one answer for each")
-    return Golden(columns, answers, to_rows(stored["columns"]))
+    return Golden(columns, predictions, to_rows(stored["columns"]))
 
 
 def known_values(reference: Mapping[str, Any], contract: Contract) -> dict[str, dict[str, str]]:
-    """Of each category that a caller sends, the values that training has seen, each with its name."""
-    found = {}
+    """Return the training values of each category in a request, with their display names."""
+    known = {}
     for name, column in contract.request.items():
         if column.kind == "category":
             about = reference["columns"][name]
             names = {**about.get("names", {}), **(column.values or {})}
-            found[name] = {value: names.get(value, value) for value in about["values"]}
-    return found
+            known[name] = {value: names.get(value, value) for value in about["values"]}
+    return known

@@ -1,5 +1,6 @@
-"""The strict model of one request row, made from the contract: the server, its docs and the registered model check with
-it.
+"""The pydantic model of one request row, built from the contract.
+
+The server, its OpenAPI document and the registered MLflow model all validate rows with it.
 """
 
 import re
@@ -10,38 +11,50 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pipeline.runtime.contract import LONGEST, Column, Contract
 
-# A local date and time that exists, from 1900 to 2199, as an exact regular expression: clients can generate from it.
-LONG, SHORT = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])", "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+# The dates and times from 1900 to 2199 that exist, as an exact regular expression, so that clients can generate values.
+LONG = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"  # months with 31 days
+SHORT = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"  # months with 30 days
 DAYS = f"{LONG}|{SHORT}|02-(?:0[1-9]|1[0-9]|2[0-8])"
 LEAP = "(?:(?:19|20|21)(?:0[48]|[2468][048]|[13579][26])|2000)-02-29"
 LOCAL_TIME = f"^(?:(?:19|20|21)[0-9]{{2}}-(?:{DAYS})|{LEAP})T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?$"
-LARGEST = 2**53  # up to there float64 holds every integer
+LARGEST = 2**53  # float64 represents every integer up to this one
 EXISTS = re.compile(LOCAL_TIME, re.ASCII)
 
 
 def request_model(contract: Contract) -> type[BaseModel]:
-    """The strict model of one request row: required fields first, unknown fields refused.
+    """Build the strict pydantic model of one request row: required fields first, unknown fields are an error.
 
-    NaN is no value of any field. A caller that means a missing one by it is helped before: see `without_nan`.
+    No field accepts NaN. Replace NaN by None with `without_nan` before validation where NaN means missing.
     """
     ordered = sorted(contract.request.items(), key=lambda item: item[1].nullable)
     fields: dict[str, Any] = {name: (_field_type(column), _field(column)) for name, column in ordered}
+
     config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
     model: type[BaseModel] = create_model("Row", __config__=config, **fields)
     return model
 
 
 def without_nan(rows: Sequence[Any]) -> list[Any]:
-    """The rows with None wherever an object among them has NaN."""
-    return [
-        {name: None if value != value else value for name, value in row.items()} if isinstance(row, dict) else row
-        for row in rows
-    ]
+    """Replace NaN by None in every row that is an object; other rows stay as they are."""
+    result = []
+    for row in rows:
+        if not isinstance(row, dict):
+            result.append(row)
+            continue
+        clean = dict(row)
+        for name, value in row.items():
+            if value != value:  # only NaN is unequal to itself
+                clean[name] = None
+        result.append(clean)
+    return result
 
 
 def _field(column: Column) -> Any:
+    """Return the pydantic field of a column: description, example, pattern, and None as default where nullable."""
     text = column.meaning if column.unit is None else f"{column.meaning} [{column.unit}]"
-    text += "; looked up where it is not sent" if column.rolling else ""
+    if column.rolling:
+        text += "; looked up where it is not sent"
+
     examples = None if column.example is None else [column.example]
     pattern = LOCAL_TIME if column.kind == "datetime" else column.pattern and f"^(?:{column.pattern})$"
     extra: Any = {"pattern": pattern} if pattern else None
@@ -50,11 +63,16 @@ def _field(column: Column) -> Any:
 
 
 def _field_type(column: Column) -> Any:
+    """Return the type of a column with its limits, allowed values or pattern; nullable columns also take None."""
     low, high = column.limits
     whole: Any = {"ge": max(int(low), -LARGEST), "le": min(int(high), LARGEST)}
     text: Any = Annotated[str, Field(min_length=1, max_length=LONGEST)]
+    category = text
+    if column.pattern is not None:
+        category = Annotated[text, _matching(column.pattern)]
+
     kinds: dict[str, Any] = {
-        "category": text if column.pattern is None else Annotated[text, _matching(column.pattern)],
+        "category": category,
         "number": Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)],
         "integer": Annotated[int, Field(**whole), BeforeValidator(integral)],
         "boolean": bool,
@@ -65,7 +83,10 @@ def _field_type(column: Column) -> Any:
 
 
 def _matching(pattern: str) -> Any:
-    """Python's own regular expressions, as in cleaning; pydantic's where both mean the same, which are quicker."""
+    """Return a validator that the whole value matches the pattern, as data cleaning does with Python's `re`.
+
+    Where `re` and pydantic's engine agree on a pattern, pydantic's is used, because it is faster.
+    """
     if "\\" not in pattern and "(?" not in pattern and pattern.isascii():
         return Field(pattern=f"^(?:{pattern})$")
     compiled = re.compile(pattern)
@@ -79,11 +100,12 @@ def _matching(pattern: str) -> Any:
 
 
 def integral(value: Any) -> Any:
-    """18.0 is an integer to JSON Schema, and so it is here; 18.5 and true are not."""
+    """Convert a float such as 18.0 to an integer, as JSON Schema does. Any other value is returned unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _exists(value: str) -> str:
+    """Return a local date and time that exists. Raises ValueError for any other text."""
     if not EXISTS.fullmatch(value):
         raise ValueError("Input should be a date and time that exists, such as 2013-07-01T17:30, without an offset")
     return value

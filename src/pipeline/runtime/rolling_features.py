@@ -1,10 +1,10 @@
-"""Features that know yesterday: how such cases ended lately, by key, as a table that is made anew each day.
+"""Rolling features: the recent mean outcome of rows with the same key, from a table that is built anew for each day.
 
-The table of a day stands from the hour `known_at` on. It counts outcomes of the days strictly before it, and of those
-only what was known by then. A row is looked up in the newest table that stood when it was asked, `ahead` hours before
-its own time. Training walks through the days with the very functions that the daily refresh and the server call.
+The table of a day is used from the hour `known_at` on. It counts outcomes of the days strictly before it, and only
+those that were known by then. A row is looked up in the newest table at the time of its prediction, which is `ahead`
+hours before the row's own time. Training, the daily refresh and the server use the same functions.
 
-Light: numpy, and no thought of where labels come from.
+This module uses numpy. It does not know where labels come from.
 """
 
 import hashlib
@@ -22,14 +22,15 @@ Key = tuple[Any, ...]
 Counts = dict[int, dict[tuple[int, Key], tuple[int, float]]]  # by day, then by first table and key: rows, sum
 OutcomeCounts = dict[str, Counts]  # by feature
 FILE = "rolling_features.json"
-DIGITS = 4  # of a mean; its keys have a few hundred rows at most
-HOUR, DAY = 3600, 86_400
+DIGITS = 4  # of a mean; a key has a few hundred rows at most
+HOUR = 3600
+DAY = 86_400
 
 
 class Table(NamedTuple):
-    """What is known on a day: by feature the rows, the sum of their outcomes and the shrunk mean of each key.
+    """The rolling features of one day: for each feature and key the rows, the sum of outcomes and the shrunk mean.
 
-    Days are counted from 1970; `start` is the time of the first row that this table is for.
+    `as_of` is the day, counted from 1970-01-01; `start` is the time of the first row that uses this table.
     """
 
     as_of: int
@@ -43,7 +44,7 @@ class Table(NamedTuple):
 
 
 class RollingState(NamedTuple):
-    """What a training remembers: all counts, the prior, and the day after the last row."""
+    """What training saves for rolling features: all counts, the prior, and the day after the last row."""
 
     counts: OutcomeCounts
     prior: float
@@ -53,122 +54,165 @@ class RollingState(NamedTuple):
 def count_outcomes(
     columns: Columns, outcome: NDArray[Any], contract: Contract, known: NDArray[Any] | None = None
 ) -> OutcomeCounts:
-    """Labelled rows counted by day and key. `known` has the time at which each outcome was known; without it all were
-    by the day after.
+    """Count labelled rows by day and key.
+
+    `known` has the time at which each outcome was known. Without it, each outcome was known on the day after its row.
     """
-    memory = days_needed(contract)
-    day = columns[memory.time].astype("datetime64[D]").astype(np.int64)
+    timing = days_needed(contract)
+    day = columns[timing.time].astype("datetime64[D]").astype(np.int64)
     first = day + 1
     if known is not None:
-        seconds = known.astype("datetime64[s]").astype(np.int64) - memory.known_at * HOUR
+        seconds = known.astype("datetime64[s]").astype(np.int64) - timing.known_at * HOUR
         first = np.maximum(first, -(-seconds // DAY))
-    found: OutcomeCounts = {}
+
+    counts = {}
     for name, rule in contract.rolling.items():
-        numbers: dict[Key, int] = {}
-        key = np.array([numbers.setdefault(each, len(numbers)) for each in group_keys(columns, rule)], dtype=np.int64)
-        cell = (day * 10**6 + first) * len(numbers) + key  # days from 1970, so one number has room for all three
-        cells, place = np.unique(cell, return_inverse=True)
-        rows, total = np.bincount(place), np.bincount(place, outcome.astype(np.float64))
-        back = list(numbers)
-        counts: Counts = {}
-        for each, n, s in zip(cells.tolist(), rows.tolist(), total.tolist(), strict=True):
-            days, k = divmod(each, len(numbers))
-            d, f = divmod(days, 10**6)
-            counts.setdefault(d, {})[f, back[k]] = (n, s)
-        found[name] = counts
-    return found
+        counts[name] = _count_by_key(group_keys(columns, rule), day, first, outcome.astype(np.float64))
+    return counts
 
 
-def build_table(tallies: OutcomeCounts, contract: Contract, as_of: int, prior: float) -> Table:
-    """The table of a day, from the counts of the days before it."""
-    memory, features = days_needed(contract), {}
+def _count_by_key(
+    keys: Iterable[Key], day: NDArray[np.int64], first: NDArray[np.int64], outcome: NDArray[np.float64]
+) -> Counts:
+    """Count the rows and sum the outcomes of each day, first table and key."""
+    numbers: dict[Key, int] = {}
+    key_number = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+    cell = (day * 10**6 + first) * len(numbers) + key_number  # days from 1970, so an int64 has room for all three
+    cells, position = np.unique(cell, return_inverse=True)
+    rows = np.bincount(position)
+    total = np.bincount(position, outcome)
+
+    key_of = list(numbers)
+    counts: Counts = {}
+    for code, row_count, outcome_sum in zip(cells.tolist(), rows.tolist(), total.tolist(), strict=True):
+        days, number = divmod(code, len(numbers))
+        row_day, first_table = divmod(days, 10**6)
+        counts.setdefault(row_day, {})[first_table, key_of[number]] = (row_count, outcome_sum)
+    return counts
+
+
+def build_table(counts: OutcomeCounts, contract: Contract, as_of: int, prior: float) -> Table:
+    """Build the table of a day from the counts of the days before it.
+
+    The shrunk mean of a key is (sum + prior * weight) / (rows + weight), the m-estimate of Cestnik (1990).
+    """
+    features = {}
     for name, rule in contract.rolling.items():
-        sums: dict[Key, tuple[int, float]] = {}
-        for day in range(as_of - rule.days, as_of):
-            for (first, key), (rows, total) in tallies[name].get(day, {}).items():
-                if first <= as_of:
-                    before = sums.get(key, (0, 0.0))
-                    sums[key] = before[0] + rows, before[1] + total
-        features[name] = (
-            rule,
-            {k: (n, s, round((s + prior * rule.weight) / (n + rule.weight), DIGITS)) for k, (n, s) in sums.items()},
-        )
-    return Table(as_of, np.datetime64(as_of * DAY, "s") + table_offset(memory), prior, features)
+        cells = {}
+        for key, (rows, total) in _sum_window(counts[name], rule.days, as_of).items():
+            mean = (total + prior * rule.weight) / (rows + rule.weight)
+            cells[key] = (rows, total, round(mean, DIGITS))
+        features[name] = (rule, cells)
+
+    start = np.datetime64(as_of * DAY, "s") + table_offset(days_needed(contract))
+    return Table(as_of, start, prior, features)
 
 
-def fill_from_table(columns: Columns, known: Table, time: str) -> Columns:
-    """The columns with every remembered value that is missing filled in: that of the row's key or, where the table has
-    none or the row is older than the table, the prior.
+def _sum_window(counts: Counts, days: int, as_of: int) -> dict[Key, tuple[int, float]]:
+    """Return by key the rows and the sum of outcomes of the `days` days before `as_of`, as far as known by then."""
+    sums: dict[Key, tuple[int, float]] = {}
+    for day in range(as_of - days, as_of):
+        for (first, key), (rows, total) in counts.get(day, {}).items():
+            if first <= as_of:
+                rows_before, total_before = sums.get(key, (0, 0.0))
+                sums[key] = (rows_before + rows, total_before + total)
+    return sums
+
+
+def fill_from_table(columns: Columns, table: Table, time: str) -> Columns:
+    """Fill in missing rolling features: the value of the row's key or, where the table has no such key or the row is
+    older than the table, the prior.
     """
     filled: dict[str, NDArray[Any]] | None = None
-    absent = 0, 0.0, known.prior
-    for name, (rule, cells) in known.features.items():
+    absent = 0, 0.0, table.prior
+
+    for name, (rule, cells) in table.features.items():
         sent: NDArray[np.float64] = columns[name]
-        if sent[0] == sent[0] if len(sent) == 1 else not np.isnan(sent).any():  # one row has no time for more
+        complete = sent[0] == sent[0] if len(sent) == 1 else not np.isnan(sent).any()  # NumPy is slow for one row
+        if complete:
             continue
+
         if filled is None:
-            filled, fresh = dict(columns), (columns[time] >= known.start).tolist()
-        found = [
-            (cells.get(key, absent) if new else absent)[2] if value != value else value
-            for value, new, key in zip(sent.tolist(), fresh, group_keys(columns, rule), strict=True)
-        ]
-        filled[name] = np.array(found)
+            filled = dict(columns)
+            fresh = (columns[time] >= table.start).tolist()
+        values = sent.tolist()
+        for row, (value, is_fresh, key) in enumerate(zip(values, fresh, group_keys(columns, rule), strict=True)):
+            if value != value:  # NaN: the caller did not send it
+                cell = cells.get(key, absent) if is_fresh else absent
+                values[row] = cell[2]
+        filled[name] = np.array(values)
+
     return filled or columns
 
 
 def training_features(
-    columns: Columns, tallies: OutcomeCounts, contract: Contract, prior: float
+    columns: Columns, counts: OutcomeCounts, contract: Contract, prior: float
 ) -> dict[str, NDArray[np.float64]]:
-    """The remembered features of many rows, each from the table of its own day."""
-    memory = days_needed(contract)
-    asked = (columns[memory.time] - table_offset(memory)).astype("datetime64[D]").astype(np.int64)
-    found = {name: np.full(len(asked), np.nan) for name in contract.rolling}
-    used = {memory.time, *(by for rule in contract.rolling.values() for by in rule.by)}
-    order = np.argsort(asked, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(asked[order])) + 1):
-        known = build_table(tallies, contract, int(asked[rows[0]]), prior)
-        part = {name: columns[name][rows] for name in used} | {name: values[rows] for name, values in found.items()}
-        for name, values in fill_from_table(part, known, memory.time).items():
-            if name in found:
-                found[name][rows] = values
-    return found
+    """Compute the rolling features of many rows, shape (rows,) each. Each row is looked up in the table of its day."""
+    timing = days_needed(contract)
+    table_day = (columns[timing.time] - table_offset(timing)).astype("datetime64[D]").astype(np.int64)
+    features = {name: np.full(len(table_day), np.nan) for name in contract.rolling}
+    used = {timing.time}
+    for rule in contract.rolling.values():
+        used.update(rule.by)
+
+    order = np.argsort(table_day, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(table_day[order])) + 1):
+        table = build_table(counts, contract, int(table_day[rows[0]]), prior)
+        part = {name: columns[name][rows] for name in used} | {name: values[rows] for name, values in features.items()}
+        filled = fill_from_table(part, table, timing.time)
+        for name, values in features.items():
+            values[rows] = filled[name]
+    return features
 
 
-def dump_counts(tallies: OutcomeCounts, contract: Contract, as_of: int) -> bytes:
-    """`rolling_features.json`: the counts that tables of this day and later ones are made of, with a hash of their own."""
-    told = {
-        name: [
-            [date_of(day), date_of(first), *key, rows, total]
-            for day in sorted(tallies[name])
-            if day >= as_of - rule.days
-            for (first, key), (rows, total) in sorted(tallies[name][day].items())
-        ]
-        for name, rule in contract.rolling.items()
-    }
-    content = {"as_of": date_of(as_of), "rules": rules_digest_input(contract), "counts": told}
+def dump_counts(counts: OutcomeCounts, contract: Contract, as_of: int) -> bytes:
+    """Serialise `rolling_features.json`: the counts that the tables of this day and later ones need, and their hash."""
+    stored = {}
+    for name, rule in contract.rolling.items():
+        stored[name] = _count_lines(counts[name], from_day=as_of - rule.days)
+    content = {"as_of": date_of(as_of), "rules": rules_digest_input(contract), "counts": stored}
     return json.dumps({"sha256": content_hash(content), **content}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def _count_lines(counts: Counts, from_day: int) -> list[list[Any]]:
+    """Return one list per count from a day on: day, first table, the parts of the key, rows, sum of outcomes."""
+    lines = []
+    for day in sorted(counts):
+        if day < from_day:
+            continue
+        for (first, key), (rows, total) in sorted(counts[day].items()):
+            lines.append([date_of(day), date_of(first), *key, rows, total])
+    return lines
+
+
 def load_counts(content: bytes, contract: Contract) -> tuple[OutcomeCounts, int]:
-    """Counts and day of a `rolling_features.json`. Raises ValueError where it was changed, or made for other features."""
-    read = json.loads(content)
-    if read.pop("sha256") != content_hash(read):
+    """Read the counts and the day of a `rolling_features.json`.
+
+    Raises ValueError where the file was changed, or was made for other features.
+    """
+    stored = json.loads(content)
+    if stored.pop("sha256") != content_hash(stored):
         raise ValueError("rolling_features.json has been changed (its SHA-256 is not its own)")
-    if read["rules"] != rules_digest_input(contract):
+    if stored["rules"] != rules_digest_input(contract):
         raise ValueError("rolling_features.json was made for other features")
-    tallies: OutcomeCounts = {name: {} for name in contract.rolling}
-    for name, lines in read["counts"].items():
+
+    counts: OutcomeCounts = {name: {} for name in contract.rolling}
+    for name, lines in stored["counts"].items():
         for day, first, *key, rows, total in lines:
-            tallies[name].setdefault(day_number(day), {})[day_number(first), tuple(key)] = rows, total
-    return tallies, day_number(read["as_of"])
+            counts[name].setdefault(day_number(day), {})[day_number(first), tuple(key)] = rows, total
+    return counts, day_number(stored["as_of"])
 
 
 def merge_counts(old: OutcomeCounts, new: OutcomeCounts, from_day: int) -> OutcomeCounts:
-    """The old counts up to a day, and the new ones from it on."""
-    return {
-        name: {d: c for d, c in counts.items() if d < from_day} | {d: c for d, c in new[name].items() if d >= from_day}
-        for name, counts in old.items()
-    }
+    """Join the old counts of the days before `from_day` and the new counts from that day on."""
+    merged = {}
+    for name, old_counts in old.items():
+        before = {day: cells for day, cells in old_counts.items() if day < from_day}
+        after = {day: cells for day, cells in new[name].items() if day >= from_day}
+        merged[name] = before | after
+    return merged
 
 
 def group_keys(columns: Columns, rule: RollingRule) -> Iterable[Key]:
@@ -176,23 +220,24 @@ def group_keys(columns: Columns, rule: RollingRule) -> Iterable[Key]:
 
 
 def rules_digest_input(contract: Contract) -> dict[str, Any]:
-    """What the counts depend on, and not the weight or words."""
+    """The parts of the contract that the counts depend on. Weight and text are not among them."""
+    timing = days_needed(contract)
     by = {name: [rule.by, rule.days] for name, rule in contract.rolling.items()}
-    return {"time": days_needed(contract).time, "known_at": days_needed(contract).known_at, "by": by}
+    return {"time": timing.time, "known_at": timing.known_at, "by": by}
 
 
 def content_hash(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
 
 
-def table_offset(memory: Timing) -> np.timedelta64:
-    """From the beginning of a day to the first row that its table is for."""
-    return np.timedelta64(round((memory.known_at + memory.ahead) * HOUR), "s")
+def table_offset(timing: Timing) -> np.timedelta64:
+    """The time from the beginning of a day to the first row that uses that day's table, in seconds."""
+    return np.timedelta64(round((timing.known_at + timing.ahead) * HOUR), "s")
 
 
-def age_days(known: Table, times: NDArray[Any]) -> int:
-    """Days by which the table is behind the newest row that was asked."""
-    return max(0, int((times.max() - known.start) // np.timedelta64(DAY, "s")))
+def age_days(table: Table, times: NDArray[Any]) -> int:
+    """The number of days by which the table is older than the newest of these row times; never below 0."""
+    return max(0, int((times.max() - table.start) // np.timedelta64(DAY, "s")))
 
 
 def date_of(day: int) -> str:
@@ -204,6 +249,7 @@ def day_number(day: str) -> int:
 
 
 def days_needed(contract: Contract) -> Timing:
+    """The contract's timing. Raises ValueError for a contract without it, and so without rolling features."""
     if contract.timing is None:
         raise ValueError("this contract remembers nothing")
     return contract.timing

@@ -1,9 +1,10 @@
-"""Why this answer? What each field that a caller sent did to it, as Shapley values against rows of the training.
+"""Explain one prediction: the Shapley value of each field that a caller sent, against background rows from training.
 
-A field's contribution is the mean change of the answer when it takes the caller's value, over the orders in which the
-fields could do so and over background rows to start from (Štrumbelj and Kononenko, 2014). They add up to the answer
-minus the mean answer to the background rows. With few fields every coalition is asked; with more of them each
-background row walks through one random order and its reverse, whose errors partly cancel (Mitchell et al., 2022).
+A field's contribution is the mean change of the prediction when the field takes the caller's value. The mean is over
+the orders of the fields and over the background rows (Štrumbelj and Kononenko, 2014). The contributions add up to the
+prediction minus the mean prediction of the background rows. With few fields, every coalition of fields is evaluated.
+With more fields, each background row uses one random order and its reverse, whose errors partly cancel (Mitchell et
+al., 2022).
 """
 
 import math
@@ -20,20 +21,20 @@ from pipeline.runtime.predictor import Predictor
 Floats = NDArray[np.float64]
 Between = Callable[[], None]
 ROWS = 50  # background rows
-EXACT = 10  # fields up to which every coalition is asked
-AT_ONCE = 4096  # rows for the model in one call
-SEED = 0  # the same request has the same explanation
+EXACT = 10  # up to this number of fields every coalition is evaluated
+AT_ONCE = 4096  # rows in one call of the model, about
+SEED = 0  # fixed, so that the same request has the same explanation
 
 
 def no_deadline() -> None:
-    """Nobody waits for the end of the work."""
+    """The default for `between`: there is no deadline."""
 
 
 class Explanation(NamedTuple):
-    """The mean answer to background rows, this row's answer, and what each field did to it.
+    """The mean prediction of the background rows, the prediction of this row, and the contribution of each field.
 
-    `errors` are the standard errors of the contributions: from the background rows and, where orders are sampled, from
-    those.
+    `errors` are the standard errors of the contributions. They come from the sampling of background rows and, where
+    `exact` is false, of orders.
     """
 
     base: float
@@ -44,53 +45,64 @@ class Explanation(NamedTuple):
 
 
 def explain(predictor: Predictor, row: Columns, between: Between = no_deadline) -> Explanation:
-    """The explanation of one row of request columns, each of length 1.
+    """Explain the prediction of one row, given as request columns of length 1.
 
-    `between` is called before each call of the model; what it raises ends the work.
+    `between` is called before each call of the model. An exception that it raises, such as for a deadline, ends the
+    explanation.
     """
     names = list(predictor.contract.request)
     background = sample_background(predictor.background)
     exact = len(names) <= EXACT
-    shares = by_coalitions if exact else by_permutations
-    base, answer, found = shares(predictor, row, background, names, between)
-    errors = found.std(axis=0, ddof=1) / math.sqrt(len(found))
-    means = found.mean(axis=0)
+
+    method = by_coalitions if exact else by_permutations
+    base, prediction, contributions = method(predictor, row, background, names, between)
+    errors = contributions.std(axis=0, ddof=1) / math.sqrt(len(contributions))
+    means = contributions.mean(axis=0)
+
     return Explanation(
-        base,
-        answer,
-        dict(zip(names, means.tolist(), strict=True)),
-        dict(zip(names, errors.tolist(), strict=True)),
-        exact,
+        base=base,
+        answer=prediction,
+        contributions=dict(zip(names, means.tolist(), strict=True)),
+        errors=dict(zip(names, errors.tolist(), strict=True)),
+        exact=exact,
     )
 
 
 def sample_background(columns: Columns) -> Columns:
-    """`ROWS` of the background rows, or all where there are no more."""
+    """Take `ROWS` evenly spaced background rows, or all where there are fewer."""
     rows = len(next(iter(columns.values())))
-    at = np.linspace(0, rows - 1, min(ROWS, rows)).astype(int)
-    return {name: values[at] for name, values in columns.items()}
+    sample = np.linspace(0, rows - 1, min(ROWS, rows)).astype(int)
+    return {name: values[sample] for name, values in columns.items()}
 
 
 def by_permutations(
     predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
 ) -> tuple[float, float, Floats]:
-    """Base, answer and the changes [background rows, fields] along a random order and its reverse."""
-    rows, fields = len(background[names[0]]), len(names)
+    """Return base, prediction and contributions [background rows, fields] from one random order and its reverse."""
+    rows = len(background[names[0]])
+    fields = len(names)
     place = permutation_places(rows, fields)
-    said = np.empty((2 * rows, fields + 1))
+    predictions = np.empty((2 * rows, fields + 1))
     step = np.arange(fields + 1)[:, None]
+
     for walks in np.array_split(np.arange(2 * rows), math.ceil(2 * rows * (fields + 1) / AT_ONCE)):
         between()
         taken = (place[walks, None, :] < step).reshape(-1, fields)
         start = np.repeat(walks % rows, fields + 1)
-        said[walks] = predictor.predict(mix_rows(row, background, names, taken, start)).reshape(-1, fields + 1)
-    changes = np.take_along_axis(np.diff(said, axis=1), place, axis=1)
-    return float(said[:, 0].mean()), float(said[0, -1]), (changes[:rows] + changes[rows:]) / 2
+        mixed = mix_rows(row, background, names, taken, start)
+        predictions[walks] = predictor.predict(mixed).reshape(-1, fields + 1)
+
+    changes = np.take_along_axis(np.diff(predictions, axis=1), place, axis=1)
+    contributions = (changes[:rows] + changes[rows:]) / 2
+    return float(predictions[:, 0].mean()), float(predictions[0, -1]), contributions
 
 
 @lru_cache(maxsize=4)
 def permutation_places(rows: int, fields: int) -> NDArray[np.int64]:
-    """When each field takes the caller's value, by walk: a random order for each row, then the reverse of each."""
+    """Return the step at which each field takes the caller's value, shape [2 * rows, fields].
+
+    The first half has a random order for each background row, the second half the reverse of each.
+    """
     rng = np.random.default_rng(SEED)
     forward = np.argsort(rng.random((rows, fields)), axis=1)
     return np.concatenate([forward, fields - 1 - forward])
@@ -99,23 +111,35 @@ def permutation_places(rows: int, fields: int) -> NDArray[np.int64]:
 def by_coalitions(
     predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
 ) -> tuple[float, float, Floats]:
-    """Base, answer and the contributions [background rows, fields] over all coalitions of fields."""
-    rows, fields = len(background[names[0]]), len(names)
+    """Return base, prediction and contributions [background rows, fields] from all coalitions of fields."""
+    rows = len(background[names[0]])
+    fields = len(names)
     coalitions = (np.arange(2**fields)[:, None] >> np.arange(fields)) & 1 == 1
-    said = np.empty((len(coalitions), rows))
-    for some in np.array_split(np.arange(len(coalitions)), math.ceil(said.size / AT_ONCE)):
+    predictions = np.empty((len(coalitions), rows))
+
+    for chunk in np.array_split(np.arange(len(coalitions)), math.ceil(predictions.size / AT_ONCE)):
         between()
-        taken, start = np.repeat(coalitions[some], rows, axis=0), np.tile(np.arange(rows), len(some))
-        said[some] = predictor.predict(mix_rows(row, background, names, taken, start)).reshape(len(some), rows)
+        taken = np.repeat(coalitions[chunk], rows, axis=0)
+        start = np.tile(np.arange(rows), len(chunk))
+        mixed = mix_rows(row, background, names, taken, start)
+        predictions[chunk] = predictor.predict(mixed).reshape(len(chunk), rows)
+
     size = coalitions.sum(axis=1)
     orders = np.array([1 / math.comb(fields, n) for n in range(fields + 1)])
     with np.errstate(divide="ignore"):
         weight = np.where(coalitions.T, orders[size] / size, -orders[size] / (fields - size))
-    return float(said[0].mean()), float(said[-1, 0]), (weight @ said).T
+    return float(predictions[0].mean()), float(predictions[-1, 0]), (weight @ predictions).T
 
 
 def mix_rows(
     row: Columns, background: Columns, names: list[str], taken: NDArray[np.bool_], start: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    """Request columns with the caller's value where it is `taken` [rows, fields], else that of the row in `start`."""
-    return {name: np.where(taken[:, place], row[name][0], background[name][start]) for place, name in enumerate(names)}
+    """Mix the caller's row with background rows into request columns.
+
+    A field has the caller's value where `taken` [rows, fields] is true, else that of the background row in `start`
+    [rows].
+    """
+    mixed = {}
+    for field, name in enumerate(names):
+        mixed[name] = np.where(taken[:, field], row[name][0], background[name][start])
+    return mixed

@@ -1,8 +1,8 @@
-"""Was this bundle signed with that key, and is it still what was signed? OpenSSF Model Signing's format, read only.
+"""Verify a bundle's signature in the format of OpenSSF Model Signing: the right key, and unchanged files.
 
-The signature lies beside the bundle as `<digest>.sig`: a Sigstore bundle with a DSSE envelope over an in-toto statement
-that lists every file with its SHA-256. Only key-based signatures are read here (ECDSA on P-256). Light, but for
-`cryptography`, which is an extra: requirements/signed.txt.
+The signature is the file `<digest>.sig` beside the bundle: a Sigstore bundle with a DSSE envelope over an in-toto
+statement, which lists every file with its SHA-256. Only key-based signatures (ECDSA on P-256) are supported, and this
+module never signs. It needs `cryptography`, which is an optional requirement: requirements/signed.txt.
 """
 
 import base64
@@ -19,33 +19,43 @@ PREDICATE = "https://model_signing/signature/v1.0"
 
 
 def verify(folder: Path, key: Path) -> None:
-    """Raises BundleError where the bundle is not signed by the key, or is not what was signed; ConfigError where the
-    key cannot be read.
+    """Verify that the key signed the bundle and that no file has changed since.
+
+    Raises BundleError where the signature is missing, unreadable or by another key, or where a file was changed, added
+    or removed. Raises ConfigError where the key cannot be read or `cryptography` is not installed.
     """
     place = folder.parent / f"{folder.name}.sig"
     try:
         envelope = json.loads(place.read_bytes())["dsseEnvelope"]
-        payload, signature = (base64.b64decode(part, validate=True) for part in (
-            envelope["payload"], envelope["signatures"][0]["sig"],
-        ))  # fmt: skip
+        encoded_payload = envelope["payload"]
+        encoded_signature = envelope["signatures"][0]["sig"]
+        payload = base64.b64decode(encoded_payload, validate=True)
+        signature = base64.b64decode(encoded_signature, validate=True)
         kind = str(envelope["payloadType"])
     except FileNotFoundError:
         raise BundleError(f"{folder}: is not signed: there is no {place}") from None
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BundleError(f"{place}: cannot be read as a signature: {type(error).__name__}") from None
-    if not signed_by(key, b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload), signature):
+
+    message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
+    if not signed_by(key, message, signature):
         raise BundleError(f"{place}: is no signature by the key {key}")
-    if wrong := file_damage(folder, statement(place, kind, payload)):
-        raise BundleError(f"{folder}: {wrong} since it was signed")
+    if damage := file_damage(folder, statement(place, kind, payload)):
+        raise BundleError(f"{folder}: {damage} since it was signed")
 
 
 def signed_by(key: Path, message: bytes, signature: bytes) -> bool:
+    """Whether the signature of the message is by this public key (PEM).
+
+    Raises ConfigError where the key cannot be read or is not on an elliptic curve, or `cryptography` is not installed.
+    """
     try:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives import hashes, serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ModuleNotFoundError:
         raise ConfigError("signatures need `cryptography`: install requirements/signed.txt") from None
+
     try:
         public = serialization.load_pem_public_key(key.read_bytes())
     except (OSError, ValueError) as error:
@@ -54,6 +64,7 @@ def signed_by(key: Path, message: bytes, signature: bytes) -> bool:
         raise ConfigError(
             f"{key}: is no key on an elliptic curve; make one with `openssl ecparam -name prime256v1 -genkey`"
         )
+
     try:
         public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
@@ -62,34 +73,43 @@ def signed_by(key: Path, message: bytes, signature: bytes) -> bool:
 
 
 def statement(place: Path, kind: str, payload: bytes) -> dict[str, str]:
-    """The SHA-256 of every signed file by its name."""
+    """Return the SHA-256 of every signed file by its name.
+
+    Raises BundleError where the payload is not a complete Model Signing statement with SHA-256 hashes.
+    """
     try:
-        said: dict[str, Any] = json.loads(payload)
-        resources = said["predicate"]["resources"]
+        stated: dict[str, Any] = json.loads(payload)
+        resources = stated["predicate"]["resources"]
         sums = {str(part["name"]): str(part["digest"]) for part in resources if part["algorithm"] == "sha256"}
-        complete = kind == PAYLOAD and said["predicateType"] == PREDICATE and len(sums) == len(resources)
+        complete = kind == PAYLOAD and stated["predicateType"] == PREDICATE and len(sums) == len(resources)
     except (ValueError, LookupError, TypeError):
         complete = False
+
     if not complete:
         raise BundleError(f"{place}: signs something else than a model's files")
     return sums
 
 
 def file_damage(folder: Path, sums: dict[str, str]) -> str | None:
-    """What is wrong with the files, or None."""
+    """Describe the first difference between the bundle's files and the signed ones, or return None."""
     if outside := sorted(name for name in sums if Path(name).name != name or name == ".."):
         return f"{outside[0]} leaves the folder: nothing of it can be trusted"
+
     there = {path.name for path in folder.iterdir()}
     if added := sorted(there - set(sums)):
         return f"{added[0]} was added"
-    if gone := sorted(set(sums) - there):
-        return f"{gone[0]} was removed"
+    if removed := sorted(set(sums) - there):
+        return f"{removed[0]} was removed"
+
     changed = [name for name, digest in sums.items() if bundle_store.sha256((folder / name).read_bytes()) != digest]
     return f"{sorted(changed)[0]} was changed" if changed else None
 
 
 def main(place: str, key: str) -> None:
-    """`python -m pipeline.runtime.signature PLACE KEY`: a bundle, or the champion of a store."""
+    """Run `python -m pipeline.runtime.signature PLACE KEY`, where PLACE is a bundle or a store with a champion.
+
+    Ends with the error's exit code where the signature is not valid.
+    """
     try:
         folder = bundle_store.resolve(Path(place))
         verify(folder, Path(key))

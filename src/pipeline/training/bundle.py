@@ -1,7 +1,7 @@
 """What leaves training: the files of a bundle, from the exported model and the rows that it was trained on.
 
-`bundle.json` holds what decides predictions, and its hash names the bundle; what is true of the training besides
-(when, where, from which commit) stands in `record.json`.
+`bundle.json` holds what decides predictions, and its hash is the name of the bundle. Other facts about the training
+(when, where, from which commit) are in `record.json`.
 """
 
 import hashlib
@@ -38,35 +38,40 @@ LIBRARIES = ("scikit-learn", "numpy", "pandas", "skl2onnx", "onnx", "onnxruntime
 def package(
     config: Config,
     onnx: bytes,
-    seen: Examples,
+    train: Examples,
     figures: Mapping[str, Interval],
-    recalled: RollingState | None,
+    state: RollingState | None,
 ) -> dict[str, bytes]:
-    """The files that decide predictions, and rows to explain them by. Golden answers are those of the exported model,
-    which will answer; `recalled` is what the features that remember begin with.
+    """The files that decide predictions, and background rows for explanations.
+
+    The golden predictions are those of the exported model. The rolling features begin with `state`.
     """
-    session, derive, contract = Session(onnx), find(config.dataset).derive, config.contract
+    contract = config.contract
     rng = np.random.default_rng(config.train.seed)
-    drawn = rng.permutation(len(seen.target))[: GOLDEN + BACKGROUND]
-    asked = with_gaps(seen.take(np.sort(drawn[:GOLDEN])).request, contract)
-    background = seen.take(np.sort(drawn[-BACKGROUND:])).request
+    drawn = rng.permutation(len(train.target))[: GOLDEN + BACKGROUND]
+    golden_rows = with_gaps(train.take(np.sort(drawn[:GOLDEN])).request, contract)
+    background = train.take(np.sort(drawn[-BACKGROUND:])).request
+
+    derived = find(config.dataset).derive(golden_rows)
+    predictions = Session(onnx)(tensors(derived, contract))
     files = {
         "model.onnx": onnx,
-        "golden.json": golden(asked, contract, session(tensors(derive(asked), contract))),
+        "golden.json": golden(golden_rows, contract, predictions),
         "background.json": json_bytes({"columns": columns_to_json(background, contract.request)}),
     }
-    told = decision_rule(config, seen)
-    if recalled:
-        files[rolling_features.FILE] = rolling_features.dump_counts(recalled.counts, contract, recalled.as_of)
-        told["prior"] = recalled.prior
-    files["bundle.json"] = manifest(contract, told, rounded(figures), files)
+
+    rule = decision_rule(config, train)
+    if state:
+        files[rolling_features.FILE] = rolling_features.dump_counts(state.counts, contract, state.as_of)
+        rule["prior"] = state.prior
+    files["bundle.json"] = manifest(contract, rule, rounded(figures), files)
     return files
 
 
-def display_files(config: Config, kept: Examples, reports: Path) -> dict[str, bytes]:
-    """What a bundle shows to people: some rows of the holdout with what really happened, and the pictures."""
-    drawn = np.random.default_rng(config.train.seed).permutation(len(kept.target))[:EXAMPLES]
-    some = kept.take(drawn)
+def display_files(config: Config, holdout: Examples, reports: Path) -> dict[str, bytes]:
+    """What a bundle shows to people: some rows of the holdout with their outcomes, and the pictures."""
+    drawn = np.random.default_rng(config.train.seed).permutation(len(holdout.target))[:EXAMPLES]
+    some = holdout.take(drawn)
     shown = {"columns": columns_to_json(some.request, config.request), "outcomes": some.target.tolist()}
     return {"examples.json": json_bytes(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
 
@@ -80,9 +85,10 @@ def monitoring_reference(
     learnt: Examples,
     session: Session,
 ) -> bytes:
-    """What monitoring compares with: the rows learnt from, and the answers to folds and holdout."""
+    """The reference of monitoring: the rows learned from, and the predictions on folds and holdout."""
     at = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
     answer = np.concatenate([*(best.predictions[fold.name] for fold in parts.folds), predictions])
+
     derived = find(config.dataset).derive(learnt.request)
     key = rows.key if len(learnt.target) == len(rows.key) else rows.key[parts.search]
     own = reference.LearntRows(derived, key, learnt.target, session(learnt.data))
@@ -91,7 +97,7 @@ def monitoring_reference(
 
 
 def training_facts(config: Config) -> dict[str, Any]:
-    """What is true of this training and decides no prediction: when, with what, from which commit."""
+    """Facts about this training that decide no prediction: when, with which libraries, from which commit."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -103,31 +109,31 @@ def training_facts(config: Config) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit that is checked out, with -dirty where files differ from it; None outside git."""
+    """The commit that is checked out, with -dirty if files differ from it. None outside git."""
     git = shutil.which("git")
     if git is None:
         return None
     command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]  # the commit, and no tag
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or None
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return ended.stdout.strip() or None
 
 
-def decision_rule(config: Config, seen: Examples) -> dict[str, float]:
-    """What turns an answer into what is told: the threshold or, for numbers, their spread."""
+def decision_rule(config: Config, train: Examples) -> dict[str, float]:
+    """The threshold of the label or, for a regression, the spread of the outcomes."""
     if config.task == "regression":
-        return {"spread": spread(seen.target, config.task)}
+        return {"spread": spread(train.target, config.task)}
     return {"threshold": config.scoring.cut}
 
 
 def manifest(
-    contract: Contract, told: Mapping[str, float], metrics: Mapping[str, Any], files: Mapping[str, bytes]
+    contract: Contract, rule: Mapping[str, float], metrics: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> bytes:
-    """`bundle.json`: all that decides predictions, so that its hash can be the bundle's name."""
+    """`bundle.json`: everything that decides predictions, so that its hash can be the name of the bundle."""
     deciding = {name: bundle_store.sha256(files[name]) for name in (*DECIDING, rolling_features.FILE) if name in files}
     return json_bytes(
         {
             "contract": contract.model_dump(mode="json", exclude_defaults=True),
-            **told,
+            **rule,
             "metrics": metrics,
             "files": deciding,
         }
@@ -135,18 +141,21 @@ def manifest(
 
 
 def with_gaps(columns: Columns, contract: Contract) -> dict[str, NDArray[Any]]:
-    """The same rows, the last quarter of them with nothing optional and with categories that no one has seen."""
+    """The same rows; in the last quarter of them optional fields are missing and categories are unknown."""
     gaps = {name: values.copy() for name, values in columns.items()}
+
     for name, column in contract.request.items():
         last = slice(len(gaps[name]) * 3 // 4, None)
         if column.rolling:
-            continue  # golden rows tell it, so that another table breaks no proof
+            continue  # golden rows state it: a refreshed table must not change their predictions
+
         if column.nullable:
             gaps[name][last] = {"category": "", "datetime": "NaT"}.get(column.kind, np.nan)
         elif column.kind == "category" and not column.values:
             gaps[name][last] = "never seen"
+
     return gaps
 
 
-def golden(columns: Columns, contract: Contract, answers: NDArray[np.float64]) -> bytes:
-    return json_bytes({"columns": columns_to_json(columns, contract.request), "answers": answers.tolist()})
+def golden(columns: Columns, contract: Contract, predictions: NDArray[np.float64]) -> bytes:
+    return json_bytes({"columns": columns_to_json(columns, contract.request), "answers": predictions.tolist()})

@@ -37,25 +37,30 @@ def predict_with_champion(
     digest: str,
     request: Columns,
     keys: NDArray[np.uint64],
-    said: NDArray[np.float64],
+    predictions: NDArray[np.float64],
     first: str | None,
 ) -> ChampionPredictions | None:
-    """The present champion on these rows, or None where there is none; `said` where it is the model `digest` itself.
+    """The champion's predictions of the holdout rows, or None without a champion.
 
-    Where it has learnt from rows after `first` or cannot be loaded, what it said of these before that counts. Where
-    that is on no record, or it answers another question than the `contract`, it has no rows, and `how` says what to do.
+    `predictions` are those of the new model `digest`, which may be the champion itself. If the champion has learned
+    from rows after the day `first`, or cannot be loaded, its saved predictions count. If none are saved, or the
+    champion predicts another outcome than the `contract`, the result has no rows, and its `source` says why.
     """
     name = bundle_store.pointer(models)
     everything = np.arange(len(keys))
     if name is None:
         return None
     if name == digest:
-        return ChampionPredictions(name, everything, said, "the same model")
+        return ChampionPredictions(name, everything, predictions, "the same model")
+
     try:
         champion = load(models / name)
-        if (asked := champion.contract).target != contract.target or asked.task != contract.task:
-            return unavailable(name, f"asked for {asked.target} ({asked.task}), another outcome")
-        if not (late := learnt_until(champion.record, first)):
+        question = champion.contract
+        if question.target != contract.target or question.task != contract.task:
+            return unavailable(name, f"asked for {question.target} ({question.task}), another outcome")
+
+        late = learnt_until(champion.record, first)
+        if not late:
             return ChampionPredictions(name, everything, champion.predict(request), "asked again")
         if known := saved_predictions(models, name, keys):
             return ChampionPredictions(name, *known, "judged before it learnt from these")
@@ -65,9 +70,7 @@ def predict_with_champion(
     except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
         known = saved_predictions(models, name, keys)
         if known is None:
-            return unavailable(
-                name, f"{error}. Its answers are on no record: bring back what {name} was made with; {restart_hint}"
-            )
+            return unavailable(name, f"{error}. Its answers are on no record: bring back what {name} was made with")
         return ChampionPredictions(name, *known, "from its record, since it cannot be loaded")
 
 
@@ -105,11 +108,13 @@ def unavailable(name: str, why: str) -> ChampionPredictions:
     return ChampionPredictions(name, np.empty(0, np.int64), np.empty(0), why)
 
 
-def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], said: NDArray[np.float64]) -> None:
-    """Put on record what a model said of each row that judged it. The file is complete or absent."""
+def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], predictions: NDArray[np.float64]) -> None:
+    """Save a model's prediction of each holdout row by the row's key. The file is complete or absent."""
     (models / ANSWERS).mkdir(exist_ok=True)
     record = np.empty(len(keys), RECORD)
-    record["key"], record["answer"] = keys, said
+    record["key"] = keys
+    record["answer"] = predictions
+
     content = io.BytesIO()
     np.save(content, record)
     with bundle_store.locked(models):
@@ -117,12 +122,13 @@ def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], said: 
 
 
 def saved_predictions(models: Path, digest: str, keys: NDArray[np.uint64]) -> tuple[Any, Any] | None:
-    """The rows that are on record, by their place in `keys`, with the answers; None where too few are."""
+    """The positions in `keys` with a saved prediction, and these predictions. None if there are too few."""
     try:
         record = np.load(models / ANSWERS / f"{digest}.npy", allow_pickle=False)
         known, first = np.unique(record["key"], return_index=True)
     except (OSError, EOFError, ValueError, IndexError):  # absent, or no such record
         return None
+
     place = np.searchsorted(known, keys).clip(max=len(known) - 1)
     rows = np.flatnonzero(known[place] == keys)
     if len(rows) < ENOUGH * len(keys):

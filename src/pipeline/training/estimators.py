@@ -1,10 +1,10 @@
 """The candidates: kinds of scikit-learn pipeline, each built so that its ONNX export is exact.
 
-A boolean outcome makes classifiers, a number regressors.
+A boolean outcome makes classifiers, a number makes regressors.
 
-What breaks the export, silently or loudly, is kept out here: boosting gets ordinal codes as numbers and never native
-categories, no scaler stands before trees, rare values are left out of the encoder's list instead of being grouped by
-it.
+This module avoids what the ONNX converter gets wrong: boosting gets ordinal codes as numbers and never native
+categories, there is no scaler before trees, and rare values are left out of the encoder's list instead of being
+grouped by the encoder.
 """
 
 import warnings
@@ -38,14 +38,15 @@ from pipeline.runtime.arrays import Tensors
 
 
 def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *, threads: int = 1) -> BaseEstimator:
-    """One candidate on these rows. With a given seed the model is the same whatever the number of threads.
+    """Fit one candidate on these rows. The model depends on the seed, and not on the number of threads.
 
-    BLAS gets one thread always: its sums, and so the coefficients, depend on how many it has. OpenMP's do not.
+    BLAS always gets one thread: its sums, and so the coefficients, depend on the number of threads. OpenMP's do not.
     """
     classify = target.dtype == np.bool_
     if train.clip and not classify:
         target = np.clip(target, train.clip.low, train.clip.high)
     built = build(settings, data, train, classify=classify)
+
     with (
         threadpool_limits(1, user_api="blas"),
         threadpool_limits(threads, user_api="openmp"),
@@ -59,8 +60,9 @@ def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *
 
 
 def fit_scaled(built: Pipeline, frame: pd.DataFrame, target: NDArray[Any]) -> Pipeline:
-    """A perceptron learns numbers around 0 and 1 only; its last layer is then made to give them in their unit."""
-    middle, spread = target.mean(), target.std() or 1.0
+    """Fit a perceptron on the scaled target, since it learns numbers around 0 only, and scale its last layer back."""
+    middle = target.mean()
+    spread = target.std() or 1.0
     built.fit(frame, (target - middle) / spread)
     layers = built[-1]
     layers.coefs_[-1] = layers.coefs_[-1] * spread
@@ -69,7 +71,7 @@ def fit_scaled(built: Pipeline, frame: pd.DataFrame, target: NDArray[Any]) -> Pi
 
 
 def build(settings: Settings, data: Tensors, train: Train, *, classify: bool) -> BaseEstimator:
-    """The unfitted pipeline of a kind. The rows tell which categories are frequent enough to be known."""
+    """The unfitted pipeline of a kind. The encoders know the categories that are frequent in these rows."""
     if isinstance(settings, Blend):
         both = ("linear", "boosting")
         parts = [(name, build(getattr(settings, name), data, train, classify=classify)) for name in both]
@@ -77,18 +79,23 @@ def build(settings: Settings, data: Tensors, train: Train, *, classify: bool) ->
         if not classify:
             return VotingRegressor(parts, weights=weights)
         return VotingClassifier(parts, voting="soft", weights=weights, flatten_transform=False)
+
     known = [frequent_categories(data.strings[:, n], train.rare) for n in range(data.strings.shape[1])]
     numbers = list(range(len(known), len(known) + data.numbers.shape[1]))
+
     if isinstance(settings, Tree | Forest | Boosting):
         prepare = ordinal(known, numbers, impute=not isinstance(settings, Boosting))
     else:
         prepare = one_hot(known, numbers)
+
     make = classifier if classify else regressor
     return Pipeline([("prepare", prepare), ("model", make(settings, train.seed))])
 
 
 def classifier(settings: Settings, seed: int) -> BaseEstimator:
+    """The classifier of a kind."""
     values = settings.model_dump()
+
     match settings:
         case Linear():
             return LogisticRegression(**values)
@@ -105,8 +112,9 @@ def classifier(settings: Settings, seed: int) -> BaseEstimator:
 
 
 def regressor(settings: Settings, seed: int) -> BaseEstimator:
-    """The same for numbers. Boosting alone can minimise the absolute error in reasonable time."""
+    """The regressor of a kind. Only boosting can minimise the absolute error in reasonable time."""
     values = settings.model_dump()
+
     match settings:
         case Linear():
             return Ridge(alpha=1 / settings.C)
@@ -123,10 +131,10 @@ def regressor(settings: Settings, seed: int) -> BaseEstimator:
 
 
 def predict(fitted: Any, data: Tensors) -> NDArray[np.float64]:
-    """Per row the probability of the positive class, or the number."""
+    """The probability of the positive class, or the predicted number, of each row [rows]."""
     frame = to_frame(data)
-    found = fitted.predict_proba(frame)[:, 1] if is_classifier(fitted) else fitted.predict(frame)
-    return np.asarray(found, dtype=np.float64)
+    predictions = fitted.predict_proba(frame)[:, 1] if is_classifier(fitted) else fitted.predict(frame)
+    return np.asarray(predictions, dtype=np.float64)
 
 
 def to_frame(data: Tensors) -> pd.DataFrame:
@@ -135,14 +143,16 @@ def to_frame(data: Tensors) -> pd.DataFrame:
 
 
 def frequent_categories(values: NDArray[Any], rare: int) -> list[str]:
-    """Sorted values with at least `rare` rows; where none has, the most frequent one. Missing is never among them."""
-    found, counts = np.unique(values[values != ""].astype(str), return_counts=True)
-    kept = found[counts >= rare]
-    return [str(value) for value in (kept if len(kept) else found[np.argsort(-counts, kind="stable")[:1]])]
+    """The values with at least `rare` rows, sorted; if there are none, the most frequent one. Never the missing one."""
+    distinct, counts = np.unique(values[values != ""].astype(str), return_counts=True)
+    frequent = distinct[counts >= rare]
+    if not len(frequent):
+        frequent = distinct[np.argsort(-counts, kind="stable")[:1]]
+    return [str(value) for value in frequent]
 
 
 def one_hot(known: list[list[str]], numbers: list[int]) -> ColumnTransformer:
-    """For models that add up: categories one-hot, numbers imputed and scaled."""
+    """For linear models and perceptrons: categories one-hot, numbers imputed and scaled."""
     parts = [
         (f"category_{n}", OneHotEncoder(categories=[v], handle_unknown="ignore"), [n]) for n, v in enumerate(known)
     ]
@@ -151,7 +161,7 @@ def one_hot(known: list[list[str]], numbers: list[int]) -> ColumnTransformer:
 
 
 def ordinal(known: list[list[str]], numbers: list[int], *, impute: bool) -> ColumnTransformer:
-    """For trees: categories as codes, numbers as they are. Only boosting's export can answer missing ones."""
+    """For trees: categories as codes, numbers unscaled. Only boosting's export can handle missing numbers."""
     unknown: dict[str, Any] = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
     parts = [(f"category_{n}", OrdinalEncoder(categories=[v], **unknown), [n]) for n, v in enumerate(known)]
     return ColumnTransformer([*parts, ("numbers", imputer() if impute else "passthrough", numbers)])

@@ -65,46 +65,68 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
 
 
 def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
+    """The limits of the config for each metric on the holdout."""
     for metric, bounds in config.gates.holdout.items():
         figure = evidence.figures[metric]
-        why = "on one side it is of no use, on the other too good to be true: a leak"
-        gate, value = f"{metric} on the holdout", f"{figure.value:.4g}"
+        why = "below the limits it is useless; beyond them it is too good to be true, which is a leak"
+        gate = f"{metric} on the holdout"
+        value = f"{figure.value:.4g}"
         if config.gates.use_interval:
-            value, passed = f"{value} ({figure.low:.4g} to {figure.high:.4g})", margin(figure, bounds) >= 0
+            value = f"{value} ({figure.low:.4g} to {figure.high:.4g})"
+            passed = margin(figure, bounds) >= 0
             yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", passed, why)
         else:
-            yield GateResult(gate, value, format_bounds(bounds), bounds.low <= figure.value <= bounds.high, why)
+            passed = bounds.low <= figure.value <= bounds.high
+            yield GateResult(gate, value, format_bounds(bounds), passed, why)
 
 
 def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
-    known = constant_prediction(evidence.train.target, config.task)
-    always, plan = np.full(len(evidence.predictions), known), bootstrap(config)
-    found = paired(evidence.holdout.target, always, evidence.predictions, evidence.blocks, plan, 0.9)[config.loss]
-    gate, margin = f"{config.loss} below the baseline's", config.gates.baseline
-    why = f"an answer that is always {known:.4g} needs no model"
+    """The loss is lower than that of a constant prediction, by a margin."""
+    constant = constant_prediction(evidence.train.target, config.task)
+    baseline = np.full(len(evidence.predictions), constant)
+    differences = paired(
+        evidence.holdout.target, baseline, evidence.predictions, evidence.blocks, bootstrap(config), 0.9
+    )
+    gain = differences[config.loss]
+
+    gate = f"{config.loss} below the baseline's"
+    margin = config.gates.baseline
+    why = f"always predicting {constant:.4g} needs no model"
     if config.gates.use_interval:
-        value = f"by {found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
-        return GateResult(gate, value, f"reaches {margin:g}", found.high >= margin, why)
-    return GateResult(gate, f"by {found.value:.4f}", f"by ≥ {margin:g}", found.value >= margin, why)
+        value = f"by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
+        return GateResult(gate, value, f"reaches {margin:g}", gain.high >= margin, why)
+    return GateResult(gate, f"by {gain.value:.4f}", f"by ≥ {margin:g}", gain.value >= margin, why)
 
 
 def beats_champion(config: Config, evidence: Evidence) -> GateResult:
-    """Not worse than the champion on the same rows, nor surely worse by a paired bootstrap over blocks."""
-    gate, rival, rule = f"{config.loss} against the champion", evidence.champion, config.gates.champion
-    if rival is None:
+    """The loss on the same rows is not higher than the champion's by more than the rule allows, and a paired bootstrap
+    over blocks does not show a higher loss either.
+    """
+    gate = f"{config.loss} against the champion"
+    champion = evidence.champion
+    rule = config.gates.champion
+    if champion is None:
         return GateResult(gate, "the first model", "nothing to beat", True, "there is no champion yet")
     if evidence.restart:
         why = f"{evidence.restart}; the baseline judges"
-        return GateResult(gate, f"{rival.digest} is left behind", "a declared restart", True, why)
-    if not len(rival.rows):
-        return GateResult(gate, "it cannot be asked", "its answers", False, rival.source)
-    plan, at = bootstrap(config), rival.rows
-    outcome, said, unit = evidence.holdout.target[at], evidence.predictions[at], evidence.blocks[at]
-    found = paired(outcome, said, rival.predictions, unit, plan, rule.interval)
-    loss = found.pop(config.loss)
+        return GateResult(gate, f"{champion.digest} is left behind", "a declared restart", True, why)
+    if not len(champion.rows):
+        return GateResult(gate, "it cannot be asked", "its answers", False, champion.source)
+
+    rows = champion.rows
+    differences = paired(
+        evidence.holdout.target[rows],
+        evidence.predictions[rows],
+        champion.predictions,
+        evidence.blocks[rows],
+        bootstrap(config),
+        rule.interval,
+    )
+    loss = differences.pop(config.loss)
     passed = loss.value <= rule.worse and not loss.low > 0
-    beside = "".join(f"; {name} {format_difference(figure)}" for name, figure in found.items())
-    why = f"{rival.digest} was {rival.source}, on {len(at):,} rows{beside}"
+
+    others = "".join(f"; {name} {format_difference(figure)}" for name, figure in differences.items())
+    why = f"{champion.digest} was {champion.source}, on {len(rows):,} rows{others}"
     return GateResult(gate, format_difference(loss), f"≤ +{rule.worse:g}, not surely worse", passed, why)
 
 
@@ -113,33 +135,39 @@ def bootstrap(config: Config) -> Bootstrap:
 
 
 def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
-    """Of each column the worst of its large enough slices; one fails only where its whole interval lies outside."""
+    """The worst of the large slices of each column. A slice fails if its whole interval lies outside the bounds."""
     rule = config.gates.slices
     for column in rule.columns:
-        parts = [each for each in evidence.slices if each.column == column]
-        for metric, bounds in rule.figures.items() if parts else ():
+        parts = [part for part in evidence.slices if part.column == column]
+        if not parts:
+            continue
+
+        for metric, bounds in rule.figures.items():
             worst = min(parts, key=lambda part: margin(part.figures[metric], bounds))
             figure = worst.figures[metric]
             value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
-            why = f"the worst of {len(parts)}: a good average can hide those whom it fails"
+            why = f"the worst of {len(parts)}: a good average can hide a group for which the model fails"
             gate = f"{metric} by {column}"
             yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", margin(figure, bounds) >= 0, why)
 
 
 def margin(figure: Interval, bounds: Bounds) -> float:
-    """How far the interval reaches into the bounds; negative where all of it lies outside."""
+    """How far the interval reaches into the bounds. Negative if all of it lies outside."""
     return min(figure.high - bounds.low, bounds.high - figure.low)
 
 
 def leaks(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     after = [name for name in config.features if config.columns[name].known == "after"]
-    why = "what is known only afterwards is not there when it is asked"
+    why = "what is known only after the prediction cannot be one of its inputs"
     yield GateResult("features known only after", ", ".join(after) or "none", "none", not after, why)
     name, best = max(
         single_feature_scores(config, evidence.train.data, evidence.train.target), key=lambda scored: scored[1]
     )
     measure = "rank correlation" if config.task == "regression" else "roc_auc"
-    limit, why = config.gates.max_single_feature, "a column that tells the outcome alone is a copy of it"
+    limit, why = (
+        config.gates.max_single_feature,
+        "this column predicts the outcome almost perfectly by itself: is it known at prediction time?",
+    )
     yield GateResult(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
 
 
@@ -176,9 +204,11 @@ def ordering_score(target: Array) -> Any:
 
 
 def export_is_exact(config: Config, evidence: Evidence) -> GateResult:
-    limit, off = config.gates.exact, evidence.export_error
-    why = "what answers is the export, and what was judged on the folds is scikit-learn"
-    return GateResult("export off scikit-learn", f"by {off:.1e}", f"by ≤ {limit:g}", off <= limit, why)
+    """The export makes the same predictions as the scikit-learn model."""
+    limit = config.gates.exact
+    error = evidence.export_error
+    why = "the server runs the ONNX export, and the folds evaluated the scikit-learn model"
+    return GateResult("export off scikit-learn", f"by {error:.1e}", f"by ≤ {limit:g}", error <= limit, why)
 
 
 def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:

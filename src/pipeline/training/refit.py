@@ -15,7 +15,7 @@ from pipeline.training.search import CandidateResult
 
 
 class ExportedModel(NamedTuple):
-    """The exported model, ready to answer, and how far it is off what was exported."""
+    """The exported model as bytes and ready to predict, and the largest difference from the scikit-learn model."""
 
     onnx: bytes
     session: Session
@@ -23,15 +23,17 @@ class ExportedModel(NamedTuple):
 
 
 def refit(
-    config: Config, best: CandidateResult, train: Examples, holdout: Examples, what: str, out: Console
+    config: Config, best: CandidateResult, train: Examples, holdout: Examples, rows: str, out: Console
 ) -> ExportedModel:
-    """The chosen candidate on the rows to train on, exported, and compared with what was exported."""
-    with console.step(out, f"Refit {best.name} on {what}") as say:
+    """Fit the chosen candidate on `train`, export it, and compare the export on `holdout`. `rows` names the rows."""
+    with console.step(out, f"Refit {best.name} on {rows}") as say:
         fitted = estimators.fit(best.settings, train.data, train.target, config.train, threads=search.workers(config))
         say(f"{len(train.target):,} rows")
+
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
         graph = onnx.to_onnx(fitted, train.data, config.name)
-        session, unit = Session(graph), spread(train.target, config.task)
-        off = onnx.export_error(fitted, session, holdout.data, unit, config.train.seed)
-        say(f"{len(holdout.target):,} holdout rows and damaged copies, none off by more than {off:.1e}")
-    return ExportedModel(graph, session, off)
+        session = Session(graph)
+        unit = spread(train.target, config.task)
+        error = onnx.export_error(fitted, session, holdout.data, unit, config.train.seed)
+        say(f"{len(holdout.target):,} holdout rows and damaged copies, none off by more than {error:.1e}")
+    return ExportedModel(graph, session, error)

@@ -17,65 +17,68 @@ from pipeline.training import plots
 from pipeline.training.search import CandidateResult
 
 SUMMARY = {"binary": ("folds", "roc", "calibration"), "regression": ("folds", "calibration", "errors")}
-DEALT = 5000  # holdout rows that tell how much a feature matters
+IMPORTANCE_ROWS = 5000  # rows of the holdout behind permutation importance
 Pictures = dict[str, Picture]
 
 
 def search_pictures(
     config: Config, trials: list[CandidateResult], standings: list[CandidateResult], best: CandidateResult
 ) -> Pictures:
-    """Trials, and the folds of every candidate with the chosen one first."""
-    shown = [best, *(s for s in standings if s is not best and not s.error)]
+    """Pictures of the trials, and of every candidate on the folds, with the chosen one first."""
+    others = [result for result in standings if result is not best and not result.error]
     metric = "roc_auc" if config.task == "binary" else config.loss
     return {
-        "folds": partial(plots.draw_folds, standings=shown, metric=metric),
+        "folds": partial(plots.draw_folds, standings=[best, *others], metric=metric),
         "search": partial(plots.draw_trials, tried=trials, loss=config.loss),
     }
 
 
-def holdout_pictures(config: Config, kept: Examples, said: NDArray[np.float64], session: Session) -> Pictures:
-    """What became of the answers on the holdout, and which features they rest on."""
-    outcome = kept.target
-    risen = permutation_importance(config, kept, session)
+def holdout_pictures(config: Config, holdout: Examples, predictions: NDArray[np.float64], session: Session) -> Pictures:
+    """Pictures of the predictions on the holdout against the outcomes, and of the importance of the features."""
+    outcome = holdout.target
+    risen = permutation_importance(config, holdout, session)
     drawn: Pictures = {"importance": partial(plots.draw_importance, risen=risen, loss=config.loss)}
+
     if config.task == "regression":
-        given = config.columns[config.target].unit
-        unit = f" [{given}]" if given else ""
+        declared = config.columns[config.target].unit
+        unit = f" [{declared}]" if declared else ""
         names = f"mean answer{unit}", f"mean outcome{unit}"
-        drawn["errors"] = partial(plots.draw_errors, outcome=outcome, answer=said, unit=unit)
+        drawn["errors"] = partial(plots.draw_errors, outcome=outcome, answer=predictions, unit=unit)
     else:
         threshold = config.scoring.cut
         names = "mean probability", "observed share"
-        drawn["roc"] = partial(plots.draw_roc, outcome=outcome, probability=said)
+        drawn["roc"] = partial(plots.draw_roc, outcome=outcome, probability=predictions)
         drawn["precision_recall"] = partial(
-            plots.draw_precision_recall, outcome=outcome, probability=said, threshold=threshold
+            plots.draw_precision_recall, outcome=outcome, probability=predictions, threshold=threshold
         )
-        flagged = said >= threshold
+        flagged = predictions >= threshold
         drawn["confusion"] = partial(plots.draw_confusion, outcome=outcome, flagged=flagged, threshold=threshold)
-    drawn["calibration"] = partial(plots.draw_calibration, outcome=outcome, answer=said, names=names)
+
+    drawn["calibration"] = partial(plots.draw_calibration, outcome=outcome, answer=predictions, names=names)
     return drawn
 
 
 def draw(folder: Path, task: str, drawn: Pictures) -> None:
-    """One PNG per picture and, where they are all there, `summary.png` with the three that tell most."""
+    """Save one PNG per picture, and `summary.png` with the three main pictures if all of them exist."""
     for name, picture in drawn.items():
         plotting.save(folder / f"{name}.png", [picture])
     if set(SUMMARY[task]) <= set(drawn):
         plotting.save(folder / "summary.png", [drawn[name] for name in SUMMARY[task]])
 
 
-def permutation_importance(config: Config, kept: Examples, session: Session) -> dict[str, float]:
-    """Permutation importance: how much the loss on some rows rises when one feature's values are dealt out anew."""
+def permutation_importance(config: Config, holdout: Examples, session: Session) -> dict[str, float]:
+    """Permutation importance by feature: how much the loss on some rows rises when that feature is shuffled."""
     rng = np.random.default_rng(config.train.seed)
-    some = kept.take(rng.permutation(len(kept.target))[:DEALT])
+    some = holdout.take(rng.permutation(len(holdout.target))[:IMPORTANCE_ROWS])
     order = rng.permutation(len(some.target))
 
     def loss(strings: NDArray[Any], numbers: NDArray[Any]) -> float:
-        said = session(some.data._replace(strings=strings, numbers=numbers))
-        return metrics(some.target, said, config.scoring, [config.loss])[config.loss]
+        predictions = session(some.data._replace(strings=strings, numbers=numbers))
+        return metrics(some.target, predictions, config.scoring, [config.loss])[config.loss]
 
     strings, numbers = some.data
-    before, risen = loss(strings, numbers), {}
+    before = loss(strings, numbers)
+    risen = {}
     for place, name in enumerate(config.contract.strings):
         risen[name] = loss(shuffled(strings, place, order), numbers) - before
     for place, name in enumerate(config.contract.numbers):

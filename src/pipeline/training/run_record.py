@@ -1,4 +1,4 @@
-"""What is told of a training afterwards: to `record.json` in the bundle, and to MLflow."""
+"""The record of a training: `record.json` in the bundle, and the runs and tags in MLflow."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,16 +21,15 @@ from pipeline.training.search import CandidateResult
 def selection_record(
     best: CandidateResult, standings: list[CandidateResult], parts: Split, key: NDArray[Any], learnt: int
 ) -> dict[str, Any]:
-    """How the choice was made, and from how many rows the model has `learnt`: those before the holdout, or all, after
-    the same settings were judged without it. `until` is the day after the last of them.
+    """How the candidate was chosen, and what the model was trained on.
+
+    `learnt` is the number of rows: those before the holdout, or all, after the same settings were evaluated without
+    the holdout. `until` in the record is the day after the last of these rows.
     """
     return {
         "candidate": best.name,
         "settings": best.settings.model_dump(),
-        "candidates": {
-            s.name: {fold: {k: round(v, 6) for k, v in figures.items()} for fold, figures in s.folds.items()}
-            for s in standings
-        },
+        "candidates": {result.name: rounded_folds(result.folds) for result in standings},
         "holdout": parts.holdout_name,
         "trained_on": learnt,
         "judged_fit": len(parts.search),
@@ -39,8 +38,16 @@ def selection_record(
     }
 
 
+def rounded_folds(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """The metrics of each fold with six digits."""
+    result: dict[str, dict[str, float]] = {}
+    for fold, figures in folds.items():
+        result[fold] = {name: round(value, 6) for name, value in figures.items()}
+    return result
+
+
 def slice_records(slices: list[Slice]) -> list[dict[str, Any]]:
-    """For whom the model is how good."""
+    """The slices with their metrics, for a JSON file."""
     return [{**part._asdict(), "figures": rounded(part.figures)} for part in slices]
 
 
@@ -52,36 +59,44 @@ def log_training(
     about: Mapping[str, Any],
     reports: Path,
 ) -> None:
-    """Into the open MLflow run: the training's own facts, and a run below it for every trial and candidate.
+    """Log the training into the open MLflow run, and below it one run for every trial and candidate.
 
-    `tried` holds standings by the rows that they were judged on.
+    `tried` holds the results by the rows that they were evaluated on.
     """
     passed = all(gate["passed"] for gate in about.get("gates", []))
     name = best.name if passed else f"{best.name}, refused"
     tags = {"mlflow.runName": name, "commit": str(about["commit"]), "config": about["config"]}
+
     mlflow_store.log(parameters(config, best), tracked_metrics(best, holdout), tags)
-    used = {"training": about["trained_on"]} | ({"holdout": about["judged_on"]} if holdout else {})
+    used = {"training": about["trained_on"]}
+    if holdout:
+        used["holdout"] = about["judged_on"]
     mlflow_store.log_data(config.name, about["data"]["files"], used)
     mlflow_store.log_folder(reports, "report")
-    for rows, standings in tried.items():
-        for each in standings:
-            mlflow_store.log_child_run(
-                f"{rows}: {each.name}", flat_settings(each.settings), finite_figures(each.folds), each.error
-            )
+
+    for rows, results in tried.items():
+        for result in results:
+            title = f"{rows}: {result.name}"
+            settings = flat_settings(result.settings)
+            mlflow_store.log_child_run(title, settings, finite_figures(result.folds), result.error)
 
 
 def version_tags(
     best: CandidateResult, holdout: Mapping[str, Interval], verdicts: list[GateResult], about: Mapping[str, Any]
 ) -> dict[str, str]:
-    """What stands on a registered version, so that versions can be compared without their runs."""
-    figures = {f"fold.{fold}.{metric}": f"{v:.6g}" for fold, of in best.folds.items() for metric, v in of.items()}
-    figures |= {f"holdout.{metric}": f"{f.value:.6g} ({f.low:.6g} to {f.high:.6g})" for metric, f in holdout.items()}
-    asked = {
-        f"gate.{v.gate}": f"{'pass' if v.passed else 'REFUSED'}: {v.value}, allowed {v.limit}; {v.why}"
-        for v in verdicts
-    }
-    passed = "all passed" if all(v.passed for v in verdicts) else "refused"
-    return {"candidate": best.name, "commit": str(about["commit"]), "gates": passed, **figures, **asked}
+    """Tags of a registered version, so that versions can be compared without their runs."""
+    tags = {"candidate": best.name, "commit": str(about["commit"])}
+    tags["gates"] = "all passed" if all(verdict.passed for verdict in verdicts) else "refused"
+
+    for fold, figures in best.folds.items():
+        for metric, value in figures.items():
+            tags[f"fold.{fold}.{metric}"] = f"{value:.6g}"
+    for metric, interval in holdout.items():
+        tags[f"holdout.{metric}"] = f"{interval.value:.6g} ({interval.low:.6g} to {interval.high:.6g})"
+    for verdict in verdicts:
+        outcome = "pass" if verdict.passed else "REFUSED"
+        tags[f"gate.{verdict.gate}"] = f"{outcome}: {verdict.value}, allowed {verdict.limit}; {verdict.why}"
+    return tags
 
 
 def parameters(config: Config, best: CandidateResult) -> dict[str, Any]:
@@ -96,21 +111,28 @@ def parameters(config: Config, best: CandidateResult) -> dict[str, Any]:
 
 
 def tracked_metrics(best: CandidateResult, holdout: Mapping[str, Interval]) -> dict[str, float]:
-    """MLflow's names for the figures: means of the folds, the holdout with the ends of its intervals."""
-    means = {f"folds.{metric}": best.mean(metric) for metric in next(iter(best.folds.values()))}
-    ends = {f"holdout.{metric}.{end}": value for metric, f in holdout.items() for end, value in f._asdict().items()}
-    return {name: value for name, value in {**means, **ends}.items() if np.isfinite(value)}
+    """The metrics of the run by their names in MLflow: means of the folds, and the holdout with its intervals."""
+    metrics = {f"folds.{metric}": best.mean(metric) for metric in next(iter(best.folds.values()))}
+    for metric, interval in holdout.items():
+        for end, value in interval._asdict().items():
+            metrics[f"holdout.{metric}.{end}"] = value
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
 def finite_figures(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """The figures that exist: a store of numbers knows no undefined ones."""
-    return {fold: {k: v for k, v in figures.items() if np.isfinite(v)} for fold, figures in folds.items()}
+    """The metrics of each fold that are defined: MLflow cannot store NaN."""
+    finite: dict[str, dict[str, float]] = {}
+    for fold, figures in folds.items():
+        finite[fold] = {name: value for name, value in figures.items() if np.isfinite(value)}
+    return finite
 
 
 def flat_settings(settings: Settings) -> dict[str, Any]:
-    """Settings under one level of names; a blend has settings in settings."""
-    values = settings.model_dump()
-    nested = {
-        f"{key}.{inner}": v for key, value in values.items() if isinstance(value, dict) for inner, v in value.items()
-    }
-    return {key: value for key, value in values.items() if not isinstance(value, dict)} | nested
+    """Settings with one level of names. The settings of a blend hold settings: they become `linear.C` and the like."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.model_dump().items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": number for inner, number in value.items()}
+        else:
+            flat[key] = value
+    return flat

@@ -1,4 +1,4 @@
-"""The tables that a training ends with."""
+"""The tables that a training prints."""
 
 from collections.abc import Mapping
 
@@ -19,21 +19,27 @@ def leaderboard(
     loss: str,
     trials: list[CandidateResult],
 ) -> Table:
-    """Candidates by mean loss over the folds, on all rows; the chosen one is marked, and lost trials are noted."""
+    """Candidates by their mean loss over the folds, on all rows. The chosen one is marked, failed trials are noted."""
     table = Table(box=None, pad_edge=False, caption=lost_trials(trials), caption_justify="left", caption_style="yellow")
     metrics = [metric for metric in SHOWN if metric in baseline]
     for heading in ("all rows, mean of the folds", *metrics):
         table.add_column(heading, justify="right" if heading in metrics else "left")
-    for standing in sorted(standings, key=lambda each: each.mean(loss)):
-        figures = [f"failed: {standing.error}"] if standing.error else [f"{standing.mean(m):.4f}" for m in metrics]
-        table.add_row(standing.name + (" *" if standing is chosen else ""), *figures)
+
+    for result in sorted(standings, key=lambda result: result.mean(loss)):
+        figures = [f"{result.mean(metric):.4f}" for metric in metrics]
+        if result.error:
+            figures = [f"failed: {result.error}"]
+        mark = " *" if result is chosen else ""
+        table.add_row(result.name + mark, *figures)
+
     table.add_row("(always the same)", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
     return table
 
 
 def lost_trials(trials: list[CandidateResult]) -> str | None:
-    """A line for each kind that lost trials, with the first reason."""
+    """A line for each kind with failed trials, with the reason of the first."""
     names = dict.fromkeys(trial.name for trial in trials if trial.error)
+
     lines = []
     for name in names:
         tried = [trial for trial in trials if trial.name == name]
@@ -52,12 +58,17 @@ def holdout_table(figures: Mapping[str, Interval]) -> Table:
 
 
 def gates_table(verdicts: list[GateResult]) -> Text:
-    """Each verdict on a line: what was found and what is allowed; and below it why anyone asks."""
+    """A line for each gate: its value and what it allows. Below a gate that refuses, the reason for the gate."""
     lines = Text()
     width = max(len(verdict.gate) for verdict in verdicts)
     for verdict in verdicts:
-        lines.append("pass     " if verdict.passed else "REFUSED  ", "green" if verdict.passed else "bold red")
+        if verdict.passed:
+            lines.append("pass     ", "green")
+        else:
+            lines.append("REFUSED  ", "bold red")
         lines.append(f"{verdict.gate:<{width}}  {verdict.value}  (allowed: {verdict.limit})\n")
-        lines.append(f"         {verdict.why}\n", "dim")
+        if not verdict.passed:
+            lines.append(f"         {verdict.why}\n", "dim")
+
     lines.rstrip()
     return lines

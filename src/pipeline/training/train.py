@@ -1,5 +1,6 @@
-"""The whole story, in four phases: prepare, select, evaluate, publish. Read this first."""
+"""A training, in four phases: prepare, select, evaluate, publish. Read this file first."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,9 +29,9 @@ UNITS = {"time": "days", "group": "groups", "row": "rows"}
 
 
 class Outcome(NamedTuple):
-    """What a training leaves; `news` where it is a new champion.
+    """The result of a training. `news` is true if there is a new champion.
 
-    Without an opened holdout there is no bundle: nothing says how good it would be.
+    If the holdout stays closed there is no bundle, since nothing says how good it would be.
     """
 
     standings: list[CandidateResult]
@@ -40,7 +41,7 @@ class Outcome(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Valid rows, how they are divided, those to train on, and those that are kept apart until the end."""
+    """Valid rows, how they are divided, the rows to train on, and the holdout, which is used at the end only."""
 
     rows: TrainingRows
     parts: Split
@@ -49,7 +50,7 @@ class Prepared(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The chosen candidate, every trial, and the best of each kind on all rows."""
+    """The chosen candidate, every trial, and the best candidate of each kind on all rows."""
 
     best: CandidateResult
     trials: list[CandidateResult]
@@ -57,7 +58,7 @@ class Selection(NamedTuple):
 
 
 class HoldoutEvaluation(NamedTuple):
-    """What the one look at the holdout gave: the model's answers, and its figures on all rows and on each slice."""
+    """Predictions on the holdout [rows], their blocks [rows], and the metrics of all rows and of each slice."""
 
     predictions: NDArray[np.float64]
     blocks: NDArray[np.int64]
@@ -66,7 +67,7 @@ class HoldoutEvaluation(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What would go out, the rows that it has learnt from, how good it is, and what each gate says of it."""
+    """The files of the new bundle, the rows that the model has learned from, its metrics, and the gates' results."""
 
     files: dict[str, bytes]
     learnt: Examples
@@ -78,17 +79,20 @@ class Evaluation(NamedTuple):
 
 
 def run(config: Config, out: Console, *, everything: bool = False, restart: str | None = None) -> Outcome:
-    """Raw rows to a champion.
+    """Train from raw rows to a champion.
 
-    With `everything` the same settings learn once more after the holdout has judged them, from all rows, and that is
-    what goes out. With `restart`, the reason, a champion of another contract is no rival. Raises RefusedError where a
-    gate refuses: the bundle is there then, and the champion as it was.
+    With `everything`, the chosen settings are fitted once more on all rows after the holdout has evaluated them, and
+    that model is promoted. With `restart`, a reason, the gate does not compare with a champion of another contract.
+
+    Raises RefusedError if a gate refuses. The bundle exists then, and the champion stays.
     """
-    models, home = promotion.home(config), Path(config.paths.reports)
+    models = promotion.home(config)
+    home = Path(config.paths.reports)
     make_folders(models=models, reports=home)
     moved = mlflow_store.connect(config.name, config.paths.tracking)
     for mended in [*moved, *promotion.reconcile(config)]:
         out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
+
     if restart and not champion_predictions.asks_otherwise(models, config.contract):
         out.print("No restart: no champion here answers another contract, so the gates ask what they always ask.")
         restart = None
@@ -103,6 +107,7 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
                 about = record_facts(config, prepared, selection, prepared.train)
                 run_record.log_training(config, selection.best, evaluated_candidates(selection), {}, about, reports)
             return Outcome(selection.results, {}, None)
+
         evaluation = evaluate(config, prepared, selection, reports, out, everything=everything, restart=restart)
         return publish(config, prepared, selection, evaluation, reports, run_id, out)
 
@@ -111,14 +116,21 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
 
 
 def prepare(config: Config, reports: Path, out: Console) -> Prepared:
-    """Read and clean the data, and divide it. Nothing looks at the holdout until the end."""
+    """Read, clean and divide the data. Nothing uses the holdout before `evaluate`."""
     with console.step(out, "Read and clean the data") as say:
         rows = read(config, reports)
         say(
-            f"{len(rows.key):,} rows, {describe_target(rows.examples.target)}; {rows.about['rows']['rejected']:,} rejected"
+            f"{len(rows.key):,} rows, {describe_target(rows.examples.target)}; "
+            f"{rows.about['rows']['rejected']:,} rejected, {nullified(rows.about):,} values set to missing"
         )
+
     parts = split(rows.key, config.split)
     return Prepared(rows, parts, rows.examples.take(parts.search), rows.examples.take(parts.holdout))
+
+
+def nullified(about: Mapping[str, Any]) -> int:
+    """The number of values that broke a rule and were set to missing."""
+    return sum(rule["rows"] for rule in about["data"]["rules"] if rule["action"] == "nullify")
 
 
 def describe_target(target: NDArray[Any]) -> str:
@@ -131,34 +143,41 @@ def describe_target(target: NDArray[Any]) -> str:
 def select(config: Config, prepared: Prepared, out: Console) -> Selection:
     """Compare the candidates on the folds, and choose one."""
     rows, folds = prepared.rows, prepared.parts.folds
-    trials, standings = compare(config, rows, folds, out)
-    best = search.choose(standings, config.loss)
+    trials, results = compare(config, rows, folds, out)
+
+    best = search.choose(results, config.loss)
     baseline = search.baseline(rows.examples.target, folds, config.scoring)
-    out.print(tables.leaderboard(standings, best, baseline, config.loss, trials))
-    return Selection(best, trials, standings)
+    out.print(tables.leaderboard(results, best, baseline, config.loss, trials))
+    return Selection(best, trials, results)
 
 
 def compare(
     config: Config, rows: TrainingRows, folds: list[Fold], out: Console
 ) -> tuple[list[CandidateResult], list[CandidateResult]]:
-    """Every trial on a sample of the days, and then the best of each kind on all rows."""
-    data, target, named = rows.examples.data, rows.examples.target, config.candidates.named()
+    """Evaluate every trial on a sample of the days, and then the best trial of each kind on all rows."""
+    data = rows.examples.data
+    target = rows.examples.target
+    named = config.candidates.named()
     with console.step(out, f"Try whether each of {len(named)} candidates can be exported") as say:
         search.refuse_unfit(data, target, folds, config)
         say(", ".join(named))
+
     with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
         trials = search.run_trials(config, data, target, folds, blocks(rows.key), say)
         lost = sum(trial.error is not None for trial in trials)
-        say(f"{len(trials)} trials" + (f", {lost} lost" if lost else ""))
-    found = search.best_of_each(trials, config.loss)
-    if config.search.sample == 1:  # these rows have judged them already
-        return trials, found
+        failed = f", {lost} lost" if lost else ""
+        say(f"{len(trials)} trials{failed}")
+
+    best = search.best_of_each(trials, config.loss)
+    if config.search.sample == 1:  # all rows have evaluated them already
+        return trials, best
+
     with console.step(out, f"Judge the best of each kind on all rows of {len(folds)} folds") as say:
-        standings = search.evaluate_candidates(
-            config, data, target, folds, [(each.name, each.settings) for each in found], say
-        )
-        say(f"{min(standings, key=lambda s: s.mean(config.loss)).name} has the lowest {config.loss}")
-    return trials, standings
+        candidates = [(trial.name, trial.settings) for trial in best]
+        results = search.evaluate_candidates(config, data, target, folds, candidates, say)
+        lowest = min(results, key=lambda result: result.mean(config.loss))
+        say(f"{lowest.name} has the lowest {config.loss}")
+    return trials, results
 
 
 # --- evaluate -------------------------------------------------------------------------------------------------------
@@ -174,9 +193,10 @@ def evaluate(
     everything: bool,
     restart: str | None,
 ) -> Evaluation:
-    """Fit the choice on all rows before the holdout, open the holdout once, and ask every gate."""
+    """Fit the chosen candidate on all rows before the holdout, open the holdout once, and evaluate the gates."""
     rows, parts, train, holdout = prepared
     best = selection.best
+
     judged = refit(config, best, train, holdout, "everything before the holdout", out)
     with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
         opened = open_holdout(config, holdout, judged.session(holdout.data), blocks(rows.key[parts.holdout]))
@@ -187,7 +207,7 @@ def evaluate(
 
     learnt = rows.examples if everything else train
     final = refit(config, best, learnt, holdout, "everything", out) if everything else judged
-    off = max(judged.export_error, final.export_error)
+    export_error = max(judged.export_error, final.export_error)
 
     files = bundle.package(config, final.onnx, learnt, opened.figures, rows.rolling_state)
     files |= bundle.display_files(config, holdout, reports)
@@ -205,16 +225,18 @@ def evaluate(
         first_day(rows.key[parts.holdout]),
     )
     size = sum(map(len, files.values()))
-    evidence = gates.Evidence(train, holdout, *opened, champion, off, final.session, size, restart)
-    return Evaluation(files, learnt, opened, off, champion, restart, ask_gates(config, evidence, out))
+    evidence = gates.Evidence(train, holdout, *opened, champion, export_error, final.session, size, restart)
+    return Evaluation(files, learnt, opened, export_error, champion, restart, ask_gates(config, evidence, out))
 
 
 def open_holdout(
     config: Config, holdout: Examples, predictions: NDArray[np.float64], block_ids: NDArray[np.int64]
 ) -> HoldoutEvaluation:
-    """The one look at the holdout: figures with intervals from the answers of the exported model."""
+    """Evaluate predictions of the exported model on the holdout: metrics with intervals, of all rows and by slice."""
     search.refuse_uniform(holdout.target, config.target, "the holdout")
-    plan, rule = Bootstrap(config.scoring, config.train.resamples, config.train.seed), config.gates.slices
+    plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
+    rule = config.gates.slices
+
     figures = with_intervals(holdout.target, predictions, block_ids, plan)
     fewer = plan._replace(resamples=100)
     parts = slices(holdout.request, rule.columns, rule.rows, holdout.target, predictions, block_ids, fewer)
@@ -222,6 +244,7 @@ def open_holdout(
 
 
 def ask_gates(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.GateResult]:
+    """Evaluate every gate and print the results."""
     with console.step(out, "Ask every gate") as say:
         verdicts = gates.evaluate_gates(config, evidence)
         refused = sum(not verdict.passed for verdict in verdicts)
@@ -242,8 +265,11 @@ def publish(
     run_id: str,
     out: Console,
 ) -> Outcome:
-    """Write the bundle, record and register it and, where every gate lets it, make it the champion."""
-    models, holdout, verdicts = promotion.home(config), evaluation.holdout, evaluation.gate_results
+    """Write, record and register the bundle. If every gate passes, make it the champion."""
+    models = promotion.home(config)
+    holdout = evaluation.holdout
+    verdicts = evaluation.gate_results
+
     with console.step(out, "Package, record and register") as say:
         about = {
             **record_facts(config, prepared, selection, evaluation.learnt),
@@ -264,11 +290,13 @@ def publish(
         tags = run_record.version_tags(selection.best, holdout.figures, verdicts, about)
         say(f"{folder}, version {mlflow_store.register(config.contract, folder, tags)}")
 
-    if refused := [verdict for verdict in verdicts if not verdict.passed]:
-        said = gates.refusal_message(refused, folder)
+    refused = [verdict for verdict in verdicts if not verdict.passed]
+    if refused:
+        message = gates.refusal_message(refused, folder)
         if any("champion" in verdict.gate for verdict in refused):
-            said += champion_predictions.restart_hint(models, config.contract)
-        raise RefusedError(said)
+            message += champion_predictions.restart_hint(models, config.contract)
+        raise RefusedError(message)
+
     champion = evaluation.champion
     news = champion is None or champion.digest != folder.name
     if news:
@@ -280,13 +308,13 @@ def publish(
             folder.name,
             instead_of=champion.digest if champion else None,
             why=why,
-            what="restart" if evaluation.restart else "promote",
+            kind="restart" if evaluation.restart else "promote",
         )
     return Outcome(selection.results, holdout.figures, folder, news)
 
 
 def record_facts(config: Config, prepared: Prepared, selection: Selection, learnt: Examples) -> dict[str, Any]:
-    """What the record says of the data, the choice and the code."""
+    """The facts for the record: about the data, the selection and the code."""
     rows, parts = prepared.rows, prepared.parts
     story = run_record.selection_record(selection.best, selection.results, parts, rows.key, len(learnt.target))
     return {**rows.about, **story, **bundle.training_facts(config)}

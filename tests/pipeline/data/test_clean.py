@@ -85,7 +85,8 @@ def test_a_rule_that_nullifies_keeps_the_row_and_loses_the_value(contract: Contr
     assert len(cleaned.rejected) == 0
 
 
-def test_too_many_rejected_rows_stop_the_run_and_name_rule_count_limit_and_examples(contract: Contract) -> None:
+def test_too_many_rejected_rows_stop_the_run(contract: Contract) -> None:
+    """The error names the rule, the count, the limit and examples."""
     many = pd.concat([frame(legs=[4, 9, 10])] * 4, ignore_index=True)
     cleaned = clean(many, contract)
     refuse_too_many(cleaned, 0.7, "rejected.csv")
@@ -117,7 +118,8 @@ def test_data_without_a_row_or_with_none_left_is_an_error(contract: Contract) ->
         refuse_too_many(clean(frame(legs=[9, 9, 9]), contract), 1, "")
 
 
-def test_data_that_lacks_a_declared_column_is_an_error_that_lists_what_there_is(contract: Contract) -> None:
+def test_data_that_lacks_a_declared_column_is_an_error(contract: Contract) -> None:
+    """The error lists the columns that there are."""
     with pytest.raises(DataError, match="has no column 'legs'. Found: colour, shape, size"):
         clean(frame().drop(columns="legs"), contract)
 

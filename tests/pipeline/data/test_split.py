@@ -20,7 +20,8 @@ def plan(**changes: object) -> TimeSplit:
     return TimeSplit.model_construct(**{**values, **changes})
 
 
-def test_a_year_resolves_to_three_chained_folds_and_a_holdout_of_november_and_december() -> None:
+def test_a_year_resolves_to_three_chained_folds_and_a_holdout() -> None:
+    """The holdout is November and December."""
     parts = split(YEAR, plan())
     months = YEAR.astype("datetime64[M]").astype(int) % 12 + 1
     assert [(months[f.train].max(), sorted(set(months[f.valid]))) for f in parts.folds] == [
@@ -80,7 +81,8 @@ COLUMNS = {
 }
 
 
-def test_a_rows_key_is_what_is_known_before_whatever_the_label_and_the_choice_of_features(tiny_config: Config) -> None:
+def test_a_rows_key_is_made_of_what_is_known_before_the_outcome(tiny_config: Config) -> None:
+    """The key is the same whatever the label and the choice of features."""
     by_rows = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.5)})
     fewer = by_rows.model_copy(update={"features": ["colour"]})
     key = split_keys(COLUMNS, by_rows)

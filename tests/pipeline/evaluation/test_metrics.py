@@ -41,8 +41,10 @@ def test_each_figure_is_scikit_learns_with_ties_and_with_weights(name: str, thei
     assert ours == pytest.approx(theirs(OUTCOME, PROBABILITY, weight), abs=1e-12)
 
 
-def test_calibration_error_worked_out_by_hand_whatever_the_order_of_equal_rows() -> None:
-    """Ten rows at 0.8 of which six are positive, ten at 0.1 of which none is: half of 0.2 and half of 0.1."""
+def test_the_calibration_error_is_the_one_worked_out_by_hand() -> None:
+    """Ten rows at 0.8 of which six are positive, ten at 0.1 of which none is: half of 0.2 and half of 0.1, whatever the
+    order of equal rows.
+    """
     probability = np.array([0.8] * 10 + [0.1] * 10)
     outcome = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0] + [0] * 10)
     turned = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1] + [0] * 10)
@@ -81,7 +83,7 @@ def test_a_certain_wrong_answer_costs_much_and_not_infinitely() -> None:
     assert np.isfinite(metrics(np.array([0, 1]), np.array([1.0, 0.0]), Scoring("binary", 0.5))["log_loss"])
 
 
-def test_an_interval_over_days_is_wider_than_one_over_rows_where_days_differ() -> None:
+def test_an_interval_over_days_that_differ_is_wider_than_one_over_rows() -> None:
     rng = np.random.default_rng(2)
     day = np.repeat(np.arange(30), 50)
     outcome = rng.random(1500) < np.repeat(rng.random(30), 50)

@@ -18,14 +18,15 @@ def weather(weeks: int, seed: int = 0, rows: int = 50) -> tuple[Any, Any]:
     return 10 + 8 * np.sin(day / 20) + rng.normal(0, 3, len(day)), day
 
 
-def test_the_stability_index_is_the_sum_of_differences_times_their_log_ratios() -> None:
+def test_the_stability_index_sums_differences_times_their_log_ratios() -> None:
     assert drift.population_stability_index(np.array([0.5, 0.5]), np.array([0.5, 0.5])) == 0
     assert drift.population_stability_index(np.array([0.5, 0.5]), np.array([0.25, 0.75])) == pytest.approx(
         0.25 * np.log(3)
     )
 
 
-def test_an_ordinary_week_is_not_far_though_its_index_is_above_the_usual_fifth() -> None:
+def test_an_ordinary_week_is_not_far_though_its_index_is_above_a_fifth() -> None:
+    """A fifth is the usual limit of the stability index."""
     values, day = weather(20)
     about = profile(values, day, RULE)
     week = drift.drift("temp", values[day < 7], about)
@@ -41,9 +42,8 @@ def test_a_week_beyond_all_weeks_of_the_reference_is_far() -> None:
 
 
 @pytest.mark.parametrize(("off", "times", "far"), [(0.5, 50, True), (0.005, 0.5, False)])
-def test_a_column_that_never_differed_is_far_once_it_does_by_more_than_a_trifle(
-    off: float, times: float, far: bool
-) -> None:
+def test_a_column_that_never_differed_is_far_once_it_differs(off: float, times: float, far: bool) -> None:
+    """It is far once it differs by more than a trifle."""
     found = drift.Drift("c", off, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert (found.ratio, found.is_far) == (pytest.approx(times), far)
 
@@ -59,7 +59,8 @@ def test_categories_that_were_never_seen_and_gaps_are_counted() -> None:
     assert (found.unseen, found.missing, found.missing_before) == (0.5, 0.25, 0.25)
 
 
-def test_a_day_knows_its_gaps_and_the_share_of_its_commonest_value_among_those_that_are_there() -> None:
+def test_a_day_has_its_gaps_and_the_share_of_its_commonest_value() -> None:
+    """The share is that among the values that are there."""
     values, day = np.array([1.0, 1.0, np.nan, 2.0, 5.0]), np.array([0, 0, 0, 0, 1])
     assert by_day(values, day, 3) == [(0, 4, 0.25, pytest.approx(2 / 3), 1.0)]
     assert by_day(values, day, 4)[0].same == 0  # three values are too few to tell

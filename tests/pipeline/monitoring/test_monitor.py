@@ -112,9 +112,8 @@ def test_what_came_later_than_the_day_that_is_named_is_not_looked_at(watched: Wa
 
 
 @pytest.mark.parametrize(("value", "what"), [(5.0, "always 5.0"), (np.nan, "missing")])
-def test_a_sensor_that_is_stuck_or_silent_is_a_data_fault_whatever_came_of_it(
-    watched: Watched, url: str, value: float, what: str
-) -> None:
+def test_a_sensor_that_is_stuck_or_silent_is_a_data_fault(watched: Watched, url: str, value: float, what: str) -> None:
+    """It is one whatever the outcomes are."""
     rows = watched.days(15)
     stuck = rows.assign(size=np.where(rows["when"] >= "2013-02-08", value, rows["size"]), good=~rows["good"])
     found = look(watched, logged(url, stuck, watched.champion.version))
@@ -143,7 +142,8 @@ def test_rows_that_were_sent_twice_count_once(watched: Watched, url: str) -> Non
     assert look(watched, url).rows == 240
 
 
-def test_what_is_derived_from_a_private_column_is_in_no_log_and_not_compared(watched: Watched, url: str) -> None:
+def test_a_column_derived_from_a_private_one_is_in_no_log(watched: Watched, url: str) -> None:
+    """For that reason it is not compared."""
     asked = prediction_log.LoggedRequests(
         [datetime(2013, 2, 1)] * 80, [0.5] * 80, ["{}"] * 80, [None] * 80, [True] * 80
     )
@@ -176,7 +176,8 @@ def test_answers_of_another_champion_say_nothing_of_this_one(watched: Watched, u
     assert (found.rows, found.labelled_rows) == (240, 240)
 
 
-def test_what_came_in_is_held_against_the_weeks_of_the_reference_and_is_no_alarm(watched: Watched, url: str) -> None:
+def test_incoming_rows_are_compared_with_the_weeks_of_the_reference(watched: Watched, url: str) -> None:
+    """A column that lies far from those weeks is no alarm."""
     rows = watched.days(15)
     found = look(watched, logged(url, rows.assign(size=rows["size"] / 4), watched.champion.version))
     assert found.code == 0
@@ -231,9 +232,8 @@ def run(watched: Watched, *given: str) -> Any:
     return CliRunner().invoke(app, ["monitor", str(watched.folder / "timed.yaml"), *sets, *data, *given])
 
 
-def test_the_command_ends_with_its_verdict_and_leaves_a_page_a_run_and_a_file_for_the_server(
-    watched: Watched, url: str
-) -> None:
+def test_the_command_ends_with_its_verdict_and_leaves_a_page(watched: Watched, url: str) -> None:
+    """It also leaves a run, and a file for the server."""
     rows = watched.days(15)
     logged(url, rows.assign(good=~rows["good"]), watched.champion.version)
     ended = run(watched, "--log-url", url)

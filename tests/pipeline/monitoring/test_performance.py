@@ -73,9 +73,8 @@ def test_few_rows_are_not_judged_however_many_days_they_are_of(expected: dict[st
         ("ece", Interval(0.2, 0.1, 0.3), False),  # it depends on how many rows it is of
     ],
 )
-def test_a_figure_is_wrong_where_its_interval_lies_beyond_the_references_on_the_worse_side(
-    name: str, value: Interval, wrong: bool
-) -> None:
+def test_a_figure_is_wrong_where_it_is_worse_than_the_reference(name: str, value: Interval, wrong: bool) -> None:
+    """It is worse where its interval lies beyond the reference's interval on the worse side."""
     nothing = Interval(float("nan"), float("nan"), float("nan"))
     known = {
         "skill": Interval(0.1, 0.05, 0.15),
@@ -96,7 +95,8 @@ def test_a_figure_that_came_nearer_to_the_best_it_can_be_is_not_wrong(value: flo
     ("weeks", "rings"),
     [("", False), ("w", False), (".w", False), ("ww", True), ("w.w", True), ("ww.", False), ("w..w", False), ("..ww", True)],
 )  # fmt: skip
-def test_two_of_the_last_three_weeks_are_an_alarm_if_the_latest_is_one_of_them(weeks: str, rings: bool) -> None:
+def test_two_degraded_weeks_of_the_last_three_are_an_alarm(weeks: str, rings: bool) -> None:
+    """They are one only if the latest week is one of the two."""
     found = [Window("", "", 0, {}, 0, {}, ["skill"] if week == "w" else []) for week in weeks]
     assert performance.alarm_fires(found, RULE) is rings
 
@@ -112,7 +112,8 @@ def test_numbers_that_are_answered_too_low_ring_by_the_share_above_them() -> Non
         assert ("share_above" in found[0].degraded) is wrong
 
 
-def test_one_bad_week_among_ordinary_ones_is_no_alarm_though_it_is_in_the_sums_of_the_next() -> None:
+def test_one_bad_week_among_ordinary_ones_is_no_alarm() -> None:
+    """It is none though the bad week is in the sums of the next weeks."""
     _, outcome, answer = (np.tile(each, 12) for each in luck(7))
     day = np.repeat(np.arange(84), 100)
     known = reference(outcome, answer, day, PLAN)
@@ -158,9 +159,10 @@ def test_an_overconfident_model_rings_though_its_order_is_as_before(expected: di
     assert "roc_auc" not in last.degraded
 
 
-def test_on_months_dealt_out_anew_from_days_without_change_it_is_wrong_in_few_looks_of_a_hundred(
+def test_days_without_change_raise_a_false_alarm_in_few_looks_of_a_hundred(
     expected: dict[str, Interval],
 ) -> None:
+    """The looks are at months dealt out anew from those days."""
     at, outcome, answer = luck(73, seed=1)
     days, rng, rang, looks = np.arange(73), np.random.default_rng(0), 0, 0
     rows = {day: np.flatnonzero(at == on(day)) for day in days}

@@ -20,9 +20,10 @@ from pipeline.runtime.contract import Contract
 from tests.support.parcels import Parcels
 
 
-def test_a_training_leaves_a_run_with_parameters_metrics_pictures_the_bundle_and_a_run_below_it_per_trial(
+def test_a_training_leaves_a_run_and_below_it_a_run_per_trial(
     parcels: Parcels,
 ) -> None:
+    """The run has the parameters, the metrics, the pictures and the bundle."""
     client = mlflow.MlflowClient(parcels.config.paths.tracking)
     experiment = client.get_experiment_by_name("parcels")
     assert experiment is not None
@@ -39,7 +40,8 @@ def test_a_training_leaves_a_run_with_parameters_metrics_pictures_the_bundle_and
     assert {"report/roc.png", "report/data_report.json", "bundle/model.onnx", "bundle/bundle.json"} <= listed
 
 
-def test_the_run_says_what_it_was_made_of_and_each_run_below_it_has_its_figures_per_fold(parcels: Parcels) -> None:
+def test_the_run_names_the_data_and_the_commit_that_it_was_made_of(parcels: Parcels) -> None:
+    """Each run below it has its figures per fold."""
     client = mlflow.MlflowClient(parcels.config.paths.tracking)
     runs = client.search_runs([str(getattr(client.get_experiment_by_name("parcels"), "experiment_id", None))])
     (run,) = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
@@ -57,7 +59,8 @@ def test_the_run_says_what_it_was_made_of_and_each_run_below_it_has_its_figures_
     assert [below.data.tags[f"fold {n}"] for n in range(2)] == list(linear)
 
 
-def test_the_version_bears_both_aliases_and_says_how_good_it_is_and_what_the_gates_said(parcels: Parcels) -> None:
+def test_the_version_bears_both_aliases_its_figures_and_the_gate_results(parcels: Parcels) -> None:
+    """The aliases are champion and challenger; the figures tell how good the version is."""
     client = mlflow.MlflowClient(parcels.config.paths.tracking)
     version = client.get_model_version_by_alias("parcels", "champion")
     assert client.get_model_version_by_alias("parcels", "challenger").version == version.version == 1
@@ -79,10 +82,12 @@ print(json.dumps({"from": pipeline.__file__, "rows": model.predict(rows).to_dict
 """
 
 
-def test_the_registered_champion_gives_the_servers_answers_from_elsewhere_without_this_project(
+def test_the_registered_champion_gives_the_servers_predictions_elsewhere(
     parcels: Parcels, server: httpx2.Client, tmp_path: Path
 ) -> None:
-    """In a Python that has our packages and not our code: what answers is the copy in the registry."""
+    """It does so without this project, in a Python that has our packages and not our code: what answers is the copy in
+    the registry.
+    """
     rows = predictor.load(parcels.bundle).golden.rows[:48]
     sent = json.dumps([{name: value for name, value in row.items() if name != "temp"} for row in rows])
     packages = Path(mlflow.__file__).parent.parent
@@ -108,7 +113,7 @@ def test_the_registered_model_refuses_what_the_server_refuses(parcels: Parcels) 
         model.predict(pd.DataFrame([{**row, "temp": 131.0}]))
 
 
-def test_nothing_that_is_registered_is_a_pickle_and_its_requirements_are_pinned(parcels: Parcels) -> None:
+def test_the_registered_model_has_no_pickle_and_pins_its_requirements(parcels: Parcels) -> None:
     (folder,) = (parcels.folder / "mlruns" / "models").iterdir()
     names = {path.name for path in folder.rglob("*") if path.is_file()}
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
@@ -131,7 +136,8 @@ def test_a_regressions_version_answers_with_a_value() -> None:
     assert [column.name for column in asked.outputs] == ["value"]
 
 
-def test_what_is_recorded_lies_beside_the_store_and_not_in_the_working_folder(parcels: Parcels) -> None:
+def test_the_record_of_runs_lies_beside_the_store(parcels: Parcels) -> None:
+    """It does not lie in the working folder."""
     assert (parcels.folder / "mlruns").is_dir()
 
 

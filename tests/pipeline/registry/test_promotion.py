@@ -67,7 +67,7 @@ def test_trainings_are_recorded_with_who_when_why_and_from_which_to_which(two: T
 
 def test_a_rollback_goes_to_the_champion_before_and_the_alias_follows(two: Two) -> None:
     assert previous(two.config) == two.first
-    promote(two.config, two.first, instead_of=two.second, why="late flights were missed", what="rollback")
+    promote(two.config, two.first, instead_of=two.second, why="late flights were missed", kind="rollback")
     assert (champion(two.config), two.alias()) == (two.first, two.first)
     assert history(two.config)[-1]._replace(when="", who="") == (
         "", "", "rollback", two.second, two.first, "late flights were missed",
@@ -76,8 +76,9 @@ def test_a_rollback_goes_to_the_champion_before_and_the_alias_follows(two: Two) 
         previous(two.config)
 
 
-def test_after_a_rollback_and_a_new_champion_the_one_rolled_back_from_is_not_gone_back_to(two: Two) -> None:
-    promote(two.config, two.first, instead_of=two.second, why="a", what="rollback")
+def test_the_previous_champion_is_not_one_that_was_rolled_back_from(two: Two) -> None:
+    """After a rollback and a new champion, the champion that was rolled back from is not gone back to."""
+    promote(two.config, two.first, instead_of=two.second, why="a", kind="rollback")
     promote(two.config, two.second, instead_of=two.first, why="b")
     assert previous(two.config) == two.first
 
@@ -122,7 +123,8 @@ def test_a_bundle_that_is_not_there_or_damaged_is_not_promoted(two: Two) -> None
     assert champion(two.config) == two.second
 
 
-def test_a_crash_between_pointer_and_alias_is_mended_at_the_next_command_which_says_so(two: Two) -> None:
+def test_a_crash_between_pointer_and_alias_is_mended_at_the_next_command(two: Two) -> None:
+    """That command reports it."""
     bundle_store.point(two.models, two.first)
     said = reconcile(two.config)
     assert said[0].endswith(f"champion is at {two.first}, the record was at {two.second}")
@@ -151,7 +153,8 @@ def test_a_pointer_that_was_removed_takes_the_alias_with_it(two: Two) -> None:
         previous(two.config)
 
 
-def test_a_line_that_a_crash_cut_short_is_dropped_and_one_that_was_changed_is_told(two: Two) -> None:
+def test_a_line_of_history_that_a_crash_cut_short_is_dropped(two: Two) -> None:
+    """A line that was changed is an error that names the line."""
     ledger = two.models / LEDGER
     whole = ledger.read_bytes()
     ledger.write_bytes(whole + b'{"when": "20')
@@ -217,7 +220,8 @@ def killed(killed_once: Path, tmp_path: Path) -> Killed:
     return Killed(two, left)
 
 
-def test_what_a_killed_training_left_goes_with_the_next_command_and_a_live_one_is_left_alone(killed: Killed) -> None:
+def test_the_next_command_removes_what_a_killed_training_left(killed: Killed) -> None:
+    """A live training is left alone."""
     two, left = killed
     before = statuses(two.config)
     with training(two.config) as place:
@@ -229,9 +233,7 @@ def test_what_a_killed_training_left_goes_with_the_next_command_and_a_live_one_i
         assert reconcile(two.config) == []
 
 
-def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store(
-    killed: Killed, tmp_path: Path
-) -> None:
+def test_a_killed_training_with_a_run_in_another_store_is_tidied_up_after(killed: Killed, tmp_path: Path) -> None:
     two, left = killed
     elsewhere = two.toy.config(f"paths.tracking=sqlite:///{tmp_path}/other.db")
     mlflow_store.connect("tiny", elsewhere.paths.tracking)
@@ -240,7 +242,8 @@ def test_a_killed_training_is_tidied_up_after_though_its_run_is_in_another_store
     assert statuses(two.config)["RUNNING"] == 2
 
 
-def test_where_the_record_of_runs_cannot_be_reached_the_folder_stays_for_the_next_command(killed: Killed) -> None:
+def test_a_folder_stays_where_the_record_of_runs_cannot_be_reached(killed: Killed) -> None:
+    """The folder of the killed training stays for the next command."""
     two, left = killed
     with pytest.raises(ConfigError, match="cannot be used"):
         promotion.clean_up_killed_runs(two.toy.config(f"paths.tracking=sqlite:///{two.toy.folder}/toy.csv/mlflow.db"))
@@ -267,7 +270,8 @@ def command(toy: Toy, *words: str) -> Result:
     return CliRunner().invoke(app, [words[0], str(toy.folder / "toy.yaml"), *given, *words[1:]])
 
 
-def test_by_command_a_champion_is_rolled_back_and_promoted_again_and_history_tells_it(two: Two) -> None:
+def test_commands_roll_a_champion_back_and_promote_it_again(two: Two) -> None:
+    """The command `history` lists both moves."""
     back = command(two.toy, "rollback", "--why", "it misses storms")
     assert (back.exit_code, back.stderr) == (0, "")
     assert back.stdout.startswith(f"The champion of tiny is {two.first} now instead of {two.second}. ")

@@ -64,7 +64,8 @@ def test_a_failed_training_leaves_the_old_report_and_its_own_beside_it(tmp_path:
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [".lock", "a", "a/newest"]
 
 
-def test_what_a_killed_training_left_is_found_and_that_of_a_live_one_is_not(start: Start, tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_training_is_found(start: Start, tmp_path: Path) -> None:
+    """The folder of a live training is not."""
     live, dead = start("flights"), start("flights")
     place, left = says(live), says(dead)
     assert abandoned(tmp_path, "flights") == []
@@ -98,12 +99,14 @@ def test_what_another_model_left_is_that_models_business(tmp_path: Path) -> None
     assert abandoned(tmp_path, "minutes") == []
 
 
-def test_where_there_are_no_reports_there_is_nothing_to_tidy_up_and_nothing_is_made(tmp_path: Path) -> None:
+def test_without_reports_there_is_nothing_to_tidy_up(tmp_path: Path) -> None:
+    """Nothing is made there either."""
     assert abandoned(tmp_path / "reports", "flights") == []
     assert not (tmp_path / "reports").exists()
 
 
-def test_a_whole_report_for_which_the_old_one_had_made_room_takes_its_place(tmp_path: Path) -> None:
+def test_a_whole_report_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    """The old report had made room for it before the training was killed."""
     left = tmp_path / ".unfinished-a-abcdefgh"
     (left / "old-a" / "old").mkdir(parents=True)
     (left / "a" / "new").mkdir(parents=True)

@@ -28,7 +28,8 @@ def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
 
 
-def test_the_champion_written_again_is_left_as_it_is_and_any_other_gets_the_newer_record(tmp_path: Path) -> None:
+def test_a_champion_that_is_written_again_is_left_as_it_is(tmp_path: Path) -> None:
+    """Any other bundle that is written again gets the newer record."""
     folders = [bundle_store.write(tmp_path, {**FILES, "record.json": content}) for content in (b"first", b"second")]
     assert folders[0] == folders[1]
     assert (folders[0] / "record.json").read_bytes() == b"second"
@@ -62,7 +63,8 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     assert bundle_store.damage(folder) == f"{name} is missing"
 
 
-def test_sums_that_point_outside_the_bundle_or_leave_the_manifest_out_are_refused(tmp_path: Path) -> None:
+def test_sums_that_point_outside_the_bundle_are_refused(tmp_path: Path) -> None:
+    """Sums that leave the manifest out are refused too."""
     folder = bundle_store.write(tmp_path, FILES)
     sums = (folder / "SHA256SUMS").read_text()
     (folder / "SHA256SUMS").write_text(sums + f"{'0' * 64}  ../../secret\n")
@@ -124,7 +126,8 @@ while True:
 """
 
 
-def test_a_kill_at_any_moment_leaves_a_whole_champion_and_the_next_writer_tidies_up(tmp_path: Path) -> None:
+def test_a_kill_of_a_writer_at_any_moment_leaves_a_whole_champion(tmp_path: Path) -> None:
+    """The next writer tidies up."""
     for attempt in range(12):
         writer = subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
         assert writer.stdout is not None
@@ -141,7 +144,8 @@ def test_a_kill_at_any_moment_leaves_a_whole_champion_and_the_next_writer_tidies
     assert not list(tmp_path.glob(".unfinished-*"))
 
 
-def test_what_killed_writers_left_in_the_store_and_in_its_folders_is_removed_and_counted(tmp_path: Path) -> None:
+def test_the_files_that_killed_writers_left_are_removed_and_counted(tmp_path: Path) -> None:
+    """They lie in the store and in its folders."""
     folder = bundle_store.write(tmp_path, FILES)
     (tmp_path / ".unfinished-abcdefgh").mkdir()
     (tmp_path / ".unfinished-abcdefgh/model.onnx").touch()
@@ -165,8 +169,8 @@ def test_a_bundle_that_was_set_aside_for_one_that_never_came_is_put_back(tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name])
 
 
-def test_a_writer_killed_while_it_puts_one_bundle_in_the_place_of_another_loses_neither(tmp_path: Path) -> None:
-    """It is killed at each of its renames in turn."""
+def test_a_writer_killed_while_it_replaces_a_bundle_loses_no_bundle(tmp_path: Path) -> None:
+    """It puts one bundle in the place of another, and is killed at each of its renames in turn."""
     folder = bundle_store.write(tmp_path, FILES)
     code = """
 import os, signal, sys

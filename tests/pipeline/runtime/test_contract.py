@@ -98,7 +98,8 @@ def test_a_pattern_has_to_match_the_whole_value(tiny_config: Config, pattern: st
             model.model_validate({**ROW, "colour": wrong})
 
 
-def test_rows_become_arrays_in_which_missing_is_empty_text_nan_or_not_a_time() -> None:
+def test_a_missing_value_of_a_row_becomes_empty_text_nan_or_not_a_time() -> None:
+    """Rows become arrays, in which a missing value is empty text, NaN or not-a-time."""
     assert as_array(["a", None], "category").tolist() == ["a", ""]
     assert np.isnan(as_array([1, None], "integer")[1])
     assert np.isnat(as_array(["2013-12-02T17:30", None], "datetime")[1])

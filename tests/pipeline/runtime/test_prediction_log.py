@@ -34,7 +34,8 @@ def engine(tmp_path: Path) -> Iterator[Any]:
     made.dispose()
 
 
-def test_labels_find_their_predictions_in_any_order_twice_and_for_unknown_ids(engine: Any) -> None:
+def test_labels_find_their_predictions_in_any_order(engine: Any) -> None:
+    """They also do so where they come twice, and where some come for unknown ids."""
     assert prediction_log.store_labels(engine, [("early", 0, 1.0), ("never", 0, 1.0)], prediction_log.now()) == [
         ("early", 0),
         ("never", 0),
@@ -63,7 +64,8 @@ def test_of_an_id_that_came_twice_the_later_prediction_counts(engine: Any) -> No
     assert prediction_log.read_labelled(engine, "m").prediction == [0.9]
 
 
-def test_a_span_of_time_ends_before_its_last_moment_and_a_version_is_asked_for_alone(engine: Any) -> None:
+def test_a_span_of_time_ends_before_its_last_moment(engine: Any) -> None:
+    """A version can be asked for alone."""
     prediction_log.write(engine, [prediction(str(day), at=WHEN + timedelta(days=day)) for day in range(10)])
     prediction_log.write(engine, [prediction("b", at=WHEN, version="b" * 16)])
     prediction_log.store_labels(
@@ -230,9 +232,8 @@ def test_what_was_accepted_before_the_end_is_on_disk_after_it(parcels: Parcels, 
     assert len(stored(tmp_path / "log.db")) == 1000
 
 
-def test_a_database_that_cannot_be_written_to_drops_rows_counts_them_and_recovers(
-    parcels: Parcels, tmp_path: Path
-) -> None:
+def test_a_log_that_cannot_be_written_to_drops_rows_and_counts_them(parcels: Parcels, tmp_path: Path) -> None:
+    """It recovers once its database can be written to."""
     place = tmp_path / "there"
     place.write_text("a file where a folder should be")
     with serving(parcels.store, LOG_URL=f"sqlite:///{place}/log.db", LOG_QUEUE="4") as client:

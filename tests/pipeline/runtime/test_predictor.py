@@ -30,10 +30,11 @@ def resealed(folder: Path, name: str, content: bytes) -> Path:
 
 def test_a_copied_bundle_answers_as_the_original(parcels: Parcels, copy: Path) -> None:
     golden = predictor.load(parcels.bundle).golden
-    assert (predictor.load(copy).predict(golden.columns) == golden.answers).all()
+    assert (predictor.load(copy).predict(golden.columns) == golden.predictions).all()
 
 
-def test_golden_rows_hold_full_rows_rows_with_nothing_optional_and_categories_never_seen(parcels: Parcels) -> None:
+def test_golden_rows_hold_full_rows_and_rows_with_nothing_optional(parcels: Parcels) -> None:
+    """They also hold categories never seen."""
     golden = predictor.load(parcels.bundle).golden
     assert len(golden.rows) == 64
     assert "temp" in golden.rows[0]
@@ -51,7 +52,8 @@ def test_one_changed_byte_is_refused_with_the_name_of_the_file(copy: Path, name:
         predictor.load(copy)
 
 
-def test_golden_rows_with_other_answers_are_refused_even_if_every_hash_fits(copy: Path) -> None:
+def test_golden_rows_with_other_answers_are_refused(copy: Path) -> None:
+    """They are refused even if every hash fits."""
     golden = json.loads((copy / "golden.json").read_text())
     golden["answers"][3] += 0.001
     changed = resealed(copy, "golden.json", json.dumps(golden).encode())
@@ -59,9 +61,10 @@ def test_golden_rows_with_other_answers_are_refused_even_if_every_hash_fits(copy
         predictor.load(changed)
 
 
-def test_a_changed_dataset_module_that_changes_answers_is_refused_and_named(
+def test_a_dataset_module_that_changes_answers_is_refused_and_named(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The module has changed since the bundle was made."""
     honest = table.derive
     monkeypatch.setattr(table, "derive", lambda columns: {**honest(columns), "sent_minute_of_day": np.zeros(64)})
     monkeypatch.setattr("pipeline.runtime.predictor.module_hash", lambda name: "edited")
@@ -87,15 +90,18 @@ def test_a_bundle_under_another_bundles_name_is_refused(copy: Path) -> None:
         predictor.load(moved)
 
 
-def test_a_file_that_is_not_what_it_should_be_is_refused_without_a_traceback(copy: Path) -> None:
+def test_a_file_that_is_not_what_it_should_be_is_refused(copy: Path) -> None:
+    """It is refused without a traceback."""
     with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
         predictor.load(resealed(copy, "model.onnx", b"not a model"))
     with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
         predictor.load(resealed(copy, "reference.json", b"[]"))
 
 
-def test_another_model_under_the_old_manifest_is_refused_even_if_the_sums_fit(copy: Path) -> None:
-    """Model and golden rows exchanged together agree with each other; the name they go by is another's."""
+def test_another_model_under_the_old_manifest_is_refused(copy: Path) -> None:
+    """It is refused even if the sums fit. Model and golden rows exchanged together agree with each other; the name they
+    go by is another's.
+    """
     golden = json.loads((copy / "golden.json").read_text())
     golden["answers"][0] += 1e-7
     files = {path.name: path.read_bytes() for path in copy.iterdir() if path.name != bundle_store.SUMS}

@@ -72,8 +72,10 @@ def test_days_that_are_too_long_ago_are_forgotten(contract: Contract) -> None:
     assert shares(contract, ["red 01T10 1 01T12", "red 03T10 0 03T12", "red 04T10 0 04T12"]) == [0.5, 0.6667, 0.3333]
 
 
-def test_a_row_that_is_asked_before_the_hour_has_to_do_with_the_table_of_the_day_before(contract: Contract) -> None:
-    """Asked an hour ahead: of rows at seven the question comes at six, when the table of the day has just been made."""
+def test_a_row_asked_before_the_hour_has_the_table_of_the_day_before(contract: Contract) -> None:
+    """Asked an hour ahead: of rows at seven the question comes at six, when the table of the day has just been made. A
+    row asked before that has to do with the table of the day before.
+    """
     before, after = shares(contract, [*SIX, "red 02T06 0 02T11", "red 02T07 0 02T11"])[-2:]
     assert (before, after) == (0.5, 3 / 4)
 
@@ -113,7 +115,8 @@ def tables(contract: Contract) -> rolling_features.Table:
     )
 
 
-def test_a_value_that_a_caller_sends_stays_and_only_a_missing_one_is_looked_up(contract: Contract) -> None:
+def test_a_value_that_a_caller_sends_stays(contract: Contract) -> None:
+    """Only a missing value is looked up in the table."""
     columns, _, _ = rows("red 03T10 0 03T10", "red 03T10 0 03T10", "green 03T10 0 03T10", "red 02T10 0 03T10")
     asked = {**columns, "share": np.array([0.9, np.nan, np.nan, np.nan])}
     found = rolling_features.fill_from_table(asked, tables(contract), "when")
@@ -121,7 +124,8 @@ def test_a_value_that_a_caller_sends_stays_and_only_a_missing_one_is_looked_up(c
     assert np.isnan(asked["share"][1:]).all()
 
 
-def test_what_was_written_is_read_again_and_a_changed_file_or_other_features_are_refused(contract: Contract) -> None:
+def test_the_counts_that_were_written_are_read_again(contract: Contract) -> None:
+    """A changed file is refused, and so is one that was made for other features."""
     columns, good, told = rows(*SIX)
     day = rolling_features.day_number("2013-01-03")
     tallies = rolling_features.count_outcomes(columns, good, contract, told)
@@ -201,7 +205,8 @@ def test_batch_api_and_training_rows_are_equal_to_the_bit(parcels: Any) -> None:
     assert (predictor.predict(asked) == predictor.predict({**asked, **trained})).all()
 
 
-def test_golden_rows_tell_what_was_remembered_so_that_another_table_breaks_no_proof(parcels: Any) -> None:
+def test_golden_rows_hold_their_rolling_features(parcels: Any) -> None:
+    """For that reason another table of rolling features breaks no proof."""
     predictor = load_predictor(parcels.bundle)
     for name in predictor.contract.rolling:
         assert not np.isnan(predictor.golden.columns[name]).any()

@@ -97,9 +97,8 @@ def test_without_the_extra_it_says_what_to_install(bundle: Path, keys: Keys, mon
         signature.verify(bundle, keys.public)
 
 
-def test_a_server_with_a_key_serves_what_is_signed_and_takes_on_nothing_else(
-    parcels: Parcels, tmp_path: Path, keys: Keys
-) -> None:
+def test_a_server_with_a_key_takes_on_nothing_but_what_is_signed(parcels: Parcels, tmp_path: Path, keys: Keys) -> None:
+    """It serves what is signed."""
     place = Path(shutil.copytree(parcels.store, tmp_path / "store"))
     key = {"MODEL_PUBLIC_KEY": str(keys.public)}
     refused = started(place, **key)

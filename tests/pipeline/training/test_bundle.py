@@ -21,7 +21,8 @@ def test_a_bundle_holds_these_files_and_no_absolute_path_of_the_machine(parcels:
         assert str(parcels.folder).encode() not in content, name
 
 
-def test_what_decides_predictions_is_in_the_manifest_and_what_does_not_is_beside_it(parcels: Parcels) -> None:
+def test_the_manifest_holds_what_decides_predictions(parcels: Parcels) -> None:
+    """What does not decide them is beside the manifest."""
     manifest, record = (json.loads((parcels.bundle / name).read_text()) for name in ("bundle.json", "record.json"))
     assert set(manifest) == {"contract", "threshold", "prior", "metrics", "files"}
     assert set(manifest["files"]) == {"model.onnx", "golden.json", "rolling_features.json"}

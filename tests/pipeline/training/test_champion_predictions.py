@@ -47,7 +47,8 @@ def test_what_is_being_remembered_is_not_taken_for_something_that_was_left(tmp_p
     assert saved_predictions(tmp_path, "a", KEYS) is not None
 
 
-def test_rows_that_are_on_no_record_are_left_out_and_too_many_of_them_make_it_worthless(tmp_path: Path) -> None:
+def test_rows_that_are_on_no_record_are_left_out(tmp_path: Path) -> None:
+    """Too many such rows make the record worthless."""
     keys = np.arange(20, dtype=np.uint64)
     save_predictions(tmp_path, "a", keys, keys / 20)
     rows, said = saved_predictions(tmp_path, "a", keys + np.uint64(1)) or ([], [])
@@ -64,9 +65,8 @@ def test_a_record_that_is_absent_or_cannot_be_read_is_none(tmp_path: Path, conte
     assert saved_predictions(tmp_path, "a", KEYS) is None
 
 
-def test_without_a_champion_there_is_nothing_to_beat_and_the_same_model_says_the_same(
-    tmp_path: Path, tiny_config: Config
-) -> None:
+def test_without_a_champion_there_is_nothing_to_beat(tmp_path: Path, tiny_config: Config) -> None:
+    """A champion that is the same model gives the same predictions."""
     said, tiny = np.array([0.3, 0.1, 0.2]), tiny_config.contract
     assert predict_with_champion(tmp_path, tiny, "0123456789abcdef", {}, KEYS, said, None) is None
     bundle_store.point(tmp_path, "0123456789abcdef")
@@ -116,7 +116,8 @@ def test_a_declared_restart_of_another_contract_leaves_the_champion_behind(toy: 
     assert (move.kind, move.before, move.why.startswith(RESTART)) == ("restart", Path(str(first.bundle)).name, True)
 
 
-def test_a_restart_switches_no_gate_off_where_the_champion_answers_the_same(toy: Toy) -> None:
+def test_a_restart_of_the_same_contract_switches_no_gate_off(toy: Toy) -> None:
+    """The champion answers the same contract, so it is compared as always."""
     toy.train()
     with pytest.raises(RefusedError, match=r"(?s)log_loss against the champion: \+(?!.*RESTART)"):
         run(toy.config(WEAK), Console(quiet=True), restart=RESTART)

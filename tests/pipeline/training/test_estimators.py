@@ -37,7 +37,8 @@ def test_of_numbers_a_candidate_learns_what_matters_in_their_unit(settings: Sett
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_of_numbers_too_the_same_seed_gives_the_same_model_and_gaps_are_answered(settings: Settings) -> None:
+def test_of_numbers_too_the_same_seed_gives_the_same_model(settings: Settings) -> None:
+    """Rows with gaps get a prediction."""
     data, target = numbers()
     one, two = (fit(settings, data, target, TRAIN, threads=threads) for threads in (1, 2))
     odd = Tensors(np.array([["green"], [""]], dtype=object), np.full((2, 2), np.nan, dtype=np.float32))

@@ -67,8 +67,10 @@ def test_a_model_that_is_too_good_is_refused(tiny_config: Config) -> None:
     )
 
 
-def test_a_window_that_is_too_short_for_more_refuses_only_what_is_surely_outside(tiny_config: Config) -> None:
-    """The answers are of no use, so the figures lie outside their limits, but not with their whole intervals."""
+def test_a_short_window_refuses_only_what_is_surely_outside(tiny_config: Config) -> None:
+    """The window is too short for more. The answers are of no use, so the figures lie outside their limits, but not
+    with their whole intervals.
+    """
     noise = np.random.default_rng(0).permutation(evidence().predictions)
     wide = {name: Interval(figure.value, 0.0, 1.0) for name, figure in evidence(predictions=noise).figures.items()}
     asked = tiny_config.gates.model_copy(update={"baseline": 0.5})
@@ -109,7 +111,8 @@ def test_a_model_is_held_against_the_champion_on_the_same_rows(
     assert found.passed is let_out, found
 
 
-def test_a_champion_that_cannot_be_asked_refuses_the_new_model_and_says_what_to_do(tiny_config: Config) -> None:
+def test_a_champion_that_cannot_be_asked_refuses_the_new_model(tiny_config: Config) -> None:
+    """The reason of the refusal names what to do."""
     silent = ChampionPredictions("0123456789abcdef", np.empty(0, int), np.empty(0), "gone. Bring it back")
     (found,) = [v for v in evaluate_gates(tiny_config, evidence(champion=silent)) if not v.passed]
     assert (found.gate, found.why) == ("log_loss against the champion", "gone. Bring it back")

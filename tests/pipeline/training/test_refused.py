@@ -63,7 +63,8 @@ def test_a_worse_model_is_refused_and_a_better_one_goes_out(toy: Toy) -> None:
     assert bundle_store.resolve(toy.folder / "models/tiny") == second.bundle
 
 
-def test_the_same_model_again_is_nothing_new_and_leaves_the_champion_as_it_is(toy: Toy) -> None:
+def test_the_same_model_again_is_nothing_new(toy: Toy) -> None:
+    """It leaves the champion as it is."""
     first = toy.train()
     assert first.bundle is not None
     made = (first.bundle / "record.json").stat().st_ino

@@ -40,9 +40,8 @@ def drawn(folder: Path, config: Config, *, answers: float = 0.5) -> set[str]:
 
 
 @pytest.mark.parametrize("answers", [1.0, 0.1])
-def test_every_picture_of_a_classification_is_drawn_also_where_nothing_reaches_the_threshold(
-    tmp_path: Path, asked: Config, answers: float
-) -> None:
+def test_every_picture_of_a_classification_is_drawn(tmp_path: Path, asked: Config, answers: float) -> None:
+    """It is drawn also where no prediction reaches the threshold."""
     assert drawn(tmp_path, asked, answers=answers) == BOTH | {"roc", "precision_recall", "confusion"}
 
 
@@ -52,7 +51,7 @@ def test_every_picture_of_a_regression_is_drawn(tmp_path: Path, asked: Config) -
     assert drawn(tmp_path, asked.model_copy(update=update)) == BOTH | {"errors"}
 
 
-def test_before_the_holdout_is_opened_there_are_the_pictures_of_the_search_alone(tmp_path: Path, asked: Config) -> None:
+def test_before_the_holdout_is_opened_only_the_search_has_pictures(tmp_path: Path, asked: Config) -> None:
     standing = CandidateResult("linear", Linear(), {"a": {"roc_auc": 0.7, "log_loss": 0.5}})
     draw(tmp_path, "binary", search_pictures(asked, [standing], [standing], standing))
     assert {path.stem for path in tmp_path.glob("*.png")} == {"folds", "search"}

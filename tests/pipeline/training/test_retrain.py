@@ -78,7 +78,8 @@ def test_a_worse_one_is_refused_and_stays_the_challenger(toy: Toy) -> None:
     assert promotion.champion(toy.config()) == first.bundle.name
 
 
-def test_days_that_the_champion_knows_cannot_judge_and_that_is_said_before_any_work(toy: Toy) -> None:
+def test_days_that_the_champion_knows_cannot_judge(toy: Toy) -> None:
+    """The error comes before any work."""
     first = again(toy, "2013-01-06")
     runs = sorted((toy.folder / "reports").iterdir())
     assert first.bundle is not None
@@ -94,7 +95,8 @@ def test_of_rows_that_it_has_learnt_from_since_counts_what_it_said_before(toy: T
     assert "was judged before it learnt from these, on 500 rows" in gate(second)["why"]
 
 
-def test_an_ordinary_training_cannot_be_held_against_a_champion_that_knows_its_holdout(toy: Toy) -> None:
+def test_an_ordinary_training_is_refused_if_the_champion_knows_its_holdout(toy: Toy) -> None:
+    """An ordinary training cannot be compared with a champion that knows its holdout."""
     again(toy, None)
     with pytest.raises(
         RefusedError,
@@ -112,7 +114,8 @@ def test_a_damaged_champion_does_not_end_it_before_the_gate_has_looked(toy: Toy)
     assert bundle_store.pointer(promotion.home(toy.config())) == first.name
 
 
-def test_before_the_data_begins_there_is_nothing_to_learn_from_and_that_is_said(toy: Toy) -> None:
+def test_before_the_data_begins_there_is_nothing_to_learn_from(toy: Toy) -> None:
+    """The error names the day on which the data begins."""
     with pytest.raises(DataError, match="no rows lie before 2012-01-01: they begin on 2013-01-01"):
         again(toy, "2012-01-01")
 

@@ -58,7 +58,7 @@ def test_every_candidate_is_judged_on_every_fold_and_each_fit_is_told(config: Co
     assert len(told) == 4
 
 
-def test_a_fold_is_judged_on_its_own_rows_and_not_on_those_it_was_trained_on(config: Config) -> None:
+def test_a_fold_is_judged_on_its_own_rows_and_not_on_its_training_rows(config: Config) -> None:
     data, target = examples()
     shuffled = target.copy()
     np.random.default_rng(0).shuffle(shuffled[300:])
@@ -69,9 +69,10 @@ def test_a_fold_is_judged_on_its_own_rows_and_not_on_those_it_was_trained_on(con
     assert before["second"]["roc_auc"] > after["second"]["roc_auc"] + 0.1
 
 
-def test_the_first_trial_of_a_kind_is_its_configured_settings_and_the_others_are_drawn_from_its_space(
+def test_the_first_trial_of_a_kind_has_its_configured_settings(
     config: Config,
 ) -> None:
+    """The other trials of the kind are drawn from its space."""
     data, target = examples()
     tried = [s for s in run_trials(config, data, target, FOLDS, UNIT, quiet) if s.name == "boosting"]
     assert tried[0].settings == config.candidates.boosting
@@ -196,7 +197,7 @@ def test_a_feature_without_a_value_in_a_fold_is_refused_by_name(config: Config) 
         refuse_unfit(Tensors(data.strings, late), target, FOLDS, config)
 
 
-def test_a_candidate_that_cannot_be_exported_exactly_is_refused_before_the_search(
+def test_a_candidate_without_an_exact_export_is_refused_before_the_search(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, target = examples()

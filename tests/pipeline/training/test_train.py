@@ -51,7 +51,8 @@ def test_the_settings_that_were_found_are_the_ones_refitted(toy: Toy, monkeypatc
     assert set(record["candidates"]) == {"linear", "boosting"}
 
 
-def test_progress_is_plain_lines_where_there_is_no_terminal_and_ends_with_the_figures(parcels: Parcels) -> None:
+def test_progress_is_plain_lines_where_there_is_no_terminal(parcels: Parcels) -> None:
+    """It ends with the figures."""
     printed = parcels.printed
     assert "\x1b" not in printed
     assert "Read and clean the data: " in printed
@@ -78,7 +79,8 @@ def test_the_report_has_pictures_counts_and_rejected_rows(parcels: Parcels) -> N
 # --- no skew: a row is the same row wherever it comes from ---------------------------------------------------------
 
 
-def test_features_of_a_training_row_and_of_the_same_row_sent_as_json_are_equal_to_the_bit(parcels: Parcels) -> None:
+def test_a_training_row_and_the_same_row_as_json_have_equal_features(parcels: Parcels) -> None:
+    """The features of a row that is sent as JSON are equal to the bit."""
     config, dataset = parcels.config, find("table")
     frame = clean.clean(
         dataset.load(Path(str(config.data.path)), config.columns).frame.iloc[::500], config.contract
@@ -229,7 +231,8 @@ def test_breast_cancer_goes_through_the_whole_chain_without_a_line_of_code(breas
     assert predictor.predict(predictor.golden.columns).shape == (64,)
 
 
-def test_diabetes_goes_through_the_whole_chain_and_its_server_answers_in_points(diabetes: Path, tmp_path: Path) -> None:
+def test_diabetes_goes_through_the_whole_chain(diabetes: Path, tmp_path: Path) -> None:
+    """Its server answers in points."""
     outcome = run(load(diabetes, in_folder(tmp_path)), Console(quiet=True))
     assert outcome.bundle is not None
     manifest, record = (json.loads((outcome.bundle / f"{name}.json").read_text()) for name in ("bundle", "record"))
@@ -243,7 +246,7 @@ def test_diabetes_goes_through_the_whole_chain_and_its_server_answers_in_points(
     with serving(outcome.bundle.parent) as client:
         answer = client.post("/predict", json=predictor.golden.rows[0]).raise_for_status().json()
         assert list(answer) == ["value", "unit", "model", "version", "request_id"]
-        assert answer["value"] == pytest.approx(predictor.golden.answers[0], rel=1e-6)
+        assert answer["value"] == pytest.approx(predictor.golden.predictions[0], rel=1e-6)
         assert answer["unit"] == "points"
         many = client.post("/predict/batch", json={"rows": predictor.golden.rows[:3]}).raise_for_status().json()
         assert many["predictions"][0] == {"value": answer["value"]}
@@ -270,9 +273,8 @@ def test_patients_who_are_several_rows_are_never_on_both_sides(diabetes: Path, t
     assert record["holdout"] == "30% of the groups"
 
 
-def test_rows_that_break_the_contract_too_often_stop_the_training_and_are_left_to_look_at(
-    breast_cancer: Path, tmp_path: Path
-) -> None:
+def test_rows_that_break_the_contract_too_often_stop_the_training(breast_cancer: Path, tmp_path: Path) -> None:
+    """The rejected rows are left to look at."""
     frame = pd.read_csv(tmp_path / "cancer.csv")
     frame.loc[:9, "mean radius"] = -1.0
     frame.to_csv(tmp_path / "cancer.csv", index=False)

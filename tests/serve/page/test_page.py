@@ -99,7 +99,8 @@ def test_an_example_that_is_not_there_is_none(server: httpx2.Client, number: str
     assert Form(format_number(server, f"/?example={number}")).values["carrier"] == "B6"
 
 
-def test_what_is_wrong_stands_at_its_field_in_the_words_of_the_api_and_nothing_is_lost(server: httpx2.Client) -> None:
+def test_an_error_stands_at_its_field_in_the_words_of_the_api(server: httpx2.Client) -> None:
+    """Nothing that was filled in is lost."""
     wrong = {**REQUIRED, "weight": "1e999", "temp": "<script>", "depot": "XXX"}
     refused = asked(server, **wrong)
     assert refused.status_code == 422
@@ -171,9 +172,10 @@ def test_a_browser_is_asked_for_the_key_as_a_password(guarded: httpx2.Client) ->
     assert guarded.get("/web/style.css").status_code == 200
 
 
-def test_the_page_shows_rows_and_so_it_asks_for_the_key_and_the_health_below_it_does_not(
+def test_the_page_asks_for_the_key_because_it_shows_rows(
     guarded: httpx2.Client,
 ) -> None:
+    """The health at the same address does not ask for the key."""
     for path in ("/", "/?example=0", "/answer"):
         assert guarded.get(path, headers=BROWSER).status_code == 401
         assert guarded.get(path, headers=BROWSER, auth=("anyone", "3f9c2b7e51d84a06")).status_code == 200

@@ -35,9 +35,10 @@ def oracle(parcels: Parcels, free_port: int, tmp_path: Any) -> Iterator[httpx2.C
         server.wait(timeout=20)
 
 
-def test_every_body_that_mlflows_server_takes_gets_the_same_predictions_from_ours(
+def test_every_body_that_mlflows_server_takes_gets_the_same_predictions(
     server: httpx2.Client, oracle: httpx2.Client, parcels: Parcels
 ) -> None:
+    """Our server gives the predictions that MLflow's server gives."""
     rows = [row for row in predictor.load(parcels.bundle).golden.rows[:48] if len(row) == len(parcels.config.request)][
         :5
     ]
@@ -70,5 +71,5 @@ def test_mlflows_client_takes_our_server_for_its_own(server: httpx2.Client, parc
     golden = predictor.load(parcels.bundle).golden
     rows = golden.rows[:3]
     said = client.invoke(pd.DataFrame(rows)).get_predictions()
-    assert said["probability"].tolist() == pytest.approx(golden.answers[:3].tolist(), abs=1e-6)
+    assert said["probability"].tolist() == pytest.approx(golden.predictions[:3].tolist(), abs=1e-6)
     assert said.columns.tolist() == ["probability", "label"]

@@ -205,7 +205,8 @@ def test_who_accepts_csv_or_lines_alone_gets_them(server: httpx2.Client) -> None
     assert [json.loads(line)["probability"] for line in lines] == [expected] * 2
 
 
-def test_a_missing_or_odd_content_type_is_json_and_another_kind_of_file_is_refused(server: httpx2.Client) -> None:
+def test_a_missing_or_odd_content_type_is_json(server: httpx2.Client) -> None:
+    """Another kind of file is refused."""
     body = json.dumps({"instances": [REQUIRED]}).encode()
     for said in ({}, {"content-type": "application/octet-stream"}, {"content-type": "application/json; charset=utf-8"}):
         assert server.post("/invocations", content=body, headers=said).status_code == 200

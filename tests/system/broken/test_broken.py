@@ -58,10 +58,10 @@ CHANGES: dict[str, tuple[Change, list[str], str]] = {
         ["lint-files"], "unpinned-uses",
     ),
     "a command in README that does not exist": (
-        replaced("README.md", "`make mlflow`", "`make fly`"), ["test", "ONLY=tests/project/test_readme.py"], "every_make_target_that_readme_names",
+        replaced("README.md", "`make replay` plays", "`make fly` plays"), ["test", "ONLY=tests/flights/test_readme.py"], "every_make_target_that_readme_names",
     ),
     "a number in README that no run produced": (
-        replaced("README.md", "opened once: ROC AUC 0.", "opened once: ROC AUC 0.9"), ["test", "ONLY=tests/flights/test_readme.py"], "the_numbers_of_readme",
+        replaced("README.md", "than one on time | 0.", "than one on time | 0.9"), ["test", "ONLY=tests/flights/test_readme.py"], "the_numbers_of_readme",
     ),
 }  # fmt: skip
 
@@ -73,7 +73,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     assert make(clone, "train", SMOKE).returncode == 0
     assert make(clone, "lint-files").returncode == 0
-    assert make(clone, "test", "ONLY=tests/project/test_readme.py").returncode == 0
+    assert make(clone, "test", "ONLY=tests/flights/test_readme.py").returncode == 0
     return clone
 
 

@@ -32,7 +32,7 @@ def rendered() -> list[Any]:
     return list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
-def test_what_kustomize_makes_is_valid_to_kubernetes_and_nothing_is_left_out() -> None:
+def test_the_output_of_kustomize_is_valid_to_kubernetes_and_complete() -> None:
     made = rendered()
     for each in made:
         kubernetes_validate.validate(each, KUBERNETES, strict=True)

@@ -92,7 +92,7 @@ def test_locked_down_it_gives_the_answers_of_the_host(container: Container, cham
     ).raise_for_status()
     name = "probability" if champion.contract.task == "binary" else "value"
     said = np.array([each[name] for each in answer.json()["predictions"]])
-    assert np.abs(said - champion.golden.answers[:48]).max() / champion.manifest.spread <= 1e-6
+    assert np.abs(said - champion.golden.predictions[:48]).max() / champion.manifest.spread <= 1e-6
     assert answer.json()["version"] == champion.version
     assert "<main>" in httpx2.get(ready(container), headers={"accept": "text/html"}).text
 
@@ -177,9 +177,8 @@ def test_it_stands_load_in_256_mb(run: Run, champion: predictor.Predictor) -> No
     assert (container.status, container.attrs["State"]["OOMKilled"]) == ("running", False)
 
 
-def test_when_it_is_stopped_what_is_in_flight_is_answered_and_it_ends_with_0(
-    run: Run, champion: predictor.Predictor
-) -> None:
+def test_a_container_that_is_stopped_answers_what_is_in_flight(run: Run, champion: predictor.Predictor) -> None:
+    """The container then ends with 0."""
     container = run()
     address = ready(container)
     body = json.dumps(champion.golden.rows[0]).encode()

@@ -105,8 +105,8 @@ def test_a_network_that_failed_is_tried_again_and_anything_else_is_not(project: 
         assert "Making .venv-checks anew: the folder was moved" in installed(moved, address).stdout
 
 
-def test_an_environment_that_somebody_made_is_gone_on_with_and_one_without_pip_made_anew(project: Path) -> None:
-    """One without pip is what a set-up that was killed leaves, or one that uv made."""
+def test_an_environment_that_somebody_made_is_gone_on_with(project: Path) -> None:
+    """One without pip is made anew: it is what a set-up that was killed leaves, or one that uv made."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv-checks"], check=True)
     (project / ".venv-checks/mine").touch()
     with index(broken=0) as address:

@@ -101,9 +101,8 @@ def test_a_moved_folder_goes_on_where_it_is(away: Path, environment: dict[str, s
     assert not away.exists()
 
 
-def test_a_setup_that_was_killed_is_begun_anew_by_the_next_two_of_which_one_waits(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_a_setup_that_was_killed_is_begun_anew_by_the_next(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Of the next two set-ups, one begins anew and the other waits."""
     folder = clone(tmp_path / "killed")
     command = ["make", f"PYTHON={sys.executable}", ".venv-checks/.checks"]
     first = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)

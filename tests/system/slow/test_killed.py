@@ -135,10 +135,10 @@ def left(toy: Toy) -> set[str]:
     return {kind for kind, wrong in found.items() if wrong}
 
 
-def test_a_kill_at_any_of_fifty_instants_leaves_a_champion_and_the_next_command_tidies_up_and_says_so(
-    trained: Path, nursery: Nursery, tmp_path: Path
-) -> None:
-    """Each instant is drawn from the shortest time that the command has worked yet, and a little more."""
+def test_a_kill_at_any_of_fifty_instants_leaves_a_champion(trained: Path, nursery: Nursery, tmp_path: Path) -> None:
+    """The next command tidies up and prints that it did. Each instant is drawn from the shortest time that the command
+    has worked yet, and a little more.
+    """
     first, second = (str(move.after) for move in promotion.history(Toy(trained).config()))
     verbs = {
         "train": ["train", *OTHER],

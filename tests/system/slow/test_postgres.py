@@ -59,9 +59,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
         made.stop()
 
 
-def test_two_servers_write_into_one_database_and_labels_find_their_predictions(
+def test_two_servers_write_into_one_database(
     database: Database, parcels: Parcels, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """The labels find their predictions there."""
     with serving(parcels.store, LOG_URL=database.url) as one, serving(parcels.store, LOG_URL=database.url) as other:
         for client, name in ((one, "a"), (other, "b")):
             client.post("/predict/batch", json={"rows": [REQUIRED] * 500}, headers={"x-request-id": name})
@@ -79,9 +80,8 @@ def test_two_servers_write_into_one_database_and_labels_find_their_predictions(
     assert refresh.run(models, database.url, None).as_of == "2014-01-01"
 
 
-def test_a_database_that_goes_away_stops_no_answer_and_is_written_to_when_it_is_back(
-    database: Database, parcels: Parcels
-) -> None:
+def test_a_database_that_goes_away_stops_no_answer(database: Database, parcels: Parcels) -> None:
+    """The database is written to when it is back."""
     with serving(parcels.store, LOG_URL=database.url) as client:
         ask(client, "before")
         wait_for(client, "logged_rows_total 1.0")

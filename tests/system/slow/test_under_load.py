@@ -26,10 +26,10 @@ from tests.support.server import serving
 CLIENTS, SECONDS, SWAPS = 64, 60, 12
 
 
-def test_champions_change_under_load_and_every_answer_is_that_of_the_version_it_names(
-    parcels: Parcels, tmp_path: Path
-) -> None:
-    """64 connections for 60 seconds, through twelve swaps between two models, two of them to a bundle that is broken."""
+def test_every_answer_under_load_is_that_of_the_version_it_names(parcels: Parcels, tmp_path: Path) -> None:
+    """Champions change under the load: 64 connections for 60 seconds, through twelve swaps between two models, two of
+    them to a bundle that is broken.
+    """
     place = Path(shutil.copytree(parcels.store, tmp_path / "store"))
     other = Path(shutil.copytree(linear(tmp_path), place / linear(tmp_path).name))
     broken = place / "0123456789abcdef"
@@ -93,9 +93,7 @@ async def crowd(
     return said
 
 
-def test_prometheus_scrapes_the_server_and_finds_nothing_wrong_with_what_it_says(
-    parcels: Parcels, tmp_path: Path
-) -> None:
+def test_prometheus_scrapes_the_server_and_finds_no_fault_in_its_metrics(parcels: Parcels, tmp_path: Path) -> None:
     if shutil.which("prometheus") is None:
         pytest.fail("this test runs Prometheus itself: apt install prometheus")
     with serving(parcels.store) as client:

@@ -85,7 +85,7 @@ def answers() -> list[float]:
     predictor = load(ROOT / "models" / MODEL)
     said = httpx2.post(f"{API}/predict/batch", json={"rows": predictor.golden.rows[:48]}).raise_for_status().json()
     found = [each.get("probability", each.get("value")) for each in said["predictions"]]
-    assert found == pytest.approx(predictor.golden.answers[:48].tolist(), rel=1e-5, abs=1e-6)
+    assert found == pytest.approx(predictor.golden.predictions[:48].tolist(), rel=1e-5, abs=1e-6)
     return found
 
 
@@ -94,7 +94,8 @@ def query(expression: str) -> list[Any]:
     return list(said["data"]["result"])
 
 
-def test_a_training_is_recorded_there_and_its_version_and_alias_are_in_the_database(trained: str) -> None:
+def test_a_training_is_recorded_with_version_and_alias_in_the_database(trained: str) -> None:
+    """It is recorded in the MLflow of the stack."""
     assert registered() == trained
     rows = compose(
         "exec", "-T", "postgres", "psql", "--username", "mlflow", "--host", "127.0.0.1", "--no-align", "--tuples-only", "--command",
@@ -120,7 +121,8 @@ def test_the_server_gives_the_hosts_answers(stack: None) -> None:
     answers()
 
 
-def test_mlflow_answers_its_neighbours_and_whoever_asks_on_this_machine_and_no_other_name(stack: None) -> None:
+def test_mlflow_answers_its_neighbours_and_whoever_asks_on_this_machine(stack: None) -> None:
+    """It answers to no other host name."""
     path = "/api/2.0/mlflow/experiments/search?max_results=1"
     ask = f"import urllib.request; print(urllib.request.urlopen('http://mlflow:5000{path}', timeout=5).status)"
     assert container("api").exec_run(["python", "-c", ask]).output.decode().strip() == "200"

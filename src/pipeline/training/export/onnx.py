@@ -77,11 +77,11 @@ def export_error(fitted: Any, session: Session, data: Tensors, spread: float, se
 
 
 def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, limit: float, seed: int) -> None:
-    """Raise RefusedError where the export is off by more than the limit."""
-    found = export_error(fitted, session, data, spread, seed)
-    if found > limit:
+    """Raise RefusedError if the export differs by more than the limit."""
+    error = export_error(fitted, session, data, spread, seed)
+    if error > limit:
         raise RefusedError(
-            f"the export of this model is not exact: it is off by up to {found:.3g}, and {limit:g} is allowed. It may "
+            f"the export of this model is not exact: it is off by up to {error:.3g}, and {limit:g} is allowed. It may "
             "not go out. Some parts of scikit-learn convert without an error and then answer wrongly"
         )
 
@@ -89,7 +89,9 @@ def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, 
 def corrupted(data: Tensors, seed: int, rows: int = 10_000) -> Tensors:
     """Copies with 15 % of the numbers missing, 10 % of the categories unknown and 5 % of them missing."""
     rng = np.random.default_rng(seed)
-    strings, numbers = data.strings[:rows].copy(), data.numbers[:rows].copy()
+    strings = data.strings[:rows].copy()
+    numbers = data.numbers[:rows].copy()
+
     numbers[rng.random(numbers.shape) < 0.15] = np.nan
     drawn = rng.random(strings.shape)
     strings[drawn < 0.10] = "never seen"

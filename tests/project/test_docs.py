@@ -1,0 +1,73 @@
+"""The pages of docs/ name only what there is, and all of it."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline import errors
+from pipeline.config.config import load
+from pipeline.monitoring import monitor
+from serve.settings import variables
+from tests.support import ROOT
+from tests.support.pages import TARGETS, broken_links, named_targets, page, part, tree
+
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_page_of_commands_names_every_target() -> None:
+    assert named_targets(page("docs/commands.md")) == TARGETS - {"help"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_target_that_a_page_names_exists(name: str) -> None:
+    assert named_targets(page(name)) <= TARGETS
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_inside_the_repository_leads_somewhere(name: str) -> None:
+    assert broken_links(name) == []
+
+
+def test_the_architecture_lists_every_module() -> None:
+    """A dataset's own module and config belong to whoever adds them."""
+    listed = tree(page("docs/architecture.md"), "## Every file")
+    assert [path for path in listed if not (ROOT / path).exists()] == []
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("src", "serve")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "__init__.py" and path.parent.name != "datasets"
+    }
+    assert modules <= set(listed)
+
+
+def test_every_setting_of_the_server_is_documented() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", page("docs/commands.md"), re.MULTILINE))
+    assert rows == {name: default for name, (default, _) in variables().items()}
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    """130 and 143 are signals."""
+    codes = {int(code) for code in re.findall(r"^\| (\d) \|", page("docs/commands.md"), re.MULTILINE)}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert codes == {kind.exit_code for kind in kinds} | set(monitor.VERDICTS)
+
+
+def test_the_page_of_settings_has_every_key_of_the_schema() -> None:
+    """`make readme` writes it; this fails where a key came, went or changed its default since."""
+    spec = importlib.util.spec_from_file_location("configuration", ROOT / "docs/configuration.py")
+    assert spec is not None
+    assert spec.loader is not None
+    configuration = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(configuration)
+    assert part(page("docs/configuration.md"), "keys").rstrip() == configuration.tables()
+    assert configuration.undescribed() == []
+
+
+def test_the_example_of_the_page_is_a_config(tmp_path: Path) -> None:
+    example = page("docs/configuration.md").split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "churn.yaml").write_text(example)
+    config = load(tmp_path / "churn.yaml")
+    assert (config.name, config.task, config.features) == ("churn", "binary", ["plan", "months", "charge"])
