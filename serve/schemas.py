@@ -30,7 +30,7 @@ class UnitField(BaseModel):
 
 
 class BinaryResponse(ModelFields, ThresholdField, BinaryPrediction):
-    """One judgement, and what made it."""
+    """The prediction for one row, and the model that made it."""
 
 
 class BinaryBatchResponse(ModelFields, ThresholdField):
@@ -56,7 +56,7 @@ class Contribution(BaseModel):
     value: str | float | bool | None = Field(description="As it was sent; null where it was left out.")
     contribution: float = Field(description="In probability or, of a value, in its unit.", examples=[0.04])
     standard_error: float = Field(description="From sampling orders of fields and rows to start from.")
-    text: str | None = Field(None, description="Of what is remembered: of whom, and when.")
+    text: str | None = Field(None, description="A rolling feature in words: of whom, and when.")
 
 
 class ExplanationBody(BaseModel):

@@ -60,7 +60,7 @@ def answer_text(
     if model.task == "regression":
         mae = model.predictor.manifest.metrics["mae"]["value"] or 0
         headline = f"{format_number(explanation['value'])}{unit}"
-        sentence = f"{target.meaning}. Such answers were {format_number(mae)}{unit} off on average."
+        sentence = f"{target.meaning}. The mean error of such predictions is {format_number(mae)}{unit}."
         base = f"{format_number(explanation['base'])}{unit}"
         sure = f"{format_number(standard_error)}{unit}"
     else:
@@ -181,17 +181,17 @@ def model_quality(model: LoadedModel) -> list[str]:
     def interval(name: str) -> dict[str, float]:
         return {end: value for end, value in metrics[name].items() if value is not None}
 
-    holdout = f"was judged on {record['judged_on']:,} cases ({record['holdout']}) that it had not seen"
-    training = f"It learnt from {record['judged_fit']:,} cases and {holdout}."
+    holdout = f"was tested on {record['judged_on']:,} others ({record['holdout']})"
+    training = f"The model learned from {record['judged_fit']:,} cases and {holdout}."
     if record["trained_on"] > record["judged_fit"]:
-        training += " Then it learnt from those too."
+        training += " Then it learned from those too."
 
     if model.task == "regression":
         unit = model.contract.columns[model.contract.target].unit or ""
         mae = interval("mae")
         return [
             training,
-            f"There it was {format_number(mae['value'])} {unit} off on average ({format_number(mae['low'])} to "
+            f"Its mean error there was {format_number(mae['value'])} {unit} ({format_number(mae['low'])} to "
             f"{format_number(mae['high'])}).",
         ]
 
@@ -199,7 +199,8 @@ def model_quality(model: LoadedModel) -> list[str]:
     ece = interval("ece")
     return [
         training,
-        f"Of a yes and a no it gave the yes the higher probability {percent(roc_auc['value'])} of the time "
-        f"({percent(roc_auc['low'])} to {percent(roc_auc['high'])}); a coin does in 50 %.",
-        f"Its probabilities were {ece['value'] * 100:.1f} points off what really happened on average.",
+        f"Given one case with the outcome yes and one with no, it gave the yes the higher probability in "
+        f"{percent(roc_auc['value'])} of such pairs ({percent(roc_auc['low'])} to {percent(roc_auc['high'])}); "
+        "guessing reaches 50 %.",
+        f"Its probabilities differed from the observed shares by {ece['value'] * 100:.1f} points on average.",
     ]

@@ -121,7 +121,8 @@ def rolling_value_text(table: Table, name: str, row: Mapping[str, Any], time: An
     key = tuple(row[by] for by in rule.by)
     rows, total, _ = cells.get(key, NO_ROWS) if time >= table.start else NO_ROWS
     if sent is None and not rows:
-        return f"{NOTHING}, so the usual {table.prior * 100:.0f} % is taken"
+        usual = f"{table.prior * 100:.0f} %" if "{share}" in rule.text else f"{table.prior:.3g}"
+        return f"{NOTHING}, so the usual {usual} is taken"
 
     value = total / rows if sent is None else sent
     numbers = {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}

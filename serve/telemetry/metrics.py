@@ -72,7 +72,7 @@ class Metrics:
 
         self.reloads = Counter("model_reloads", "Champions taken on or refused while serving", ["outcome"], **options)
         self.rolling_features_age = Gauge(
-            "rolling_features_age_seconds", "By how much what is remembered is behind the last row", **options
+            "rolling_features_age_seconds", "Age of the rolling features at the last row", **options
         )
         self.rolling_features_reloads = Counter(
             "rolling_features_reloads", "Refreshed tables taken on or refused", ["outcome"], **options

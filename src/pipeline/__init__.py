@@ -1,1 +1,1 @@
-"""From raw rows to a packaged champion, and the light half that answers from it."""
+"""From raw rows to a packaged champion, and the runtime that predicts with it without training libraries."""

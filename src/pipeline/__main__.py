@@ -75,7 +75,7 @@ def train(
     overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
     restart: Annotated[
         str | None,
-        typer.Option(help="Why a champion of another contract is no rival, for the record.", envvar="RESTART"),
+        typer.Option(help="Why a champion of another contract is not compared, for the record.", envvar="RESTART"),
     ] = None,
 ) -> None:
     """Clean the data, compare the candidates, package the best as the champion."""
@@ -127,7 +127,7 @@ def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Con
 
 @app.command()
 def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
-    """Bring what the champion remembers up to date, from the prediction log and its labels."""
+    """Update the rolling features from the prediction log and its labels."""
     config = load_config(path, overrides)
     from pipeline.monitoring import refresh as refreshing
     from pipeline.registry import promotion
@@ -136,12 +136,12 @@ def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     result = refreshing.run(promotion.home(config), log_location(log_url, config), day)
     days = f", {result.days[0]} to {result.days[-1]}" if result.days else ""
     rows = f"{result.rows:,} labelled rows of the log{days}"
-    print(f"What {config.name} remembers is of {result.as_of} now, with {rows}.")
+    print(f"The rolling features of {config.name} are of {result.as_of} now, with {rows}.")
 
 
 @app.command()
 def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
-    """Does the champion still hold? Ends with 5 where it should be trained again, with 6 where the data are broken."""
+    """Compare predictions with their labels. Ends with 5: train again, or with 6: the data are broken."""
     config = load_config(path, overrides)
     from rich.console import Console
 
@@ -170,7 +170,7 @@ def replay(
         str | None, typer.Option(help="Play on to the end of this month, or this day.", envvar="UNTIL")
     ] = None,
 ) -> None:
-    """Play months of the data through a running server: log, memory, monitor, training, promotion, day by day."""
+    """Play months of the data through a running server: log, refresh, monitor, training, promotion, day by day."""
     config = load_config(path, overrides)
     from rich.console import Console
 
@@ -251,7 +251,7 @@ def promotion_message(config: "Config", digest: str, before: str | None) -> str:
 
 @app.command()
 def history(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noqa: B006 -- reason: as above
-    """Who made what the champion, when and why; the newest comes last."""
+    """List every change of the champion with its reason; the newest comes last."""
     from pipeline.registry import promotion
 
     moves = promotion.history(trained_config(path, overrides))

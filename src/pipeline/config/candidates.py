@@ -11,7 +11,7 @@ class Linear(Frozen):
     """Logistic or ridge regression on one-hot categories and scaled numbers."""
 
     C: float = Field(1.0, gt=0, description="Inverse strength of the regularisation; ridge's alpha is 1 / C.")
-    max_iter: int = Field(300, ge=1, description="Of logistic regression; ridge is solved in one step.")
+    max_iter: int = Field(300, ge=1, description="Iterations of logistic regression; ridge needs none.")
 
 
 class Tree(Frozen):
@@ -57,7 +57,7 @@ class Blend(Frozen):
 
     linear: Linear = Field(Linear(), description="Settings of the linear model.")
     boosting: Boosting = Field(Boosting(), description="Settings of the boosting.")
-    weight: float = Field(0.5, gt=0, lt=1, description="Of the linear model.")
+    weight: float = Field(0.5, gt=0, lt=1, description="Weight of the linear model; boosting has the rest.")
 
 
 Settings = Linear | Tree | Forest | Boosting | Perceptron | Blend
@@ -118,7 +118,7 @@ class Search(Frozen):
     """The search over settings, on a sample of the rows. Each kind's best settings are then trained on all rows."""
 
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows that trials are judged on.")
-    batch: int = Field(4, ge=1, description="Trials of a kind that are asked for together; part of the result.")
+    batch: int = Field(4, ge=1, description="Trials that are proposed at once. Another number gives another result.")
     kinds: dict[str, Trials | None] = Field({}, description="A kind that is not named is tried once, as configured.")
 
     def plan(self, kind: str) -> Trials:

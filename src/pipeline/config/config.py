@@ -27,7 +27,7 @@ class Data(Frozen):
     """The rows to train on: their file, sample, end and key."""
 
     path: str | None = Field(None, description="The file of a `table`; a dataset that brings its own files has none.")
-    licence: str | None = Field(None, description="Of the data, by its SPDX identifier, such as CC0-1.0.")
+    licence: str | None = Field(None, description="SPDX identifier of the data's licence, such as CC0-1.0.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
     until: date | None = Field(None, description="Rows from this day on are left out; for a split by time.")
     key: list[str] = Field(

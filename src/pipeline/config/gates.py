@@ -32,7 +32,12 @@ class AgainstChampion(Frozen):
     """Limits for the comparison of a challenger with the champion."""
 
     worse: float = Field(ge=0, description="How much higher the log loss (or mean absolute error) may be.")
-    interval: float = Field(0.9, gt=0, lt=1, description="Of the paired bootstrap that may not lie above 0.")
+    interval: float = Field(
+        0.9,
+        gt=0,
+        lt=1,
+        description="Confidence level of the difference in loss. The gate fails if the whole interval is above 0.",
+    )
 
 
 class SliceRule(Frozen):
@@ -48,7 +53,7 @@ class Gates(Frozen):
 
     holdout: dict[str, Bounds] = Field(min_length=1, description="Limits for metrics on the holdout, by metric.")
     use_interval: bool = Field(
-        False, description="Whether limits and baseline refuse by the whole interval: for windows too short for more."
+        False, description="If true, a gate fails only if the whole interval is outside the limits. For short windows."
     )
     baseline: float = Field(
         gt=0, description="How far the loss has to be below that of an answer that is always the same."

@@ -25,11 +25,11 @@ class Monitor(Frozen):
     the latest.
     """
 
-    days: int = Field(7, ge=1, description="Of one window.")
+    days: int = Field(7, ge=1, description="Length of one window in days.")
     pooled_windows: int = Field(4, ge=1, description="Windows that are judged together, since one has too few days.")
     min_days: int = Field(14, ge=2, description="Days with labels that a judgement needs.")
     rows: int = Field(500, ge=20, description="Labelled rows that a judgement needs, or rows of a day that is checked.")
-    min_bad: int = Field(2, ge=1, description="Windows that have to be wrong, the latest among them ...")
+    min_bad: int = Field(2, ge=1, description="Degraded windows that make the monitor fire, the latest among them ...")
     out_of: int = Field(3, ge=1, description="... of so many last ones.")
     max_constant_share: float = Field(
         0.95, gt=0.5, le=1, description="Share of a day's rows without a column's value, or with one and the same."
@@ -41,6 +41,6 @@ class Replay(Frozen):
     without a search.
     """
 
-    learn: Span | None = Field(None, description="What the first champion learns from; a quarter of the days.")
-    play: Span | None = Field(None, description="What is played after it; all the rest.")
+    learn: Span | None = Field(None, description="What the first champion learns from. Default: the first quarter.")
+    play: Span | None = Field(None, description="What is played after it. Default: all other days.")
     candidates: Candidates | None = Field(None, description="Instead of those of a training and their search.")

@@ -23,8 +23,8 @@ def split_keys(columns: Columns, config: Config) -> NDArray[Any]:
 def row_keys(columns: Columns, config: Config) -> NDArray[np.uint64]:
     """A number per row that stays the same from one training to the next: a hash of the declared key.
 
-    Without one all columns that are known before take part, features or not: a model that was given another choice of
-    features still has the same rows to learn from and the same to be judged on.
+    Without a declared key, all columns that are known before the prediction take part, features or not: another choice
+    of features does not change the keys, and so neither the folds nor the holdout.
     """
     known = [name for name, column in config.columns.items() if column.known == "before" and column.brought]
     return hash_rows(columns, config.data.key or known)

@@ -73,7 +73,7 @@ def begin(plan: TimeSplit, end: date) -> str:
 
 
 def by_hash(hashes: NDArray[np.uint64], plan: RowSplit | GroupSplit) -> Split:
-    """The hash of a row or group, as a share between 0 and 1, decides its part: new ones move no old one."""
+    """The hash of a row or group, as a share between 0 and 1, decides its part: further rows never move a row."""
     share = hashes.astype(np.float64) / 2.0**64
     searched = share < 1 - plan.holdout
     part = np.floor(share / (1 - plan.holdout) * plan.folds)
@@ -98,7 +98,7 @@ def window(start: pd.Timestamp, stop: pd.Timestamp) -> str:
 
 
 def sample(unit: NDArray[np.int64], share: float, seed: int) -> Rows:
-    """Rows of a random share of the blocks, each whole. The first and the last stay: the windows follow from them."""
+    """Rows of a random share of the blocks, each whole. The first and the last block stay, so windows do not move."""
     if share == 1:
         return np.arange(len(unit))
     drawn = np.unique(unit)

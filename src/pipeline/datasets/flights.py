@@ -129,7 +129,7 @@ def observed(weather: "pd.DataFrame", last: "pd.Timestamp") -> tuple["pd.DataFra
 
 
 def on_grid(rows: "pd.DataFrame", grid: "pd.DatetimeIndex") -> "pd.DataFrame":
-    """One origin's hours without a gap, with what the last three of them say together."""
+    """One origin's hours without a gap, with the sum, minimum and change over three hours."""
     import pandas as pd
 
     hours = rows.reindex(grid, method="ffill", tolerance=pd.Timedelta(hours=STALE_HOURS))

@@ -35,7 +35,7 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
     champion = predictor.load(models)
     contract = champion.contract
     if not contract.rolling:
-        raise ConfigError(f"{champion.folder}: this model remembers nothing, so there is nothing to refresh")
+        raise ConfigError(f"{champion.folder}: this model has no rolling features to refresh")
     own_counts, own_day = rolling_features.load_counts((champion.folder / rolling_features.FILE).read_bytes(), contract)
 
     engine = prediction_log.connect(url)
@@ -45,7 +45,7 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
         day = rolling_features.day_number(str(as_of)) if as_of else max(own_day, day_after)
         if day < own_day:
             raise ConfigError(
-                f"as of {as_of}: the champion's own memory is of {rolling_features.date_of(own_day)} already"
+                f"as of {as_of}: the champion's own counts are of {rolling_features.date_of(own_day)} already"
             )
 
         oldest = day - max(rule.days for rule in contract.rolling.values())
@@ -73,7 +73,7 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
 def logged_request_columns(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
     """The columns of logged rows that the rolling features need: their groups and the time."""
     rows = [json.loads(text) for text in inputs]
-    needed = {rolling_features.days_needed(contract).time}
+    needed = {rolling_features.required_timing(contract).time}
     for rule in contract.rolling.values():
         needed.update(rule.by)
 

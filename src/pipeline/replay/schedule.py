@@ -27,13 +27,13 @@ DAY = np.timedelta64(1, "D")
 class Schedule:
     """The rows of a replay, ordered by the day on which they are sent, and which of their labels have been sent.
 
-    `columns`, `day`, `outcome`, `known` (the time at which the outcome is known) and `labelled` (whether the label has
-    been sent) have one element per row. `request` holds, for every row that has been sent, the id of its request and
+    `columns`, `day`, `outcome`, `known` (the time at which the outcome is known, minus `timing.known_at` hours) and
+    `labelled` (whether the label has been sent) have one element per row. `request` holds, for every row that has been sent, the id of its request and
     its place in it; the caller adds them.
     """
 
     def __init__(self, columns: Columns, config: Config, first: date, end: date) -> None:
-        rule = rolling_features.days_needed(config.contract)
+        rule = rolling_features.required_timing(config.contract)
         day = (columns[rule.time] - rolling_features.table_offset(rule)).astype("datetime64[D]")
         known = columns[rule.known] if rule.known else columns[rule.time].astype("datetime64[D]") + DAY
         rows = np.flatnonzero((day >= np.datetime64(first)) & (day < np.datetime64(end)))
@@ -59,7 +59,7 @@ class Schedule:
             yield part, arrays.to_rows(columns_to_json(columns, self._sent))
 
     def labels_known_on(self, day: np.datetime64) -> list[dict[str, Any]]:
-        """The labels that are known when a day begins and have not been returned before."""
+        """The labels that are known at the hour `timing.known_at` of a day and have not been returned before."""
         sent = len(self.request)
         rows = np.flatnonzero(~self.labelled[:sent] & (self.known[:sent] <= day))
         self.labelled[rows] = True
@@ -98,7 +98,7 @@ def replay_config(config: Config) -> Config:
 
 def played_span(config: Config, columns: Columns, until: str | None) -> tuple[date, date]:
     """The first day of the replay, and the day after its last. Raises ConfigError if no day is left between them."""
-    time = columns[rolling_features.days_needed(config.contract).time]
+    time = columns[rolling_features.required_timing(config.contract).time]
     start = pd.Timestamp(time.min()).floor("D")
     after = pd.Timestamp(time.max() + np.timedelta64(1, "D")).floor("D")
 

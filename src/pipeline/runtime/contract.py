@@ -48,24 +48,26 @@ class Scoring(NamedTuple):
 
 
 class RollingRule(Frozen):
-    """One rolling feature: the mean outcome of rows with the same key on the days before, shrunk to the prior."""
+    """One rolling feature: the mean outcome of rows with the same key in the `days` before, with `weight` more rows
+    that have the prior mean.
+    """
 
     by: list[str] = Field(min_length=1, description="The columns whose values make the key.")
     days: int = Field(ge=1, description="Days before the row's own that count.")
-    weight: float = Field(gt=0, description="Rows that the prior counts for.")
+    weight: float = Field(gt=0, description="Smoothing: the overall mean counts as so many more rows.")
     text: str = Field(
         min_length=3, description="A sentence for people with {share} or {mean}, and {COLUMN} of the key."
     )
 
 
 class Timing(Frozen):
-    """The column with a row's own time, by which the prediction log counts days, and the time at which an outcome is
-    known, which rolling features need.
+    """When a row happens (`time`), when its outcome is known (`known`, `known_at`), and how long before the row the
+    prediction is made (`ahead`).
     """
 
     time: str = Field(description="The column with the row's date and time.")
     known: str | None = Field(None, description="The column with the time at which the outcome was known.")
-    known_at: int = Field(0, ge=0, le=23, description="The hour at which yesterday counts as known.")
+    known_at: int = Field(0, ge=0, le=23, description="Only outcomes that are known by this hour of the day count.")
     ahead: float = Field(0, ge=0, description="Hours before the row's time at which it is asked.")
 
 
@@ -87,7 +89,9 @@ class Column(Frozen):
         {}, description="For each rule, what a breach does; reject where nothing is said."
     )
     derived_from: list[str] = Field([], description="The columns that `derive` makes this one of.")
-    rolling: RollingRule | None = Field(None, description="Looked up where a caller does not send it.")
+    rolling: RollingRule | None = Field(
+        None, description="Makes it a rolling feature, which the server looks up if a request lacks it."
+    )
     private: bool = Field(False, description="Never written to the prediction log.")
     source: str | None = Field(None, description="The name in the data file, where it is another one.")
     example: str | int | float | bool | None = Field(None, description="A valid value, for the form and the docs.")
@@ -109,7 +113,7 @@ class Column(Frozen):
                 raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from None
 
         if self.rolling and (self.kind != "number" or not self.nullable or self.known == "after"):
-            raise ValueError("what is remembered is a number that is known before and may be missing")
+            raise ValueError("a rolling feature is a nullable number that is known before")
         if "nullify" in self.on_violation.values() and not self.nullable:
             raise ValueError("a breach can be nullified only where nullable is true")
 
@@ -133,7 +137,7 @@ class Contract(Frozen):
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$",
-        description="Of the config file, the folder in models/, the registered model and the image.",
+        description="Name of the config file, of the folder in models/, the registered model and the image.",
     )
     question: str = Field(description="The question that a prediction answers, for the page and the docs.")
     noun: str = Field("case", description="What one row is, in a word, such as flight.")
@@ -222,11 +226,17 @@ class Contract(Frozen):
         for name in features:
             if rule := columns[name].rolling:
                 if timing is None or timing.time not in sent:
-                    raise ValueError(f"{name} is remembered: timing.time has to name a column that a caller sends")
+                    raise ValueError(
+                        f"{name} is a rolling feature: timing.time has to name a column that a caller sends"
+                    )
                 if lost := [by for by in rule.by if by not in sent or columns[by].kind not in ("category", "integer")]:
-                    raise ValueError(f"{name} remembers by {lost[0]}, which is no category or integer that is sent")
+                    raise ValueError(
+                        f"{name}: rolling.by names {lost[0]}, which is no category or integer that a caller sends"
+                    )
                 if hidden := [by for by in [*rule.by, timing.time] if columns[by].private]:
-                    raise ValueError(f"{name} remembers by {hidden[0]}, which is private: no log could tell it")
+                    raise ValueError(
+                        f"{name}: rolling.by names {hidden[0]}, which is private: the log does not have it"
+                    )
 
         return features
 

@@ -69,9 +69,11 @@ class Manifest(Frozen):
     contract: Contract
     threshold: float | None = Field(None, gt=0, lt=1, description="From this probability on the label is 1.")
     spread: float = Field(1.0, gt=0, description="Standard deviation of a number to be told; 1 for a probability.")
-    prior: float | None = Field(None, description="What is remembered of a key without cases: the usual outcome.")
+    prior: float | None = Field(
+        None, description="The mean outcome, which a rolling feature has for a key without rows."
+    )
     metrics: dict[str, dict[str, float | None]]
-    files: dict[str, str] = Field(description="SHA-256 of the model, its golden rows and what it remembers.")
+    files: dict[str, str] = Field(description="SHA-256 of the model, its golden rows and its rolling features.")
 
 
 class Predictor:

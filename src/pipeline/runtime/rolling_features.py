@@ -58,7 +58,7 @@ def count_outcomes(
 
     `known` has the time at which each outcome was known. Without it, each outcome was known on the day after its row.
     """
-    timing = days_needed(contract)
+    timing = required_timing(contract)
     day = columns[timing.time].astype("datetime64[D]").astype(np.int64)
     first = day + 1
     if known is not None:
@@ -105,7 +105,7 @@ def build_table(counts: OutcomeCounts, contract: Contract, as_of: int, prior: fl
             cells[key] = (rows, total, round(mean, DIGITS))
         features[name] = (rule, cells)
 
-    start = np.datetime64(as_of * DAY, "s") + table_offset(days_needed(contract))
+    start = np.datetime64(as_of * DAY, "s") + table_offset(required_timing(contract))
     return Table(as_of, start, prior, features)
 
 
@@ -150,7 +150,7 @@ def training_features(
     columns: Columns, counts: OutcomeCounts, contract: Contract, prior: float
 ) -> dict[str, NDArray[np.float64]]:
     """Compute the rolling features of many rows, shape (rows,) each. Each row is looked up in the table of its day."""
-    timing = days_needed(contract)
+    timing = required_timing(contract)
     table_day = (columns[timing.time] - table_offset(timing)).astype("datetime64[D]").astype(np.int64)
     features = {name: np.full(len(table_day), np.nan) for name in contract.rolling}
     used = {timing.time}
@@ -221,7 +221,7 @@ def group_keys(columns: Columns, rule: RollingRule) -> Iterable[Key]:
 
 def rules_digest_input(contract: Contract) -> dict[str, Any]:
     """The parts of the contract that the counts depend on. Weight and text are not among them."""
-    timing = days_needed(contract)
+    timing = required_timing(contract)
     by = {name: [rule.by, rule.days] for name, rule in contract.rolling.items()}
     return {"time": timing.time, "known_at": timing.known_at, "by": by}
 
@@ -248,8 +248,8 @@ def day_number(day: str) -> int:
     return int(np.datetime64(day, "D").astype(np.int64))
 
 
-def days_needed(contract: Contract) -> Timing:
+def required_timing(contract: Contract) -> Timing:
     """The contract's timing. Raises ValueError for a contract without it, and so without rolling features."""
     if contract.timing is None:
-        raise ValueError("this contract remembers nothing")
+        raise ValueError("this contract has no rolling features")
     return contract.timing

@@ -43,7 +43,7 @@ def predict_with_champion(
     """The champion's predictions of the holdout rows, or None without a champion.
 
     `predictions` are those of the new model `digest`, which may be the champion itself. If the champion has learned
-    from rows after the day `first`, or cannot be loaded, its saved predictions count. If none are saved, or the
+    from rows of the day `first` or later, or cannot be loaded, its saved predictions count. If none are saved, or the
     champion predicts another outcome than the `contract`, the result has no rows, and its `source` says why.
     """
     name = bundle_store.pointer(models)
@@ -74,7 +74,7 @@ def predict_with_champion(
         return ChampionPredictions(name, *known, "from its record, since it cannot be loaded")
 
 
-def asks_otherwise(models: Path, contract: Contract) -> bool:
+def is_not_comparable(models: Path, contract: Contract) -> bool:
     """Whether there is a champion that was asked by another contract, whose rows and features other code made, or that
     cannot be loaded: only then may a training begin without it.
     """
@@ -90,7 +90,7 @@ def asks_otherwise(models: Path, contract: Contract) -> bool:
 
 def restart_hint(models: Path, contract: Contract) -> str:
     """What may be done where a champion of another contract is in the way, to be added to the refusal."""
-    if not asks_otherwise(models, contract):
+    if not is_not_comparable(models, contract):
         return ""
     return (
         ". That champion was made from another contract or other code: if it is no rival any more, `make train "

@@ -1,10 +1,10 @@
 """The candidates: kinds of scikit-learn pipeline, each built so that its ONNX export is exact.
 
-A boolean outcome makes classifiers, a number makes regressors.
+A boolean outcome needs classifiers, a number needs regressors.
 
-This module avoids what the ONNX converter gets wrong: boosting gets ordinal codes as numbers and never native
-categories, there is no scaler before trees, and rare values are left out of the encoder's list instead of being
-grouped by the encoder.
+This module avoids what the ONNX converter gets wrong. Boosting gets ordinal codes as numbers, and no native categories.
+Trees get no scaler. The encoder's list leaves out rare values, and the encoder does not group them. `export/onnx.py`
+converts a pipeline and checks the export: this module only builds, fits and predicts.
 """
 
 import warnings
@@ -40,7 +40,8 @@ from pipeline.runtime.arrays import Tensors
 def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *, threads: int = 1) -> BaseEstimator:
     """Fit one candidate on these rows. The model depends on the seed, and not on the number of threads.
 
-    BLAS always gets one thread: its sums, and so the coefficients, depend on the number of threads. OpenMP's do not.
+    `target` has shape [rows]. BLAS always gets one thread, because its sums, and so the coefficients, depend on the
+    number of threads. OpenMP's sums do not.
     """
     classify = target.dtype == np.bool_
     if train.clip and not classify:
@@ -52,29 +53,32 @@ def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *
         threadpool_limits(threads, user_api="openmp"),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the folds say how good it is, converged or not
-        warnings.filterwarnings("ignore", "Got `batch_size`")  # larger than few rows: it takes them all
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the metrics on the folds decide, converged or not
+        warnings.filterwarnings("ignore", "Got `batch_size`")  # a batch larger than the data is all rows
+
         if isinstance(settings, Perceptron) and not classify:
             return fit_scaled(built, to_frame(data), target)
         return built.fit(to_frame(data), target)
 
 
 def fit_scaled(built: Pipeline, frame: pd.DataFrame, target: NDArray[Any]) -> Pipeline:
-    """Fit a perceptron on the scaled target, since it learns numbers around 0 only, and scale its last layer back."""
-    middle = target.mean()
-    spread = target.std() or 1.0
-    built.fit(frame, (target - middle) / spread)
-    layers = built[-1]
-    layers.coefs_[-1] = layers.coefs_[-1] * spread
-    layers.intercepts_[-1] = layers.intercepts_[-1] * spread + middle
+    """Fit a perceptron on the scaled target, because it learns only numbers around 0, and scale its last layer back."""
+    mean = target.mean()
+    deviation = target.std() or 1.0
+    built.fit(frame, (target - mean) / deviation)
+
+    perceptron = built[-1]
+    perceptron.coefs_[-1] = perceptron.coefs_[-1] * deviation
+    perceptron.intercepts_[-1] = perceptron.intercepts_[-1] * deviation + mean
     return built
 
 
 def build(settings: Settings, data: Tensors, train: Train, *, classify: bool) -> BaseEstimator:
-    """The unfitted pipeline of a kind. The encoders know the categories that are frequent in these rows."""
+    """Build the unfitted pipeline of a kind. The encoders get the categories that are frequent in these rows."""
     if isinstance(settings, Blend):
-        both = ("linear", "boosting")
-        parts = [(name, build(getattr(settings, name), data, train, classify=classify)) for name in both]
+        linear = build(settings.linear, data, train, classify=classify)
+        boosting = build(settings.boosting, data, train, classify=classify)
+        parts = [("linear", linear), ("boosting", boosting)]
         weights = np.array([settings.weight, 1 - settings.weight])  # the converter wants an array
         if not classify:
             return VotingRegressor(parts, weights=weights)
@@ -93,7 +97,7 @@ def build(settings: Settings, data: Tensors, train: Train, *, classify: bool) ->
 
 
 def classifier(settings: Settings, seed: int) -> BaseEstimator:
-    """The classifier of a kind."""
+    """Build the classifier of a kind."""
     values = settings.model_dump()
 
     match settings:
@@ -112,7 +116,7 @@ def classifier(settings: Settings, seed: int) -> BaseEstimator:
 
 
 def regressor(settings: Settings, seed: int) -> BaseEstimator:
-    """The regressor of a kind. Only boosting can minimise the absolute error in reasonable time."""
+    """Build the regressor of a kind. Only boosting can minimise the absolute error in reasonable time."""
     values = settings.model_dump()
 
     match settings:
@@ -131,19 +135,22 @@ def regressor(settings: Settings, seed: int) -> BaseEstimator:
 
 
 def predict(fitted: Any, data: Tensors) -> NDArray[np.float64]:
-    """The probability of the positive class, or the predicted number, of each row [rows]."""
+    """Predict the probability of the positive class, or the number, of each row: shape [rows]."""
     frame = to_frame(data)
     predictions = fitted.predict_proba(frame)[:, 1] if is_classifier(fitted) else fitted.predict(frame)
     return np.asarray(predictions, dtype=np.float64)
 
 
 def to_frame(data: Tensors) -> pd.DataFrame:
-    """Both tensors side by side under the positions 0, 1, 2 …: strings first."""
+    """Put both tensors side by side, strings first. The names of the columns are their positions: 0, 1, 2 …"""
     return pd.concat([pd.DataFrame(data.strings), pd.DataFrame(data.numbers)], axis=1, ignore_index=True)
 
 
 def frequent_categories(values: NDArray[Any], rare: int) -> list[str]:
-    """The values with at least `rare` rows, sorted; if there are none, the most frequent one. Never the missing one."""
+    """Return the values with at least `rare` rows, sorted. If there is none, return the most frequent value.
+
+    The missing value '' is never one of them.
+    """
     distinct, counts = np.unique(values[values != ""].astype(str), return_counts=True)
     frequent = distinct[counts >= rare]
     if not len(frequent):
@@ -152,19 +159,31 @@ def frequent_categories(values: NDArray[Any], rare: int) -> list[str]:
 
 
 def one_hot(known: list[list[str]], numbers: list[int]) -> ColumnTransformer:
-    """For linear models and perceptrons: categories one-hot, numbers imputed and scaled."""
-    parts = [
-        (f"category_{n}", OneHotEncoder(categories=[v], handle_unknown="ignore"), [n]) for n, v in enumerate(known)
-    ]
+    """Prepare the inputs of linear models and perceptrons: categories one-hot, numbers imputed and scaled.
+
+    `known` has the categories of each string column, `numbers` the positions of the numeric columns.
+    """
+    parts = []
+    for position, categories in enumerate(known):
+        encoder = OneHotEncoder(categories=[categories], handle_unknown="ignore")
+        parts.append((f"category_{position}", encoder, [position]))
+
     scale = Pipeline([("impute", imputer()), ("scale", StandardScaler())])
     return ColumnTransformer([*parts, ("numbers", scale, numbers)], sparse_threshold=0)
 
 
 def ordinal(known: list[list[str]], numbers: list[int], *, impute: bool) -> ColumnTransformer:
-    """For trees: categories as codes, numbers unscaled. Only boosting's export can handle missing numbers."""
-    unknown: dict[str, Any] = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
-    parts = [(f"category_{n}", OrdinalEncoder(categories=[v], **unknown), [n]) for n, v in enumerate(known)]
-    return ColumnTransformer([*parts, ("numbers", imputer() if impute else "passthrough", numbers)])
+    """Prepare the inputs of trees: categories as codes, numbers unscaled.
+
+    `impute` fills missing numbers. Every kind needs it except boosting, whose export can handle missing numbers.
+    """
+    parts = []
+    for position, categories in enumerate(known):
+        encoder = OrdinalEncoder(categories=[categories], handle_unknown="use_encoded_value", unknown_value=-1)
+        parts.append((f"category_{position}", encoder, [position]))
+
+    prepare_numbers = imputer() if impute else "passthrough"
+    return ColumnTransformer([*parts, ("numbers", prepare_numbers, numbers)])
 
 
 def imputer() -> SimpleImputer:

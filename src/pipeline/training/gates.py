@@ -1,7 +1,11 @@
-"""May this model go out? Every gate has its limit in the config, all are asked, and none can be switched off."""
+"""The gates that a model has to pass before it is allowed to be promoted.
+
+Every gate has its limit in the config. All gates are evaluated, and none can be switched off. This module does not know
+how a model is promoted.
+"""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +23,11 @@ from pipeline.runtime.predictor import Session
 from pipeline.training.champion_predictions import ChampionPredictions
 
 Array = NDArray[Any]
-REPEATS = 200  # of one row in the model
+REPEATS = 200  # predictions of one row, to measure the median time
 
 
 class GateResult(NamedTuple):
-    """What one gate found, what it allows, whether that lets the model out, and why anyone asks."""
+    """The result of one gate: the measured value, the limit, whether the model passes, and the reason for the gate."""
 
     gate: str
     value: str
@@ -33,9 +37,12 @@ class GateResult(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """All that the gates look at: rows trained on, rows of the holdout with the model's answers and their blocks, the
-    figures on all of them and on each slice, what the champion says of them, how far the export is off, what goes into
-    the bundle, and the reason of a declared restart.
+    """Everything that the gates evaluate.
+
+    `predictions` and `blocks` have shape [holdout rows]. `figures` are the metrics on the holdout, `slices` the metrics
+    on its slices, and `champion` has the champion's predictions for it. `export_error` is the largest difference
+    between the export and scikit-learn: in probability, or in standard deviations of the outcome. `session` is the
+    exported model, `size` the bytes of the bundle, and `restart` the reason of a declared restart.
     """
 
     train: Examples
@@ -52,7 +59,7 @@ class Evidence(NamedTuple):
 
 
 def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
-    """Every gate's verdict, in the order in which a person would ask."""
+    """Evaluate every gate, from how good the model is to what it costs."""
     return [
         *holdout_limits(config, evidence),
         beats_baseline(config, evidence),
@@ -65,12 +72,13 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
 
 
 def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
-    """The limits of the config for each metric on the holdout."""
+    """Compare each metric on the holdout with its limits in the config."""
+    why = "below the limits it is useless; beyond them it is too good to be true, which is a leak"
     for metric, bounds in config.gates.holdout.items():
         figure = evidence.figures[metric]
-        why = "below the limits it is useless; beyond them it is too good to be true, which is a leak"
         gate = f"{metric} on the holdout"
         value = f"{figure.value:.4g}"
+
         if config.gates.use_interval:
             value = f"{value} ({figure.low:.4g} to {figure.high:.4g})"
             passed = margin(figure, bounds) >= 0
@@ -81,30 +89,33 @@ def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
 
 
 def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
-    """The loss is lower than that of a constant prediction, by a margin."""
+    """Check that the loss is lower than the loss of a constant prediction, by a margin."""
     constant = constant_prediction(evidence.train.target, config.task)
     baseline = np.full(len(evidence.predictions), constant)
-    differences = paired(
-        evidence.holdout.target, baseline, evidence.predictions, evidence.blocks, bootstrap(config), 0.9
-    )
-    gain = differences[config.loss]
+    outcome = evidence.holdout.target
+    differences = paired(outcome, baseline, evidence.predictions, evidence.blocks, bootstrap(config), 0.9)
+    gain = differences[config.loss]  # baseline minus model
 
     gate = f"{config.loss} below the baseline's"
-    margin = config.gates.baseline
+    min_gain = config.gates.baseline
     why = f"always predicting {constant:.4g} needs no model"
     if config.gates.use_interval:
         value = f"by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
-        return GateResult(gate, value, f"reaches {margin:g}", gain.high >= margin, why)
-    return GateResult(gate, f"by {gain.value:.4f}", f"by ≥ {margin:g}", gain.value >= margin, why)
+        return GateResult(gate, value, f"reaches {min_gain:g}", gain.high >= min_gain, why)
+    return GateResult(gate, f"by {gain.value:.4f}", f"by ≥ {min_gain:g}", gain.value >= min_gain, why)
 
 
 def beats_champion(config: Config, evidence: Evidence) -> GateResult:
-    """The loss on the same rows is not higher than the champion's by more than the rule allows, and a paired bootstrap
-    over blocks does not show a higher loss either.
+    """Compare the loss with the champion's on the same rows.
+
+    The model passes if its loss is not higher by more than the rule allows, and if the interval of the difference, from
+    a paired bootstrap over blocks, does not lie above 0. It passes without a champion and with a declared restart. It
+    fails if there are no predictions of the champion.
     """
     gate = f"{config.loss} against the champion"
     champion = evidence.champion
     rule = config.gates.champion
+
     if champion is None:
         return GateResult(gate, "the first model", "nothing to beat", True, "there is no champion yet")
     if evidence.restart:
@@ -131,11 +142,15 @@ def beats_champion(config: Config, evidence: Evidence) -> GateResult:
 
 
 def bootstrap(config: Config) -> Bootstrap:
+    """The settings of the bootstrap on the holdout."""
     return Bootstrap(config.scoring, config.train.resamples, config.train.seed)
 
 
 def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
-    """The worst of the large slices of each column. A slice fails if its whole interval lies outside the bounds."""
+    """Check the worst slice of each column, for each metric.
+
+    A slice fails if its whole interval lies outside the bounds. Slices with too few rows are not in the evidence.
+    """
     rule = config.gates.slices
     for column in rule.columns:
         parts = [part for part in evidence.slices if part.column == column]
@@ -145,66 +160,78 @@ def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         for metric, bounds in rule.figures.items():
             worst = min(parts, key=lambda part: margin(part.figures[metric], bounds))
             figure = worst.figures[metric]
-            value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
-            why = f"the worst of {len(parts)}: a good average can hide a group for which the model fails"
+
             gate = f"{metric} by {column}"
-            yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", margin(figure, bounds) >= 0, why)
+            value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
+            passed = margin(figure, bounds) >= 0
+            why = f"the worst of {len(parts)}: a good average can hide a group for which the model fails"
+            yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", passed, why)
 
 
 def margin(figure: Interval, bounds: Bounds) -> float:
-    """How far the interval reaches into the bounds. Negative if all of it lies outside."""
+    """Return how far the interval reaches into the bounds. A negative number if the whole interval lies outside."""
     return min(figure.high - bounds.low, bounds.high - figure.low)
 
 
 def leaks(config: Config, evidence: Evidence) -> Iterator[GateResult]:
+    """Check for target leaks: features known only after the prediction, and a feature that is a copy of the outcome."""
     after = [name for name in config.features if config.columns[name].known == "after"]
     why = "what is known only after the prediction cannot be one of its inputs"
     yield GateResult("features known only after", ", ".join(after) or "none", "none", not after, why)
-    name, best = max(
-        single_feature_scores(config, evidence.train.data, evidence.train.target), key=lambda scored: scored[1]
-    )
+
+    scores = single_feature_scores(config, evidence.train.data, evidence.train.target)
+    name, best = max(scores, key=lambda item: item[1])
+    limit = config.gates.max_single_feature
     measure = "rank correlation" if config.task == "regression" else "roc_auc"
-    limit, why = (
-        config.gates.max_single_feature,
-        "this column predicts the outcome almost perfectly by itself: is it known at prediction time?",
-    )
+    why = "this column predicts the outcome almost perfectly by itself: is it known at prediction time?"
     yield GateResult(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
 
 
 def single_feature_scores(config: Config, data: Tensors, target: Array) -> Iterator[tuple[str, float]]:
-    """How well each feature orders the outcomes by itself: by the mean outcome per category, by its size, or by being
-    missing.
+    """Yield the name of each feature and how well it orders the outcomes by itself: 1 is perfect.
+
+    A category is ordered by its mean outcome. A number is ordered by its size or by whether it is missing: the better
+    of the two counts.
     """
-    contract, order = config.contract, ordering_score(target)
+    contract = config.contract
+    score_of = ordering_score(target)
+
     for name, strings in zip(contract.strings, data.strings.T, strict=True):
         _, codes = np.unique(strings.astype(str), return_inverse=True)
-        yield name, order((np.bincount(codes, target) / np.bincount(codes))[codes])
+        mean_outcomes = np.bincount(codes, target) / np.bincount(codes)
+        yield name, score_of(mean_outcomes[codes])
+
     for name, numbers in zip(contract.numbers, data.numbers.T, strict=True):
         missing = np.isnan(numbers)
-        yield name, max(order(np.where(missing, np.nanmedian(numbers), numbers)), order(missing.astype(np.float64)))
+        filled = np.where(missing, np.nanmedian(numbers), numbers)
+        yield name, max(score_of(filled), score_of(missing.astype(np.float64)))
 
 
-def ordering_score(target: Array) -> Any:
-    """A function that says how well a score orders the outcomes, either way round: ROC AUC for yes and no, and
-    Spearman's rank correlation for numbers.
+def ordering_score(target: Array) -> Callable[[Array], float]:
+    """Return a function that measures how well values order the outcomes, ascending or descending.
+
+    It is ROC AUC for a boolean outcome, and the absolute value of Spearman's rank correlation for a number.
     """
     if target.dtype == np.bool_:
 
-        def either_way(score: Array) -> float:
-            area = roc_auc(target, score)
+        def area_either_way(values: Array) -> float:
+            area = roc_auc(target, values)
             return max(area, 1 - area)
 
-        return either_way
+        return area_either_way
+
     ranks = rankdata(target)
 
-    def correlation(score: Array) -> float:
-        return float(abs(np.corrcoef(rankdata(score), ranks)[0, 1])) if score.std() else 0.0
+    def rank_correlation(values: Array) -> float:
+        if not values.std():
+            return 0.0
+        return float(abs(np.corrcoef(rankdata(values), ranks)[0, 1]))
 
-    return correlation
+    return rank_correlation
 
 
 def export_is_exact(config: Config, evidence: Evidence) -> GateResult:
-    """The export makes the same predictions as the scikit-learn model."""
+    """Check that the export makes the same predictions as the scikit-learn model."""
     limit = config.gates.exact
     error = evidence.export_error
     why = "the server runs the ONNX export, and the folds evaluated the scikit-learn model"
@@ -212,24 +239,30 @@ def export_is_exact(config: Config, evidence: Evidence) -> GateResult:
 
 
 def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:
-    """One row's time in the model, the median of many, and the size of what is shipped."""
+    """Check the median time of one row in the model [µs] and the size of the bundle [MB]."""
     row = evidence.holdout.data.take(np.array([0]))
-    took = []
+    seconds = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        started = time.perf_counter()
         evidence.session(row)
-        took.append(time.perf_counter() - began)
-    slow, large = config.gates.microseconds, config.gates.megabytes
-    spent, megabytes = float(np.median(took)) * 1e6, evidence.size / 1e6
+        seconds.append(time.perf_counter() - started)
+
+    microseconds = float(np.median(seconds)) * 1e6
+    limit = config.gates.microseconds
+    passed = microseconds <= limit
     why = "callers wait for it"
-    yield GateResult("one row in the model", f"{spent:.0f} µs", f"≤ {slow:g} µs", spent <= slow, why)
+    yield GateResult("one row in the model", f"{microseconds:.0f} µs", f"≤ {limit:g} µs", passed, why)
+
+    megabytes = evidence.size / 1e6
+    limit = config.gates.megabytes
+    passed = megabytes <= limit
     why = "it is copied into every image"
-    yield GateResult("size of the bundle", f"{megabytes:.1f} MB", f"≤ {large:g} MB", megabytes <= large, why)
+    yield GateResult("size of the bundle", f"{megabytes:.1f} MB", f"≤ {limit:g} MB", passed, why)
 
 
 def refusal_message(refused: list[GateResult], folder: Path) -> str:
-    """Why a model stays a challenger."""
-    reasons = "; ".join(f"{v.gate}: {v.value}, allowed {v.limit} ({v.why})" for v in refused)
+    """Explain why a model stays a challenger: the gates that refuse, with their values, limits and reasons."""
+    reasons = "; ".join(f"{result.gate}: {result.value}, allowed {result.limit} ({result.why})" for result in refused)
     return f"this model may not go out. {reasons}. It stays in {folder} as the challenger; the champion is as it was"
 
 

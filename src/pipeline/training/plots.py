@@ -1,4 +1,7 @@
-"""Pictures of a search and of a model, each drawn on one pair of axes from plain values."""
+"""The pictures of a search and of a model.
+
+Each function draws one picture on one pair of axes, from plain values: this module knows no config, data set or model.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,17 +19,17 @@ MARKERS = "osD^vP"  # the candidates that were not chosen share a colour and dif
 Array = NDArray[Any]
 
 
-def draw_folds(axes: Axes, standings: list[CandidateResult], metric: str) -> None:
-    """One line per candidate over the folds. The first candidate, which was chosen, is in colour."""
-    names = list(standings[0].folds)
+def draw_folds(axes: Axes, results: list[CandidateResult], metric: str) -> None:
+    """Draw one line per candidate over the folds. The first candidate is the chosen one and has the colour."""
+    names = list(results[0].folds)
 
-    for place, standing in enumerate(standings):
-        figures = [standing.folds[name][metric] for name in names]
-        color = QUIET if place else ACCENT
-        style: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)], "color": color}
-        label = f"{standing.name}, mean {standing.mean(metric):.3f}"
-        zorder = 2 if place else 3
-        axes.plot(figures, label=label, zorder=zorder, **style)
+    for position, result in enumerate(results):
+        figures = [result.folds[name][metric] for name in names]
+        label = f"{result.name}, mean {result.mean(metric):.3f}"
+        marker = MARKERS[position % len(MARKERS)]
+        color = QUIET if position else ACCENT
+        zorder = 2 if position else 3
+        axes.plot(figures, label=label, marker=marker, color=color, zorder=zorder)
 
     axes.set(title="Folds: each on rows that it was not trained on", ylabel=metric)
     axes.set_xticks(range(len(names)), [name.replace(" to ", "\nto ") for name in names])
@@ -34,27 +37,31 @@ def draw_folds(axes: Axes, standings: list[CandidateResult], metric: str) -> Non
     axes.legend(frameon=False, fontsize=8)
 
 
-def draw_trials(axes: Axes, tried: list[CandidateResult], loss: str) -> None:
-    """The mean loss of each trial, in the order of the trials, and the lowest loss so far."""
-    names = dict.fromkeys(trial.name for trial in tried)
-    for n, name in enumerate(names):
-        at = [place for place, trial in enumerate(tried, 1) if trial.name == name and not trial.error]
-        axes.plot(at, [tried[place - 1].mean(loss) for place in at], MARKERS[n % len(MARKERS)], ms=5, label=name)
+def draw_trials(axes: Axes, trials: list[CandidateResult], loss: str) -> None:
+    """Draw the mean loss of each trial, in the order of the trials, and the lowest loss so far."""
+    kinds = dict.fromkeys(trial.name for trial in trials)
+    for position, kind in enumerate(kinds):
+        finished = [number for number, trial in enumerate(trials, 1) if trial.name == kind and not trial.error]
+        losses = [trials[number - 1].mean(loss) for number in finished]
+        axes.plot(finished, losses, MARKERS[position % len(MARKERS)], ms=5, label=kind)
 
-    best = np.minimum.accumulate([trial.mean(loss) for trial in tried])
-    axes.step(range(1, len(tried) + 1), best, where="post", color=QUIET, linewidth=1, label="lowest so far", zorder=1)
+    lowest = np.minimum.accumulate([trial.mean(loss) for trial in trials])
+    numbers = range(1, len(trials) + 1)
+    axes.step(numbers, lowest, where="post", color=QUIET, linewidth=1, label="lowest so far", zorder=1)
+
     axes.set(title="Search", xlabel="trial", ylabel=f"mean {loss} of the folds")
     axes.legend(frameon=False, fontsize=7, ncols=2)
 
 
-def draw_importance(axes: Axes, risen: Mapping[str, float], loss: str) -> None:
-    """How much the loss rises when one feature is shuffled, the most important feature on top."""
-    ordered = sorted(risen.items(), key=lambda item: item[1])
-    axes.barh([name for name, _ in ordered], [value for _, value in ordered], color=ACCENT)
+def draw_importance(axes: Axes, importance: Mapping[str, float], loss: str) -> None:
+    """Draw the permutation importance as bars, with the most important feature on top."""
+    names = sorted(importance, key=lambda name: importance[name])
+    axes.barh(names, [importance[name] for name in names], color=ACCENT)
     axes.set(title="Holdout: what the model uses", xlabel=f"{loss} gained when the feature is shuffled")
 
 
 def draw_roc(axes: Axes, outcome: Array, probability: Array) -> None:
+    """Draw the ROC curve of probabilities [rows] against boolean outcomes [rows]."""
     _, hits, false_alarms = curve(outcome, probability)
     axes.plot(np.append(0, false_alarms) / false_alarms[-1], np.append(0, hits) / hits[-1], color=ACCENT)
     axes.plot([0, 1], [0, 1], color=QUIET, linestyle="--", linewidth=1)
@@ -62,17 +69,22 @@ def draw_roc(axes: Axes, outcome: Array, probability: Array) -> None:
     axes.set(title=f"Holdout: ROC, area {area:.3f}", xlabel="false alarms ÷ negatives", ylabel="hits ÷ positives")
 
 
-def draw_calibration(axes: Axes, outcome: Array, answer: Array, names: tuple[str, str]) -> None:
-    """Mean prediction against mean outcome by tenths of the predictions. `names` are the labels of the two axes."""
-    expected, observed = by_tenth(outcome, answer)
+def draw_calibration(axes: Axes, outcome: Array, prediction: Array, names: tuple[str, str]) -> None:
+    """Draw the mean outcome against the mean prediction, by tenths of the predictions.
+
+    `outcome` and `prediction` have shape [rows]. `names` are the labels of the x and y axes.
+    """
+    expected, observed = by_tenth(outcome, prediction)
     both = np.concatenate([expected, observed])
     ends = [min(0, 1.05 * both.min()), 1.05 * both.max()]
+
     axes.plot(ends, ends, color=QUIET, linestyle="--", linewidth=1)
     axes.plot(expected, observed, marker="o", color=ACCENT)
     axes.set(title="Holdout: calibration", xlabel=f"{names[0]}, by tenth", ylabel=names[1])
 
 
 def draw_precision_recall(axes: Axes, outcome: Array, probability: Array, threshold: float) -> None:
+    """Draw the precision-recall curve, with a point at the threshold and a line at the share of positive outcomes."""
     thresholds, hits, false_alarms = curve(outcome, probability)
     precision = hits / (hits + false_alarms)
     recall = hits / hits[-1]
@@ -88,6 +100,7 @@ def draw_precision_recall(axes: Axes, outcome: Array, probability: Array, thresh
 
 
 def draw_confusion(axes: Axes, outcome: Array, flagged: Array, threshold: float) -> None:
+    """Draw the confusion matrix of the flags [rows], that is the predictions at the threshold."""
     counts = np.zeros((2, 2), dtype=np.int64)
     for truth, predicted in np.ndindex(2, 2):
         counts[truth, predicted] = np.sum((outcome == truth) & (flagged == predicted))
@@ -109,10 +122,11 @@ def draw_confusion(axes: Axes, outcome: Array, flagged: Array, threshold: float)
     axes.set_yticklabels(["no", "yes"])
 
 
-def draw_errors(axes: Axes, outcome: Array, answer: Array, unit: str) -> None:
-    """A histogram of the errors, without the outermost hundredth on each side."""
-    error = answer - outcome
+def draw_errors(axes: Axes, outcome: Array, prediction: Array, unit: str) -> None:
+    """Draw a histogram of prediction minus outcome, without the outermost hundredth on each side."""
+    error = prediction - outcome
     low, high = np.quantile(error, [0.01, 0.99])
+
     axes.hist(error[(error >= low) & (error <= high)], bins=50, color=ACCENT)
     axes.axvline(0, color=QUIET, linestyle="--", linewidth=1)
     axes.set(title="Holdout: prediction minus outcome", xlabel=f"error{unit}", ylabel="rows")

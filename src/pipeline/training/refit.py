@@ -1,4 +1,4 @@
-"""The chosen candidate, fitted on all of its rows and exported."""
+"""Fit the chosen candidate on all its rows and export it. This module does not know what happens to the export."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,10 @@ from pipeline.training.search import CandidateResult
 
 
 class ExportedModel(NamedTuple):
-    """The exported model as bytes and ready to predict, and the largest difference from the scikit-learn model."""
+    """The exported model, as bytes and as a session, and its largest difference from the scikit-learn model.
+
+    `export_error` is a difference in probability or, for a regression, in standard deviations of the outcome.
+    """
 
     onnx: bytes
     session: Session
@@ -25,7 +28,10 @@ class ExportedModel(NamedTuple):
 def refit(
     config: Config, best: CandidateResult, train: Examples, holdout: Examples, rows: str, out: Console
 ) -> ExportedModel:
-    """Fit the chosen candidate on `train`, export it, and compare the export on `holdout`. `rows` names the rows."""
+    """Fit the chosen candidate on `train`, export it, and compare the export with scikit-learn on `holdout`.
+
+    `rows` describes the rows of `train` in the progress line.
+    """
     with console.step(out, f"Refit {best.name} on {rows}") as say:
         fitted = estimators.fit(best.settings, train.data, train.target, config.train, threads=search.workers(config))
         say(f"{len(train.target):,} rows")

@@ -1,4 +1,7 @@
-"""Which pictures a training leaves, and the figures behind them."""
+"""The pictures in the report of a training, and the values that they show.
+
+`plots.py` draws each picture. This module knows which pictures a task needs, and nothing of the gates or the bundle.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -17,77 +20,82 @@ from pipeline.training import plots
 from pipeline.training.search import CandidateResult
 
 SUMMARY = {"binary": ("folds", "roc", "calibration"), "regression": ("folds", "calibration", "errors")}
-IMPORTANCE_ROWS = 5000  # rows of the holdout behind permutation importance
+IMPORTANCE_ROWS = 5000  # of the holdout, for permutation importance
 Pictures = dict[str, Picture]
 
 
 def search_pictures(
-    config: Config, trials: list[CandidateResult], standings: list[CandidateResult], best: CandidateResult
+    config: Config, trials: list[CandidateResult], results: list[CandidateResult], best: CandidateResult
 ) -> Pictures:
-    """Pictures of the trials, and of every candidate on the folds, with the chosen one first."""
-    others = [result for result in standings if result is not best and not result.error]
+    """Return the pictures of the trials, and of every candidate on the folds with the chosen one first."""
+    others = [result for result in results if result is not best and not result.error]
     metric = "roc_auc" if config.task == "binary" else config.loss
     return {
-        "folds": partial(plots.draw_folds, standings=[best, *others], metric=metric),
-        "search": partial(plots.draw_trials, tried=trials, loss=config.loss),
+        "folds": partial(plots.draw_folds, results=[best, *others], metric=metric),
+        "search": partial(plots.draw_trials, trials=trials, loss=config.loss),
     }
 
 
 def holdout_pictures(config: Config, holdout: Examples, predictions: NDArray[np.float64], session: Session) -> Pictures:
-    """Pictures of the predictions on the holdout against the outcomes, and of the importance of the features."""
+    """Return the pictures of predictions [rows] and outcomes on the holdout, and of the importance of the features."""
     outcome = holdout.target
-    risen = permutation_importance(config, holdout, session)
-    drawn: Pictures = {"importance": partial(plots.draw_importance, risen=risen, loss=config.loss)}
+    importance = permutation_importance(config, holdout, session)
+    pictures: Pictures = {"importance": partial(plots.draw_importance, importance=importance, loss=config.loss)}
 
     if config.task == "regression":
-        declared = config.columns[config.target].unit
-        unit = f" [{declared}]" if declared else ""
+        declared_unit = config.columns[config.target].unit
+        unit = f" [{declared_unit}]" if declared_unit else ""
         names = f"mean answer{unit}", f"mean outcome{unit}"
-        drawn["errors"] = partial(plots.draw_errors, outcome=outcome, answer=predictions, unit=unit)
+        pictures["errors"] = partial(plots.draw_errors, outcome=outcome, prediction=predictions, unit=unit)
     else:
         threshold = config.scoring.cut
         names = "mean probability", "observed share"
-        drawn["roc"] = partial(plots.draw_roc, outcome=outcome, probability=predictions)
-        drawn["precision_recall"] = partial(
+        pictures["roc"] = partial(plots.draw_roc, outcome=outcome, probability=predictions)
+        pictures["precision_recall"] = partial(
             plots.draw_precision_recall, outcome=outcome, probability=predictions, threshold=threshold
         )
         flagged = predictions >= threshold
-        drawn["confusion"] = partial(plots.draw_confusion, outcome=outcome, flagged=flagged, threshold=threshold)
+        pictures["confusion"] = partial(plots.draw_confusion, outcome=outcome, flagged=flagged, threshold=threshold)
 
-    drawn["calibration"] = partial(plots.draw_calibration, outcome=outcome, answer=predictions, names=names)
-    return drawn
+    pictures["calibration"] = partial(plots.draw_calibration, outcome=outcome, prediction=predictions, names=names)
+    return pictures
 
 
-def draw(folder: Path, task: str, drawn: Pictures) -> None:
+def draw(folder: Path, task: str, pictures: Pictures) -> None:
     """Save one PNG per picture, and `summary.png` with the three main pictures if all of them exist."""
-    for name, picture in drawn.items():
+    for name, picture in pictures.items():
         plotting.save(folder / f"{name}.png", [picture])
-    if set(SUMMARY[task]) <= set(drawn):
-        plotting.save(folder / "summary.png", [drawn[name] for name in SUMMARY[task]])
+
+    if set(SUMMARY[task]) <= set(pictures):
+        plotting.save(folder / "summary.png", [pictures[name] for name in SUMMARY[task]])
 
 
 def permutation_importance(config: Config, holdout: Examples, session: Session) -> dict[str, float]:
-    """Permutation importance by feature: how much the loss on some rows rises when that feature is shuffled."""
+    """Compute the permutation importance of each feature: how much the loss rises when that feature is shuffled.
+
+    It uses a sample of the holdout (Breiman, Random forests, 2001).
+    """
     rng = np.random.default_rng(config.train.seed)
-    some = holdout.take(rng.permutation(len(holdout.target))[:IMPORTANCE_ROWS])
-    order = rng.permutation(len(some.target))
+    sampled = holdout.take(rng.permutation(len(holdout.target))[:IMPORTANCE_ROWS])
+    order = rng.permutation(len(sampled.target))
 
     def loss(strings: NDArray[Any], numbers: NDArray[Any]) -> float:
-        predictions = session(some.data._replace(strings=strings, numbers=numbers))
-        return metrics(some.target, predictions, config.scoring, [config.loss])[config.loss]
+        predictions = session(sampled.data._replace(strings=strings, numbers=numbers))
+        return metrics(sampled.target, predictions, config.scoring, [config.loss])[config.loss]
 
-    strings, numbers = some.data
-    before = loss(strings, numbers)
-    risen = {}
-    for place, name in enumerate(config.contract.strings):
-        risen[name] = loss(shuffled(strings, place, order), numbers) - before
-    for place, name in enumerate(config.contract.numbers):
-        risen[name] = loss(strings, shuffled(numbers, place, order)) - before
-    return risen
+    strings, numbers = sampled.data
+    unshuffled = loss(strings, numbers)
+
+    importance = {}
+    for position, name in enumerate(config.contract.strings):
+        importance[name] = loss(shuffled(strings, position, order), numbers) - unshuffled
+    for position, name in enumerate(config.contract.numbers):
+        importance[name] = loss(strings, shuffled(numbers, position, order)) - unshuffled
+    return importance
 
 
-def shuffled(matrix: NDArray[Any], place: int, order: NDArray[np.int64]) -> NDArray[Any]:
-    """A copy with one column in another order."""
+def shuffled(matrix: NDArray[Any], position: int, order: NDArray[np.int64]) -> NDArray[Any]:
+    """Return a copy of the matrix [rows, columns] in which one column has the given order of rows."""
     copy = matrix.copy()
-    copy[:, place] = matrix[order, place]
+    copy[:, position] = matrix[order, position]
     return copy

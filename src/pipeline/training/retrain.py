@@ -1,5 +1,5 @@
-"""Training again on newer data. The newest days judge, which neither the new model nor the champion has learnt from;
-what passes learns from them too before it goes out.
+"""Training again on newer data. The newest days, which neither model has learned from, compare the new model with the
+champion. The bundle of the new model holds a second fit, which learns from these days too.
 """
 
 from datetime import date
@@ -43,7 +43,7 @@ def plan(config: Config, as_of: date | None) -> tuple[Config, TimeSplit]:
 
 
 def refuse_seen(config: Config, first: str) -> None:
-    """Raise ConfigError, before any work, where the champion has learnt from days after the `first` that judges."""
+    """Raise ConfigError, before any work, if the champion has learned from the day `first` or later."""
     models = promotion.home(config)
     try:
         champion = predictor.load(models) if bundle_store.pointer(models) else None

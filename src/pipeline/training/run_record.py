@@ -1,4 +1,7 @@
-"""The record of a training: `record.json` in the bundle, and the runs and tags in MLflow."""
+"""The record of a training: `record.json` in the bundle, and the runs and tags in MLflow.
+
+This module formats what the training has computed. `registry/mlflow_store.py` is the only module that calls MLflow.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,11 +24,13 @@ from pipeline.training.search import CandidateResult
 def selection_record(
     best: CandidateResult, standings: list[CandidateResult], parts: Split, key: NDArray[Any], learnt: int
 ) -> dict[str, Any]:
-    """How the candidate was chosen, and what the model was trained on.
+    """Record how the candidate was chosen, and which rows the model was trained on.
 
-    `learnt` is the number of rows: those before the holdout, or all, after the same settings were evaluated without
-    the holdout. `until` in the record is the day after the last of these rows.
+    `learnt` is the number of these rows: the rows before the holdout, or all rows if the chosen settings were fitted
+    once more after the evaluation on the holdout. `until` in the record is the day after the last of these rows, or
+    None if rows have no time. `key` has shape [rows].
     """
+    learnt_key = key if learnt > len(parts.search) else key[parts.search]
     return {
         "candidate": best.name,
         "settings": best.settings.model_dump(),
@@ -33,48 +38,49 @@ def selection_record(
         "holdout": parts.holdout_name,
         "trained_on": learnt,
         "judged_fit": len(parts.search),
-        "until": day_after(key if learnt > len(parts.search) else key[parts.search]),
+        "until": day_after(learnt_key),
         "judged_on": len(parts.holdout),
     }
 
 
 def rounded_folds(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """The metrics of each fold with six digits."""
-    result: dict[str, dict[str, float]] = {}
+    """Round the metrics of each fold to six decimals."""
+    rounded_metrics: dict[str, dict[str, float]] = {}
     for fold, figures in folds.items():
-        result[fold] = {name: round(value, 6) for name, value in figures.items()}
-    return result
+        rounded_metrics[fold] = {name: round(value, 6) for name, value in figures.items()}
+    return rounded_metrics
 
 
 def slice_records(slices: list[Slice]) -> list[dict[str, Any]]:
-    """The slices with their metrics, for a JSON file."""
+    """Convert the slices and their metrics for a JSON file."""
     return [{**part._asdict(), "figures": rounded(part.figures)} for part in slices]
 
 
 def log_training(
     config: Config,
     best: CandidateResult,
-    tried: Mapping[str, list[CandidateResult]],
+    candidates: Mapping[str, list[CandidateResult]],
     holdout: Mapping[str, Interval],
     about: Mapping[str, Any],
     reports: Path,
 ) -> None:
-    """Log the training into the open MLflow run, and below it one run for every trial and candidate.
+    """Log the training into the open MLflow run, and log every trial and candidate as a child run.
 
-    `tried` holds the results by the rows that they were evaluated on.
+    `candidates` has the results by the rows that they were evaluated on. `about` is the content of `record.json`.
     """
     passed = all(gate["passed"] for gate in about.get("gates", []))
     name = best.name if passed else f"{best.name}, refused"
     tags = {"mlflow.runName": name, "commit": str(about["commit"]), "config": about["config"]}
 
     mlflow_store.log(parameters(config, best), tracked_metrics(best, holdout), tags)
-    used = {"training": about["trained_on"]}
+
+    rows_used = {"training": about["trained_on"]}
     if holdout:
-        used["holdout"] = about["judged_on"]
-    mlflow_store.log_data(config.name, about["data"]["files"], used)
+        rows_used["holdout"] = about["judged_on"]
+    mlflow_store.log_data(config.name, about["data"]["files"], rows_used)
     mlflow_store.log_folder(reports, "report")
 
-    for rows, results in tried.items():
+    for rows, results in candidates.items():
         for result in results:
             title = f"{rows}: {result.name}"
             settings = flat_settings(result.settings)
@@ -82,27 +88,29 @@ def log_training(
 
 
 def version_tags(
-    best: CandidateResult, holdout: Mapping[str, Interval], verdicts: list[GateResult], about: Mapping[str, Any]
+    best: CandidateResult, holdout: Mapping[str, Interval], results: list[GateResult], about: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Tags of a registered version, so that versions can be compared without their runs."""
+    """Make the tags of a registered version, so that versions can be compared without their runs."""
     tags = {"candidate": best.name, "commit": str(about["commit"])}
-    tags["gates"] = "all passed" if all(verdict.passed for verdict in verdicts) else "refused"
+    tags["gates"] = "all passed" if all(result.passed for result in results) else "refused"
 
     for fold, figures in best.folds.items():
         for metric, value in figures.items():
             tags[f"fold.{fold}.{metric}"] = f"{value:.6g}"
     for metric, interval in holdout.items():
         tags[f"holdout.{metric}"] = f"{interval.value:.6g} ({interval.low:.6g} to {interval.high:.6g})"
-    for verdict in verdicts:
-        outcome = "pass" if verdict.passed else "REFUSED"
-        tags[f"gate.{verdict.gate}"] = f"{outcome}: {verdict.value}, allowed {verdict.limit}; {verdict.why}"
+    for result in results:
+        decision = "pass" if result.passed else "REFUSED"
+        tags[f"gate.{result.gate}"] = f"{decision}: {result.value}, allowed {result.limit}; {result.why}"
     return tags
 
 
 def parameters(config: Config, best: CandidateResult) -> dict[str, Any]:
+    """The parameters of the run in MLflow: the chosen candidate with its settings, and what the data depends on."""
+    settings = {f"{best.name}.{key}": value for key, value in flat_settings(best.settings).items()}
     return {
         "candidate": best.name,
-        **{f"{best.name}.{key}": value for key, value in flat_settings(best.settings).items()},
+        **settings,
         "seed": config.train.seed,
         "sample": config.data.sample,
         "threshold": config.scoring.threshold,
@@ -111,7 +119,10 @@ def parameters(config: Config, best: CandidateResult) -> dict[str, Any]:
 
 
 def tracked_metrics(best: CandidateResult, holdout: Mapping[str, Interval]) -> dict[str, float]:
-    """The metrics of the run by their names in MLflow: means of the folds, and the holdout with its intervals."""
+    """Name the metrics of the run for MLflow: means over the folds, and the holdout with its intervals.
+
+    A metric that is not finite is left out.
+    """
     metrics = {f"folds.{metric}": best.mean(metric) for metric in next(iter(best.folds.values()))}
     for metric, interval in holdout.items():
         for end, value in interval._asdict().items():
@@ -120,7 +131,7 @@ def tracked_metrics(best: CandidateResult, holdout: Mapping[str, Interval]) -> d
 
 
 def finite_figures(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """The metrics of each fold that are defined: MLflow cannot store NaN."""
+    """Return the finite metrics of each fold: MLflow cannot store NaN."""
     finite: dict[str, dict[str, float]] = {}
     for fold, figures in folds.items():
         finite[fold] = {name: value for name, value in figures.items() if np.isfinite(value)}
@@ -128,7 +139,7 @@ def finite_figures(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[s
 
 
 def flat_settings(settings: Settings) -> dict[str, Any]:
-    """Settings with one level of names. The settings of a blend hold settings: they become `linear.C` and the like."""
+    """Flatten settings to one level. The nested settings of a blend get names such as `linear.C`."""
     flat: dict[str, Any] = {}
     for key, value in settings.model_dump().items():
         if isinstance(value, dict):

@@ -1,5 +1,7 @@
-"""The search for the best candidate. Trials on a sample of the days find the settings of each kind, and all rows
-compare the kinds.
+"""The search for the best candidate.
+
+Trials on a sample of the days find the best settings of each kind of model. The kinds are then compared on all rows.
+This module uses the folds and never the holdout.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,11 +28,14 @@ from pipeline.training.export import onnx
 Array = NDArray[Any]
 Say = Callable[[str], None]
 FoldResult = tuple[dict[str, float], Array]
-PROBE = 600  # rows on which each candidate is fitted and exported before the search begins
+PROBE = 600  # rows for the export of each candidate before the search begins
 
 
 class CandidateResult(NamedTuple):
-    """A candidate with its metrics and predictions by fold. If a fit failed, `error` says why."""
+    """A candidate with its metrics and its predictions [validation rows] by fold.
+
+    `error` is the message of a fit that failed, and None if every fit succeeded.
+    """
 
     name: str
     settings: Settings
@@ -39,14 +44,18 @@ class CandidateResult(NamedTuple):
     predictions: Mapping[str, Array] = MappingProxyType({})
 
     def mean(self, metric: str) -> float:
-        """The mean of a metric over the folds; infinite if a fit failed."""
+        """Return the mean of a metric over the folds; infinity if a fit failed."""
         if self.error:
             return np.inf
         return float(np.mean([figures[metric] for figures in self.folds.values()]))
 
 
 def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config) -> None:
-    """Raise DataError if a fold has nothing to learn or to evaluate, RefusedError if an export is not exact."""
+    """Check the folds and the export of every candidate before the search.
+
+    Raises DataError if all training or all validation outcomes of a fold are the same, or if a feature has no value in
+    the training rows of a fold. Raises RefusedError if the export of a candidate is not exact.
+    """
     for fold in folds:
         refuse_uniform(target[fold.train], config.target, f"the training rows of fold {fold.name}")
         refuse_uniform(target[fold.valid], config.target, f"the judging rows of fold {fold.name}")
@@ -56,6 +65,7 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     probe = data.take(rows)
     outcome = target[rows]
     unit = spread(outcome, config.task)
+
     for name, settings in config.candidates.named().items():
         fitted = estimators.fit(settings, probe, outcome, config.train)
         session = Session(onnx.to_onnx(fitted, probe, name))
@@ -65,18 +75,14 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
 def run_trials(
     config: Config, data: Tensors, target: Array, folds: list[Fold], unit: Array, say: Say
 ) -> list[CandidateResult]:
-    """Every trial of every kind, in order, evaluated on a sample of the blocks in `unit` [rows].
+    """Run every trial of every kind on a sample of the blocks in `unit` [rows]. Return the results in order.
 
-    The study proposes a whole batch before it gets any result of it, and gets the results in the same order. So the
-    trials do not depend on the number of workers.
+    The study proposes a whole batch before it gets the first result of that batch, and it gets the results in the order
+    of the proposals. So the trials do not depend on the number of workers.
+
+    Raises DataError if the sample leaves a fold without rows.
     """
-    drawn = sample(unit, config.search.sample, config.train.seed)
-    fewer = [Fold(fold.name, np.intersect1d(fold.train, drawn), np.intersect1d(fold.valid, drawn)) for fold in folds]
-    if empty := [fold.name for fold in fewer if not len(fold.train) or not len(fold.valid)]:
-        raise DataError(
-            f"search.sample {config.search.sample:g} leaves fold {empty[0]} without rows to train or judge on. Raise it"
-        )
-
+    sampled_folds = sample_folds(config, folds, unit)
     kinds = config.candidates.named()
     plans = {name: config.search.plan(name) for name in kinds}
     studies = {name: _study(kinds[name], plan, config.train.seed) for name, plan in plans.items()}
@@ -84,25 +90,47 @@ def run_trials(
 
     results: list[CandidateResult] = []
     for first in range(0, most, config.search.batch):
-        proposed: list[tuple[str, optuna.Trial, Settings]] = []
+        proposals: list[tuple[str, optuna.Trial, Settings]] = []
         for name, plan in plans.items():
             for _ in range(min(config.search.batch, plan.trials - first)):
                 trial = studies[name].ask()
-                proposed.append((name, trial, _sampled_settings(kinds[name], plan, trial)))
+                proposals.append((name, trial, _sampled_settings(kinds[name], plan, trial)))
 
-        candidates = [(name, settings) for name, _, settings in proposed]
-        batch = evaluate_candidates(config, data, target, fewer, candidates, say)
-        for (name, trial, _), result in zip(proposed, batch, strict=True):
+        candidates = [(name, settings) for name, _, settings in proposals]
+        batch = evaluate_candidates(config, data, target, sampled_folds, candidates, say)
+        for (name, trial, _), result in zip(proposals, batch, strict=True):
             if result.error:
                 studies[name].tell(trial, state=TrialState.FAIL)
             else:
                 studies[name].tell(trial, result.mean(config.loss))
         results += batch
+
     return results
 
 
+def sample_folds(config: Config, folds: list[Fold], unit: Array) -> list[Fold]:
+    """Reduce the folds to the share `search.sample` of the blocks in `unit` [rows].
+
+    Raises DataError if a fold has no rows left to train on or to predict.
+    """
+    rows = sample(unit, config.search.sample, config.train.seed)
+
+    sampled_folds = []
+    for fold in folds:
+        train = np.intersect1d(fold.train, rows)
+        valid = np.intersect1d(fold.valid, rows)
+        if not len(train) or not len(valid):
+            share = f"{config.search.sample:g}"
+            raise DataError(
+                f"search.sample {share} leaves fold {fold.name} without rows to train or judge on. Raise it"
+            )
+
+        sampled_folds.append(Fold(fold.name, train, valid))
+    return sampled_folds
+
+
 def best_of_each(trials: list[CandidateResult], loss: str) -> list[CandidateResult]:
-    """The best trial of each kind. A kind of which every trial failed is left out.
+    """Return the trial with the lowest mean loss of each kind, without the kinds whose trials all failed.
 
     Raises DataError if all trials failed.
     """
@@ -117,56 +145,63 @@ def best_of_each(trials: list[CandidateResult], loss: str) -> list[CandidateResu
 
 
 def evaluate_candidates(
-    config: Config, data: Tensors, target: Array, folds: list[Fold], tried: list[tuple[str, Settings]], say: Say
+    config: Config, data: Tensors, target: Array, folds: list[Fold], candidates: list[tuple[str, Settings]], say: Say
 ) -> list[CandidateResult]:
-    """Evaluate each candidate on each fold. `say` gets a line for each fit that ends."""
-    jobs = []
-    for n in reversed(range(len(tried))):  # the slow kinds come last: begin with them
-        jobs += [(n, fold) for fold in folds]
-    tasks = [delayed(evaluate_fold)(tried[n][1], data, target, fold, config) for n, fold in jobs]
+    """Evaluate each candidate, a name with its settings, on each fold. `say` gets a line for each finished fit.
 
-    figures: list[dict[str, dict[str, float]]] = [{} for _ in tried]
-    predictions: list[dict[str, Array]] = [{} for _ in tried]
+    Returns the results in the order of the candidates.
+    """
+    jobs = []
+    for n in reversed(range(len(candidates))):  # begin with the slow kinds, which come last
+        jobs += [(n, fold) for fold in folds]
+    tasks = [delayed(evaluate_fold)(candidates[n][1], data, target, fold, config) for n, fold in jobs]
+
+    figures: list[dict[str, dict[str, float]]] = [{} for _ in candidates]
+    predictions: list[dict[str, Array]] = [{} for _ in candidates]
     errors: dict[int, str] = {}
     for (n, fold), result in zip(jobs, _run_tasks(config, tasks), strict=True):
         if isinstance(result, str):
             errors[n] = result
             continue
 
-        figures[n][fold.name], predictions[n][fold.name] = result
-        say(f"{tried[n][0]} on {fold.name}: {config.loss} {figures[n][fold.name][config.loss]:.4f}")
+        fold_metrics, fold_predictions = result
+        figures[n][fold.name] = fold_metrics
+        predictions[n][fold.name] = fold_predictions
+        say(f"{candidates[n][0]} on {fold.name}: {config.loss} {fold_metrics[config.loss]:.4f}")
 
     return [
         CandidateResult(name, settings, figures[n], errors.get(n), predictions[n])
-        for n, (name, settings) in enumerate(tried)
+        for n, (name, settings) in enumerate(candidates)
     ]
 
 
 def choose(standings: list[CandidateResult], loss: str) -> CandidateResult:
-    """The simplest candidate whose mean loss is within one standard error of the lowest.
+    """Choose the simplest candidate whose mean loss is within one standard error of the lowest.
 
-    The standard error is that of the difference to the best over the folds: what makes a whole fold hard is common to
-    both. Raises DataError if every candidate failed.
+    This is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984) with the standard
+    error of the difference to the best candidate over the folds: a fold that is hard for both cancels out.
+
+    Raises DataError if every candidate failed.
     """
-    fit = [standing for standing in standings if not standing.error]
-    if not fit:
+    fitted = [result for result in standings if not result.error]
+    if not fitted:
         raise DataError(f"every candidate failed, {standings[0].name} with: {standings[0].error}")
 
-    best = min(fit, key=lambda result: result.mean(loss))
-    near = [result for result in fit if result.mean(loss) - best.mean(loss) <= _error(result, best, loss)]
-    return near[0]  # the kinds come simplest first
+    best = min(fitted, key=lambda result: result.mean(loss))
+    near = [result for result in fitted if result.mean(loss) - best.mean(loss) <= _standard_error(result, best, loss)]
+    return near[0]  # the simplest kind comes first
 
 
-def _error(standing: CandidateResult, best: CandidateResult, loss: str) -> float:
-    """Standard error of the mean difference in loss to the best, over the folds."""
-    differences = [standing.folds[name][loss] - best.folds[name][loss] for name in best.folds]
+def _standard_error(result: CandidateResult, best: CandidateResult, loss: str) -> float:
+    """Compute the standard error of the mean difference in loss to the best, over the folds."""
+    differences = [result.folds[name][loss] - best.folds[name][loss] for name in best.folds]
     if len(differences) < 2:
         return 0.0
     return float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
 
 
 def _study(settings: Settings, plan: Trials, seed: int) -> optuna.Study:
-    """A study whose first trial is the configured settings."""
+    """Create a study whose first trial has the configured settings."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial({key: getattr(settings, key) for key in plan.space})
@@ -174,15 +209,17 @@ def _study(settings: Settings, plan: Trials, seed: int) -> optuna.Study:
 
 
 def _sampled_settings(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
+    """Draw the settings of one trial. A setting that is an integer in the config stays an integer."""
     drawn: dict[str, Any] = {}
-    for key, tried in plan.space.items():
-        suggest: Any = trial.suggest_int if isinstance(getattr(settings, key), int) else trial.suggest_float
-        drawn[key] = suggest(key, type(getattr(settings, key))(tried.low), tried.high, log=tried.log)
+    for key, bounds in plan.space.items():
+        kind = type(getattr(settings, key))
+        suggest: Any = trial.suggest_int if issubclass(kind, int) else trial.suggest_float
+        drawn[key] = suggest(key, kind(bounds.low), bounds.high, log=bounds.log)
     return settled(settings, drawn)
 
 
 def baseline(target: Array, folds: list[Fold], scoring: Scoring) -> dict[str, float]:
-    """The mean metrics of the best constant prediction, which is made from the training rows of each fold."""
+    """Compute the mean metrics over the folds of a constant prediction: the best one for the fold's training rows."""
     by_fold = []
     for fold in folds:
         constant = constant_prediction(target[fold.train], scoring.task)
@@ -205,16 +242,20 @@ def refuse_empty(data: Tensors, config: Config, where: str) -> None:
     contract = config.contract
     empty = [name for name, column in zip(contract.strings, data.strings.T, strict=True) if not (column != "").any()]
     empty += [name for name, column in zip(contract.numbers, data.numbers.T, strict=True) if np.isnan(column).all()]
+
     if empty:
         raise DataError(f"{', '.join(empty)}: no value at all in {where}. Leave it out of the features")
 
 
 def evaluate_fold(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> FoldResult | str:
-    """Fit on the training rows of a fold and predict its validation rows: metrics and predictions, or the error."""
+    """Fit on the training rows of a fold and predict its validation rows.
+
+    Returns the metrics and the predictions [validation rows], or the message of the error if the fit failed.
+    """
     try:
         fitted = estimators.fit(settings, data.take(fold.train), target[fold.train], config.train)
         predictions = estimators.predict(fitted, data.take(fold.valid))
-    except Exception as error:  # noqa: BLE001 -- reason: one lost trial is noted, and the others go on
+    except Exception as error:  # noqa: BLE001 -- reason: one failed trial is recorded, and the others go on
         return f"{type(error).__name__}: {error}"
     return metrics(target[fold.valid], predictions, config.scoring), predictions
 
@@ -227,6 +268,6 @@ def _run_tasks(config: Config, tasks: list[Any]) -> Iterator[FoldResult | str]:
 
 
 def workers(config: Config) -> int:
-    """The number of fits at a time. `auto` counts the cores that this process may use, within a container's limit."""
+    """Return the number of parallel fits. `auto` is the number of cores that the process or its container may use."""
     count = config.train.workers
     return cpu_count() if count == "auto" else count

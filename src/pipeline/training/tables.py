@@ -1,4 +1,4 @@
-"""The tables that a training prints."""
+"""The tables that a training prints. This module formats results and computes no metric."""
 
 from collections.abc import Mapping
 
@@ -19,11 +19,16 @@ def leaderboard(
     loss: str,
     trials: list[CandidateResult],
 ) -> Table:
-    """Candidates by their mean loss over the folds, on all rows. The chosen one is marked, failed trials are noted."""
+    """Make a table of the candidates, sorted by their mean loss over the folds, with the baseline in the last row.
+
+    A star marks the chosen candidate. Failed candidates have their error instead of metrics, and the caption has the
+    failed trials.
+    """
     table = Table(box=None, pad_edge=False, caption=lost_trials(trials), caption_justify="left", caption_style="yellow")
     metrics = [metric for metric in SHOWN if metric in baseline]
-    for heading in ("all rows, mean of the folds", *metrics):
-        table.add_column(heading, justify="right" if heading in metrics else "left")
+    table.add_column("all rows, mean of the folds", justify="left")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
 
     for result in sorted(standings, key=lambda result: result.mean(loss)):
         figures = [f"{result.mean(metric):.4f}" for metric in metrics]
@@ -37,7 +42,7 @@ def leaderboard(
 
 
 def lost_trials(trials: list[CandidateResult]) -> str | None:
-    """A line for each kind with failed trials, with the reason of the first."""
+    """Write a line for each kind with failed trials, with the error of its first failed trial. None without one."""
     names = dict.fromkeys(trial.name for trial in trials if trial.error)
 
     lines = []
@@ -49,26 +54,30 @@ def lost_trials(trials: list[CandidateResult]) -> str | None:
 
 
 def holdout_table(figures: Mapping[str, Interval]) -> Table:
+    """Make a table of the metrics on the holdout, with their intervals."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("holdout", "value", "95 % interval"):
-        table.add_column(heading, justify="left" if heading == "holdout" else "right")
-    for metric, figure in figures.items():
-        table.add_row(metric, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}")
+    table.add_column("holdout", justify="left")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+
+    for metric, interval in figures.items():
+        table.add_row(metric, f"{interval.value:.4f}", f"{interval.low:.4f} to {interval.high:.4f}")
     return table
 
 
-def gates_table(verdicts: list[GateResult]) -> Text:
-    """A line for each gate: its value and what it allows. Below a gate that refuses, the reason for the gate."""
+def gates_table(results: list[GateResult]) -> Text:
+    """Write a line for each gate with its value and its limit. Below a gate that refuses stands the reason for it."""
     lines = Text()
-    width = max(len(verdict.gate) for verdict in verdicts)
-    for verdict in verdicts:
-        if verdict.passed:
+    width = max(len(result.gate) for result in results)
+
+    for result in results:
+        if result.passed:
             lines.append("pass     ", "green")
         else:
             lines.append("REFUSED  ", "bold red")
-        lines.append(f"{verdict.gate:<{width}}  {verdict.value}  (allowed: {verdict.limit})\n")
-        if not verdict.passed:
-            lines.append(f"         {verdict.why}\n", "dim")
+        lines.append(f"{result.gate:<{width}}  {result.value}  (allowed: {result.limit})\n")
+        if not result.passed:
+            lines.append(f"         {result.why}\n", "dim")
 
     lines.rstrip()
     return lines

@@ -1,8 +1,11 @@
-"""A training, in four phases: prepare, select, evaluate, publish. Read this file first."""
+"""A training in four phases: prepare, select, evaluate, publish. Read this file first.
+
+This module puts the steps in order and prints their progress. Every computation is in another module.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +25,8 @@ from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, json_bytes
 from pipeline.training import bundle, champion_predictions, gates, report, run_record, search, tables
 from pipeline.training.champion_predictions import ChampionPredictions
-from pipeline.training.refit import refit
+from pipeline.training.gates import GateResult
+from pipeline.training.refit import ExportedModel, refit
 from pipeline.training.search import CandidateResult
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
@@ -31,7 +35,7 @@ UNITS = {"time": "days", "group": "groups", "row": "rows"}
 class Outcome(NamedTuple):
     """The result of a training. `news` is true if there is a new champion.
 
-    If the holdout stays closed there is no bundle, since nothing says how good it would be.
+    If the holdout stays closed, there is no bundle: without the holdout nobody knows how good the model is.
     """
 
     standings: list[CandidateResult]
@@ -41,7 +45,7 @@ class Outcome(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Valid rows, how they are divided, the rows to train on, and the holdout, which is used at the end only."""
+    """The valid rows, their split, the rows to train on, and the holdout. Only `evaluate` uses the holdout."""
 
     rows: TrainingRows
     parts: Split
@@ -50,7 +54,7 @@ class Prepared(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The chosen candidate, every trial, and the best candidate of each kind on all rows."""
+    """The chosen candidate, every trial, and the results on all rows: the best candidate of each kind."""
 
     best: CandidateResult
     trials: list[CandidateResult]
@@ -58,7 +62,7 @@ class Selection(NamedTuple):
 
 
 class HoldoutEvaluation(NamedTuple):
-    """Predictions on the holdout [rows], their blocks [rows], and the metrics of all rows and of each slice."""
+    """Predictions [rows] and blocks [rows] of the holdout, and the metrics of all its rows and of each slice."""
 
     predictions: NDArray[np.float64]
     blocks: NDArray[np.int64]
@@ -67,7 +71,7 @@ class HoldoutEvaluation(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The files of the new bundle, the rows that the model has learned from, its metrics, and the gates' results."""
+    """The files of the new bundle, the rows that its model was trained on, its metrics, and the gates' results."""
 
     files: dict[str, bytes]
     learnt: Examples
@@ -75,38 +79,33 @@ class Evaluation(NamedTuple):
     export_error: float
     champion: ChampionPredictions | None
     restart: str | None
-    gate_results: list[gates.GateResult]
+    gate_results: list[GateResult]
 
 
 def run(config: Config, out: Console, *, everything: bool = False, restart: str | None = None) -> Outcome:
     """Train from raw rows to a champion.
 
-    With `everything`, the chosen settings are fitted once more on all rows after the holdout has evaluated them, and
+    With `everything`, the chosen settings are fitted once more on all rows after the evaluation on the holdout, and
     that model is promoted. With `restart`, a reason, the gate does not compare with a champion of another contract.
 
     Raises RefusedError if a gate refuses. The bundle exists then, and the champion stays.
     """
     models = promotion.home(config)
-    home = Path(config.paths.reports)
-    make_folders(models=models, reports=home)
-    moved = mlflow_store.connect(config.name, config.paths.tracking)
-    for mended in [*moved, *promotion.reconcile(config)]:
-        out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
+    reports_home = Path(config.paths.reports)
+    make_folders(models=models, reports=reports_home)
+    repairs = mlflow_store.connect(config.name, config.paths.tracking)
+    for repair in [*repairs, *promotion.reconcile(config)]:
+        out.print(f"Mended: {repair}", soft_wrap=True, highlight=False)
 
-    if restart and not champion_predictions.asks_otherwise(models, config.contract):
+    if restart and not champion_predictions.is_not_comparable(models, config.contract):
         out.print("No restart: no champion here answers another contract, so the gates ask what they always ask.")
         restart = None
 
-    with working_folder(home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
+    with working_folder(reports_home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
         prepared = prepare(config, reports, out)
         selection = select(config, prepared, out)
         if config.split.test == "none":
-            with console.step(out, "Record"):
-                drawn = report.search_pictures(config, selection.trials, selection.results, selection.best)
-                report.draw(reports, config.task, drawn)
-                about = record_facts(config, prepared, selection, prepared.train)
-                run_record.log_training(config, selection.best, evaluated_candidates(selection), {}, about, reports)
-            return Outcome(selection.results, {}, None)
+            return record_selection(config, prepared, selection, reports, out)
 
         evaluation = evaluate(config, prepared, selection, reports, out, everything=everything, restart=restart)
         return publish(config, prepared, selection, evaluation, reports, run_id, out)
@@ -116,7 +115,7 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
 
 
 def prepare(config: Config, reports: Path, out: Console) -> Prepared:
-    """Read, clean and divide the data. Nothing uses the holdout before `evaluate`."""
+    """Read, clean and split the data. Nothing uses the holdout before `evaluate`."""
     with console.step(out, "Read and clean the data") as say:
         rows = read(config, reports)
         say(
@@ -125,16 +124,21 @@ def prepare(config: Config, reports: Path, out: Console) -> Prepared:
         )
 
     parts = split(rows.key, config.split)
-    return Prepared(rows, parts, rows.examples.take(parts.search), rows.examples.take(parts.holdout))
+    train = rows.examples.take(parts.search)
+    holdout = rows.examples.take(parts.holdout)
+    return Prepared(rows, parts, train, holdout)
 
 
 def nullified(about: Mapping[str, Any]) -> int:
-    """The number of values that broke a rule and were set to missing."""
+    """Count the values that broke a rule and were set to missing."""
     return sum(rule["rows"] for rule in about["data"]["rules"] if rule["action"] == "nullify")
 
 
 def describe_target(target: NDArray[Any]) -> str:
-    return f"{target.mean():.1%} positive" if target.dtype == np.bool_ else f"{np.median(target):.4g} in the middle"
+    """Format the share of positive outcomes or, for a regression, the median outcome."""
+    if target.dtype == np.bool_:
+        return f"{target.mean():.1%} positive"
+    return f"{np.median(target):.4g} in the middle"
 
 
 # --- select ---------------------------------------------------------------------------------------------------------
@@ -142,7 +146,8 @@ def describe_target(target: NDArray[Any]) -> str:
 
 def select(config: Config, prepared: Prepared, out: Console) -> Selection:
     """Compare the candidates on the folds, and choose one."""
-    rows, folds = prepared.rows, prepared.parts.folds
+    rows = prepared.rows
+    folds = prepared.parts.folds
     trials, results = compare(config, rows, folds, out)
 
     best = search.choose(results, config.loss)
@@ -157,19 +162,20 @@ def compare(
     """Evaluate every trial on a sample of the days, and then the best trial of each kind on all rows."""
     data = rows.examples.data
     target = rows.examples.target
-    named = config.candidates.named()
-    with console.step(out, f"Try whether each of {len(named)} candidates can be exported") as say:
+    kinds = config.candidates.named()
+
+    with console.step(out, f"Try whether each of {len(kinds)} candidates can be exported") as say:
         search.refuse_unfit(data, target, folds, config)
-        say(", ".join(named))
+        say(", ".join(kinds))
 
     with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
         trials = search.run_trials(config, data, target, folds, blocks(rows.key), say)
-        lost = sum(trial.error is not None for trial in trials)
-        failed = f", {lost} lost" if lost else ""
-        say(f"{len(trials)} trials{failed}")
+        failures = sum(trial.error is not None for trial in trials)
+        note = f", {failures} lost" if failures else ""
+        say(f"{len(trials)} trials{note}")
 
     best = search.best_of_each(trials, config.loss)
-    if config.search.sample == 1:  # all rows have evaluated them already
+    if config.search.sample == 1:  # the trials were evaluated on all rows already
         return trials, best
 
     with console.step(out, f"Judge the best of each kind on all rows of {len(folds)} folds") as say:
@@ -178,6 +184,17 @@ def compare(
         lowest = min(results, key=lambda result: result.mean(config.loss))
         say(f"{lowest.name} has the lowest {config.loss}")
     return trials, results
+
+
+def record_selection(config: Config, prepared: Prepared, selection: Selection, reports: Path, out: Console) -> Outcome:
+    """Record a training that does not open the holdout. It ends here, without a bundle."""
+    with console.step(out, "Record"):
+        pictures = report.search_pictures(config, selection.trials, selection.results, selection.best)
+        report.draw(reports, config.task, pictures)
+
+        record = record_facts(config, prepared, selection, prepared.train)
+        run_record.log_training(config, selection.best, evaluated_candidates(selection), {}, record, reports)
+    return Outcome(selection.results, {}, None)
 
 
 # --- evaluate -------------------------------------------------------------------------------------------------------
@@ -193,64 +210,110 @@ def evaluate(
     everything: bool,
     restart: str | None,
 ) -> Evaluation:
-    """Fit the chosen candidate on all rows before the holdout, open the holdout once, and evaluate the gates."""
+    """Fit the chosen candidate on all rows before the holdout, open the holdout once, and evaluate the gates.
+
+    With `everything`, the bundle gets a second model, fitted on all rows. The holdout evaluates the first model only.
+    """
     rows, parts, train, holdout = prepared
     best = selection.best
 
-    judged = refit(config, best, train, holdout, "everything before the holdout", out)
+    model = refit(config, best, train, holdout, "everything before the holdout", out)
     with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
-        opened = open_holdout(config, holdout, judged.session(holdout.data), blocks(rows.key[parts.holdout]))
-        drawn = report.search_pictures(config, selection.trials, selection.results, best)
-        drawn |= report.holdout_pictures(config, holdout, opened.predictions, judged.session)
-        report.draw(reports, config.task, drawn)
-    out.print(tables.holdout_table(opened.figures))
+        evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
+        pictures = report.search_pictures(config, selection.trials, selection.results, best)
+        pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
+        report.draw(reports, config.task, pictures)
+    out.print(tables.holdout_table(evaluation.figures))
 
-    learnt = rows.examples if everything else train
-    final = refit(config, best, learnt, holdout, "everything", out) if everything else judged
-    export_error = max(judged.export_error, final.export_error)
+    final = model
+    learnt = train
+    if everything:
+        learnt = rows.examples
+        final = refit(config, best, learnt, holdout, "everything", out)
+    export_error = max(model.export_error, final.export_error)
 
-    files = bundle.package(config, final.onnx, learnt, opened.figures, rows.rolling_state)
-    files |= bundle.display_files(config, holdout, reports)
-    files["reference.json"] = bundle.monitoring_reference(
-        config, rows, parts, best, opened.predictions, learnt, final.session
+    files = bundle_files(config, prepared, best, evaluation, final, learnt, reports)
+    champion = champion_on_holdout(config, prepared, evaluation, files)
+
+    evidence = gates.Evidence(
+        train=train,
+        holdout=holdout,
+        predictions=evaluation.predictions,
+        blocks=evaluation.blocks,
+        figures=evaluation.figures,
+        slices=evaluation.slices,
+        champion=champion,
+        export_error=export_error,
+        session=final.session,
+        size=sum(map(len, files.values())),
+        restart=restart,
     )
-
-    champion = champion_predictions.predict_with_champion(
-        promotion.home(config),
-        config.contract,
-        bundle_store.digest(files["bundle.json"]),
-        holdout.request,
-        rows.row_key[parts.holdout],
-        opened.predictions,
-        first_day(rows.key[parts.holdout]),
-    )
-    size = sum(map(len, files.values()))
-    evidence = gates.Evidence(train, holdout, *opened, champion, export_error, final.session, size, restart)
-    return Evaluation(files, learnt, opened, export_error, champion, restart, ask_gates(config, evidence, out))
+    gate_results = run_gates(config, evidence, out)
+    return Evaluation(files, learnt, evaluation, export_error, champion, restart, gate_results)
 
 
 def open_holdout(
     config: Config, holdout: Examples, predictions: NDArray[np.float64], block_ids: NDArray[np.int64]
 ) -> HoldoutEvaluation:
-    """Evaluate predictions of the exported model on the holdout: metrics with intervals, of all rows and by slice."""
+    """Compute the metrics of the exported model's predictions on the holdout, with intervals: all rows, each slice.
+
+    `predictions` and `block_ids` have shape [rows]. Raises DataError if all outcomes of the holdout are the same.
+    """
     search.refuse_uniform(holdout.target, config.target, "the holdout")
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
     rule = config.gates.slices
 
     figures = with_intervals(holdout.target, predictions, block_ids, plan)
-    fewer = plan._replace(resamples=100)
-    parts = slices(holdout.request, rule.columns, rule.rows, holdout.target, predictions, block_ids, fewer)
+    slice_plan = plan._replace(resamples=100)
+    parts = slices(holdout.request, rule.columns, rule.rows, holdout.target, predictions, block_ids, slice_plan)
     return HoldoutEvaluation(predictions, block_ids, figures, parts)
 
 
-def ask_gates(config: Config, evidence: gates.Evidence, out: Console) -> list[gates.GateResult]:
+def bundle_files(
+    config: Config,
+    prepared: Prepared,
+    best: CandidateResult,
+    evaluation: HoldoutEvaluation,
+    model: ExportedModel,
+    learnt: Examples,
+    reports: Path,
+) -> dict[str, bytes]:
+    """Make the files of the bundle, except `record.json`. `learnt` are the rows that `model` was trained on."""
+    files = bundle.package(config, model.onnx, learnt, evaluation.figures, prepared.rows.rolling_state)
+    files |= bundle.display_files(config, prepared.holdout, reports)
+    files["reference.json"] = bundle.monitoring_reference(
+        config, prepared.rows, prepared.parts, best, evaluation.predictions, learnt, model.session
+    )
+    return files
+
+
+def champion_on_holdout(
+    config: Config, prepared: Prepared, evaluation: HoldoutEvaluation, files: Mapping[str, bytes]
+) -> ChampionPredictions | None:
+    """Predict the holdout with the champion. None if there is no champion."""
+    rows = prepared.rows
+    in_holdout = prepared.parts.holdout
+    return champion_predictions.predict_with_champion(
+        promotion.home(config),
+        config.contract,
+        bundle_store.digest(files["bundle.json"]),
+        prepared.holdout.request,
+        rows.row_key[in_holdout],
+        evaluation.predictions,
+        first_day(rows.key[in_holdout]),
+    )
+
+
+def run_gates(config: Config, evidence: gates.Evidence, out: Console) -> list[GateResult]:
     """Evaluate every gate and print the results."""
     with console.step(out, "Ask every gate") as say:
-        verdicts = gates.evaluate_gates(config, evidence)
-        refused = sum(not verdict.passed for verdict in verdicts)
-        say(f"{refused} of {len(verdicts)} refuse" if refused else f"all {len(verdicts)} pass")
-    out.print(tables.gates_table(verdicts), soft_wrap=True)
-    return verdicts
+        results = gates.evaluate_gates(config, evidence)
+        refused = sum(not result.passed for result in results)
+        summary = f"{refused} of {len(results)} refuse" if refused else f"all {len(results)} pass"
+        say(summary)
+
+    out.print(tables.gates_table(results), soft_wrap=True)
+    return results
 
 
 # --- publish --------------------------------------------------------------------------------------------------------
@@ -265,60 +328,77 @@ def publish(
     run_id: str,
     out: Console,
 ) -> Outcome:
-    """Write, record and register the bundle. If every gate passes, make it the champion."""
-    models = promotion.home(config)
-    holdout = evaluation.holdout
-    verdicts = evaluation.gate_results
+    """Write, record and register the bundle. If every gate passes, make it the champion.
 
+    Raises RefusedError if a gate refuses.
+    """
     with console.step(out, "Package, record and register") as say:
-        about = {
-            **record_facts(config, prepared, selection, evaluation.learnt),
-            "slices": run_record.slice_records(holdout.slices),
-            "export_off": evaluation.export_error,
-            "run_id": run_id,
-            "restart": evaluation.restart,
-            "gates": [verdict._asdict() for verdict in verdicts],
-        }
-        folder = bundle_store.write(models, {**evaluation.files, "record.json": json_bytes(about)})
-        row_key = prepared.rows.row_key[prepared.parts.holdout]
-        champion_predictions.save_predictions(models, folder.name, row_key, holdout.predictions)
+        folder, version = record_and_register(config, prepared, selection, evaluation, reports, run_id)
+        say(f"{folder}, version {version}")
 
-        run_record.log_training(
-            config, selection.best, evaluated_candidates(selection), holdout.figures, about, reports
-        )
-        mlflow_store.log_folder(folder, "bundle")
-        tags = run_record.version_tags(selection.best, holdout.figures, verdicts, about)
-        say(f"{folder}, version {mlflow_store.register(config.contract, folder, tags)}")
-
-    refused = [verdict for verdict in verdicts if not verdict.passed]
+    refused = [result for result in evaluation.gate_results if not result.passed]
     if refused:
         message = gates.refusal_message(refused, folder)
-        if any("champion" in verdict.gate for verdict in refused):
-            message += champion_predictions.restart_hint(models, config.contract)
+        if any("champion" in result.gate for result in refused):
+            message += champion_predictions.restart_hint(promotion.home(config), config.contract)
         raise RefusedError(message)
 
+    news = make_champion(config, evaluation, folder.name, run_id)
+    return Outcome(selection.results, evaluation.holdout.figures, folder, news)
+
+
+def record_and_register(
+    config: Config, prepared: Prepared, selection: Selection, evaluation: Evaluation, reports: Path, run_id: str
+) -> tuple[Path, str]:
+    """Write the bundle, log the training and register the version. Return the bundle's folder and the version."""
+    models = promotion.home(config)
+    holdout = evaluation.holdout
+    record = {
+        **record_facts(config, prepared, selection, evaluation.learnt),
+        "slices": run_record.slice_records(holdout.slices),
+        "export_off": evaluation.export_error,
+        "run_id": run_id,
+        "restart": evaluation.restart,
+        "gates": [result._asdict() for result in evaluation.gate_results],
+    }
+
+    folder = bundle_store.write(models, {**evaluation.files, "record.json": json_bytes(record)})
+    row_key = prepared.rows.row_key[prepared.parts.holdout]
+    champion_predictions.save_predictions(models, folder.name, row_key, holdout.predictions)
+
+    candidates = evaluated_candidates(selection)
+    run_record.log_training(config, selection.best, candidates, holdout.figures, record, reports)
+    mlflow_store.log_folder(folder, "bundle")
+
+    tags = run_record.version_tags(selection.best, holdout.figures, evaluation.gate_results, record)
+    return folder, mlflow_store.register(config.contract, folder, tags)
+
+
+def make_champion(config: Config, evaluation: Evaluation, digest: str, run_id: str) -> bool:
+    """Make the bundle the champion. Return false if it is the champion already."""
     champion = evaluation.champion
-    news = champion is None or champion.digest != folder.name
-    if news:
-        why = f"training {run_id} passed all {len(verdicts)} gates"
-        if evaluation.restart:
-            why = f"{evaluation.restart}; {why}"
-        promotion.promote(
-            config,
-            folder.name,
-            instead_of=champion.digest if champion else None,
-            why=why,
-            kind="restart" if evaluation.restart else "promote",
-        )
-    return Outcome(selection.results, holdout.figures, folder, news)
+    if champion is not None and champion.digest == digest:
+        return False
+
+    instead_of = None if champion is None else champion.digest
+    kind: Literal["promote", "restart"] = "promote"
+    why = f"training {run_id} passed all {len(evaluation.gate_results)} gates"
+    if evaluation.restart:
+        kind = "restart"
+        why = f"{evaluation.restart}; {why}"
+
+    promotion.promote(config, digest, instead_of=instead_of, why=why, kind=kind)
+    return True
 
 
 def record_facts(config: Config, prepared: Prepared, selection: Selection, learnt: Examples) -> dict[str, Any]:
     """The facts for the record: about the data, the selection and the code."""
-    rows, parts = prepared.rows, prepared.parts
-    story = run_record.selection_record(selection.best, selection.results, parts, rows.key, len(learnt.target))
-    return {**rows.about, **story, **bundle.training_facts(config)}
+    rows = prepared.rows
+    parts = prepared.parts
+    selected = run_record.selection_record(selection.best, selection.results, parts, rows.key, len(learnt.target))
+    return {**rows.about, **selected, **bundle.training_facts(config)}
 
 
 def evaluated_candidates(selection: Selection) -> dict[str, list[CandidateResult]]:
+    """The results of the candidates, by the rows that they were evaluated on."""
     return {"trial": selection.trials, "all rows": selection.results}

@@ -213,15 +213,15 @@ def test_rows_answered_from_an_older_memory_than_could_be_had_are_counted(watche
         rolling_day=["2013-01-02", "2013-01-01", "2013-01-02"],  # the last row is asked before its day's table stands
         labelled=[True] * 3,
     )
-    remembering = contract.model_copy(
+    rolling = contract.model_copy(
         update={
             "columns": {**contract.columns, "size": rule},
             "timing": contract.timing.model_copy(update={"known_at": 3}),
         }
     )
-    remembering.__dict__.pop("remembered", None)
-    remembering.__dict__.pop("request", None)
-    assert monitor.stale_share(asked, remembering) == pytest.approx(1 / 3)
+    rolling.__dict__.pop("rolling", None)
+    rolling.__dict__.pop("request", None)
+    assert monitor.stale_share(asked, rolling) == pytest.approx(1 / 3)
     assert monitor.stale_share(asked, contract) == 0
     assert rolling_features.FILE == "rolling_features.json"
 

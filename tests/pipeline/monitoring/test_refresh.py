@@ -1,4 +1,4 @@
-"""What is remembered, from the log's own labels: by command, into a server that runs."""
+"""Rolling features from the log's own labels: by command, into a server that runs."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: 
             capture_output=True, text=True, check=True, cwd=ROOT,
         ).stdout  # fmt: skip
         assert said == (
-            "What parcels remembers is of 2014-01-02 now, with 100 labelled rows of the log, 2014-01-01 to 2014-01-01.\n"
+            "The rolling features of parcels are of 2014-01-02 now, with 100 labelled rows of the log, 2014-01-01 to 2014-01-01.\n"
         )
         wait_for(client, 'rolling_features_reloads_total{outcome="taken"} 1.0')
         asked = {**REQUIRED, "sent": "2014-01-02T20:00"}
@@ -85,7 +85,7 @@ def test_the_champions_own_days_stay_and_the_logs_come_after_them(models: Path, 
 def test_a_day_before_the_champions_own_is_refused(models: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
     prediction_log.connect(url).dispose()
-    with pytest.raises(ConfigError, match="the champion's own memory is of 2014-01-01 already"):
+    with pytest.raises(ConfigError, match="the champion's own counts are of 2014-01-01 already"):
         refresh.run(models, url, date(2013, 12, 1))
     assert refresh.run(models, url, None) == ("2014-01-01", 0, [])
 
@@ -104,7 +104,7 @@ def test_what_is_being_refreshed_is_not_taken_for_something_that_was_left(models
 
 def test_a_model_that_remembers_nothing_has_nothing_to_refresh(toy: Toy, tmp_path: Path) -> None:
     toy.train()
-    with pytest.raises(ConfigError, match="this model remembers nothing"):
+    with pytest.raises(ConfigError, match="this model has no rolling features"):
         refresh.run(Path(toy.config().paths.models) / "tiny", f"sqlite:///{tmp_path}/log.db", None)
 
 

@@ -160,17 +160,31 @@ def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract)
     assert "nothing is known, so the usual 50 %" in rolling_value_text(known, "share", {"colour": "green"}, time, None)
 
 
+def test_a_mean_of_numbers_is_no_percentage(contract: Contract) -> None:
+    """Also where nothing is known of the key, and the prior stands in."""
+    table = tables(contract)
+    rule, cells = table.features["share"]
+    minutes = rule.model_copy(update={"text": "{mean} minutes for {colour} ones"})
+    table = table._replace(prior=12.34, features={"share": (minutes, cells)})
+    time = np.datetime64("2013-01-03T10:00", "s")
+    assert rolling_value_text(table, "share", {"colour": "green"}, time, None).endswith("so the usual 12.3 is taken")
+    assert rolling_value_text(table, "share", {"colour": "red"}, time, 31.2) == "31.2 minutes for red ones"
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("timing=null", "share is remembered: timing.time has to name a column that a caller sends"),
+        ("timing=null", "share is a rolling feature: timing.time has to name a column that a caller sends"),
         ("columns.when.nullable=true", "time: when is not a declared datetime that is known before and never missing"),
         ("timing.time=later", "time: later is not a declared datetime that is known before"),
         ("timing.known=when", "known: when is not a declared datetime that is known after"),
         ("features=[colour, size, share]", "timing.time has to name a column that a caller sends"),
-        ("features=[size, hour, share]", "share remembers by colour, which is no category or integer that is sent"),
-        ("columns.colour.private=true", "share remembers by colour, which is private"),
-        ("columns.share.nullable=false", "what is remembered is a number that is known before and may be missing"),
+        (
+            "features=[size, hour, share]",
+            "share: rolling.by names colour, which is no category or integer that a caller sends",
+        ),
+        ("columns.colour.private=true", "share: rolling.by names colour, which is private"),
+        ("columns.share.nullable=false", "a rolling feature is a nullable number that is known before"),
     ],
 )
 def test_a_memory_that_cannot_be_is_refused(tiny: Path, override: str, words: str) -> None:

@@ -1,7 +1,7 @@
-"""A fitted pipeline to ONNX, and the check that nothing was lost on the way.
+"""Export a fitted scikit-learn pipeline to ONNX, and check that the export makes the same predictions.
 
-The only module that imports skl2onnx. Some scikit-learn parts convert without an error and then answer wrongly, so no
-export leaves unchecked.
+Some parts of scikit-learn convert without an error and then predict something else, so every export is checked. Only
+this module imports skl2onnx. It does not know how the pipeline was chosen.
 """
 
 import copy
@@ -23,20 +23,30 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 
 
 def to_onnx(fitted: Any, data: Tensors, name: str) -> bytes:
-    """The pipeline as ONNX, the same bytes for the same pipeline. `data` tells the widths of the two inputs."""
-    kinds = {"strings": StringTensorType, "numbers": FloatTensorType}
+    """Convert a fitted pipeline to ONNX. The same pipeline always gives the same bytes.
+
+    `data` gives the widths of the two inputs, and an input without columns is left out. `name` is the graph's name.
+    """
     exact = with_float32_thresholds(fitted)
-    inputs = [(part, kind([None, width])) for part, kind in kinds.items() if (width := getattr(data, part).shape[1])]
+    options = {id(exact): {"zipmap": False}} if is_classifier(exact) else None
+
+    inputs = []
+    for part, kind in {"strings": StringTensorType, "numbers": FloatTensorType}.items():
+        width = getattr(data, part).shape[1]
+        if width:
+            inputs.append((part, kind([None, width])))
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converter's own deprecations; what matters is checked below
+        warnings.simplefilter("ignore")  # the converter's deprecations; `export_error` finds a wrong export
         graph = convert_sklearn(
             exact,
-            name=name,  # without one it draws a random name
+            name=name,  # without a name the converter draws a random one
             initial_types=inputs,
-            options={id(exact): {"zipmap": False}} if is_classifier(exact) else None,
+            options=options,
             target_opset=OPSETS,
         )
-    opsets = sorted(graph.opset_import, key=lambda opset: str(opset.domain))  # their order follows a set's
+
+    opsets = sorted(graph.opset_import, key=lambda opset: str(opset.domain))  # the converter's order is that of a set
     del graph.opset_import[:]
     graph.opset_import.extend(opsets)
     content: bytes = graph.SerializeToString(deterministic=True)
@@ -44,21 +54,23 @@ def to_onnx(fitted: Any, data: Tensors, name: str) -> bytes:
 
 
 def with_float32_thresholds(fitted: Any) -> Any:
-    """A copy whose trees split at the largest float32 at or below each threshold.
+    """Return a copy whose trees split at the largest float32 at or below each threshold.
 
-    The export rounds thresholds to the nearest float32, which can move a float32 value to the other side. For float32
-    values x <= t is x <= floor32(t), so the copy answers as the original and leaves the export nothing to round.
+    The export rounds thresholds to the nearest float32, which can move a float32 value to the other side of the split.
+    For a float32 value x, `x <= t` is the same as `x <= floor32(t)`. So the copy predicts the same as the original, and
+    the export has nothing to round.
     """
     copied = copy.deepcopy(fitted)
     for tree in _trees(copied):
         exact = tree.nodes["num_threshold"]
         nearest = exact.astype(np.float32)
-        tree.nodes["num_threshold"] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+        below = np.nextafter(nearest, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(nearest > exact, below, nearest)
     return copied
 
 
 def _trees(part: Any) -> Iterator[Any]:
-    """Every tree of every histogram boosting inside an estimator, however deep."""
+    """Yield every tree of every histogram boosting inside an estimator, at any depth of nesting."""
     for iteration in getattr(part, "_predictors", []):
         yield from iteration
     for value in [*getattr(part, "named_steps", {}).values(), *getattr(part, "estimators_", [])]:
@@ -66,18 +78,21 @@ def _trees(part: Any) -> Iterator[Any]:
 
 
 def export_error(fitted: Any, session: Session, data: Tensors, spread: float, seed: int) -> float:
-    """The largest difference between scikit-learn and the export, on these rows and on damaged copies of them.
+    """Return the largest difference between scikit-learn and the export, on these rows and on corrupted copies of them.
 
-    In units of `spread`, which is 1 for a probability. An answer that is not a number is infinitely far off.
+    The unit is `spread`, which is 1 for a probability. The difference is infinite if a prediction is not a number.
     """
-    gaps = corrupted(data, seed)
-    checked = Tensors(np.concatenate([data.strings, gaps.strings]), np.concatenate([data.numbers, gaps.numbers]))
-    largest = np.abs(estimators.predict(fitted, checked) - session(checked)).max() / spread
+    copies = corrupted(data, seed)
+    strings = np.concatenate([data.strings, copies.strings])
+    numbers = np.concatenate([data.numbers, copies.numbers])
+    rows = Tensors(strings, numbers)
+
+    largest = np.abs(estimators.predict(fitted, rows) - session(rows)).max() / spread
     return float(np.nan_to_num(largest, nan=np.inf))
 
 
 def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, limit: float, seed: int) -> None:
-    """Raise RefusedError if the export differs by more than the limit."""
+    """Raise RefusedError if the export differs from scikit-learn by more than the limit, in units of `spread`."""
     error = export_error(fitted, session, data, spread, seed)
     if error > limit:
         raise RefusedError(
@@ -87,7 +102,7 @@ def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, 
 
 
 def corrupted(data: Tensors, seed: int, rows: int = 10_000) -> Tensors:
-    """Copies with 15 % of the numbers missing, 10 % of the categories unknown and 5 % of them missing."""
+    """Return copies of the first rows: 15 % of numbers missing, 10 % of categories unknown and 5 % of them missing."""
     rng = np.random.default_rng(seed)
     strings = data.strings[:rows].copy()
     numbers = data.numbers[:rows].copy()
