@@ -90,7 +90,12 @@ def serve() -> str:
     try:
         if process.stdout is None:
             sys.exit("make serve prints nothing")
-        lines = [process.stdout.readline() for _ in range(4)]
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("curl "):
+                break
+        lines = lines[-4:]  # what set-up may print comes before
         command = lines[-1].strip()
         response = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
     finally:
