@@ -1,7 +1,8 @@
 """The prediction log's writer: a bounded queue, and a thread that writes the queue to the database.
 
 A prediction never waits for the database; labels wait for their write and fail with it. While the database cannot be
-written to, the thread tries again and again. Meanwhile the queue fills up; batches that find no room are dropped and counted. It knows nothing about HTTP.
+written to, the thread tries again and again. Meanwhile the queue fills up; batches that find no room are dropped and
+counted. It knows nothing about HTTP.
 """
 
 import threading

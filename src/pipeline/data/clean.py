@@ -1,4 +1,7 @@
-"""Raw rows to valid rows, and to rejected rows with their reason. The contract has the rules, pandera applies them."""
+"""Divide raw rows into valid rows and rejected rows with their reason.
+
+The contract has the rules, and pandera applies them. This module knows one frame: it reads no file and knows no split.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -11,8 +14,9 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.runtime.contract import LONGEST, Column, Contract
 
-OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"  # a time that carries one is not the local time that a caller sends
-TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
+OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"  # a time with an offset is no local time, and callers send local times
+TRUE = {"true", "1", "1.0", "yes"}
+FALSE = {"false", "0", "0.0", "no"}
 
 
 class RuleViolation(NamedTuple):
@@ -33,7 +37,11 @@ class CleanedFrame(NamedTuple):
 
 
 def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
-    """Apply every rule to every declared column that `raw` has to bring. Raises DataError where one is absent."""
+    """Apply every rule to every declared column that `raw` has to bring.
+
+    A violation rejects its row or, with the action `nullify`, sets the value to missing. Raises DataError if a declared
+    column is absent.
+    """
     declared = {name: column for name, column in contract.columns.items() if column.brought}
     if missing := [name for name in declared if name not in raw]:
         raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
@@ -46,9 +54,10 @@ def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     reasons: dict[int, list[str]] = {}
     for violation in violations:
         if violation.action == "nullify":
-            nothing = pd.NA if typed[violation.column].dtype == object else np.nan
-            typed.loc[violation.values.index, violation.column] = nothing
+            missing_value = pd.NA if typed[violation.column].dtype == object else np.nan
+            typed.loc[violation.values.index, violation.column] = missing_value
             continue
+
         for row, value in violation.values.items():
             example = "" if violation.rule == "missing" else f": {value}"
             reasons.setdefault(int(str(row)), []).append(f"{violation.column}: {violation.rule}{example}")
@@ -59,7 +68,7 @@ def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
 
 
 def violation_counts(cleaned: CleanedFrame, contract: Contract) -> list[dict[str, Any]]:
-    """Every rule of the contract, its action, and the number of rows that violate it."""
+    """List every rule of the contract with its action and the number of rows that violate it."""
     rows = {(violation.column, violation.rule): len(violation.values) for violation in cleaned.violations}
     counts: list[dict[str, Any]] = []
     for name, column in contract.columns.items():
@@ -73,7 +82,10 @@ def violation_counts(cleaned: CleanedFrame, contract: Contract) -> list[dict[str
 
 
 def refuse_too_many(cleaned: CleanedFrame, limit: float, listed: str) -> None:
-    """Raise DataError if more than the share `limit` of the rows is rejected. `listed` is the file that lists them."""
+    """Raise DataError if more than the share `limit` of the rows is rejected, or if no row is left.
+
+    `listed` is the path of the file with the rejected rows, for the message.
+    """
     total = len(cleaned.frame) + len(cleaned.rejected)
     if total == 0:
         raise DataError("the data has no rows")
@@ -93,10 +105,10 @@ def refuse_too_many(cleaned: CleanedFrame, limit: float, listed: str) -> None:
 
 
 def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
-    """Values in the type of their kind: object, float64 or datetime64. A value of another kind becomes missing."""
+    """Convert values to the type of their kind: object, float64 or datetime64. Other values become missing."""
     if kind == "category":
         if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-            values = values.astype("Int64")  # whole numbers beside missing ones: 7.0 was 7
+            values = values.astype("Int64")  # pandas stores whole numbers beside missing ones as floats: 7.0 was 7
         text = values.astype("string")
         return text.astype(object).where(values.notna() & (text != ""), None)
 
@@ -110,41 +122,44 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
 
     if kind == "boolean":
         text = values.astype("string").str.strip().str.lower()
-        return text.map({**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}).astype(float)
+        numbers_by_text = {**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}
+        return text.map(numbers_by_text).astype(float)
 
     numbers = pd.to_numeric(values, errors="coerce").astype(float)
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
 
 
 def type_violations(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[RuleViolation]:
+    """Yield one violation per column with values that cannot be converted to the column's kind."""
     for name, column in declared.items():
-        lost = raw.loc[typed[name].isna() & raw[name].notna(), name]
-        lost = lost[lost.astype("string") != ""]  # an empty cell is missing, and no violation of the type
-        if len(lost):
-            yield RuleViolation(name, "type", column.on_violation.get("type", "reject"), lost)
+        unconverted = raw.loc[typed[name].isna() & raw[name].notna(), name]
+        unconverted = unconverted[unconverted.astype("string") != ""]  # an empty cell is missing and violates no type
+        if len(unconverted):
+            yield RuleViolation(name, "type", column.on_violation.get("type", "reject"), unconverted)
 
 
 def rule_violations(
     raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column], untyped: list[RuleViolation]
 ) -> Iterator[RuleViolation]:
-    """One violation per column and rule, all of them at once. Rows in `untyped` are listed there already."""
-    known = {violation.column: violation.values.index for violation in untyped}
-    columns = {
-        name: pa.Column(nullable=True, checks=list(checks(column).values())) for name, column in declared.items()
-    }
+    """Yield one violation per column and rule. Rows that are in `untyped` already are left out."""
+    untyped_rows = {violation.column: violation.values.index for violation in untyped}
+    columns = {}
+    for name, column in declared.items():
+        columns[name] = pa.Column(nullable=True, checks=list(checks(column).values()))
 
     try:
         pa.DataFrameSchema(columns).validate(typed, lazy=True)
     except pa.errors.SchemaErrors as errors:
         for (name, rule), cases in errors.failure_cases.groupby(["column", "check"], sort=False):
-            rows = pd.Index(cases["index"].astype(int)).difference(known.get(name, pd.Index([])))
+            rows = pd.Index(cases["index"].astype(int)).difference(untyped_rows.get(name, pd.Index([])))
             if len(rows):
                 yield RuleViolation(name, rule, declared[name].on_violation.get(rule, "reject"), raw.loc[rows, name])
 
 
 def checks(column: Column) -> dict[Any, pa.Check]:
-    """The column's rules beyond its type, by name."""
+    """Return the column's rules beyond its type, by name."""
     rules: dict[Any, pa.Check] = {}
+
     if not column.nullable:
         rules["missing"] = pa.Check(lambda values: values.notna(), ignore_na=False, error="missing")
     if column.kind in ("number", "integer"):
@@ -155,11 +170,12 @@ def checks(column: Column) -> dict[Any, pa.Check]:
         rules["values"] = pa.Check.isin(list(column.values), error="values")
     if column.pattern:
         rules["pattern"] = pa.Check.str_matches(rf"(?:{column.pattern})\Z", error="pattern")
+
     return rules
 
 
 def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArray[Any]]:
-    """Clean rows to columns: all that the data brings, in the same arrays as a request."""
+    """Convert valid rows to columns [rows]: all columns that the data brings, in the same arrays as a request."""
     kinds = {name: column.kind for name, column in contract.columns.items() if column.brought}
     return {name: _array(frame[name], kind) for name, kind in kinds.items()}
 
@@ -167,4 +183,6 @@ def frame_to_columns(frame: pd.DataFrame, contract: Contract) -> dict[str, NDArr
 def _array(values: "pd.Series[Any]", kind: str) -> NDArray[Any]:
     if kind == "category":
         return np.asarray(values.fillna(""), dtype=object)
-    return np.asarray(values, dtype="datetime64[s]" if kind == "datetime" else np.float64)
+    if kind == "datetime":
+        return np.asarray(values, dtype="datetime64[s]")
+    return np.asarray(values, dtype=np.float64)

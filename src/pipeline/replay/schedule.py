@@ -28,8 +28,8 @@ class Schedule:
     """The rows of a replay, ordered by the day on which they are sent, and which of their labels have been sent.
 
     `columns`, `day`, `outcome`, `known` (the time at which the outcome is known, minus `timing.known_at` hours) and
-    `labelled` (whether the label has been sent) have one element per row. `request` holds, for every row that has been sent, the id of its request and
-    its place in it; the caller adds them.
+    `labelled` (whether the label has been sent) have one element per row. `request` holds, for every row that has been
+    sent, the id of its request and its place in it; the caller adds them.
     """
 
     def __init__(self, columns: Columns, config: Config, first: date, end: date) -> None:

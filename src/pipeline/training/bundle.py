@@ -1,7 +1,8 @@
-"""What leaves training: the files of a bundle, from the exported model and the rows that it was trained on.
+"""The files of a bundle, from the exported model and the rows that it was trained on.
 
 `bundle.json` holds what decides predictions, and its hash is the name of the bundle. Other facts about the training
-(when, where, from which commit) are in `record.json`.
+(when, where, from which commit) are in `record.json`. This module makes the content of the files. It does not write
+them: `runtime/bundle_store.py` does.
 """
 
 import hashlib
@@ -31,7 +32,9 @@ from pipeline.runtime.predictor import DECIDING, Session
 from pipeline.runtime.rolling_features import RollingState
 from pipeline.training.search import CandidateResult
 
-GOLDEN, BACKGROUND, EXAMPLES = 64, 200, 20
+GOLDEN = 64  # rows whose predictions are checked when the bundle is loaded
+BACKGROUND = 200  # rows for explanations
+EXAMPLES = 20  # rows of the holdout for people to look at
 LIBRARIES = ("scikit-learn", "numpy", "pandas", "skl2onnx", "onnx", "onnxruntime", "mlflow")
 
 
@@ -42,18 +45,21 @@ def package(
     figures: Mapping[str, Interval],
     state: RollingState | None,
 ) -> dict[str, bytes]:
-    """The files that decide predictions, and background rows for explanations.
+    """Make the files that decide predictions, and the file with background rows for explanations.
 
-    The golden predictions are those of the exported model. The rolling features begin with `state`.
+    `train` are the rows that the model was trained on, `figures` its metrics on the holdout, and `state` the counts of
+    outcomes for rolling features, if the contract has any. The golden predictions are those of the exported model.
     """
     contract = config.contract
     rng = np.random.default_rng(config.train.seed)
+
     drawn = rng.permutation(len(train.target))[: GOLDEN + BACKGROUND]
     golden_rows = with_gaps(train.take(np.sort(drawn[:GOLDEN])).request, contract)
     background = train.take(np.sort(drawn[-BACKGROUND:])).request
 
     derived = find(config.dataset).derive(golden_rows)
     predictions = Session(onnx)(tensors(derived, contract))
+
     files = {
         "model.onnx": onnx,
         "golden.json": golden(golden_rows, contract, predictions),
@@ -69,11 +75,15 @@ def package(
 
 
 def display_files(config: Config, holdout: Examples, reports: Path) -> dict[str, bytes]:
-    """What a bundle shows to people: some rows of the holdout with their outcomes, and the pictures."""
+    """Make the files for people to look at: some rows of the holdout with their outcomes, and the pictures."""
     drawn = np.random.default_rng(config.train.seed).permutation(len(holdout.target))[:EXAMPLES]
-    some = holdout.take(drawn)
-    shown = {"columns": columns_to_json(some.request, config.request), "outcomes": some.target.tolist()}
-    return {"examples.json": json_bytes(shown)} | {path.name: path.read_bytes() for path in reports.glob("*.png")}
+    sampled = holdout.take(drawn)
+    examples = {"columns": columns_to_json(sampled.request, config.request), "outcomes": sampled.target.tolist()}
+
+    files = {"examples.json": json_bytes(examples)}
+    for path in reports.glob("*.png"):
+        files[path.name] = path.read_bytes()
+    return files
 
 
 def monitoring_reference(
@@ -85,19 +95,23 @@ def monitoring_reference(
     learnt: Examples,
     session: Session,
 ) -> bytes:
-    """The reference of monitoring: the rows learned from, and the predictions on folds and holdout."""
-    at = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
+    """Make the reference of monitoring: the rows that the model was trained on, and the predictions for other rows.
+
+    The other rows are the validation rows of each fold, with the predictions of the chosen candidate `best`, and the
+    holdout with its `predictions` [holdout rows]. `learnt` are the rows that the model in `session` was trained on.
+    """
+    held_out = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
     answer = np.concatenate([*(best.predictions[fold.name] for fold in parts.folds), predictions])
+    held_out_predictions = reference.HeldOutPredictions(rows.key[held_out], rows.examples.target[held_out], answer)
 
     derived = find(config.dataset).derive(learnt.request)
     key = rows.key if len(learnt.target) == len(rows.key) else rows.key[parts.search]
-    own = reference.LearntRows(derived, key, learnt.target, session(learnt.data))
-    unseen = reference.HeldOutPredictions(rows.key[at], rows.examples.target[at], answer)
-    return reference.reference(config, own, unseen, rows.names)
+    learnt_rows = reference.LearntRows(derived, key, learnt.target, session(learnt.data))
+    return reference.reference(config, learnt_rows, held_out_predictions, rows.names)
 
 
 def training_facts(config: Config) -> dict[str, Any]:
-    """Facts about this training that decide no prediction: when, with which libraries, from which commit."""
+    """Collect the facts about this training that decide no prediction: time, commit, config, machine and libraries."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -109,17 +123,18 @@ def training_facts(config: Config) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit that is checked out, with -dirty if files differ from it. None outside git."""
+    """Return the commit that is checked out, with -dirty if files differ from it. None outside a git repository."""
     git = shutil.which("git")
     if git is None:
         return None
+
     command = [git, "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"]  # the commit, and no tag
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    return ended.stdout.strip() or None
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    return process.stdout.strip() or None
 
 
 def decision_rule(config: Config, train: Examples) -> dict[str, float]:
-    """The threshold of the label or, for a regression, the spread of the outcomes."""
+    """Return the threshold of the label or, for a regression, the spread of the outcomes in their own unit."""
     if config.task == "regression":
         return {"spread": spread(train.target, config.task)}
     return {"threshold": config.scoring.cut}
@@ -128,8 +143,9 @@ def decision_rule(config: Config, train: Examples) -> dict[str, float]:
 def manifest(
     contract: Contract, rule: Mapping[str, float], metrics: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> bytes:
-    """`bundle.json`: everything that decides predictions, so that its hash can be the name of the bundle."""
-    deciding = {name: bundle_store.sha256(files[name]) for name in (*DECIDING, rolling_features.FILE) if name in files}
+    """Make `bundle.json`: everything that decides predictions, so that its hash can be the name of the bundle."""
+    names = (*DECIDING, rolling_features.FILE)
+    deciding = {name: bundle_store.sha256(files[name]) for name in names if name in files}
     return json_bytes(
         {
             "contract": contract.model_dump(mode="json", exclude_defaults=True),
@@ -141,14 +157,17 @@ def manifest(
 
 
 def with_gaps(columns: Columns, contract: Contract) -> dict[str, NDArray[Any]]:
-    """The same rows; in the last quarter of them optional fields are missing and categories are unknown."""
+    """Return a copy of the rows in which the last quarter lacks optional fields and has unknown categories.
+
+    Rolling features stay as they are. So a refreshed table of rolling features does not change the golden predictions.
+    """
     gaps = {name: values.copy() for name, values in columns.items()}
 
     for name, column in contract.request.items():
-        last = slice(len(gaps[name]) * 3 // 4, None)
         if column.rolling:
-            continue  # golden rows state it: a refreshed table must not change their predictions
+            continue
 
+        last = slice(len(gaps[name]) * 3 // 4, None)
         if column.nullable:
             gaps[name][last] = {"category": "", "datetime": "NaT"}.get(column.kind, np.nan)
         elif column.kind == "category" and not column.values:
@@ -158,4 +177,5 @@ def with_gaps(columns: Columns, contract: Contract) -> dict[str, NDArray[Any]]:
 
 
 def golden(columns: Columns, contract: Contract, predictions: NDArray[np.float64]) -> bytes:
+    """Make `golden.json`: the golden rows and the model's predictions [rows] for them."""
     return json_bytes({"columns": columns_to_json(columns, contract.request), "answers": predictions.tolist()})

@@ -1,5 +1,7 @@
-"""What the champion says of the rows that a new model is judged on: asked again, or read from what it said when it was
-judged itself.
+"""The champion's predictions for the holdout of a new model.
+
+The champion predicts these rows again, or its saved predictions are read: those that it made when it was evaluated
+itself. This module does not compare the two models: a gate does.
 """
 
 import io
@@ -17,13 +19,16 @@ from pipeline.runtime.contract import Contract
 from pipeline.runtime.dataset import module_hash
 from pipeline.runtime.predictor import load
 
-ANSWERS = "answers"  # the folder beside the bundles with what each said of the rows that judged it
-ENOUGH = 0.9  # share of the rows that a record has to know
+ANSWERS = "answers"  # the folder beside the bundles, with each model's predictions for its holdout
+ENOUGH = 0.9  # the smallest share of the rows for which saved predictions can be used
 RECORD = np.dtype([("key", "<u8"), ("answer", "<f4")])
 
 
 class ChampionPredictions(NamedTuple):
-    """The champion's digest, the numbers of the rows that it spoke of, its answers, and where they come from."""
+    """The champion's digest, its predictions, the positions of their rows in the holdout, and their source.
+
+    Without predictions, `rows` is empty and `source` is the reason.
+    """
 
     digest: str
     rows: NDArray[np.int64]
@@ -40,43 +45,50 @@ def predict_with_champion(
     predictions: NDArray[np.float64],
     first: str | None,
 ) -> ChampionPredictions | None:
-    """The champion's predictions of the holdout rows, or None without a champion.
+    """Return the champion's predictions for the holdout rows, or None without a champion.
 
-    `predictions` are those of the new model `digest`, which may be the champion itself. If the champion has learned
-    from rows of the day `first` or later, or cannot be loaded, its saved predictions count. If none are saved, or the
-    champion predicts another outcome than the `contract`, the result has no rows, and its `source` says why.
+    `request` and `keys` [rows] are the holdout. `predictions` [rows] are those of the new model `digest`, which may be
+    the champion itself.
+
+    The saved predictions are used if the champion was trained on rows of the day `first` or later, or if it cannot be
+    loaded. The result has no rows, and `source` is the reason, if none are saved or if the champion predicts another
+    outcome than the `contract`.
     """
     name = bundle_store.pointer(models)
-    everything = np.arange(len(keys))
     if name is None:
         return None
+
+    every_row = np.arange(len(keys))
     if name == digest:
-        return ChampionPredictions(name, everything, predictions, "the same model")
+        return ChampionPredictions(name, every_row, predictions, "the same model")
 
     try:
         champion = load(models / name)
-        question = champion.contract
-        if question.target != contract.target or question.task != contract.task:
-            return unavailable(name, f"asked for {question.target} ({question.task}), another outcome")
+        other = champion.contract
+        if other.target != contract.target or other.task != contract.task:
+            return unavailable(name, f"asked for {other.target} ({other.task}), another outcome")
 
-        late = learnt_until(champion.record, first)
-        if not late:
-            return ChampionPredictions(name, everything, champion.predict(request), "asked again")
-        if known := saved_predictions(models, name, keys):
-            return ChampionPredictions(name, *known, "judged before it learnt from these")
+        until = learnt_until(champion.record, first)
+        if not until:
+            return ChampionPredictions(name, every_row, champion.predict(request), "asked again")
+
+        saved = saved_predictions(models, name, keys)
+        if saved:
+            return ChampionPredictions(name, *saved, "judged before it learnt from these")
         return unavailable(
-            name, f"has learnt from rows before {late}, and these begin on {first}: `retrain` judges by newer"
+            name, f"has learnt from rows before {until}, and these begin on {first}: `retrain` judges by newer"
         )
-    except (BundleError, KeyError) as error:  # a column that it needs may be gone from the contract
-        known = saved_predictions(models, name, keys)
-        if known is None:
+    except (BundleError, KeyError) as error:  # KeyError: the contract may lack a column that the champion needs
+        saved = saved_predictions(models, name, keys)
+        if saved is None:
             return unavailable(name, f"{error}. Its answers are on no record: bring back what {name} was made with")
-        return ChampionPredictions(name, *known, "from its record, since it cannot be loaded")
+        return ChampionPredictions(name, *saved, "from its record, since it cannot be loaded")
 
 
 def is_not_comparable(models: Path, contract: Contract) -> bool:
-    """Whether there is a champion that was asked by another contract, whose rows and features other code made, or that
-    cannot be loaded: only then may a training begin without it.
+    """Return whether the champion has another contract or another dataset module, or cannot be loaded.
+
+    Only then is a training allowed to ignore the champion. False if there is no champion.
     """
     name = bundle_store.pointer(models)
     if name is None:
@@ -89,7 +101,7 @@ def is_not_comparable(models: Path, contract: Contract) -> bool:
 
 
 def restart_hint(models: Path, contract: Contract) -> str:
-    """What may be done where a champion of another contract is in the way, to be added to the refusal."""
+    """Write the end of a refusal: how to ignore a champion of another contract. Empty for any other champion."""
     if not is_not_comparable(models, contract):
         return ""
     return (
@@ -99,17 +111,24 @@ def restart_hint(models: Path, contract: Contract) -> str:
 
 
 def learnt_until(record: Mapping[str, Any], first: str | None) -> str | None:
-    """The day before which a model's training rows lie, if that is after `first`: then they cannot judge it."""
+    """Return the day after the model's last training row if that day is after `first`, otherwise None.
+
+    Such a model was trained on rows of the days from `first` on, so these rows cannot evaluate it.
+    """
     until = record.get("until")
     return str(until) if until and first and str(until) > first else None
 
 
 def unavailable(name: str, why: str) -> ChampionPredictions:
+    """Return a result without predictions, and the reason."""
     return ChampionPredictions(name, np.empty(0, np.int64), np.empty(0), why)
 
 
 def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], predictions: NDArray[np.float64]) -> None:
-    """Save a model's prediction of each holdout row by the row's key. The file is complete or absent."""
+    """Save a model's prediction for each holdout row with the row's key. The file is complete or absent.
+
+    `keys` and `predictions` have shape [rows].
+    """
     (models / ANSWERS).mkdir(exist_ok=True)
     record = np.empty(len(keys), RECORD)
     record["key"] = keys
@@ -122,15 +141,20 @@ def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], predic
 
 
 def saved_predictions(models: Path, digest: str, keys: NDArray[np.uint64]) -> tuple[Any, Any] | None:
-    """The positions in `keys` with a saved prediction, and these predictions. None if there are too few."""
+    """Return the positions in `keys` that have a saved prediction, and these predictions.
+
+    None if fewer than the share `ENOUGH` of the keys have one, or if there is no readable file.
+    """
     try:
         record = np.load(models / ANSWERS / f"{digest}.npy", allow_pickle=False)
-        known, first = np.unique(record["key"], return_index=True)
-    except (OSError, EOFError, ValueError, IndexError):  # absent, or no such record
+        saved_keys, first = np.unique(record["key"], return_index=True)
+    except (OSError, EOFError, ValueError, IndexError):  # no file, or a file with other content
         return None
 
-    place = np.searchsorted(known, keys).clip(max=len(known) - 1)
-    rows = np.flatnonzero(known[place] == keys)
+    position = np.searchsorted(saved_keys, keys).clip(max=len(saved_keys) - 1)
+    rows = np.flatnonzero(saved_keys[position] == keys)
     if len(rows) < ENOUGH * len(keys):
         return None
-    return rows, record["answer"][first[place[rows]]].astype(np.float64)
+
+    predictions = record["answer"][first[position[rows]]]
+    return rows, predictions.astype(np.float64)

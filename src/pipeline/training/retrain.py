@@ -1,5 +1,7 @@
-"""Training again on newer data. The newest days, which neither model has learned from, compare the new model with the
-champion. The bundle of the new model holds a second fit, which learns from these days too.
+"""Train again on newer data.
+
+The newest days are the holdout: neither the new model nor the champion was trained on them. The bundle of the new model
+holds a second fit, on all rows. This module only changes the config: `train.py` does the training.
 """
 
 from datetime import date
@@ -18,40 +20,48 @@ from pipeline.training.train import Outcome
 
 
 def run(config: Config, as_of: date | None, out: Console) -> Outcome:
-    """The same training as of a day, judged by the days before it.
+    """Train on the data before the day `as_of`, or on all data without one. The last days of it are the holdout.
 
-    Raises ConfigError where the champion has seen those days, RefusedError where a gate refuses.
+    Raises ConfigError if the champion was trained on these days, RefusedError if a gate refuses.
     """
     changed, split = plan(config, as_of)
     if as_of:
-        refuse_seen(changed, begin(split, as_of))
+        refuse_trained_on(changed, begin(split, as_of))
     return train.run(changed, out, everything=True)
 
 
 def plan(config: Config, as_of: date | None) -> tuple[Config, TimeSplit]:
-    """The config of a training as of a day, with the limits of the window that judges it; and its split."""
+    """Return the config of a training as of a day, with the limits for its holdout, and the split of that config.
+
+    Raises ConfigError if the config has no `retrain` section or does not split by time.
+    """
     rule = config.retrain
     if rule is None or not isinstance(config.split, TimeSplit):
         raise ConfigError("retrain: is missing here; it says which newest days judge a model that is trained again")
+
     split = config.split.model_copy(
         update={"holdout": rule.judge, "folds": rule.folds, "fold_length": rule.fold_length, "test": "once"}
     )
     champion = config.gates.champion.model_copy(update={"worse": rule.worse})
     gates = config.gates.model_copy(update={"holdout": rule.holdout, "champion": champion, "use_interval": True})
     data = config.data.model_copy(update={"until": as_of or config.data.until})
-    return config.model_copy(update={"data": data, "split": split, "gates": gates}), split
+
+    changed = config.model_copy(update={"data": data, "split": split, "gates": gates})
+    return changed, split
 
 
-def refuse_seen(config: Config, first: str) -> None:
-    """Raise ConfigError, before any work, if the champion has learned from the day `first` or later."""
+def refuse_trained_on(config: Config, first: str) -> None:
+    """Raise ConfigError, before any work, if the champion was trained on rows of the day `first` or later."""
     models = promotion.home(config)
     try:
         champion = predictor.load(models) if bundle_store.pointer(models) else None
-    except BundleError:  # the gate looks for what it has said before
+    except BundleError:  # the gate uses its saved predictions
         return
-    if champion and (late := learnt_until(champion.record, first)):
+
+    until = learnt_until(champion.record, first) if champion else None
+    if champion and until:
         raise ConfigError(
             f"the days from {first} to {config.data.until} are to judge, and the champion {champion.version} has "
-            f"learnt from those before {late}. Choose a later day or, to begin without a champion, remove "
+            f"learnt from those before {until}. Choose a later day or, to begin without a champion, remove "
             f"{models / bundle_store.POINTER}"
         )

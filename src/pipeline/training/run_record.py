@@ -1,6 +1,6 @@
 """The record of a training: `record.json` in the bundle, and the runs and tags in MLflow.
 
-This module formats what the training has computed. `registry/mlflow_store.py` is the only module that calls MLflow.
+This module formats what the training has computed. It calls MLflow through `registry/mlflow_store.py` only.
 """
 
 from collections.abc import Mapping
