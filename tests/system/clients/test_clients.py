@@ -100,7 +100,7 @@ def test_tritons_client_is_told_what_was_wrong(address: str) -> None:
     client = triton.InferenceServerClient(address)
     tensor = triton.InferInput("carrier", [1], "BYTES")
     tensor.set_data_from_numpy(np.array(["B6"], object))
-    with pytest.raises(InferenceServerException, match=r"origin.*Field required") as refused:
+    with pytest.raises(InferenceServerException, match=r"depot.*Field required") as refused:
         client.infer("parcels", [tensor])
     assert refused.value.status() == "422"
 
