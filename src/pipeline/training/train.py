@@ -98,7 +98,10 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
         out.print(f"Mended: {repair}", soft_wrap=True, highlight=False)
 
     if restart and not champion_predictions.is_not_comparable(models, config.contract):
-        out.print("No restart: no champion here answers another contract, so the gates ask what they always ask.")
+        out.print(
+            "No restart: no champion here answers another contract, so the gates ask what they always ask.",
+            soft_wrap=True,
+        )
         restart = None
 
     with working_folder(reports_home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
