@@ -64,7 +64,7 @@ def banned(tree: ast.Module) -> Iterator[Finding]:
     for node in ast.walk(tree):
         name = defined(node)
         if name in BANNED:
-            yield Finding(node.lineno, f"{name} is no name of the field: say the noun")  # type: ignore[attr-defined]
+            yield Finding(getattr(node, "lineno", 0), f"{name} is no name of the field: say the noun")
 
 
 def defined(node: ast.AST) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.config.config import Config
-    from pipeline.training.train import Outcome
+    from pipeline.training.phases import Outcome
 
 # Read by OpenMP when scikit-learn is imported: idle threads sleep instead of spinning against the workers.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

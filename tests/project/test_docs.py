@@ -31,9 +31,10 @@ def test_every_link_inside_the_repository_leads_somewhere(name: str) -> None:
 
 
 def test_the_architecture_lists_every_module() -> None:
-    """A dataset's own module and config belong to whoever adds them."""
+    """A dataset's own module and config belong to whoever adds them, or takes them away."""
     listed = tree(page("docs/architecture.md"), "## Every file")
-    assert [path for path in listed if not (ROOT / path).exists()] == []
+    theirs = ("configs/", "src/pipeline/datasets/")
+    assert [path for path in listed if not path.startswith(theirs) and not (ROOT / path).exists()] == []
     modules = {
         path.relative_to(ROOT).as_posix()
         for folder in ("src", "serve")

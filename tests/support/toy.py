@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.config.config import Config
-    from pipeline.training.train import Outcome
+    from pipeline.training.phases import Outcome
 
 TINY = """
 name: tiny

@@ -16,7 +16,7 @@ from pipeline.registry import promotion
 from pipeline.runtime import bundle_store, predictor
 from pipeline.training import train
 from pipeline.training.champion_predictions import learnt_until
-from pipeline.training.train import Outcome
+from pipeline.training.phases import Outcome
 
 
 def run(config: Config, as_of: date | None, out: Console) -> Outcome:

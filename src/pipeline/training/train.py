@@ -5,7 +5,7 @@ This module puts the steps in order and prints their progress. Every computation
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,10 @@ from pipeline import console
 from pipeline.config.config import Config
 from pipeline.data.keys import first_day
 from pipeline.data.read import TrainingRows, read
-from pipeline.data.split import Fold, Split, split
+from pipeline.data.split import Fold, split
 from pipeline.errors import RefusedError
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, with_intervals
-from pipeline.evaluation.slices import Slice, slices
+from pipeline.evaluation.bootstrap import Bootstrap, blocks, with_intervals
+from pipeline.evaluation.slices import slices
 from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
@@ -26,60 +26,11 @@ from pipeline.runtime.arrays import Examples, json_bytes
 from pipeline.training import bundle, champion_predictions, gates, report, run_record, search, tables
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.gates import GateResult
+from pipeline.training.phases import Evaluation, HoldoutEvaluation, Outcome, Prepared, Selection
 from pipeline.training.refit import ExportedModel, refit
 from pipeline.training.search import CandidateResult
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
-
-
-class Outcome(NamedTuple):
-    """The result of a training. `news` is true if there is a new champion.
-
-    If the holdout stays closed, there is no bundle: without the holdout nobody knows how good the model is.
-    """
-
-    standings: list[CandidateResult]
-    holdout: dict[str, Interval]
-    bundle: Path | None
-    news: bool = False
-
-
-class Prepared(NamedTuple):
-    """The valid rows, their split, the rows to train on, and the holdout. Only `evaluate` uses the holdout."""
-
-    rows: TrainingRows
-    parts: Split
-    train: Examples
-    holdout: Examples
-
-
-class Selection(NamedTuple):
-    """The chosen candidate, every trial, and the results on all rows: the best candidate of each kind."""
-
-    best: CandidateResult
-    trials: list[CandidateResult]
-    results: list[CandidateResult]
-
-
-class HoldoutEvaluation(NamedTuple):
-    """Predictions [rows] and blocks [rows] of the holdout, and the metrics of all its rows and of each slice."""
-
-    predictions: NDArray[np.float64]
-    blocks: NDArray[np.int64]
-    figures: dict[str, Interval]
-    slices: list[Slice]
-
-
-class Evaluation(NamedTuple):
-    """The files of the new bundle, the rows that its model was trained on, its metrics, and the gates' results."""
-
-    files: dict[str, bytes]
-    learnt: Examples
-    holdout: HoldoutEvaluation
-    export_error: float
-    champion: ChampionPredictions | None
-    restart: str | None
-    gate_results: list[GateResult]
 
 
 def run(config: Config, out: Console, *, everything: bool = False, restart: str | None = None) -> Outcome:

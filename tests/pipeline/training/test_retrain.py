@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError, DataError, RefusedError
 from pipeline.registry import promotion
 from pipeline.runtime import bundle_store, predictor
 from pipeline.training import retrain
-from pipeline.training.train import Outcome
+from pipeline.training.phases import Outcome
 from tests.support.toy import WEAK, Toy
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")

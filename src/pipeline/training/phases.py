@@ -1,0 +1,66 @@
+"""What the phases of a training hand on: rows, the choice, the evaluation, and the outcome. Types only."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.read import TrainingRows
+from pipeline.data.split import Split
+from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.slices import Slice
+from pipeline.runtime.arrays import Examples
+from pipeline.training.champion_predictions import ChampionPredictions
+from pipeline.training.gates import GateResult
+from pipeline.training.search import CandidateResult
+
+
+class Outcome(NamedTuple):
+    """The result of a training. `news` is true if there is a new champion.
+
+    If the holdout stays closed, there is no bundle: without the holdout nobody knows how good the model is.
+    """
+
+    standings: list[CandidateResult]
+    holdout: dict[str, Interval]
+    bundle: Path | None
+    news: bool = False
+
+
+class Prepared(NamedTuple):
+    """The valid rows, their split, the rows to train on, and the holdout. Only `evaluate` uses the holdout."""
+
+    rows: TrainingRows
+    parts: Split
+    train: Examples
+    holdout: Examples
+
+
+class Selection(NamedTuple):
+    """The chosen candidate, every trial, and the results on all rows: the best candidate of each kind."""
+
+    best: CandidateResult
+    trials: list[CandidateResult]
+    results: list[CandidateResult]
+
+
+class HoldoutEvaluation(NamedTuple):
+    """Predictions [rows] and blocks [rows] of the holdout, and the metrics of all its rows and of each slice."""
+
+    predictions: NDArray[np.float64]
+    blocks: NDArray[np.int64]
+    figures: dict[str, Interval]
+    slices: list[Slice]
+
+
+class Evaluation(NamedTuple):
+    """The files of the new bundle, the rows that its model was trained on, its metrics, and the gates' results."""
+
+    files: dict[str, bytes]
+    learnt: Examples
+    holdout: HoldoutEvaluation
+    export_error: float
+    champion: ChampionPredictions | None
+    restart: str | None
+    gate_results: list[GateResult]
