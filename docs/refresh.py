@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-EXCERPT = ("Read and clean", "Search on", "all rows, mean", "Ask every gate", "Package, record")  # lines of a training
+EXCERPT = ("Read and clean", "Search on", "all rows, mean", "Evaluate the gates", "Package, record")
 
 
 def main() -> None:

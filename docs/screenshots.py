@@ -46,7 +46,7 @@ def photograph(browser: Browser, address: str, viewport: dict[str, int], scheme:
     context = browser.new_context(base_url=address, viewport=viewport, color_scheme=scheme)
     page = context.new_page()
     page.goto("/?example=0")
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Predict").click()
     page.locator(".headline").wait_for()
 
     if viewport is PHONE:

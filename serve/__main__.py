@@ -103,7 +103,7 @@ def greeting(address: str, predictor: "Predictor") -> str:
     row = shlex.quote(json.dumps(predictor.golden.rows[0], ensure_ascii=False))
     return (
         f"{predictor.contract.question}\n"
-        f"{predictor.contract.name} {predictor.version} answers at {address}  (docs: {address}/docs)\n\n"
+        f"{predictor.contract.name} {predictor.version} serves at {address}  (docs: {address}/docs)\n\n"
         f"curl -s {address}/predict -H 'content-type: application/json' -d {row}\n"
     )
 

@@ -135,7 +135,7 @@ class ServingApp:
         if not route.open or (route.name == "/" and wants_html(headers)):  # the page shows rows, the JSON does not
             self._require_key(headers)
         if self._in_flight >= self.settings.max_in_flight and not route.open:
-            text = f"{self._in_flight} requests are being answered (MAX_IN_FLIGHT); try again"
+            text = f"{self._in_flight} requests are in flight, as many as MAX_IN_FLIGHT allows; try again"
             raise RequestError(503, text, headers=[("retry-after", "1")])
 
     def _require_key(self, headers: Headers) -> None:
@@ -148,7 +148,7 @@ class ServingApp:
 
         sent_key = headers.get(b"x-api-key") or credential(headers.get(b"authorization", b""))
         if sum(hmac.compare_digest(sent_key, key) for key in self._keys) == 0:
-            text = "An API key is asked for: send it as `authorization: Bearer …` or `x-api-key: …`"
+            text = "An API key is required: send it as `authorization: Bearer …` or `x-api-key: …`"
             scheme = 'Basic realm="API key as the password", charset="UTF-8"' if wants_html(headers) else "Bearer"
             raise RequestError(401, text, headers=[("www-authenticate", scheme)])
 
@@ -220,8 +220,8 @@ def credential(authorization: bytes) -> bytes:
 def find_route(methods: dict[str, Route] | None, method: str, path: str) -> Route:
     """Raises RequestError for an unknown path (404), and for a method that the path does not accept (405)."""
     if methods is None:
-        raise RequestError(404, f"There is nothing at {path[:200]}; /docs lists what there is")
+        raise RequestError(404, f"There is no path {path[:200]}; /docs lists the paths")
     if method not in methods:
         allowed = ", ".join(methods)
-        raise RequestError(405, f"{method[:20]} is not answered here; send {allowed}", headers=[("allow", allowed)])
+        raise RequestError(405, f"{method[:20]} is not supported here; send {allowed}", headers=[("allow", allowed)])
     return methods[method]

@@ -3,7 +3,9 @@
 An error lists every invalid field of the request at once, and reveals nothing about the inside of the server.
 """
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +13,24 @@ from fastapi import Response
 from pydantic import BaseModel, Field, ValidationError
 
 LISTED = 100  # invalid fields that one error lists at most
+FAULTS = {  # by pydantic's type of an error; the names in braces are pydantic's too
+    "missing": "This field is required",
+    "extra_forbidden": "There is no such field",
+    "model_type": "Should be an object",
+    "float_type": "Should be a number",
+    "int_type": "Should be a whole number",
+    "int_from_float": "Should be a whole number",
+    "finite_number": "Should be a finite number",
+    "bool_type": "Should be true or false",
+    "string_type": "Should be a text",
+    "string_too_short": "Should have {min_length} characters or more",
+    "string_too_long": "Should have {max_length} characters or fewer",
+    "string_pattern_mismatch": "Should match the pattern {pattern}",
+    "greater_than_equal": "Should be {ge:g} or more",
+    "less_than_equal": "Should be {le:g} or less",
+    "literal_error": "Should be {expected}",
+}
+ROW_NUMBER = re.compile(r"\.\d+(?=\.|$)")
 PLAIN = ("/v1", "/v2")  # KServe's and Triton's clients read only plain JSON
 
 
@@ -26,7 +46,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[FieldError] = Field([], description="Every wrong field of the request, up to 100.")
+    errors: list[FieldError] = Field([], description="Every invalid field of the request, up to 100.")
     request_id: str
     error: str
     error_code: str
@@ -66,12 +86,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
         400: "The body cannot be read: it is not JSON, or not what its headers say.",
-        401: "API keys are asked for, and none that is known was sent.",
+        401: "An API key is required, and the request has none or an unknown one.",
         413: "The body is larger than MAX_BODY_BYTES, or has more rows than MAX_ROWS.",
-        415: "The body is of a type that is not read here.",
-        422: "The request breaks the contract; every wrong field is listed.",
-        503: "As many requests as MAX_IN_FLIGHT are being answered; try again after a second.",
-        504: "The request was not there, or not answered, within TIMEOUT_SECONDS.",
+        415: "The body's content type is not supported.",
+        422: "The request breaks the contract; every invalid field is listed.",
+        503: "As many requests as MAX_IN_FLIGHT are in flight; try again after a second.",
+        504: "The request was not received and answered within TIMEOUT_SECONDS.",
     }.items()
 }
 
@@ -80,7 +100,7 @@ def problem(error: Exception, request_id: str, path: str, timeout_seconds: float
     """The response for an exception. For an error of the server it has no details: these are in the log."""
     if isinstance(error, TimeoutError):
         limit = f"{timeout_seconds:g} s (TIMEOUT_SECONDS)"
-        error = RequestError(504, f"The request was not there and answered within {limit}")
+        error = RequestError(504, f"The request was not received and answered within {limit}")
     if not isinstance(error, RequestError):
         error = RequestError(500, "The server failed, not your request. Its log has the reason under this id")
 
@@ -104,19 +124,46 @@ def field_errors(error: ValidationError, at: str = "", first_row: int = 0) -> li
     only one row, it is the field.
     """
     errors = []
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+    for fault in error.errors(include_url=False, include_input=False):
         row, *path = fault["loc"]
         if at:
             path = [at, int(row) + first_row, *path]
         name = ".".join(map(str, path)) or "body"
-        text = "Input should be an object" if fault["type"] == "model_type" else fault["msg"]
-        errors.append(FieldError(field=name[:100], message=text.removeprefix("Value error, ")))
+        errors.append(FieldError(field=name[:100], message=fault_text(fault)))
     return errors
 
 
+def fault_text(fault: Mapping[str, Any]) -> str:
+    """What a valid value would be. `fault` is one of pydantic's errors; an unknown type keeps pydantic's message."""
+    text = FAULTS.get(fault["type"])
+    if text is None:
+        return str(fault["msg"]).removeprefix("Value error, ")
+    return text.format(**fault.get("ctx", {}))
+
+
 def validation_failed(errors: list[FieldError]) -> RequestError:
-    """The error (422) that lists the invalid fields, the first LISTED of them."""
-    fields = list(dict.fromkeys(error.field for error in errors))
-    names = ", ".join(fields[:10])
-    more = f"; the first {LISTED} are listed" if len(errors) > LISTED else ""
-    return RequestError(422, f"{len(errors)} wrong: {names}{more}", errors[:LISTED])
+    """The error (422) that lists the invalid fields, the first LISTED of them. The same fault in many rows is listed
+    once.
+    """
+    listed = once(errors)
+    names = ", ".join(error.field for error in listed[:10])
+    more = f" and {len(listed) - 10:,} more" if len(listed) > 10 else ""
+    noun = "value" if len(errors) == 1 else "values"
+    return RequestError(422, f"{len(errors):,} invalid {noun}: {names}{more}", listed[:LISTED])
+
+
+def once(errors: list[FieldError]) -> list[FieldError]:
+    """The first error of each field and message over all rows, with the number of rows that have it too."""
+    first: dict[tuple[str, str], FieldError] = {}
+    count: Counter[tuple[str, str]] = Counter()
+    for error in errors:
+        key = (ROW_NUMBER.sub("", error.field), error.message)
+        first.setdefault(key, error)
+        count[key] += 1
+
+    listed = []
+    for key, error in first.items():
+        others = count[key] - 1
+        also = f" (also in {others:,} more rows)" if others else ""
+        listed.append(FieldError(field=error.field, message=error.message + also))
+    return listed

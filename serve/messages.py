@@ -108,7 +108,7 @@ def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
         return body
     windows = {b"gzip": (31,), b"deflate": (15, -15)}.get(encoding)  # deflate: with or without a zlib header
     if windows is None:
-        raise RequestError(415, f"The content encoding {encoding[:40].decode('latin-1')!r} is not read here; send gzip")
+        raise RequestError(415, f"The content encoding {encoding[:40].decode('latin-1')!r} is not supported; send gzip")
 
     for bits in windows:
         try:

@@ -132,7 +132,8 @@ class LoadedModel:
         columns = to_columns(rows, self.contract)
         predictions = self.predictor.predict(columns)
         if not np.isfinite(predictions).all():
-            raise RequestError(422, "The model has no answer: a number is too far from all that it knows")
+            text = "The model has no prediction for this row: a number is too far from every training row"
+            raise RequestError(422, text)
 
         self.last_columns = columns
         self._metrics.record_predictions(rows, predictions, self.predictor.unseen(columns), self.contract.rolling)

@@ -28,7 +28,7 @@ def describe_limits(settings: Settings) -> str:
     """The limits of this server as a Markdown table, and how to send the API key where one is needed."""
     fields = Settings.model_fields
     rows = [f"| `{name.upper()}` | {getattr(settings, name):,} | {fields[name].description} |" for name in LIMITS]
-    key = "An API key is asked for: `authorization: Bearer …` or `x-api-key: …`." if settings.api_keys else ""
+    key = "An API key is required: `authorization: Bearer …` or `x-api-key: …`." if settings.api_keys else ""
     return "\n".join(["| limit | here | |", "|---|---|---|", *rows, "", key])
 
 

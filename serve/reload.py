@@ -43,7 +43,7 @@ async def watch_champion(
             await asyncio.to_thread(lambda folder: activate(load(folder)), place / version)
             current = version
             metrics.reloads.labels("taken").inc()
-            log.write("champion taken on", version=version)
+            log.write("champion loaded", version=version)
         except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present champion goes on
             metrics.reloads.labels("refused").inc()
             log.write("champion refused", version=version, serving=current, reason=f"{type(error).__name__}: {error}")
@@ -72,7 +72,7 @@ def reload_rolling_features(predictor: Predictor, file: Path, metrics: Metrics, 
     try:
         predictor.set_rolling_features(file.read_bytes())
         metrics.rolling_features_reloads.labels("taken").inc()
-        log.write("rolling features taken on", as_of=predictor.rolling.day)
+        log.write("rolling features loaded", as_of=predictor.rolling.day)
     except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present rolling features go on
         metrics.rolling_features_reloads.labels("refused").inc()
         log.write("rolling features refused", as_of=predictor.rolling.day, reason=f"{type(error).__name__}: {error}")

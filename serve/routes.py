@@ -141,9 +141,9 @@ def health_routes(model: LoadedModel, settings: Settings, state: State) -> APIRo
         paths.append(settings.health_route)
 
     for path in ("/livez", "/v2/health/live"):
-        routes.get(path, name="live", summary="The process answers")(live)
+        routes.get(path, name="live", summary="Liveness: the process answers")(live)
     for path in paths:
-        routes.get(path, name="ready", summary="A proven model is loaded")(ready)
+        routes.get(path, name="ready", summary="Readiness: a checked model is loaded")(ready)
     return routes
 
 
@@ -162,7 +162,7 @@ def info_routes(model: LoadedModel, state: State) -> APIRouter:
     async def server_version() -> PlainTextResponse:
         return PlainTextResponse(VERSION)
 
-    @routes.get("/model", name="/model", summary="What it is, how good, and where it comes from")
+    @routes.get("/model", name="/model", summary="The model: origin, metrics and gates")
     def model_facts(call: CallParameter) -> Response:
         manifest = model.predictor.manifest.model_dump(mode="json", exclude_defaults=True)
         facts = {"name": model.name, "version": model.version, **manifest, "record": model.predictor.record}

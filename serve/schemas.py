@@ -17,7 +17,7 @@ class RegressionPrediction(BaseModel):
 
 class ModelFields(BaseModel):
     model: str
-    version: str = Field(description="The digest of the bundle that answered.")
+    version: str = Field(description="The digest of the bundle that made the prediction.")
     request_id: str = Field(description="The caller's `x-request-id`, or a new one.")
 
 
@@ -55,14 +55,16 @@ class Contribution(BaseModel):
     field: str
     value: str | float | bool | None = Field(description="As it was sent; null where it was left out.")
     contribution: float = Field(description="In probability or, of a value, in its unit.", examples=[0.04])
-    standard_error: float = Field(description="From sampling orders of fields and rows to start from.")
+    standard_error: float = Field(description="Standard error, from sampling orders of fields and background rows.")
     text: str | None = Field(None, description="A rolling feature in words: of whom, and when.")
 
 
 class ExplanationBody(BaseModel):
-    base: float = Field(description="The mean answer to rows of the training.")
-    contributions: list[Contribution] = Field(description="They add up to the answer minus the base; largest first.")
-    exact: bool = Field(description="Whether every coalition of fields was asked, and not a sample of orders.")
+    base: float = Field(description="The mean prediction for rows of the training data.")
+    contributions: list[Contribution] = Field(
+        description="They add up to the prediction minus the base; largest first."
+    )
+    exact: bool = Field(description="True if every coalition of fields was computed; false if orders were sampled.")
 
 
 class BinaryExplanation(ModelFields, ThresholdField, ExplanationBody, BinaryPrediction):

@@ -38,27 +38,28 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(16 * 2**20, ge=1, description="A larger body is refused (413).")
     max_rows: int = Field(10_000, ge=1, description="A request with more rows is refused (413).")
     timeout_seconds: float = Field(30, gt=0, description="A request that takes longer ends (504).")
-    max_in_flight: int = Field(256, ge=1, description="More requests at a time are turned away (503).")
+    max_in_flight: int = Field(256, ge=1, description="More requests at a time are refused (503).")
     reload_seconds: float = Field(1, ge=0, description="How often to look for a new champion; 0 is never.")
     api_keys: Annotated[list[str], BeforeValidator(_separate)] = Field(
-        [], description="Keys to ask for, separated by commas; without any everyone may ask."
+        [], description="Accepted API keys, separated by commas; without any, no key is required."
     )
-    api_keys_file: Path | None = Field(None, description="A file with one more key a line.")
+    api_keys_file: Path | None = Field(None, description="A file with more keys, one a line.")
     model_public_key: Path | None = Field(None, description="A PEM file; only bundles signed with its key are served.")
     rolling_state_file: Path | None = Field(
-        None, description="What `refresh` has written; rolling_features.json beside the champion where none is named."
+        None, description="The file that `refresh` writes. Unset: rolling_features.json beside the champion."
     )
     monitor_file: Path | None = Field(
-        None, description="What `monitor` has written; monitor.json beside the champion where none is named."
+        None, description="The file that `monitor` writes. Unset: monitor.json beside the champion."
     )
     log_url: str | None = Field(
         None,
         description="The prediction log: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; unset is none.",
     )
-    log_queue: int = Field(8192, ge=1, description="Predictions that may wait to be logged; more are dropped.")
+    log_queue: int = Field(8192, ge=1, description="Predictions that can wait to be logged; more are dropped.")
     root_path: str = Field(
         "",
-        description="What a proxy puts before every path, such as /flights, whether it takes it off again or not.",
+        description="The prefix that a proxy puts before every path, such as /flights, whether the proxy "
+        "removes it or not.",
     )
     health_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for health checks.")
     predict_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for predictions.")
@@ -97,7 +98,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     if "model_dir" not in values and (place := mounted_model(environ)):
         values["model_dir"] = place
     if values.get("api_keys") and not _separate(values["api_keys"]):
-        raise ConfigError("API_KEYS: has no key in it; leave it unset where everyone may ask")
+        raise ConfigError("API_KEYS: has no key in it; leave it unset if no key is required")
 
     try:
         settings = Settings.model_validate(values)

@@ -14,6 +14,8 @@ from serve.model import LoadedModel
 from serve.page import form
 from serve.protocols.explain import NOTHING
 
+YES_NO = {True: "yes", False: "no"}
+
 
 class ReasonBar(NamedTuple):
     """One field's contribution as text, and the length of its bar in percent of the longest bar."""
@@ -22,16 +24,16 @@ class ReasonBar(NamedTuple):
     label: str
     value: str
     text: str
-    reach: float
-    up: bool
+    bar_percent: float
+    raises: bool
 
 
 class AnswerText(NamedTuple):
     """The answer as the page shows it.
 
     `gauge` is the probability and the threshold in percent, None for a regression. `base` is the mean answer to rows of
-    the training. `sure` is the largest standard error of the contributions. `swapped` is true where the form came from
-    another version of the model. `happened` is the actual outcome, known for an unchanged example only.
+    the training. `standard_error` is the largest of the contributions. `model_changed` is true if the form came from
+    another version of the model. `outcome` is the actual one, known for an unchanged example only.
     """
 
     headline: str
@@ -39,10 +41,10 @@ class AnswerText(NamedTuple):
     gauge: tuple[float, float] | None
     base: str
     bars: list[ReasonBar]
-    sure: str
+    standard_error: str
     version: str
-    swapped: bool
-    happened: str | None
+    model_changed: bool
+    outcome: str | None
 
 
 def answer_text(
@@ -51,7 +53,7 @@ def answer_text(
     """The text of one answer. `row` is validated, and `explanation` is the result of `explain_row` for it."""
     contributions = explanation["contributions"]
     longest = max((abs(reason["contribution"]) for reason in contributions), default=0) or 1
-    standard_error = max((reason["standard_error"] for reason in contributions), default=0)
+    largest_error = max((reason["standard_error"] for reason in contributions), default=0)
     bars = [reason_bar(model, reason, longest) for reason in contributions]
 
     target = model.contract.columns[model.contract.target]
@@ -60,18 +62,18 @@ def answer_text(
     if model.task == "regression":
         mae = model.predictor.manifest.metrics["mae"]["value"] or 0
         headline = f"{format_number(explanation['value'])}{unit}"
-        sentence = f"{target.meaning}. The mean error of such predictions is {format_number(mae)}{unit}."
+        sentence = f"{target.meaning}. On average, predictions differ from the outcome by {format_number(mae)}{unit}."
         base = f"{format_number(explanation['base'])}{unit}"
-        sure = f"{format_number(standard_error)}{unit}"
+        standard_error = f"{format_number(largest_error)}{unit}"
     else:
         probability = explanation["probability"]
         threshold = model.scoring.cut
-        decision = "yes" if explanation["label"] else "no"
+        decision = YES_NO[bool(explanation["label"])]
         headline = f"{percent(probability)} likely"
-        sentence = f"That counts as a {decision}: a yes begins at {percent(threshold)}."
+        sentence = f"The prediction is {decision}: it is yes from {percent(threshold)} on."
         gauge = (probability * 100, threshold * 100)
         base = percent(explanation["base"])
-        sure = f"{standard_error * 100:.1f} points"
+        standard_error = f"{largest_error * 100:.1f} percentage points"
 
     example = example_at(model, form_values.get("_example", ""))
     return AnswerText(
@@ -80,10 +82,10 @@ def answer_text(
         gauge=gauge,
         base=base,
         bars=bars,
-        sure=sure,
+        standard_error=standard_error,
         version=model.version,
-        swapped=form_values.get("_version", model.version) != model.version,
-        happened=actual_outcome(model, row, example),
+        model_changed=form_values.get("_version", model.version) != model.version,
+        outcome=actual_outcome(model, row, example),
     )
 
 
@@ -115,32 +117,36 @@ def reason_bar(model: LoadedModel, reason: Mapping[str, Any], longest: float) ->
         label=label,
         value=value,
         text=change_text(model, contribution),
-        reach=abs(contribution) / longest * 100,
-        up=contribution > 0,
+        bar_percent=abs(contribution) / longest * 100,
+        raises=contribution > 0,
     )
 
 
 def value_text(model: LoadedModel, column: Column, reason: Mapping[str, Any]) -> str:
     """The value of a field with its unit. A category has its name, where the bundle knows one."""
-    missing = reason["value"] is None
-    value = "not given" if missing else form.format_value(reason["value"])
-    if column.kind == "datetime" and not missing:
+    if reason["value"] is None:
+        return "unknown"
+
+    value = form.format_value(reason["value"])
+    if column.kind == "boolean":
+        value = YES_NO[reason["value"]]
+    if column.kind == "datetime":
         value = datetime.fromisoformat(value).strftime("%a %d %b %Y, %H:%M")
     if column.kind == "category":
         value = model.predictor.choices.get(reason["field"], {}).get(value, value)
 
-    unit = f" {column.unit}" if column.unit and not missing else ""
+    unit = f" {column.unit}" if column.unit else ""
     return value + unit
 
 
 def change_text(model: LoadedModel, contribution: float) -> str:
     """The direction and the size of a contribution: in the target's unit, or in points of probability."""
     if model.task == "regression":
-        verb = "adds" if contribution > 0 else "takes off"
+        verb = "adds" if contribution > 0 else "subtracts"
         unit = model.contract.columns[model.contract.target].unit or ""
         return f"{verb} {format_number(abs(contribution))} {unit}".strip()
     verb = "raises" if contribution > 0 else "lowers"
-    return f"{verb} it by {abs(contribution) * 100:.1f} points"
+    return f"{verb} it by {abs(contribution) * 100:.1f} percentage points"
 
 
 def example_at(model: LoadedModel, number: str) -> Example | None:
@@ -161,7 +167,7 @@ def actual_outcome(model: LoadedModel, row: Mapping[str, Any], example: Example 
         return None
 
     if isinstance(example.outcome, bool):
-        return "yes" if example.outcome else "no"
+        return YES_NO[example.outcome]
     target = model.contract.columns[model.contract.target]
     unit = f" {target.unit}" if target.unit else ""
     return f"{format_number(example.outcome)}{unit}"
@@ -182,25 +188,25 @@ def model_quality(model: LoadedModel) -> list[str]:
         return {end: value for end, value in metrics[name].items() if value is not None}
 
     holdout = f"was tested on {record['judged_on']:,} others ({record['holdout']})"
-    training = f"The model learned from {record['judged_fit']:,} cases and {holdout}."
+    training = f"The model was trained on {record['judged_fit']:,} {model.contract.noun}s and {holdout}."
     if record["trained_on"] > record["judged_fit"]:
-        training += " Then it learned from those too."
+        training += " Then it was trained again, with those too."
 
     if model.task == "regression":
         unit = model.contract.columns[model.contract.target].unit or ""
         mae = interval("mae")
         return [
             training,
-            f"Its mean error there was {format_number(mae['value'])} {unit} ({format_number(mae['low'])} to "
-            f"{format_number(mae['high'])}).",
+            f"On average, its predictions there differ from the outcome by {format_number(mae['value'])} {unit} "
+            f"({format_number(mae['low'])} to {format_number(mae['high'])}).",
         ]
 
     roc_auc = interval("roc_auc")
     ece = interval("ece")
     return [
         training,
-        f"Given one case with the outcome yes and one with no, it gave the yes the higher probability in "
-        f"{percent(roc_auc['value'])} of such pairs ({percent(roc_auc['low'])} to {percent(roc_auc['high'])}); "
-        "guessing reaches 50 %.",
-        f"Its probabilities differed from the observed shares by {ece['value'] * 100:.1f} points on average.",
+        f"Of two {model.contract.noun}s, one with the outcome yes and one with no, it gives the yes the higher "
+        f"probability in {percent(roc_auc['value'])} of cases ({percent(roc_auc['low'])} to "
+        f"{percent(roc_auc['high'])}); guessing reaches 50 %.",
+        f"On average, its probabilities differ from the observed shares by {ece['value'] * 100:.1f} percentage points.",
     ]

@@ -42,7 +42,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise RequestError(400, f"The body is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise validation_failed([FieldError(field="body", message="Input should be an object")])
+        raise validation_failed([FieldError(field="body", message="Should be an object")])
     return content
 
 
@@ -68,9 +68,7 @@ def as_records(value: Any, at: str, contract: Contract) -> list[Any]:
     if isinstance(value, dict):
         return rows_of_columns(value, at)
     if not isinstance(value, list):
-        raise validation_failed(
-            [FieldError(field=at, message="Input should be a list of rows, or an object of columns")]
-        )
+        raise validation_failed([FieldError(field=at, message="Should be a list of rows, or an object of columns")])
     if value and isinstance(value[0], list):
         return rows_by_position(value, list(contract.request), at)
     return value
@@ -82,13 +80,11 @@ def split_records(value: Any, at: str, contract: Contract) -> list[Any]:
     Without names the order is that of the contract. Raises RequestError, with the field `at`, for any other value.
     """
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
-        raise validation_failed([FieldError(field=at, message="Input should be an object with columns and data")])
+        raise validation_failed([FieldError(field=at, message="Should be an object with columns and data")])
 
     columns = value.get("columns", list(contract.request))
     if not isinstance(columns, list) or len(set(map(str, columns))) != len(columns):
-        raise validation_failed(
-            [FieldError(field=f"{at}.columns", message="Input should be a list of different names")]
-        )
+        raise validation_failed([FieldError(field=f"{at}.columns", message="Should be a list of different names")])
     return rows_by_position(value["data"], list(map(str, columns)), at)
 
 
@@ -96,7 +92,7 @@ def rows_by_position(rows: list[Any], names: list[str], at: str) -> list[dict[st
     """Rows as objects. Raises RequestError with every row that is not a list with one value per name."""
     misfits = [n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names)]
     if misfits:
-        text = f"Input should be a list of {len(names)} values: {', '.join(names)}"
+        text = f"Should be a list of {len(names)} values: {', '.join(names)}"
         raise validation_failed([FieldError(field=f"{at}.{n}", message=text[:300]) for n in misfits])
     return [dict(zip(names, row, strict=True)) for row in rows]
 

@@ -21,7 +21,7 @@ from serve.openapi import documented_responses, examples_body, schema_ref
 from serve.protocols.bodies import only_json, read_json
 from serve.protocols.invocations import FORMS_TAKEN, instances_body
 
-NOTHING = "nothing is known"
+NOTHING = "no outcomes are known"
 MOST = 100  # rows of one request: one explanation takes as long as some thousand predictions
 DIGITS = 9  # of a contribution, enough for the rounded contributions to add up to the prediction
 NO_ROWS = (0, 0.0, 0.0)  # of a key that the table does not have: rows, sum of outcomes, mean
@@ -38,7 +38,7 @@ def router(model: LoadedModel) -> APIRouter:
         "/explain",
         name="/explain",
         tags=["Predictions"],
-        summary="What each field did to the answer",
+        summary="Explain: how each field moved the prediction",
         description=about(example),
         response_model=response_model,
         responses=documented_responses({**example, **model.facts, "request_id": "a1"}),
@@ -51,7 +51,7 @@ def router(model: LoadedModel) -> APIRouter:
         f"/v1/models/{model.name}:explain",
         name="/v1/models/{name}:explain",
         tags=["KServe V1"],
-        summary="KServe V1: what each field did to the answers",
+        summary="KServe V1: how each field moved the predictions",
         description=FORMS_TAKEN,
         responses=documented_responses({"explanations": [example], "metadata": model.metadata}),
         openapi_extra=instances_body(model),
@@ -67,10 +67,12 @@ def about(example: Mapping[str, Any]) -> str:
     errors = [reason["standard_error"] for reason in example["contributions"]]
     how = "every coalition of fields" if example["exact"] else "two orders of the fields, one the reverse of the other,"
     return (
-        f"Shapley values: how much each field moved the answer away from `base`, the mean answer to {ROWS} rows of the "
-        f"training. They add up to the answer minus `base`. Asked: {how} for each of those rows. `standard_error` is "
+        "Shapley values: how much each field moved the prediction away from `base`, the mean prediction for "
+        f"{ROWS} rows of the "
+        f"training. They add up to the prediction minus `base`. Computed from {how} for each of those rows. "
+        "`standard_error` is "
         f"that of each contribution; in this example it is {sum(errors) / len(errors):.2g} on average and "
-        f"{max(errors):.2g} at most. What the model looked at, not what causes what."
+        f"{max(errors):.2g} at most. It describes the model, and says nothing about causes."
     )
 
 
@@ -114,7 +116,7 @@ def rolling_feature_text(model: LoadedModel, field: str, row: Mapping[str, Any],
 def rolling_value_text(table: Table, name: str, row: Mapping[str, Any], time: Any, sent: float | None) -> str:
     """A sentence on the rolling feature `name` of a row, with the value that the caller sent, else the table's value.
 
-    Where the table has no rows of this key either, the sentence says that nothing is known. The table has nothing for
+    Where the table has no rows of this key either, the sentence says so. The table has nothing for
     rows before its start.
     """
     rule, cells = table.features[name]
@@ -122,7 +124,7 @@ def rolling_value_text(table: Table, name: str, row: Mapping[str, Any], time: An
     rows, total, _ = cells.get(key, NO_ROWS) if time >= table.start else NO_ROWS
     if sent is None and not rows:
         usual = f"{table.prior * 100:.0f} %" if "{share}" in rule.text else f"{table.prior:.3g}"
-        return f"{NOTHING}, so the usual {usual} is taken"
+        return f"{NOTHING}, so the average of {usual} is used"
 
     value = total / rows if sent is None else sent
     numbers = {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}

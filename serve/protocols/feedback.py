@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from pipeline.errors import ConfigError
 from pipeline.runtime.request_model import integral
-from serve.errors import FieldError, RequestError, validation_failed
+from serve.errors import FieldError, RequestError, fault_text, validation_failed
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
@@ -28,27 +28,29 @@ class PredictionRef(BaseModel):
         pattern="^[A-Za-z0-9_.:/+=@-]+$", max_length=128, examples=["51c3044d1871d81fee68000000000001"]
     )
     row: Annotated[int, BeforeValidator(integral)] = Field(
-        0, ge=0, lt=2**31, description="Of a request with many: which, counted from 0."
+        0, ge=0, lt=2**31, description="The row in a request with many rows, counted from 0."
     )
 
 
 class BinaryLabel(PredictionRef):
     """What came of one prediction of a classification."""
 
-    label: Annotated[bool | Literal[0, 1], BeforeValidator(integral)] = Field(description="What really happened.")
+    label: Annotated[bool | Literal[0, 1], BeforeValidator(integral)] = Field(description="The actual outcome.")
 
 
 class NumericLabel(PredictionRef):
     """What came of one prediction of a regression."""
 
-    label: float = Field(description="What really happened, in the unit of the values.", allow_inf_nan=False)
+    label: float = Field(description="The actual outcome, in the unit of the values.", allow_inf_nan=False)
 
 
 class FeedbackResult(BaseModel):
     """What became of the labels."""
 
     taken: int = Field(description="Labels whose prediction is in the log.")
-    unknown: list[dict[str, Any]] = Field(description="The others; they are kept, should their prediction still come.")
+    unknown: list[dict[str, Any]] = Field(
+        description="Labels without a logged prediction; they are kept in case it arrives later."
+    )
 
 
 LABELS: dict[str, type[PredictionRef]] = {"binary": BinaryLabel, "regression": NumericLabel}
@@ -69,7 +71,7 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
     @routes.post(
         "/feedback",
         name="/feedback",
-        summary="What came of predictions",
+        summary="Send the outcomes (labels) of predictions",
         status_code=202,
         response_model=FeedbackResult,
         responses=documented_responses({"taken": 1, "unknown": []}, status=202),
@@ -90,7 +92,7 @@ def receive_labels(model: LoadedModel, writer: LogWriter, call: Call) -> Respons
     try:
         unknown = writer.put_labels(labels).result(timeout=5)
     except ConfigError as error:
-        raise RequestError(503, f"Nothing was taken: {error}; try again", headers=[("retry-after", "5")]) from None
+        raise RequestError(503, f"No label was stored: {error}; try again", headers=[("retry-after", "5")]) from None
 
     unknown_rows = [{"request_id": request_id, "row": row} for request_id, row in unknown]
     distinct = {(request_id, row) for request_id, row, _ in labels}
@@ -119,9 +121,9 @@ def read_labels(model: LoadedModel, call: Call) -> list[tuple[str, int, float]]:
 def label_errors(error: ValidationError) -> list[FieldError]:
     """Each invalid field once, with one message for each type that its label could have had."""
     messages: dict[str, list[str]] = {}
-    for fault in error.errors(include_url=False, include_context=False):
+    for fault in error.errors(include_url=False):
         field = ".".join(map(str, fault["loc"][:2]))[:100]
-        messages.setdefault(field, []).append(fault["msg"])
+        messages.setdefault(field, []).append(fault_text(fault))
     return [FieldError(field=field, message=", or: ".join(texts)) for field, texts in messages.items()]
 
 

@@ -41,7 +41,7 @@ def router(model: LoadedModel, settings: Settings) -> APIRouter:
             openapi_extra=instances_body(model),
         )(predict_rows)
 
-    @routes.get("/v1/models", name="/v1/models", tags=["KServe V1"], summary="Which there are", responses=KEY_ASKED)
+    @routes.get("/v1/models", name="/v1/models", tags=["KServe V1"], summary="List the models", responses=KEY_ASKED)
     async def models() -> JSONResponse:
         return JSONResponse({"models": [model.name]})
 

@@ -36,7 +36,7 @@ def router(model: LoadedModel) -> APIRouter:
         "/predict/batch",
         name="/predict/batch",
         tags=["Predictions"],
-        summary="The same for many rows",
+        summary="Predict many rows",
         response_model=batch_response_model,
         responses=documented_responses({"predictions": [model.example], **model.facts, "request_id": "a1"}),
         openapi_extra=examples_body(rows, {"rows": {"rows": golden_rows}}),
@@ -66,13 +66,11 @@ def batch(model: LoadedModel, call: Call) -> Response:
     """The predictions for the rows under `rows`, in their order. Raises RequestError with every invalid field."""
     only_json(call)
     body = json_object(call.body)
-    errors = [
-        FieldError(field=str(key)[:100], message="Extra inputs are not permitted") for key in body if key != "rows"
-    ]
+    errors = [FieldError(field=str(key)[:100], message="There is no such field") for key in body if key != "rows"]
     if "rows" not in body:
-        errors.append(FieldError(field="rows", message="Field required"))
+        errors.append(FieldError(field="rows", message="This field is required"))
     elif not isinstance(body["rows"], list):
-        errors.append(FieldError(field="rows", message="Input should be a valid list"))
+        errors.append(FieldError(field="rows", message="Should be a list"))
     if errors:
         raise validation_failed(errors)
 

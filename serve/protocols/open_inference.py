@@ -40,7 +40,7 @@ def router(model: LoadedModel) -> APIRouter:
 
     path = f"/v2/models/{model.name}"
     version_path = f"{path}/versions/{model.version}"
-    about: Any = {"summary": "What the model takes and gives", "name": "/v2/models/{name}", "responses": KEY_ASKED}
+    about: Any = {"summary": "Model metadata: inputs and outputs", "name": "/v2/models/{name}", "responses": KEY_ASKED}
     inference: Any = {
         "name": "/v2/models/{name}/infer",
         "summary": "Open Inference V2",
@@ -59,8 +59,8 @@ def router(model: LoadedModel) -> APIRouter:
     async def model_metadata() -> JSONResponse:
         return JSONResponse(metadata(model))
 
-    @routes.get("/v2/", name="/v2", summary="What the server is", responses=KEY_ASKED)
-    @routes.get("/v2", name="/v2", summary="What the server is", responses=KEY_ASKED)
+    @routes.get("/v2/", name="/v2", summary="Server metadata", responses=KEY_ASKED)
+    @routes.get("/v2", name="/v2", summary="Server metadata", responses=KEY_ASKED)
     async def server_metadata() -> JSONResponse:
         return JSONResponse({"name": "mlops-reference", "version": VERSION, "extensions": ["binary_tensor_data"]})
 
@@ -121,11 +121,11 @@ def read_inputs(head: dict[str, Any], binary: bytes) -> Iterator[tuple[str, list
     for number, tensor in enumerate(inputs):
         where = f"inputs.{number}"
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-            raise validation_failed([FieldError(field=where, message="Input should be a tensor with a name")])
+            raise validation_failed([FieldError(field=where, message="Should be a tensor with a name")])
         name = tensor["name"]
         where = f"inputs.{name}"[:100]
         if name in names:
-            raise validation_failed([FieldError(field=where, message="Is there twice")])
+            raise validation_failed([FieldError(field=where, message="This tensor is in the request twice")])
         names.add(name)
 
         count = element_count(tensor, where)
@@ -171,13 +171,13 @@ def values_from_json(tensor: dict[str, Any], count: int, where: str) -> list[Any
         data = [unwrap(value) for value in data]
     if len(data) != count:
         raise validation_failed(
-            [FieldError(field=where, message=f"shape speaks of {count} values, and there are {len(data)}")]
+            [FieldError(field=where, message=f"the shape has {count} values, but there are {len(data)}")]
         )
 
     kind = tensor["datatype"]
     misfits = [n for n, value in enumerate(data) if not (value is None or is_of_type(value, kind))]
     if misfits:
-        text = f"Input should be of {kind}"
+        text = f"Should be of {kind}"
         raise validation_failed([FieldError(field=f"{where}.{n}", message=text) for n in misfits])
     return data
 
@@ -205,7 +205,7 @@ def values_from_bytes(tensor: dict[str, Any], raw: bytes, count: int, where: str
         dtype = np.dtype(NUMBERS[kind])
         if len(raw) != count * dtype.itemsize:
             raise validation_failed(
-                [FieldError(field=where, message=f"{len(raw)} bytes are not {count} values of {kind}")]
+                [FieldError(field=where, message=f"{len(raw)} bytes cannot hold {count} values of {kind}")]
             )
         numbers: list[Any] = np.frombuffer(raw, dtype).tolist()
         return numbers
@@ -213,7 +213,7 @@ def values_from_bytes(tensor: dict[str, Any], raw: bytes, count: int, where: str
     values = list(byte_strings(raw, where))
     if len(values) != count:
         raise validation_failed(
-            [FieldError(field=where, message=f"shape speaks of {count} values, and there are {len(values)}")]
+            [FieldError(field=where, message=f"the shape has {count} values, but there are {len(values)}")]
         )
     return values
 
@@ -234,7 +234,7 @@ def byte_strings(raw: bytes, where: str) -> Iterator[str]:
             yield raw[start:end].decode()
             offset = end
     except (struct.error, ValueError) as error:
-        raise validation_failed([FieldError(field=where, message=f"Is no BYTES tensor: {error}")]) from None
+        raise validation_failed([FieldError(field=where, message=f"Should be a BYTES tensor: {error}")]) from None
 
 
 def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool]]:
@@ -248,10 +248,10 @@ def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool
         return [(name, default) for name in known]
 
     if not isinstance(requested, list) or any(not isinstance(output, dict) for output in requested):
-        raise validation_failed([FieldError(field="outputs", message="Input should be a list of outputs")])
+        raise validation_failed([FieldError(field="outputs", message="Should be a list of outputs")])
     unknown = [str(output.get("name")) for output in requested if output.get("name") not in known]
     if unknown:
-        text = f"Is no output; there are {', '.join(known)}"
+        text = f"There is no such output. Known: {', '.join(known)}"
         raise validation_failed([FieldError(field=f"outputs.{name}"[:100], message=text) for name in unknown])
 
     outputs = []

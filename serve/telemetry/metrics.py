@@ -61,21 +61,21 @@ class Metrics:
         self._registry = CollectorRegistry()
         options: Any = {"registry": self._registry}
 
-        self._model = Gauge("model_info", "The model that answers", ["name", "version"], **options)
+        self._model = Gauge("model_info", "The model that is served", ["name", "version"], **options)
         self._requests = Counter("http_requests", "Requests", ["route", "status"], **options)
-        self._seconds = Histogram("http_request_seconds", "Time to answer", ["route"], buckets=SECONDS, **options)
-        self.in_flight = Gauge("http_requests_in_flight", "Requests that are being answered", **options)
+        self._seconds = Histogram("http_request_seconds", "Time to respond", ["route"], buckets=SECONDS, **options)
+        self.in_flight = Gauge("http_requests_in_flight", "Requests in flight", **options)
 
-        self._rows = Counter("predicted_rows", "Rows answered", **options)
-        self._missing = Counter("missing_values", "Values that were not sent", ["column"], **options)
-        self._unseen = Counter("unseen_values", "Values that no training row had", ["column"], **options)
+        self._rows = Counter("predicted_rows", "Rows predicted", **options)
+        self._missing = Counter("missing_values", "Values missing in requests", ["column"], **options)
+        self._unseen = Counter("unseen_values", "Category values that no training row had", ["column"], **options)
 
-        self.reloads = Counter("model_reloads", "Champions taken on or refused while serving", ["outcome"], **options)
+        self.reloads = Counter("model_reloads", "Champions loaded or refused while serving", ["outcome"], **options)
         self.rolling_features_age = Gauge(
             "rolling_features_age_seconds", "Age of the rolling features at the last row", **options
         )
         self.rolling_features_reloads = Counter(
-            "rolling_features_reloads", "Refreshed tables taken on or refused", ["outcome"], **options
+            "rolling_features_reloads", "Refreshed rolling features loaded or refused", ["outcome"], **options
         )
 
         self.log_written = Counter("logged_rows", "Predictions written to the log", **options)
@@ -84,9 +84,9 @@ class Metrics:
         self.log_waiting = Gauge("log_waiting_rows", "Predictions that wait to be written", **options)
         self._labels = Counter("labels_received", "Labels received", **options)
 
-        self._monitored = Gauge("monitor", "What the monitor has found last of this model", ["figure"], **options)
-        self._monitor_time = Gauge("monitor_looked_timestamp_seconds", "When that was", **options)
-        self._predictions = PredictionHistogram("prediction_value", "Probabilities or values answered", bounds)
+        self._monitored = Gauge("monitor", "Result of the latest monitor run for this model", ["figure"], **options)
+        self._monitor_time = Gauge("monitor_looked_timestamp_seconds", "Time of the latest monitor run", **options)
+        self._predictions = PredictionHistogram("prediction_value", "Predicted probabilities or values", bounds)
         self._registry.register(self._predictions)
 
         self._children: dict[tuple[str, int], tuple[Any, Any]] = {}  # by route and status

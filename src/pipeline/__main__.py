@@ -33,16 +33,16 @@ Overrides = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as train.seed=3.")
 ]
 Version = Annotated[
-    str | None, typer.Option(help="The digest of the bundle; the challenger where none is named.", envvar="VERSION")
+    str | None, typer.Option(help="The digest of the bundle. Default: the challenger.", envvar="VERSION")
 ]
 AsOf = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], help="Know only the rows before this day, such as 2013-07-01.", envvar="AS_OF"),
+    typer.Option(formats=["%Y-%m-%d"], help="Use only rows before this day, such as 2013-07-01.", envvar="AS_OF"),
 ]
 LogUrl = Annotated[
-    str | None, typer.Option(help="The prediction log; sqlite:///log/NAME.db where none is named.", envvar="LOG_URL")
+    str | None, typer.Option(help="The prediction log. Default: sqlite:///log/NAME.db", envvar="LOG_URL")
 ]
-Why = Annotated[str | None, typer.Option(help="The reason, for the record; asked for where missing.", envvar="WHY")]
+Why = Annotated[str | None, typer.Option(help="The reason, for the history. Default: it asks.", envvar="WHY")]
 DEFAULT = Path("configs/flights.yaml")
 
 
@@ -187,12 +187,12 @@ def prune(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
     log_url: LogUrl = None,
-    days: Annotated[int | None, typer.Option(min=0, help="Keep predictions of so many days.")] = None,
-    rows: Annotated[int | None, typer.Option(min=0, help="Keep so many predictions, the newest.")] = None,
+    days: Annotated[int | None, typer.Option(min=0, help="Keep the predictions of this many days.")] = None,
+    rows: Annotated[int | None, typer.Option(min=0, help="Keep this many predictions, the newest.")] = None,
 ) -> None:
     """Remove old predictions and their labels from the log."""
     if days is None and rows is None:
-        raise ConfigError("what is to be kept? Say --days, --rows or both")
+        raise ConfigError("nothing says what to keep. Give --days, --rows or both")
     config = load_config(path, overrides)
     from pipeline.runtime import prediction_log
 
@@ -246,7 +246,7 @@ def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = N
 def promotion_message(config: "Config", digest: str, before: str | None) -> str:
     """The sentences that describe a move of the champion from the digest `before` to `digest`."""
     replaced = f" instead of {before}" if before else ""
-    return f"The champion of {config.name} is {digest} now{replaced}. Running servers take it on within a second."
+    return f"The champion of {config.name} is {digest} now{replaced}. Running servers load it within a second."
 
 
 @app.command()
@@ -267,10 +267,10 @@ def trained_config(path: Path, overrides: list[str]) -> "Config":
     from pipeline.registry import mlflow_store, promotion
 
     if not promotion.home(config).is_dir():
-        raise ConfigError(f"{promotion.home(config)}: there is no model here yet. Run `make train`")
+        raise ConfigError(f"{promotion.home(config)}: there is no model yet. Run `make train`")
     repaired = mlflow_store.connect(config.name, config.paths.tracking)
     for message in [*repaired, *promotion.reconcile(config)]:
-        print(f"Mended: {message}", file=sys.stderr)
+        print(f"Repaired: {message}", file=sys.stderr)
     return config
 
 
@@ -279,7 +279,7 @@ def required_reason(why: str | None) -> str:
     if not why:
         why = typer.prompt("Why") if sys.stdin.isatty() else ""
     if not why.strip():
-        raise ConfigError('the record wants a reason: --why "…", or WHY="…" with make')
+        raise ConfigError('the history needs a reason: --why "…", or WHY="…" with make')
     return str(why.strip())
 
 
@@ -309,7 +309,7 @@ def mlflow(
     uri = config.paths.tracking
     page, repaired = mlflow_store.page(config.name, uri, port)
     for message in repaired:
-        print(f"Mended: {message}", file=sys.stderr)
+        print(f"Repaired: {message}", file=sys.stderr)
 
     print(f"The runs of {config.name}: {page}", flush=True)
     if not uri.startswith("http"):

@@ -43,7 +43,11 @@ def test_the_tables_show_candidates_best_first_the_base_rate_and_intervals() -> 
     console.print(holdout_table({"roc_auc": Interval(0.71, 0.69, 0.73)}))
     next_steps(console, {"make serve": "answer"})
     lines = out.getvalue().splitlines()
-    assert [line.split()[:2] for line in lines[1:4]] == [["linear", "*"], ["tree", "failed:"], ["(always", "the"]]
-    assert lines[4].strip() == "tree: 1 of 1 trials lost, the first to MemoryError: too large"
+    assert [line.split()[:2] for line in lines[1:4]] == [
+        ["linear", "*"],
+        ["tree", "failed:"],
+        ["constant", "prediction"],
+    ]
+    assert lines[4].strip() == "tree: 1 of 1 trials failed, the first with MemoryError: too large"
     assert "0.6900 to 0.7300" in lines[6]
     assert "make serve" in lines[7]

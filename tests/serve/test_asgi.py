@@ -236,7 +236,7 @@ def test_what_the_model_has_no_number_for_is_refused(parcels: Parcels, capsys: p
     client = TestClient(app)
     for path in ("/predict", "/explain"):
         answer = client.post(path, json=REQUIRED)
-        assert (answer.status_code, "The model has no answer" in answer.json()["detail"]) == (422, True)
+        assert (answer.status_code, "The model has no prediction" in answer.json()["detail"]) == (422, True)
     assert "inf" not in client.get("/metrics").text.lower().replace('le="+inf"', "").replace("model_info", "")
 
 

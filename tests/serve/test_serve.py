@@ -135,9 +135,17 @@ def test_a_body_that_is_not_said_to_be_json_is_told_what_to_say(server: httpx2.C
     assert "send application/json" in answer.json()["detail"]
 
 
-def test_many_wrong_fields_are_counted_and_the_first_hundred_listed(server: httpx2.Client) -> None:
+def test_the_same_fault_in_many_rows_is_listed_once_with_their_number(server: httpx2.Client) -> None:
     answer = server.post("/predict/batch", json={"rows": [{}] * 100})
-    assert answer.json()["detail"].startswith("500 wrong: rows.0.carrier, ")
+    assert answer.json()["detail"].startswith("500 invalid values: rows.0.carrier, ")
+    assert len(answer.json()["errors"]) == 5
+    assert answer.json()["errors"][0]["message"] == "This field is required (also in 99 more rows)"
+
+
+def test_the_first_hundred_faults_are_listed(server: httpx2.Client) -> None:
+    unknown = dict.fromkeys(map("f{}".format, range(150)), 1)
+    answer = server.post("/predict", json={**REQUIRED, **unknown})
+    assert answer.json()["detail"].endswith("f9 and 140 more")
     assert len(answer.json()["errors"]) == 100
 
 

@@ -16,11 +16,11 @@ TIMED = (
     + """
 timing: {time: when}
 retrain:
-  judge: 6 days
+  compare_on: 6 days
   fold_length: 6 days
-  worse: 0
+  max_increase: 0
   holdout: {roc_auc: {low: 0.55, high: 0.95}, skill: {low: -0.5, high: 0.5}}
-monitor: {days: 3, pooled_windows: 3, min_days: 5, rows: 50, min_bad: 2, out_of: 3}
+monitor: {window_days: 3, pooled_windows: 3, min_days: 5, min_rows: 50, min_bad: 2, out_of: 3}
 replay: {learn: 24 days}
 train: {workers: 1, resamples: 50, rare: 5}
 """

@@ -31,9 +31,9 @@ candidates: {linear: {}}
 costs: {miss: 3, false_alarm: 1}
 gates:
   holdout: {roc_auc: {low: 0.6, high: 0.9}, log_loss: {low: 0.3, high: 0.62}, ece: {low: 0, high: 0.05}}
-  baseline: 0.001
-  champion: {worse: 0.002}
-  slices: {columns: [colour], rows: 100, figures: {roc_auc: {low: 0.6, high: 0.9}}}
+  min_gain: 0.001
+  champion: {max_increase: 0.002}
+  slices: {columns: [colour], min_rows: 100, metrics: {roc_auc: {low: 0.6, high: 0.9}}}
   max_single_feature: 0.8
 """
 FEW = [

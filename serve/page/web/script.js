@@ -8,7 +8,7 @@ function listen() {
     const status = form.querySelector(".status");
     const button = form.querySelector("button.main");
     button.disabled = true;
-    status.textContent = "Asking …";
+    status.textContent = "Predicting …";
     try {
       const body = new URLSearchParams(new FormData(form));
       const answer = await fetch(form.action, { method: "POST", body, headers: { accept: "text/html" } });

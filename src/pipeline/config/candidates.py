@@ -28,14 +28,14 @@ class Forest(Frozen):
     max_depth: int = Field(14, ge=1, description="Depth of a tree.")
     min_samples_leaf: int = Field(20, ge=1, description="Training rows that a leaf needs.")
     max_features: float = Field(0.3, gt=0, le=1, description="Share of the features that a split may use.")
-    max_samples: float = Field(0.3, gt=0, lt=1, description="Share of the rows that a tree learns from.")
+    max_samples: float = Field(0.3, gt=0, lt=1, description="Share of the rows that a tree is trained on.")
 
 
 class Boosting(Frozen):
     """Histogram gradient boosting on ordinal categories, without early stopping, which would split rows at random."""
 
     max_iter: int = Field(200, ge=1, description="Number of trees.")
-    learning_rate: float = Field(0.05, gt=0, description="Share of each tree that is added.")
+    learning_rate: float = Field(0.05, gt=0, description="Learning rate: the share of each tree that is added.")
     max_leaf_nodes: int = Field(15, ge=2, description="Leaves of a tree.")
     min_samples_leaf: int = Field(200, ge=1, description="Training rows that a leaf needs.")
     l2_regularization: float = Field(10.0, ge=0, description="L2 penalty on the leaves.")
@@ -48,8 +48,8 @@ class Perceptron(Frozen):
     hidden: int = Field(32, ge=1, description="Units of the hidden layer.")
     alpha: float = Field(1e-3, ge=0, description="L2 penalty on the weights.")
     learning_rate_init: float = Field(1e-3, gt=0, description="Learning rate of Adam.")
-    max_iter: int = Field(10, ge=1, description="Passes over the training rows.")
-    batch_size: int = Field(512, ge=1, description="Rows of a step.")
+    max_iter: int = Field(10, ge=1, description="Epochs: passes over the training rows.")
+    batch_size: int = Field(512, ge=1, description="Batch size: rows of a step.")
 
 
 class Blend(Frozen):
@@ -117,9 +117,13 @@ class Trials(Frozen):
 class Search(Frozen):
     """The search over settings, on a sample of the rows. Each kind's best settings are then trained on all rows."""
 
-    sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows that trials are judged on.")
+    sample: float = Field(
+        1.0, gt=0, le=1, description="Share of the days, groups or rows that trials are evaluated on."
+    )
     batch: int = Field(4, ge=1, description="Trials that are proposed at once. Another number gives another result.")
-    kinds: dict[str, Trials | None] = Field({}, description="A kind that is not named is tried once, as configured.")
+    kinds: dict[str, Trials | None] = Field(
+        {}, description="The search space by kind. A kind that is not named is tried once, as configured."
+    )
 
     def plan(self, kind: str) -> Trials:
         """The trials of a kind: a single one, with the configured settings, where the search does not name it."""
@@ -130,7 +134,7 @@ def faults(search: Search, candidates: Candidates) -> list[str]:
     """List the faults of a search: unknown kinds and settings, ranges without the configured value, invalid ends."""
     named = candidates.named()
     known = Candidates.model_fields
-    errors = [f"{kind} is no kind of model; there are {', '.join(known)}" for kind in search.kinds if kind not in known]
+    errors = [f"{kind} is no kind of model. Known:  {', '.join(known)}" for kind in search.kinds if kind not in known]
 
     for kind, settings in named.items():
         for key, tried in search.plan(kind).space.items():
@@ -142,7 +146,7 @@ def _range_faults(settings: Settings, key: str, tried: Range) -> list[str]:
     """List the faults in the range of one setting."""
     configured = getattr(settings, key, None)
     if not isinstance(configured, int | float):
-        return [f"is no setting that can be searched; there are {', '.join(type(settings).model_fields)}"]
+        return [f"is no setting that can be searched. Known:  {', '.join(type(settings).model_fields)}"]
     if not tried.low <= configured <= tried.high:
         span = f"{tried.low:g} to {tried.high:g}"
         return [f"the range {span} leaves out the configured {configured:g}, which is tried first"]

@@ -26,13 +26,11 @@ from pipeline.runtime.contract import Column, Contract, Frozen, Scoring, sent_co
 class Data(Frozen):
     """The rows to train on: their file, sample, end and key."""
 
-    path: str | None = Field(None, description="The file of a `table`; a dataset that brings its own files has none.")
+    path: str | None = Field(None, description="The data file, for `dataset: table`.")
     licence: str | None = Field(None, description="SPDX identifier of the data's licence, such as CC0-1.0.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
     until: date | None = Field(None, description="Rows from this day on are left out; for a split by time.")
-    key: list[str] = Field(
-        [], description="Columns that tell a row from every other; all that are known before where none are named."
-    )
+    key: list[str] = Field([], description="Columns that identify a row. Default: all columns that are known before.")
     max_rejected: float = Field(0.001, ge=0, lt=1, description="Share of rejected rows above which training stops.")
 
 
@@ -47,7 +45,9 @@ class Train(Frozen):
     )
     rare: int = Field(50, ge=1, description="A category value with fewer training rows counts as unknown.")
     resamples: int = Field(500, ge=20, description="Bootstrap resamples behind each interval.")
-    clip: Bounds | None = Field(None, description="A regression trains on outcomes cut to these; it is scored on all.")
+    clip: Bounds | None = Field(
+        None, description="A regression is trained on outcomes clipped to this range; it is scored on all outcomes."
+    )
 
 
 class Costs(Frozen):
@@ -81,14 +81,15 @@ class Config(Contract):
     candidates: Candidates = Field(description="The kinds of model to compare, with their settings.")
     search: Search = Field(Search(), description="The search over their settings.")
     costs: Annotated[
-        Costs | None, Field(validate_default=True, description="What errors cost; a binary task needs it.")
+        Costs | None,
+        Field(validate_default=True, description="The cost of each kind of error; a binary task needs it."),
     ] = None
-    gates: Gates = Field(description="What a model has to pass.")
+    gates: Gates = Field(description="The limits that a model has to pass to be promoted.")
     retrain: Retrain | None = Field(None, description="How a model is trained again on newer data.")
-    monitor: Monitor = Field(Monitor(), description="How a champion is watched.")
-    replay: Replay = Field(Replay(), description="What `make replay` plays.")
-    train: Train = Field(Train(), description="Settings of every training.")
-    paths: Paths = Field(Paths(), description="Where results go.")
+    monitor: Monitor = Field(Monitor(), description="How the champion is monitored.")
+    replay: Replay = Field(Replay(), description="The part of the data that `make replay` plays.")
+    train: Train = Field(Train(), description="General settings of a training.")
+    paths: Paths = Field(Paths(), description="Where results are written.")
 
     @field_validator("data")
     @classmethod
@@ -133,7 +134,7 @@ class Config(Contract):
     @classmethod
     def gates_can_be_asked(cls, gates: Gates, info: ValidationInfo) -> Gates:
         task: Any = info.data.get("task")
-        for part, named in (("holdout", gates.holdout), ("slices.figures", gates.slices.figures)):
+        for part, named in (("holdout", gates.holdout), ("slices.metrics", gates.slices.metrics)):
             unknown = [name for name in named if task in ASKED and name not in REPORTED[task]]
             if unknown:
                 known = ", ".join(REPORTED[task])
@@ -215,6 +216,15 @@ RENAMED = {  # the old names of keys, for a helpful error message
     "of": "out_of",
     "gone": "max_constant_share",
     "words": "text",
+    "baseline": "min_gain",
+    "worse": "max_increase",
+    "exact": "max_export_error",
+    "microseconds": "max_microseconds",
+    "megabytes": "max_megabytes",
+    "figures": "metrics",
+    "judge": "compare_on",
+    "days": "window_days",
+    "rows": "min_rows",
 }
 
 

@@ -31,7 +31,7 @@ class Bounds(Frozen):
 class AgainstChampion(Frozen):
     """Limits for the comparison of a challenger with the champion."""
 
-    worse: float = Field(ge=0, description="How much higher the log loss (or mean absolute error) may be.")
+    max_increase: float = Field(ge=0, description="How much higher the log loss (or mean absolute error) may be.")
     interval: float = Field(
         0.9,
         gt=0,
@@ -44,8 +44,10 @@ class SliceRule(Frozen):
     """Limits for the metrics of each slice: the rows of the holdout that have one value of a category."""
 
     columns: list[str] = Field(description="Categories whose values make the slices.")
-    rows: int = Field(1000, ge=1, description="A smaller slice is not judged.")
-    figures: dict[str, Bounds] = Field(description="A slice fails where its whole interval lies outside.")
+    min_rows: int = Field(1000, ge=1, description="Slices with fewer rows are not evaluated.")
+    metrics: dict[str, Bounds] = Field(
+        description="Limits by metric. A slice fails if its whole interval lies outside."
+    )
 
 
 class Gates(Frozen):
@@ -55,19 +57,18 @@ class Gates(Frozen):
     use_interval: bool = Field(
         False, description="If true, a gate fails only if the whole interval is outside the limits. For short windows."
     )
-    baseline: float = Field(
-        gt=0, description="How far the loss has to be below that of an answer that is always the same."
-    )
+    min_gain: float = Field(gt=0, description="How far the loss has to be below the loss of a constant prediction.")
     champion: AgainstChampion = Field(description="How the comparison with the champion is decided.")
     slices: SliceRule = Field(description="Limits for metrics on parts of the holdout.")
     max_single_feature: float = Field(
-        gt=0, le=1, description="ROC AUC (regression: rank correlation) that no feature may reach by itself."
+        gt=0, le=1, description="Largest ROC AUC (regression: rank correlation) that one feature may reach by itself."
     )
-    exact: float = Field(
+    max_export_error: float = Field(
         1e-5,
         gt=0,
         le=1e-4,
-        description="How far the export may be off scikit-learn: in probability, or in standard deviations.",
+        description="Largest difference between the ONNX export and scikit-learn: in probability, or in standard "
+        "deviations of the outcome.",
     )
-    microseconds: float = Field(1000, gt=0, description="Median time of one row in the model.")
-    megabytes: float = Field(20, gt=0, description="Size of the bundle.")
+    max_microseconds: float = Field(1000, gt=0, description="Largest median time of one row in the model [µs].")
+    max_megabytes: float = Field(20, gt=0, description="Largest size of the bundle [MB].")

@@ -11,12 +11,14 @@ from pipeline.runtime.contract import Frozen
 class Retrain(Frozen):
     """How a retrained model is compared with the champion: on the newest days, on which neither was trained."""
 
-    judge: Span = Field(description="The newest days, which compare the new model with the champion.")
+    compare_on: Span = Field(
+        description="The newest days: the holdout on which the new model is compared with the champion."
+    )
     folds: int = Field(1, ge=1, description="Folds before those days.")
     fold_length: Span = Field(description="Length of a fold.")
-    worse: float = Field(0.0, ge=0, description="How much higher than the champion's the loss may be.")
+    max_increase: float = Field(0.0, ge=0, description="How much higher than the champion's loss the new loss may be.")
     holdout: dict[str, Bounds] = Field(
-        min_length=1, description="Instead of `gates.holdout`, whose limits are those of another window."
+        min_length=1, description="Limits by metric. They replace `gates.holdout`, whose limits are for another window."
     )
 
 
@@ -25,14 +27,24 @@ class Monitor(Frozen):
     the latest.
     """
 
-    days: int = Field(7, ge=1, description="Length of one window in days.")
-    pooled_windows: int = Field(4, ge=1, description="Windows that are judged together, since one has too few days.")
-    min_days: int = Field(14, ge=2, description="Days with labels that a judgement needs.")
-    rows: int = Field(500, ge=20, description="Labelled rows that a judgement needs, or rows of a day that is checked.")
-    min_bad: int = Field(2, ge=1, description="Degraded windows that make the monitor fire, the latest among them ...")
-    out_of: int = Field(3, ge=1, description="... of so many last ones.")
+    window_days: int = Field(7, ge=1, description="Length of one window in days.")
+    pooled_windows: int = Field(
+        4, ge=1, description="Windows that are evaluated together, because one has too few days."
+    )
+    min_days: int = Field(14, ge=2, description="Days with labels that a verdict needs.")
+    min_rows: int = Field(
+        500,
+        ge=20,
+        description="Labelled rows that a verdict needs, and rows that a day needs to be checked for column faults.",
+    )
+    min_bad: int = Field(2, ge=1, description="Degraded windows, including the latest, at which the monitor fires ...")
+    out_of: int = Field(3, ge=1, description="... out of this many latest windows.")
     max_constant_share: float = Field(
-        0.95, gt=0.5, le=1, description="Share of a day's rows without a column's value, or with one and the same."
+        0.95,
+        gt=0.5,
+        le=1,
+        description="A day has a column fault if a larger share of its rows lacks the column's "
+        "value, or has the same value.",
     )
 
 
@@ -41,6 +53,10 @@ class Replay(Frozen):
     without a search.
     """
 
-    learn: Span | None = Field(None, description="What the first champion learns from. Default: the first quarter.")
-    play: Span | None = Field(None, description="What is played after it. Default: all other days.")
-    candidates: Candidates | None = Field(None, description="Instead of those of a training and their search.")
+    learn: Span | None = Field(
+        None, description="The time that the first champion is trained on. Default: the first quarter of the data."
+    )
+    play: Span | None = Field(None, description="The time that is replayed after it. Default: the rest of the data.")
+    candidates: Candidates | None = Field(
+        None, description="Candidates that replace those of a training and its search."
+    )

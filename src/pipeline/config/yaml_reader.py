@@ -69,7 +69,7 @@ def _walk(node: yaml.MappingNode, path: Path, at: Key) -> Iterator[tuple[Key, st
         name = key.value
         line = key.start_mark.line + 1
         if name in lines:
-            raise ConfigError(f"{path}:{line}: {name} stands twice; it is also on line {lines[name]}. Remove one")
+            raise ConfigError(f"{path}:{line}: {name} is there twice, also on line {lines[name]}. Remove one")
         lines[name] = line
 
         yield (*at, name), f"{path}:{line}"

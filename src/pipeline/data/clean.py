@@ -97,11 +97,11 @@ def refuse_too_many(cleaned: CleanedFrame, limit: float, listed: str) -> None:
         raise DataError(
             f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
             f"({int(limit * total)} rows). Most broke {worst.column}: {worst.rule} ({len(worst.values)} rows), such as "
-            f"{examples}. All of them: {listed}. Mend the data, the rule in the config, or raise the limit"
+            f"{examples}. All of them: {listed}. Fix the data or the rule in the config, or raise the limit"
         )
 
     if cleaned.frame.empty:
-        raise DataError("no row is left: every one was rejected")
+        raise DataError("no row is left: every row was rejected")
 
 
 def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":

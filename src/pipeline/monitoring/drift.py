@@ -138,15 +138,15 @@ def profile(values: Array, day: Codes | None, rule: Monitor) -> dict[str, Any]:
     if day is None:
         return summary
 
-    week = (day - day.min()) // rule.days
+    week = (day - day.min()) // rule.window_days
     counts = np.zeros((int(week.max()) + 1, len(shares)))
     np.add.at(counts, (week, codes), 1)
-    days = np.bincount((np.unique(day) - day.min()) // rule.days)
-    complete_weeks = counts[(days == days.max()) & (counts.sum(axis=1) >= rule.rows)]
+    days = np.bincount((np.unique(day) - day.min()) // rule.window_days)
+    complete_weeks = counts[(days == days.max()) & (counts.sum(axis=1) >= rule.min_rows)]
     if len(complete_weeks):
         summary["weeks"] = max(population_stability_index(shares, bins / bins.sum()) for bins in complete_weeks)
 
-    single_days = by_day(values, day, rule.rows)
+    single_days = by_day(values, day, rule.min_rows)
     if single_days:
         summary["days"] = {
             "missing": usual_share([single_day.missing for single_day in single_days]),
@@ -227,7 +227,7 @@ def column_faults(
         return []
 
     faults = []
-    for single_day in by_day(values, day, rule.rows):
+    for single_day in by_day(values, day, rule.min_rows):
         date = str(np.datetime64(single_day.day, "D"))
         is_missing = single_day.missing >= rule.max_constant_share and single_day.missing > usual["missing"]
         is_constant = single_day.same >= rule.max_constant_share and usual["same"] is not None

@@ -72,7 +72,7 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
     contract = champion.contract
     reference = json.loads((champion.folder / "reference.json").read_bytes())
     if "outcomes" not in reference:
-        raise BundleError(f"{champion.folder}: was made before there was monitoring. Train again")
+        raise BundleError(f"{champion.folder}: was made without a reference for the monitor. Train again")
     expected = expected_figures(reference)
 
     engine = prediction_log.connect(url)
@@ -80,8 +80,8 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
         newest = prediction_log.newest_time(engine, contract.name)
         end = as_of or default_end(newest)
         until = datetime.combine(end, datetime.min.time())
-        since = days_before(until, rule.days * (weeks + rule.pooled_windows))
-        last_window = days_before(until, rule.days)
+        since = days_before(until, rule.window_days * (weeks + rule.pooled_windows))
+        last_window = days_before(until, rule.window_days)
         labelled = prediction_log.read_labelled(
             engine, contract.name, since=since, until=until, version=champion.version
         )
@@ -134,27 +134,27 @@ def verdict_of(
     """The exit code and its reason. A data fault comes first, because a model must not be trained on broken data."""
     if faults:
         lost = "; ".join(f"{fault.column} was {fault.fault} on {fault.day} ({fault.rows:,} rows)" for fault in faults)
-        return FAULT, f"{lost}. Mend the source first: nothing is to be learnt from this"
+        return FAULT, f"{lost}. Fix the source first: a model must not be trained on this data"
     if not windows or not windows[-1].figures:
         return QUIET, too_little_reason(windows, rule)
 
     degraded = [window for window in windows[-rule.out_of :] if window.degraded]
-    how = f"in {len(degraded)} of the last {rule.out_of} windows, and {rule.min_bad} are an alarm"
+    how = f"in {len(degraded)} of the last {rule.out_of} windows; it fires at {rule.min_bad}"
     if performance.alarm_fires(windows, rule):
-        return RETRAIN, f"{degraded_figures(windows[-1], expected)}; wrong {how}"
+        return RETRAIN, f"{degraded_figures(windows[-1], expected)}; degraded {how}"
     if windows[-1].degraded:
-        return QUIET, f"{degraded_figures(windows[-1], expected)}; but wrong only {how}"
-    return QUIET, f"nothing is surely worse than on rows that it had not seen when it was made; wrong {how}"
+        return QUIET, f"{degraded_figures(windows[-1], expected)}; but degraded only {how}"
+    return QUIET, f"no figure is worse than on the reference, rows that the model was not trained on; degraded {how}"
 
 
 def too_little_reason(windows: list[Window], rule: Monitor) -> str:
     """The labelled rows and days that a judgement needs, and those that the log has."""
-    few = rule.rows / rule.pooled_windows
-    needed = f"a judgement needs {rule.rows:,} labelled rows, {few:.0f} in the last window, and {rule.min_days} days"
+    few = rule.min_rows / rule.pooled_windows
+    needed = f"a verdict needs {rule.min_rows:,} labelled rows, {few:.0f} in the last window, and {rule.min_days} days"
     rows = [window.rows for window in windows[-rule.pooled_windows :]] or [0]
     days = windows[-1].days if windows else 0
     had = f"the last {rule.pooled_windows} windows have {sum(rows):,}, {rows[-1]:,} and {days} of this model"
-    return f"too little is known yet: {needed}, and {had}"
+    return f"not enough labels yet: {needed}, and {had}"
 
 
 def degraded_figures(window: Window, expected: Mapping[str, Interval]) -> str:
@@ -177,7 +177,7 @@ def incoming_drift(
     Rolling features and private columns are not compared, nor columns derived from private ones, because the log does
     not have them. Dates and times are not compared, because they are always new.
     """
-    if len(requests.at) < rule.rows:
+    if len(requests.at) < rule.min_rows:
         return [], []
     day = np.array(requests.at, dtype="datetime64[D]").astype(np.int64)
     columns = logged_columns(requests.inputs, champion.contract)

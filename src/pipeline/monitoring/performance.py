@@ -56,7 +56,7 @@ def weekly_windows(
     `at` (times), `outcome` and `answer` have one element per row and are ordered by time.
     """
     day = at.astype("datetime64[D]")
-    length = np.timedelta64(rule.days, "D")
+    length = np.timedelta64(rule.window_days, "D")
 
     windows = []
     for back in reversed(range(count)):
@@ -73,7 +73,7 @@ def weekly_windows(
 
         unit = day[span].astype(np.int64)
         days = len(np.unique(unit))
-        enough_rows = span.stop - span.start >= rule.rows and rows >= rule.rows / rule.pooled_windows
+        enough_rows = span.stop - span.start >= rule.min_rows and rows >= rule.min_rows / rule.pooled_windows
         intervals = {}
         if days >= rule.min_days and enough_rows:
             intervals = with_intervals(outcome[span], answer[span], unit, plan, MONITORED[plan.scoring.task])

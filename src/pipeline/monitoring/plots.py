@@ -16,18 +16,18 @@ from pipeline.plotting import ACCENT, INK, QUIET
 ALARM = "#b45309"
 BARS = 14  # columns in the picture of drift
 TITLES = {
-    "skill": "log loss saved (skill)",
-    "roc_auc": "order (ROC AUC)",
+    "skill": "skill: log loss saved",
+    "roc_auc": "ROC AUC",
     "observed_over_predicted": "observed ÷ predicted",
     "ece": "calibration error (ECE)",
-    "share_above": "share of outcomes above the answer",
+    "share_above": "share of outcomes above the prediction",
 }
 
 
 def weeks(axes: Axes, figure: str, windows: Sequence[Window], expected: Interval) -> None:
     """One metric: every week as a dot, the pooled weeks with their interval, and the reference as a band."""
     places = np.arange(len(windows))
-    axes.axhspan(expected.low, expected.high, color=QUIET, alpha=0.25, linewidth=0, label="when it was made")
+    axes.axhspan(expected.low, expected.high, color=QUIET, alpha=0.25, linewidth=0, label="reference")
     axes.axhline(expected.value, color=QUIET, linewidth=1)
 
     weekly = [window.week.get(figure, np.nan) for window in windows]
@@ -39,7 +39,7 @@ def weeks(axes: Axes, figure: str, windows: Sequence[Window], expected: Interval
             axes.vlines(place, interval.low, interval.high, color=color, linewidth=2)
             axes.plot(place, interval.value, "s", color=color, markersize=5)
 
-    axes.plot([], [], "s-", color=ACCENT, label="weeks judged together")
+    axes.plot([], [], "s-", color=ACCENT, label="pooled weeks")
     axes.plot([], [], "s-", color=ALARM, label="surely worse")
     axes.set(title=TITLES.get(figure, figure), xlim=(-0.6, max(len(windows) - 0.4, 0.6)))
     axes.set_xticks(places, [window.last[5:] for window in windows], rotation=60)
@@ -58,7 +58,7 @@ def drifts(axes: Axes, columns: Sequence[Drift]) -> None:
     colors = [bar_color(column) for column, _ in shown]
     axes.barh(names, ratios, color=colors)
     axes.axvline(1, color=INK, linestyle="--", linewidth=1)
-    axes.set(title="What came in", xlabel="distance ÷ that of the furthest week of the reference")
+    axes.set(title="What came in", xlabel="PSI ÷ largest PSI of a reference week")
 
 
 def bar_color(column: Drift) -> str:

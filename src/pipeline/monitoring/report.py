@@ -45,7 +45,7 @@ def publish(config: Config, models: Path, result: MonitorResult, out: Console) -
     out.print(f"With pictures: {file}", soft_wrap=True, highlight=False)
 
     for mended in mlflow_store.connect(config.name, config.paths.tracking):
-        out.print(f"Mended: {mended}", soft_wrap=True, highlight=False)
+        out.print(f"Repaired: {mended}", soft_wrap=True, highlight=False)
     name = f"monitor {result.as_of}"
     with mlflow_store.run(name):
         tags = {"mlflow.runName": name, "verdict": result.verdict, "reason": result.reason, "version": result.version}
@@ -60,7 +60,7 @@ def outcome_table(result: MonitorResult) -> Table:
     for heading in ("rows", "days", *result.expected):
         table.add_column(heading, justify="right")
     expected = [monitor.format_interval(value) for value in result.expected.values()]
-    table.add_row("(when it was made)", "", "", *expected, style="dim")
+    table.add_row("(reference)", "", "", *expected, style="dim")
 
     for window in result.windows:
         cells = [monitor.format_interval(value) for value in window.figures.values()] or ["too few"] * len(expected)
@@ -76,7 +76,7 @@ def drift_table(result: MonitorResult) -> Table:
     """The columns with the largest drift, with a star where it is larger than in every week of the reference."""
     table = Table(box=None, pad_edge=False)
     table.add_column("last week", justify="left")
-    for heading in ("distance", "furthest before", "missing", "before", "never seen", "beyond"):
+    for heading in ("distance", "largest before", "missing", "before", "never seen", "beyond"):
         table.add_column(heading, justify="right")
 
     for column in result.drifts[:SHOWN]:

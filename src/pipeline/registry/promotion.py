@@ -53,7 +53,7 @@ def promote(
     """
     models = home(config)
     if refused := failed_gates(models, digest):
-        raise RefusedError(f"{digest} may not go out: it was refused by {'; '.join(refused)}")
+        raise RefusedError(f"{digest} is not allowed to be promoted: it was refused by {'; '.join(refused)}")
     predictor.load(models / digest)
 
     with bundle_store.locked(models):
@@ -65,8 +65,8 @@ def promote(
             last = moves[-1] if moves else None
             by = f", by {last.who} at {last.when}: {last.why}" if last and last.after == present else ""
             raise RefusedError(
-                f"{digest} was to take the place of {instead_of or 'nothing'}, and meanwhile the champion is "
-                f"{present or 'gone'}{by}. Nothing was changed; run it again to hold it against that one"
+                f"{digest} was to replace {instead_of or 'nothing'}, but meanwhile the champion is "
+                f"{present or 'none'}{by}. Nothing was changed; run it again to compare with that one"
             )
 
         bundle_store.point(models, digest)
@@ -153,11 +153,11 @@ def reconcile(config: Config) -> list[str]:
         moves = history(config)
         recorded = moves[-1].after if moves else None
         if present != recorded:
-            _write(models, Move(_now(), _who(), "found", recorded, present, "the pointer had moved without a record"))
+            _write(models, Move(_now(), _who(), "found", recorded, present, "the champion changed without a record"))
             ends = f"is at {present or 'nothing'}, the record was at {recorded or 'nothing'}"
             messages.append(f"{models / bundle_store.POINTER} {ends}")
         if count := bundle_store.clear_unfinished(models):
-            messages.append(f"what a command cut short had left unfinished in {models} was tidied up ({count})")
+            messages.append(f"unfinished files of an interrupted command were removed from {models} ({count})")
 
     bundle = models / present if present else None
     change = mlflow_store.sync_champion_alias(config.contract, bundle, config.paths.tracking)

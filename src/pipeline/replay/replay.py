@@ -91,7 +91,7 @@ def run(config: Config, until: str | None, out: Console) -> ReplayResult:
 
         clear(folder)
         quiet = Console(file=stack.enter_context((folder / "training.log").open("w", encoding="utf-8")), width=160)
-        with console.step(out, f"Learn from everything before {first}") as say:
+        with console.step(out, f"Train on everything before {first}") as say:
             bundle = retrain.run(config, first, quiet).bundle
             if bundle is None:
                 raise DataError("replay: nothing was packaged")
@@ -118,7 +118,7 @@ def only_replay_in(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(bundle_store.locked(folder / ALONE, wait=False))
         except BlockingIOError:
-            raise ConfigError(f"{folder}: another replay is at work there: wait for its end, or end it") from None
+            raise ConfigError(f"{folder}: another replay is running there: wait until it ends, or stop it") from None
         yield
 
 
@@ -145,7 +145,7 @@ class Loop:
         if self.config.contract.rolling:
             refresh.run(self.models, self.url, day)
             for server in servers:
-                server.wait("rolling features taken on", as_of=str(day))
+                server.wait("rolling features loaded", as_of=str(day))
 
     def look(self, day: date) -> monitor.MonitorResult:
         """Run the monitor for the windows before the day, and write its result beside the champion."""
@@ -165,7 +165,7 @@ class Loop:
                 return Event(str(day), "refused", str(error)), len(answered)
             if trained.bundle is None or not trained.news:
                 return Event(str(day), "refused", "the same model again"), len(answered)
-            managed.wait("champion taken on", version=trained.bundle.name)
+            managed.wait("champion loaded", version=trained.bundle.name)
 
         gates = record(trained.bundle)["gates"]
         gate = next(gate for gate in gates if gate["gate"].endswith("against the champion"))
@@ -189,7 +189,7 @@ def play(
             now = np.datetime64(day)
 
             send_labels(servers[0], days.labels_known_on(now))
-            is_check_day = number > 0 and number % config.monitor.days == 0
+            is_check_day = number > 0 and number % config.monitor.window_days == 0
             result = loop.look(day) if is_check_day else None
             loop.refresh(day, servers)
 
@@ -205,7 +205,7 @@ def play(
                 events.append(Event(str(day), kind, result.reason))
                 print_event(events[-1], out)
             if result and result.code == monitor.RETRAIN:
-                say(f"{day}, training again")
+                say(f"{day}, retraining")
                 event, answered = loop.retrain(day, servers[0], row)
                 meanwhile += answered
                 events.append(event)
@@ -239,10 +239,10 @@ def count_statuses(servers: list[ServerProcess]) -> dict[int, int]:
 def recent_figures(config: Config, days: Schedule, now: np.datetime64, managed: Array, frozen: Array) -> str:
     """The main metric of the frozen and of the managed champion in the window that ends with a day, as text."""
     tomorrow = now + np.timedelta64(1, "D")
-    week = slice(*np.searchsorted(days.day, [tomorrow - np.timedelta64(config.monitor.days, "D"), tomorrow]))
+    week = slice(*np.searchsorted(days.day, [tomorrow - np.timedelta64(config.monitor.window_days, "D"), tomorrow]))
     outcome = days.outcome[week]
     if not len(outcome):
-        return "no rows of late"
+        return "no recent rows"
 
     figure = "roc_auc" if config.task == "binary" else "skill"
     label = outcome == 1 if config.task == "binary" else outcome

@@ -24,7 +24,7 @@ RESAMPLES = 200
 WIDE = 130  # characters in a line of the table, on any screen
 SHOWN = {
     "binary": {"roc_auc": "ROC AUC", "ece": "calibration error"},
-    "regression": {"skill": "skill", "share_above": "outcomes above answers"},
+    "regression": {"skill": "skill", "share_above": "outcomes above predictions"},
 }
 
 
@@ -46,8 +46,8 @@ def publish(config: Config, played: ReplayResult, out: Console) -> None:
 
     out.print()
     Console(file=out.file, width=max(out.width, WIDE)).print(figures_table(config, months))
-    requests = ", ".join(f"{count:,} answered {status}" for status, count in sorted(played.statuses.items()))
-    meanwhile = f"{played.meanwhile:,} explanations while champions were trained and taken on, all answered 200"
+    requests = ", ".join(f"{count:,} with status {status}" for status, count in sorted(played.statuses.items()))
+    meanwhile = f"{played.meanwhile:,} explanations while champions were trained and loaded, all with status 200"
     out.print(f"\nRequests: {requests}; {meanwhile}.", highlight=False, soft_wrap=True)
     out.print(f"Written: {played.folder}/replay.json, replay.png", highlight=False, soft_wrap=True)
 
@@ -102,7 +102,7 @@ def figures_table(config: Config, months: list[dict[str, Any]]) -> Table:
     table.add_column("frozen -> managed", no_wrap=True)
     for heading in (f"{config.noun}s", *shown.values(), f"{shown.get(figure, figure)} gained, 95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("what happened")
+    table.add_column("events")
 
     for month in months:
         value, low, high = month["gained"][figure]

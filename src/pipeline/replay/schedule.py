@@ -79,11 +79,11 @@ def replay_config(config: Config) -> Config:
             f"{config.name} has no time column (split.by is {config.split.by}): there are no days to replay"
         )
     if config.retrain is None:
-        raise ConfigError("replay: wants `retrain:`, which says what judges a model that is trained again")
+        raise ConfigError("replay: needs `retrain:`, the days on which a new model is compared with the champion")
 
     time = config.split.time
     if config.columns[time].known == "after":
-        raise ConfigError(f"replay: {time} is known only after, so it cannot say when something is asked")
+        raise ConfigError(f"replay: {time} is known only after the prediction, so it cannot be the time of a request")
 
     folder = Path(config.paths.reports) / f"{config.name}.replay"
     changes: dict[str, Any] = {

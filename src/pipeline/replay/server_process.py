@@ -128,7 +128,7 @@ class ServerProcess:
             refused = logged.get("reason", refused)
 
         wanted = ", ".join(f"{name} {value}" for name, value in facts.items())
-        raise PipelineError(f"{self.address} has not said {event!r} ({wanted}). {refused} See {self._log}")
+        raise PipelineError(f"{self.address} has not logged {event!r} ({wanted}). {refused} See {self._log}")
 
     def _read(self) -> None:
         """Copy every log line to the file, and queue the events other than requests."""
@@ -180,4 +180,4 @@ def explaining_meanwhile(address: str, row: dict[str, Any]) -> Iterator[list[int
         thread.join(30)
 
     if faults or set(statuses) - {200}:
-        raise PipelineError(f"{address}: not every question was answered during a swap: {faults or set(statuses)}")
+        raise PipelineError(f"{address}: a request failed while the champion changed: {faults or set(statuses)}")

@@ -68,7 +68,7 @@ class Timing(Frozen):
     time: str = Field(description="The column with the row's date and time.")
     known: str | None = Field(None, description="The column with the time at which the outcome was known.")
     known_at: int = Field(0, ge=0, le=23, description="Only outcomes that are known by this hour of the day count.")
-    ahead: float = Field(0, ge=0, description="Hours before the row's time at which it is asked.")
+    ahead: float = Field(0, ge=0, description="Hours before the row's time at which the prediction is made.")
 
 
 class Column(Frozen):
@@ -76,9 +76,11 @@ class Column(Frozen):
     rule.
     """
 
-    kind: Literal["category", "number", "integer", "boolean", "datetime"] = Field(description="What the column holds.")
-    known: Literal["before", "after"] = Field(description="Before or after the moment of prediction.")
-    meaning: str = Field(min_length=3, description="What it means, in a few words, for the form and the docs.")
+    kind: Literal["category", "number", "integer", "boolean", "datetime"] = Field(description="The kind of its values.")
+    known: Literal["before", "after"] = Field(description="Known before or only after the prediction.")
+    meaning: str = Field(
+        min_length=3, description="What it means, in a few words, for the page and the API's documentation."
+    )
     unit: str | None = Field(None, description="Its unit, such as min.")
     minimum: float | None = Field(None, description="The lowest valid value.")
     maximum: float | None = Field(None, description="The highest valid value.")
@@ -86,14 +88,15 @@ class Column(Frozen):
     pattern: str | None = Field(None, description="A regular expression that the whole value must match.")
     nullable: bool = Field(False, description="Whether it may be missing.")
     on_violation: dict[Rule, Action] = Field(
-        {}, description="For each rule, what a breach does; reject where nothing is said."
+        {},
+        description="By rule, the action for a value that violates it: reject the row (the default) or nullify, clip …",
     )
-    derived_from: list[str] = Field([], description="The columns that `derive` makes this one of.")
+    derived_from: list[str] = Field([], description="The columns from which `derive` computes this one.")
     rolling: RollingRule | None = Field(
         None, description="Makes it a rolling feature, which the server looks up if a request lacks it."
     )
     private: bool = Field(False, description="Never written to the prediction log.")
-    source: str | None = Field(None, description="The name in the data file, where it is another one.")
+    source: str | None = Field(None, description="The column's name in the data file, if it differs.")
     example: str | int | float | bool | None = Field(None, description="A valid value, for the form and the docs.")
 
     @model_validator(mode="after")
@@ -140,19 +143,19 @@ class Contract(Frozen):
         description="Name of the config file, of the folder in models/, the registered model and the image.",
     )
     question: str = Field(description="The question that a prediction answers, for the page and the docs.")
-    noun: str = Field("case", description="What one row is, in a word, such as flight.")
+    noun: str = Field("case", description="One word for a row, such as flight.")
     task: Task = Field(description="binary: yes or no; regression: a number.")
     dataset: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$",
         description="The module in src/pipeline/datasets; table reads any CSV or Parquet file.",
     )
-    columns: dict[str, Column] = Field(description="Every column of the data and of the features, by name.")
+    columns: dict[str, Column] = Field(description="Every column of the data and every feature, by name.")
     timing: Timing | None = Field(
         None,
         description="When a row happens and when its outcome is known; for the log by days and for rolling features.",
     )
-    features: list[str] = Field(min_length=1, description="The model's inputs, in their order.")
-    target: str = Field(description="The column that is predicted; it is known after.")
+    features: list[str] = Field(min_length=1, description="The model's inputs, in order.")
+    target: str = Field(description="The column to predict; it is known only after the prediction.")
 
     @field_validator("columns")
     @classmethod
@@ -254,7 +257,7 @@ class Contract(Frozen):
                 "known after the moment of prediction"
             )
         if columns and columns[target].nullable:
-            raise ValueError(f"the target {target} cannot be nullable: a row without an outcome teaches nothing")
+            raise ValueError(f"the target {target} cannot be nullable: no row can be used without its outcome")
 
         return target
 

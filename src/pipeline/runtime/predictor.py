@@ -171,14 +171,14 @@ def load(place: Path) -> Predictor:
         if not where.startswith("contract"):
             raise BundleError(f"{folder}: cannot be read as a bundle: {where}: {fault['msg']}") from error
         raise BundleError(
-            f"{folder}: its contract is one that this version does not read ({where}: {fault['msg']}). Train again, or "
+            f"{folder}: this version cannot read its contract ({where}: {fault['msg']}). Train again, or "
             "use the version that made it"
         ) from None
     except Exception as error:
         raise BundleError(f"{folder}: cannot be read as a bundle: {' '.join(str(error).split())}") from error
 
     if folder.name != predictor.version and bundle_store.DIGEST.fullmatch(folder.name):
-        raise BundleError(f"{folder}: holds the bundle {predictor.version}, not the one that its name says")
+        raise BundleError(f"{folder}: holds the bundle {predictor.version}, not the one of the folder's name")
     prove(predictor, folder)
     return predictor
 
@@ -206,8 +206,8 @@ def prove(predictor: Predictor, folder: Path) -> None:
     if not within.all():
         different = int(np.count_nonzero(~within))
         raise BundleError(
-            f"{folder}: {different} of {len(errors)} golden rows get another answer than the trained model gave "
-            f"(off by up to {np.nanmax(errors):.3g}, allowed {TOLERANCE:g}). {hint}"
+            f"{folder}: {different} of {len(errors)} golden rows get another prediction than the trained model gave "
+            f"(a difference of up to {np.nanmax(errors):.3g}, allowed {TOLERANCE:g}). {hint}"
         )
 
 
@@ -217,7 +217,7 @@ def read_golden(content: bytes, contract: Contract) -> Golden:
     columns = columns_from_json(stored["columns"], contract)
     predictions = np.array(stored["answers"], dtype=np.float64)
     if not len(predictions) or {len(values) for values in columns.values()} != {len(predictions)}:
-        raise ValueError("golden.json has no rows, or not one answer for each")
+        raise ValueError("golden.json has no rows, or not one prediction for each")
     return Golden(columns, predictions, to_rows(stored["columns"]))
 
 

@@ -53,7 +53,7 @@ def _field(column: Column) -> Any:
     """Return the pydantic field of a column: description, example, pattern, and None as default where nullable."""
     text = column.meaning if column.unit is None else f"{column.meaning} [{column.unit}]"
     if column.rolling:
-        text += "; looked up where it is not sent"
+        text += "; looked up if a request lacks it"
 
     examples = None if column.example is None else [column.example]
     pattern = LOCAL_TIME if column.kind == "datetime" else column.pattern and f"^(?:{column.pattern})$"
@@ -93,7 +93,7 @@ def _matching(pattern: str) -> Any:
 
     def match(value: str) -> str:
         if not compiled.fullmatch(value):
-            raise ValueError(f"String should match pattern '{pattern}'")
+            raise ValueError(f"Should match the pattern {pattern}")
         return value
 
     return AfterValidator(match)
@@ -107,5 +107,5 @@ def integral(value: Any) -> Any:
 def _exists(value: str) -> str:
     """Return a local date and time that exists. Raises ValueError for any other text."""
     if not EXISTS.fullmatch(value):
-        raise ValueError("Input should be a date and time that exists, such as 2013-07-01T17:30, without an offset")
+        raise ValueError("Should be a date and time that exists, such as 2013-07-01T17:30, without an offset")
     return value

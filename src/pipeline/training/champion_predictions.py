@@ -66,23 +66,24 @@ def predict_with_champion(
         champion = load(models / name)
         other = champion.contract
         if other.target != contract.target or other.task != contract.task:
-            return unavailable(name, f"asked for {other.target} ({other.task}), another outcome")
+            return unavailable(name, f"not comparable: it predicts another outcome, {other.target} ({other.task})")
 
         until = learnt_until(champion.record, first)
         if not until:
-            return ChampionPredictions(name, every_row, champion.predict(request), "asked again")
+            return ChampionPredictions(name, every_row, champion.predict(request), "evaluated again")
 
         saved = saved_predictions(models, name, keys)
         if saved:
-            return ChampionPredictions(name, *saved, "judged before it learnt from these")
+            return ChampionPredictions(name, *saved, "evaluated on these rows before it was trained on them")
         return unavailable(
-            name, f"has learnt from rows before {until}, and these begin on {first}: `retrain` judges by newer"
+            name, f"trained on rows before {until}, and these begin on {first}: `make retrain` compares on newer rows"
         )
     except (BundleError, KeyError) as error:  # KeyError: the contract may lack a column that the champion needs
         saved = saved_predictions(models, name, keys)
         if saved is None:
-            return unavailable(name, f"{error}. Its answers are on no record: bring back what {name} was made with")
-        return ChampionPredictions(name, *saved, "from its record, since it cannot be loaded")
+            advice = "none of its predictions for these rows are recorded: restore its code and contract"
+            return unavailable(name, f"not loaded: {error}; {advice}")
+        return ChampionPredictions(name, *saved, "read from its recorded predictions, since it cannot be loaded")
 
 
 def is_not_comparable(models: Path, contract: Contract) -> bool:
@@ -105,8 +106,9 @@ def restart_hint(models: Path, contract: Contract) -> str:
     if not is_not_comparable(models, contract):
         return ""
     return (
-        ". That champion was made from another contract or other code: if it is no rival any more, `make train "
-        f'RESTART="the reason"` leaves it behind (in CI: a restart from {bundle_store.pointer(models)}, docs/ci.md)'
+        ". That champion was made with another contract or other code: if it need not be compared any "
+        "more, `make train "
+        f'RESTART="the reason"` skips this gate (in CI: a restart from {bundle_store.pointer(models)}, docs/ci.md)'
     )
 
 

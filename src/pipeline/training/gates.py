@@ -82,7 +82,7 @@ def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         if config.gates.use_interval:
             value = f"{value} ({figure.low:.4g} to {figure.high:.4g})"
             passed = margin(figure, bounds) >= 0
-            yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", passed, why)
+            yield GateResult(gate, value, f"interval reaches {format_bounds(bounds)}", passed, why)
         else:
             passed = bounds.low <= figure.value <= bounds.high
             yield GateResult(gate, value, format_bounds(bounds), passed, why)
@@ -97,11 +97,11 @@ def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
     gain = differences[config.loss]  # baseline minus model
 
     gate = f"{config.loss} below the baseline's"
-    min_gain = config.gates.baseline
+    min_gain = config.gates.min_gain
     why = f"always predicting {constant:.4g} needs no model"
     if config.gates.use_interval:
         value = f"by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
-        return GateResult(gate, value, f"reaches {min_gain:g}", gain.high >= min_gain, why)
+        return GateResult(gate, value, f"interval reaches {min_gain:g}", gain.high >= min_gain, why)
     return GateResult(gate, f"by {gain.value:.4f}", f"by ≥ {min_gain:g}", gain.value >= min_gain, why)
 
 
@@ -115,14 +115,15 @@ def beats_champion(config: Config, evidence: Evidence) -> GateResult:
     gate = f"{config.loss} against the champion"
     champion = evidence.champion
     rule = config.gates.champion
+    limit = f"≤ +{rule.max_increase:g}, interval not above 0"
 
     if champion is None:
         return GateResult(gate, "the first model", "nothing to beat", True, "there is no champion yet")
     if evidence.restart:
-        why = f"{evidence.restart}; the baseline judges"
-        return GateResult(gate, f"{champion.digest} is left behind", "a declared restart", True, why)
+        why = f"{evidence.restart}; only the baseline is compared"
+        return GateResult(gate, f"{champion.digest} is not compared", "a declared restart", True, why)
     if not len(champion.rows):
-        return GateResult(gate, "it cannot be asked", "its answers", False, champion.source)
+        return GateResult(gate, "not measured", limit, False, champion.source)
 
     rows = champion.rows
     differences = paired(
@@ -134,11 +135,11 @@ def beats_champion(config: Config, evidence: Evidence) -> GateResult:
         rule.interval,
     )
     loss = differences.pop(config.loss)
-    passed = loss.value <= rule.worse and not loss.low > 0
+    passed = loss.value <= rule.max_increase and not loss.low > 0
 
     others = "".join(f"; {name} {format_difference(figure)}" for name, figure in differences.items())
     why = f"{champion.digest} was {champion.source}, on {len(rows):,} rows{others}"
-    return GateResult(gate, format_difference(loss), f"≤ +{rule.worse:g}, not surely worse", passed, why)
+    return GateResult(gate, format_difference(loss), limit, passed, why)
 
 
 def bootstrap(config: Config) -> Bootstrap:
@@ -157,7 +158,7 @@ def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         if not parts:
             continue
 
-        for metric, bounds in rule.figures.items():
+        for metric, bounds in rule.metrics.items():
             worst = min(parts, key=lambda part: margin(part.figures[metric], bounds))
             figure = worst.figures[metric]
 
@@ -165,7 +166,7 @@ def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
             value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
             passed = margin(figure, bounds) >= 0
             why = f"the worst of {len(parts)}: a good average can hide a group for which the model fails"
-            yield GateResult(gate, value, f"reaches {format_bounds(bounds)}", passed, why)
+            yield GateResult(gate, value, f"interval reaches {format_bounds(bounds)}", passed, why)
 
 
 def margin(figure: Interval, bounds: Bounds) -> float:
@@ -232,10 +233,10 @@ def ordering_score(target: Array) -> Callable[[Array], float]:
 
 def export_is_exact(config: Config, evidence: Evidence) -> GateResult:
     """Check that the export makes the same predictions as the scikit-learn model."""
-    limit = config.gates.exact
+    limit = config.gates.max_export_error
     error = evidence.export_error
     why = "the server runs the ONNX export, and the folds evaluated the scikit-learn model"
-    return GateResult("export off scikit-learn", f"by {error:.1e}", f"by ≤ {limit:g}", error <= limit, why)
+    return GateResult("export error against scikit-learn", f"{error:.1e}", f"≤ {limit:g}", error <= limit, why)
 
 
 def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:
@@ -248,13 +249,13 @@ def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         seconds.append(time.perf_counter() - started)
 
     microseconds = float(np.median(seconds)) * 1e6
-    limit = config.gates.microseconds
+    limit = config.gates.max_microseconds
     passed = microseconds <= limit
     why = "callers wait for it"
     yield GateResult("one row in the model", f"{microseconds:.0f} µs", f"≤ {limit:g} µs", passed, why)
 
     megabytes = evidence.size / 1e6
-    limit = config.gates.megabytes
+    limit = config.gates.max_megabytes
     passed = megabytes <= limit
     why = "it is copied into every image"
     yield GateResult("size of the bundle", f"{megabytes:.1f} MB", f"≤ {limit:g} MB", passed, why)
@@ -263,7 +264,7 @@ def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:
 def refusal_message(refused: list[GateResult], folder: Path) -> str:
     """Explain why a model stays a challenger: the gates that refuse, with their values, limits and reasons."""
     reasons = "; ".join(f"{result.gate}: {result.value}, allowed {result.limit} ({result.why})" for result in refused)
-    return f"this model may not go out. {reasons}. It stays in {folder} as the challenger; the champion is as it was"
+    return f"this model is not promoted. {reasons}. It stays in {folder} as the challenger; the champion is unchanged"
 
 
 def format_bounds(bounds: Bounds) -> str:

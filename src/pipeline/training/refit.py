@@ -41,5 +41,5 @@ def refit(
         session = Session(graph)
         unit = spread(train.target, config.task)
         error = onnx.export_error(fitted, session, holdout.data, unit, config.train.seed)
-        say(f"{len(holdout.target):,} holdout rows and damaged copies, none off by more than {error:.1e}")
+        say(f"{len(holdout.target):,} holdout rows and damaged copies, no difference above {error:.1e}")
     return ExportedModel(graph, session, error)

@@ -45,7 +45,7 @@ def holdout_pictures(config: Config, holdout: Examples, predictions: NDArray[np.
     if config.task == "regression":
         declared_unit = config.columns[config.target].unit
         unit = f" [{declared_unit}]" if declared_unit else ""
-        names = f"mean answer{unit}", f"mean outcome{unit}"
+        names = f"mean prediction{unit}", f"mean outcome{unit}"
         pictures["errors"] = partial(plots.draw_errors, outcome=outcome, prediction=predictions, unit=unit)
     else:
         threshold = config.scoring.cut

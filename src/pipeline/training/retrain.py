@@ -37,12 +37,12 @@ def plan(config: Config, as_of: date | None) -> tuple[Config, TimeSplit]:
     """
     rule = config.retrain
     if rule is None or not isinstance(config.split, TimeSplit):
-        raise ConfigError("retrain: is missing here; it says which newest days judge a model that is trained again")
+        raise ConfigError("retrain: is missing; it has the days where a retrained model is compared with the champion")
 
     split = config.split.model_copy(
-        update={"holdout": rule.judge, "folds": rule.folds, "fold_length": rule.fold_length, "test": "once"}
+        update={"holdout": rule.compare_on, "folds": rule.folds, "fold_length": rule.fold_length, "test": "once"}
     )
-    champion = config.gates.champion.model_copy(update={"worse": rule.worse})
+    champion = config.gates.champion.model_copy(update={"max_increase": rule.max_increase})
     gates = config.gates.model_copy(update={"holdout": rule.holdout, "champion": champion, "use_interval": True})
     data = config.data.model_copy(update={"until": as_of or config.data.until})
 
@@ -61,7 +61,8 @@ def refuse_trained_on(config: Config, first: str) -> None:
     until = learnt_until(champion.record, first) if champion else None
     if champion and until:
         raise ConfigError(
-            f"the days from {first} to {config.data.until} are to judge, and the champion {champion.version} has "
+            f"the days from {first} to {config.data.until} are the holdout of this retraining, but the champion "
+            f"{champion.version} has "
             f"learnt from those before {until}. Choose a later day or, to begin without a champion, remove "
             f"{models / bundle_store.POINTER}"
         )

@@ -58,7 +58,7 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     """
     for fold in folds:
         refuse_uniform(target[fold.train], config.target, f"the training rows of fold {fold.name}")
-        refuse_uniform(target[fold.valid], config.target, f"the judging rows of fold {fold.name}")
+        refuse_uniform(target[fold.valid], config.target, f"the validation rows of fold {fold.name}")
         refuse_empty(data.take(fold.train), config, f"the training rows of fold {fold.name}")
 
     rows = np.random.default_rng(config.train.seed).permutation(folds[-1].train)[:PROBE]
@@ -69,7 +69,7 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     for name, settings in config.candidates.named().items():
         fitted = estimators.fit(settings, probe, outcome, config.train)
         session = Session(onnx.to_onnx(fitted, probe, name))
-        onnx.refuse_inexact(fitted, session, probe, unit, config.gates.exact, config.train.seed)
+        onnx.refuse_inexact(fitted, session, probe, unit, config.gates.max_export_error, config.train.seed)
 
 
 def run_trials(
@@ -122,7 +122,7 @@ def sample_folds(config: Config, folds: list[Fold], unit: Array) -> list[Fold]:
         if not len(train) or not len(valid):
             share = f"{config.search.sample:g}"
             raise DataError(
-                f"search.sample {share} leaves fold {fold.name} without rows to train or judge on. Raise it"
+                f"search.sample {share} leaves fold {fold.name} without rows to train or evaluate on. Raise it"
             )
 
         sampled_folds.append(Fold(fold.name, train, valid))

@@ -37,7 +37,7 @@ def leaderboard(
         mark = " *" if result is chosen else ""
         table.add_row(result.name + mark, *figures)
 
-    table.add_row("(always the same)", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
+    table.add_row("constant prediction", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
     return table
 
 
@@ -49,7 +49,7 @@ def lost_trials(trials: list[CandidateResult]) -> str | None:
     for name in names:
         tried = [trial for trial in trials if trial.name == name]
         errors = [trial.error for trial in tried if trial.error]
-        lines.append(f"{name}: {len(errors)} of {len(tried)} trials lost, the first to {errors[0]}")
+        lines.append(f"{name}: {len(errors)} of {len(tried)} trials failed, the first with {errors[0]}")
     return "\n".join(lines) or None
 
 

@@ -46,11 +46,11 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
     make_folders(models=models, reports=reports_home)
     repairs = mlflow_store.connect(config.name, config.paths.tracking)
     for repair in [*repairs, *promotion.reconcile(config)]:
-        out.print(f"Mended: {repair}", soft_wrap=True, highlight=False)
+        out.print(f"Repaired: {repair}", soft_wrap=True, highlight=False)
 
     if restart and not champion_predictions.is_not_comparable(models, config.contract):
         out.print(
-            "No restart: no champion here answers another contract, so the gates ask what they always ask.",
+            "No restart is needed: the champion can be compared, so every gate is evaluated as usual.",
             soft_wrap=True,
         )
         restart = None
@@ -118,21 +118,21 @@ def compare(
     target = rows.examples.target
     kinds = config.candidates.named()
 
-    with console.step(out, f"Try whether each of {len(kinds)} candidates can be exported") as say:
+    with console.step(out, f"Check that each of {len(kinds)} candidates can be exported") as say:
         search.refuse_unfit(data, target, folds, config)
         say(", ".join(kinds))
 
     with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
         trials = search.run_trials(config, data, target, folds, blocks(rows.key), say)
         failures = sum(trial.error is not None for trial in trials)
-        note = f", {failures} lost" if failures else ""
+        note = f", {failures} failed" if failures else ""
         say(f"{len(trials)} trials{note}")
 
     best = search.best_of_each(trials, config.loss)
     if config.search.sample == 1:  # the trials were evaluated on all rows already
         return trials, best
 
-    with console.step(out, f"Judge the best of each kind on all rows of {len(folds)} folds") as say:
+    with console.step(out, f"Train the best of each kind on all rows of {len(folds)} folds") as say:
         candidates = [(trial.name, trial.settings) for trial in best]
         results = search.evaluate_candidates(config, data, target, folds, candidates, say)
         lowest = min(results, key=lambda result: result.mean(config.loss))
@@ -172,7 +172,7 @@ def evaluate(
     best = selection.best
 
     model = refit(config, best, train, holdout, "everything before the holdout", out)
-    with console.step(out, f"Open the holdout, {parts.holdout_name}, once"):
+    with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
         evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
         pictures = report.search_pictures(config, selection.trials, selection.results, best)
         pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
@@ -219,7 +219,7 @@ def open_holdout(
 
     figures = with_intervals(holdout.target, predictions, block_ids, plan)
     slice_plan = plan._replace(resamples=100)
-    parts = slices(holdout.request, rule.columns, rule.rows, holdout.target, predictions, block_ids, slice_plan)
+    parts = slices(holdout.request, rule.columns, rule.min_rows, holdout.target, predictions, block_ids, slice_plan)
     return HoldoutEvaluation(predictions, block_ids, figures, parts)
 
 
@@ -260,7 +260,7 @@ def champion_on_holdout(
 
 def run_gates(config: Config, evidence: gates.Evidence, out: Console) -> list[GateResult]:
     """Evaluate every gate and print the results."""
-    with console.step(out, "Ask every gate") as say:
+    with console.step(out, "Evaluate the gates") as say:
         results = gates.evaluate_gates(config, evidence)
         refused = sum(not result.passed for result in results)
         summary = f"{refused} of {len(results)} refuse" if refused else f"all {len(results)} pass"

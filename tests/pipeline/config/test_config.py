@@ -107,13 +107,13 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
             "gates.holdout.mae={low: 1, high: 2}",
             "holdout: mae is no metric of a binary task. Known: roc_auc, average_precision, log_loss",
         ),
-        ("gates.slices.figures.r2={low: 0, high: 1}", "slices.figures: r2 is no metric of a binary task"),
+        ("gates.slices.metrics.r2={low: 0, high: 1}", "slices.metrics: r2 is no metric of a binary task"),
         (
             "gates.holdout={roc_auc: {low: 0, high: 1}, log_loss: {low: 0, high: 1}}",
             "holdout: every binary task has limits for roc_auc, log_loss, ece; ece has none",
         ),
         ("gates.holdout.ece={low: 0.1, high: 0}", "low 0.1 is not below high 0"),
-        ("gates.exact=0.1", "Input should be less than or equal to 0.0001"),
+        ("gates.max_export_error=0.1", "Input should be less than or equal to 0.0001"),
         ("gates.champion=null", "gates.champion: Input should be"),
         ("data.key=[size]", "key: size is not a declared column of the data that is never missing"),
         ("data.until=soon", "data.until: Input should be a valid date"),
@@ -156,7 +156,7 @@ def test_every_fault_is_told_at_once(tiny: Path) -> None:
         ("a: [", "is not valid YAML"),
         ("day: 2013-13-01", "is not valid YAML"),
         ("- a", "should hold keys and values"),
-        ("name: a\nname: b", "broken.yaml:2: name stands twice; it is also on line 1"),
+        ("name: a\nname: b", "broken.yaml:2: name is there twice, also on line 1"),
         ("name: &a {b: *a}", "is not valid YAML"),
         ("extends: [a]", "broken.yaml:1: extends: should be the name of a config file"),
         ("extends: broken.yaml", "extends itself"),
@@ -185,10 +185,10 @@ def test_null_in_a_file_removes_what_the_file_below_says(tiny: Path, tmp_path: P
     over.write_text(
         "extends: tiny.yaml\ntask: regression\ntarget: later\ncosts: null\n"
         "gates: {holdout: {roc_auc: null, log_loss: null, ece: null, mae: {low: 0, high: 1}}, "
-        "slices: {figures: {roc_auc: null}}}\n"
+        "slices: {metrics: {roc_auc: null}}}\n"
     )
     config = load(over)
-    assert (list(config.gates.holdout), config.gates.slices.figures, config.scoring) == (
+    assert (list(config.gates.holdout), config.gates.slices.metrics, config.scoring) == (
         ["mae"],
         {},
         ("regression", None),

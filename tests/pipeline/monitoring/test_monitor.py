@@ -90,7 +90,7 @@ def look(watched: Watched, url: str, as_of: date | None = None) -> monitor.Monit
 def test_days_like_those_that_it_learnt_from_are_quiet(watched: Watched, url: str) -> None:
     found = look(watched, logged(url, watched.days(15), watched.champion.version))
     assert (found.code, found.verdict) == (0, "quiet")
-    assert found.reason.startswith("nothing is surely worse than on rows that it had not seen")
+    assert found.reason.startswith("no figure is worse than on the reference")
     assert [window.rows for window in found.windows] == [240] * 5
     assert found.as_of == "2013-02-09"
 
@@ -101,7 +101,7 @@ def test_a_world_that_turned_round_is_an_alarm_that_says_why(watched: Watched, u
     found = look(watched, logged(url, turned, watched.champion.version))
     assert (found.code, found.verdict) == (5, "retrain")
     assert re.search(r"roc_auc 0\.\d+ \(.* to .*\), expected 0\.\d+ \(.*\)", found.reason)
-    assert found.reason.endswith("wrong in 3 of the last 3 windows, and 2 are an alarm")
+    assert found.reason.endswith("degraded in 3 of the last 3 windows; it fires at 2")
 
 
 def test_what_came_later_than_the_day_that_is_named_is_not_looked_at(watched: Watched, url: str) -> None:
@@ -118,7 +118,7 @@ def test_a_sensor_that_is_stuck_or_silent_is_a_data_fault(watched: Watched, url:
     stuck = rows.assign(size=np.where(rows["when"] >= "2013-02-08", value, rows["size"]), good=~rows["good"])
     found = look(watched, logged(url, stuck, watched.champion.version))
     assert (found.code, found.verdict) == (6, "data fault")
-    assert found.reason.startswith(f"size was {what} on 2013-02-08 (80 rows). Mend the source first")
+    assert found.reason.startswith(f"size was {what} on 2013-02-08 (80 rows). Fix the source first")
 
 
 @pytest.mark.parametrize("year", [2099, 9999])
@@ -162,9 +162,9 @@ def test_a_column_derived_from_a_private_one_is_in_no_log(watched: Watched, url:
 
 def test_too_little_is_quiet_and_says_what_is_needed(watched: Watched, url: str) -> None:
     found = look(watched, logged(url, watched.days(4), watched.champion.version))
-    needed = "a judgement needs 50 labelled rows, 17 in the last window, and 5 days"
+    needed = "a verdict needs 50 labelled rows, 17 in the last window, and 5 days"
     had = "the last 3 windows have 320, 240 and 4 of this model"
-    assert (found.code, found.reason) == (0, f"too little is known yet: {needed}, and {had}")
+    assert (found.code, found.reason) == (0, f"not enough labels yet: {needed}, and {had}")
     empty = look(watched, f"{url}.none")
     assert (empty.code, empty.windows, empty.drifts) == (0, [], [])
 
@@ -172,7 +172,7 @@ def test_too_little_is_quiet_and_says_what_is_needed(watched: Watched, url: str)
 def test_answers_of_another_champion_say_nothing_of_this_one(watched: Watched, url: str) -> None:
     rows = watched.days(15)
     found = look(watched, logged(url, rows.assign(good=~rows["good"]), "f" * 16))
-    assert found.reason.startswith("too little is known yet")
+    assert found.reason.startswith("not enough labels yet")
     assert (found.rows, found.labelled_rows) == (240, 240)
 
 
@@ -197,7 +197,7 @@ def test_a_bundle_without_a_reference_of_outcomes_says_what_to_do(watched: Watch
     del about["outcomes"]
     files["reference.json"] = json.dumps(about).encode()
     bundle_store.point(tmp_path, bundle_store.write(tmp_path, files).name)
-    with pytest.raises(BundleError, match=r"was made before there was monitoring. Train again"):
+    with pytest.raises(BundleError, match=r"was made without a reference for the monitor. Train again"):
         monitor.check_champion(tmp_path, url, Monitor(), None)
 
 

@@ -113,7 +113,7 @@ def test_a_model_that_remembers_nothing_has_nothing_to_refresh(toy: Toy, tmp_pat
     [
         (["refresh"], "there is no prediction log"),
         (["log", "prune", "--days", "3"], "there is no prediction log"),
-        (["log", "prune"], "what is to be kept?"),
+        (["log", "prune"], "nothing says what to keep"),
         (["refresh", "--log-url", "nothing"], "LOG_URL: is no database"),
     ],
 )

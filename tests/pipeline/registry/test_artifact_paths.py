@@ -65,7 +65,7 @@ def test_a_copy_leaves_what_it_was_copied_from_alone(tmp_path: Path) -> None:
     before = files(first)
     shutil.copytree(first, copy)
 
-    assert f"Mended: MLflow's record looked for its files in {first}/mlruns;" in printed(Toy(copy))
+    assert f"Repaired: MLflow's record looked for its files in {first}/mlruns;" in printed(Toy(copy))
     loaded(Toy(copy))
     assert files(first) == before
     loaded(Toy(first))

@@ -106,7 +106,9 @@ def test_a_bundle_that_a_gate_refused_cannot_be_promoted_by_hand(two: Two) -> No
     with pytest.raises(RefusedError, match="log_loss against the champion"):
         two.toy.train(WEAK, "train.seed=1")
     worse = two.alias("challenger")
-    with pytest.raises(RefusedError, match=rf"{worse} may not go out: it was refused by log_loss against the champion"):
+    with pytest.raises(
+        RefusedError, match=rf"{worse} is not allowed to be promoted: it was refused by log_loss against the champion"
+    ):
         promote(two.config, worse, instead_of=two.second, why="I want it")
     assert champion(two.config) == two.second
 
@@ -226,7 +228,7 @@ def test_the_next_command_removes_what_a_killed_training_left(killed: Killed) ->
     before = statuses(two.config)
     with training(two.config) as place:
         assert command(two.toy, "history").stderr == (
-            f"Mended: {left} of a training that was killed was removed, and 2 open runs of it in MLflow marked as KILLED\n"
+            f"Repaired: {left} of a training that was killed was removed, and 2 open runs of it in MLflow marked as KILLED\n"
         )
         assert (place.exists(), left.exists()) == (True, False)
         assert statuses(two.config) == before + Counter(KILLED=2)
@@ -256,7 +258,7 @@ def test_what_was_half_written_goes_with_the_next_command_which_says_so(two: Two
     before = sorted(two.models.rglob("*"))
     for folder in (two.models, two.models / "answers"):
         (folder / ".unfinished-abcdefgh").touch()
-    assert reconcile(two.config) == [f"what a command cut short had left unfinished in {two.models} was tidied up (2)"]
+    assert reconcile(two.config) == [f"unfinished files of an interrupted command were removed from {two.models} (2)"]
     assert sorted(two.models.rglob("*")) == before
     assert reconcile(two.config) == []
 
@@ -288,17 +290,17 @@ def test_commands_roll_a_champion_back_and_promote_it_again(two: Two) -> None:
 
 def test_a_command_says_what_it_mended(two: Two) -> None:
     bundle_store.point(two.models, two.first)
-    assert command(two.toy, "history").stderr.startswith("Mended: ")
+    assert command(two.toy, "history").stderr.startswith("Repaired: ")
 
 
 def test_without_a_reason_and_without_anyone_to_ask_nothing_moves(two: Two) -> None:
-    with pytest.raises(ConfigError, match="the record wants a reason"):
+    with pytest.raises(ConfigError, match="the history needs a reason"):
         raise command(two.toy, "rollback").exception or AssertionError
     assert champion(two.config) == two.second
 
 
 def test_before_the_first_training_there_is_nothing_to_promote(toy: Toy) -> None:
-    with pytest.raises(ConfigError, match="there is no model here yet. Run `make train`"):
+    with pytest.raises(ConfigError, match="there is no model yet. Run `make train`"):
         raise command(toy, "history").exception or AssertionError
 
 

@@ -112,7 +112,7 @@ def test_a_second_replay_of_the_same_says_that_one_is_at_work(tmp_path: Path) ->
     config = config_in(tmp_path, made())
     folder = Path(config.paths.reports) / "tiny.replay"
     folder.mkdir(parents=True)
-    with replay.only_replay_in(folder), pytest.raises(ConfigError, match="another replay is at work there"):
+    with replay.only_replay_in(folder), pytest.raises(ConfigError, match="another replay is running there"):
         replay.run(config, None, Console(quiet=True))
     with pytest.raises(ConfigError, match="UNTIL=soon"):  # and none is any longer
         replay.run(config, "soon", Console(quiet=True))
@@ -122,7 +122,7 @@ def test_without_a_time_there_are_no_days_and_that_is_said(toy: Toy) -> None:
     config = toy.config("split={by: row, holdout: 0.25}")
     with pytest.raises(ConfigError, match=r"tiny has no time column \(split.by is row\): there are no days to replay"):
         replay.run(config, None, Console(quiet=True))
-    with pytest.raises(ConfigError, match=r"replay: wants `retrain:`"):
+    with pytest.raises(ConfigError, match=r"replay: needs `retrain:`"):
         replay.run(toy.config(), None, Console(quiet=True))
 
 

@@ -94,7 +94,7 @@ def test_a_pattern_has_to_match_the_whole_value(tiny_config: Config, pattern: st
     model = request_model(tiny_config.contract.model_copy(update={"columns": {**tiny_config.columns, "colour": coded}}))
     model.model_validate({**ROW, "colour": "red"})
     for wrong in ("reds", "red\n", "1"):
-        with pytest.raises(ValidationError, match="String should match pattern"):
+        with pytest.raises(ValidationError, match="(String should|Should) match (the )?pattern"):
             model.model_validate({**ROW, "colour": wrong})
 
 

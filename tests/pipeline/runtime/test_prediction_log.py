@@ -208,7 +208,7 @@ def test_feedback_is_taken_and_what_is_unknown_is_told(logged: httpx2.Client) ->
     [
         ({"request_id": "a"}, 422, "0.label"),
         ({"request_id": "a", "label": "yes"}, 422, "0.label"),
-        ({"request_id": "a", "label": 0.3}, 422, "1 wrong: 0.label"),
+        ({"request_id": "a", "label": 0.3}, 422, "1 invalid value: 0.label"),
         ({"request_id": "", "label": 1}, 422, "0.request_id"),
         ({"request_id": "a\u0000b", "label": 1}, 422, "0.request_id"),
         ([{"request_id": "a", "label": 1}, {"request_id": "a", "label": 1, "more": 1}], 422, "1.more"),
@@ -241,7 +241,7 @@ def test_a_log_that_cannot_be_written_to_drops_rows_and_counts_them(parcels: Par
             assert client.post("/predict", json=REQUIRED, headers={"x-request-id": str(n)}).status_code == 200
         wait_for(client, "log_dropped_rows_total 2.0")  # and what is told there does not fail with the log
         answer = client.post("/feedback", json={"request_id": "1", "label": 1})
-        assert (answer.status_code, "Nothing was taken" in answer.text) == (503, True)
+        assert (answer.status_code, "No label was stored" in answer.text) == (503, True)
         place.unlink()
         wait_for(client, "logged_rows_total 4.0")
         assert client.post("/feedback", json={"request_id": "1", "label": 1}).json() == {"taken": 1, "unknown": []}

@@ -57,7 +57,7 @@ def test_golden_rows_with_other_answers_are_refused(copy: Path) -> None:
     golden = json.loads((copy / "golden.json").read_text())
     golden["answers"][3] += 0.001
     changed = resealed(copy, "golden.json", json.dumps(golden).encode())
-    with pytest.raises(BundleError, match=r"1 of 64 golden rows get another answer .*off by up to 0.001"):
+    with pytest.raises(BundleError, match=r"1 of 64 golden rows get another prediction .*a difference of up to 0.001"):
         predictor.load(changed)
 
 
@@ -68,7 +68,7 @@ def test_a_dataset_module_that_changes_answers_is_refused_and_named(
     honest = table.derive
     monkeypatch.setattr(table, "derive", lambda columns: {**honest(columns), "sent_minute_of_day": np.zeros(64)})
     monkeypatch.setattr("pipeline.runtime.predictor.module_hash", lambda name: "edited")
-    with pytest.raises(BundleError, match=r"golden rows get another answer.*datasets/table.py has changed since"):
+    with pytest.raises(BundleError, match=r"golden rows get another prediction.*datasets/table.py has changed since"):
         predictor.load(copy)
 
 
@@ -86,15 +86,15 @@ def test_an_edit_that_changes_no_answer_refuses_nothing(copy: Path, monkeypatch:
 
 def test_a_bundle_under_another_bundles_name_is_refused(copy: Path) -> None:
     moved = copy.rename(copy.parent / "0123456789abcdef")
-    with pytest.raises(BundleError, match=f"holds the bundle {copy.name}, not the one that its name says"):
+    with pytest.raises(BundleError, match=f"holds the bundle {copy.name}, not the one of the folder's name"):
         predictor.load(moved)
 
 
 def test_a_file_that_is_not_what_it_should_be_is_refused(copy: Path) -> None:
     """It is refused without a traceback."""
-    with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
+    with pytest.raises(BundleError, match="cannot be read as a bundle|this version cannot read its contract"):
         predictor.load(resealed(copy, "model.onnx", b"not a model"))
-    with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
+    with pytest.raises(BundleError, match="cannot be read as a bundle|this version cannot read its contract"):
         predictor.load(resealed(copy, "reference.json", b"[]"))
 
 
@@ -129,7 +129,7 @@ def test_a_bundle_that_says_what_cannot_be_is_refused_without_a_traceback(
 ) -> None:
     content = (copy / name).read_text()
     assert old in content
-    with pytest.raises(BundleError, match="cannot be read as a bundle|contract is one that this version does not read"):
+    with pytest.raises(BundleError, match="cannot be read as a bundle|this version cannot read its contract"):
         predictor.load(resealed(copy, name, content.replace(old, new).encode()))
 
 
@@ -150,6 +150,6 @@ def test_a_bundle_of_an_older_contract_is_refused_with_one_sentence(parcels: Par
     files = {path.name: path.read_bytes() for path in parcels.bundle.iterdir() if path.name != bundle_store.SUMS}
     files["bundle.json"] = files["bundle.json"].replace(b'"task": "binary"', b'"task": "classification"')
     old = bundle_store.write(tmp_path, files)
-    with pytest.raises(BundleError, match="its contract is one that this version does not read") as refused:
+    with pytest.raises(BundleError, match="this version cannot read its contract") as refused:
         predictor.load(old)
     assert "contract.task: Input should be 'binary' or 'regression'). Train again" in str(refused.value)

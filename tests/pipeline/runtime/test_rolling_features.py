@@ -61,7 +61,7 @@ def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[flo
 
 
 def test_six_rows_worked_out_by_hand(contract: Contract) -> None:
-    """(yeses + 2 × 0.5) / (rows + 2): nothing is known on the 1st; on the 2nd two reds, both a yes; on the 3rd four.
+    """(yeses + 2 × 0.5) / (rows + 2): no outcomes are known on the 1st; on the 2nd two reds, both a yes; on the 3rd four.
 
     Four digits are kept.
     """
@@ -157,11 +157,13 @@ def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract)
         rolling_value_text(known, "share", {"colour": "red"}, time, None) == "75 % of red ones (4 known on 2013-01-03)"
     )
     assert rolling_value_text(known, "share", {"colour": "red"}, time, 0.31) == "31 % of red ones"
-    assert "nothing is known, so the usual 50 %" in rolling_value_text(known, "share", {"colour": "green"}, time, None)
+    assert "no outcomes are known, so the usual 50 %" in rolling_value_text(
+        known, "share", {"colour": "green"}, time, None
+    )
 
 
 def test_a_mean_of_numbers_is_no_percentage(contract: Contract) -> None:
-    """Also where nothing is known of the key, and the prior stands in."""
+    """Also where no outcomes are known of the key, and the prior stands in."""
     table = tables(contract)
     rule, cells = table.features["share"]
     minutes = rule.model_copy(update={"text": "{mean} minutes for {colour} ones"})

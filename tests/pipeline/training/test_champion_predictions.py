@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 LOW = [
     "gates.holdout={roc_auc: {low: 0.4, high: 0.95}, log_loss: {low: 0.3, high: 0.8}, ece: {low: 0, high: 0.4}}",
-    "gates.slices={columns: [colour], rows: 100, figures: {roc_auc: {low: 0.3, high: 0.95}}}",
+    "gates.slices={columns: [colour], min_rows: 100, metrics: {roc_auc: {low: 0.3, high: 0.95}}}",
 ]
 KEYS = np.array([30, 10, 20], dtype=np.uint64)
 
@@ -83,7 +83,9 @@ def test_a_champion_that_cannot_be_loaded_is_compared_by_its_record(toy: Toy) ->
     better = toy.train()
     assert better.news
     shutil.rmtree(str(better.bundle))
-    with pytest.raises(RefusedError, match=r"log_loss against the champion: \+0.1.*from its record, since it cannot"):
+    with pytest.raises(
+        RefusedError, match=r"log_loss against the champion: \+0.1.*from its recorded predictions, since it cannot"
+    ):
         toy.train(WEAK)
     assert str(better.bundle).endswith(str(bundle_store.pointer(models)))
 
@@ -93,7 +95,7 @@ def test_without_a_record_it_is_refused_with_the_remedy(toy: Toy) -> None:
     toy.train(WEAK)
     shutil.rmtree(models / str(bundle_store.pointer(models)))
     shutil.rmtree(models / ANSWERS)
-    with pytest.raises(RefusedError, match=r"it cannot be asked.*on no record: bring back what .*RESTART="):
+    with pytest.raises(RefusedError, match=r"not measured.*are recorded: restore its code and contract.*RESTART="):
         toy.train()
 
 
@@ -126,11 +128,11 @@ def test_a_restart_of_the_same_contract_switches_no_gate_off(toy: Toy) -> None:
 def test_a_restart_that_is_worse_than_the_baseline_is_refused(toy: Toy) -> None:
     toy.train()
     with pytest.raises(RefusedError, match="log_loss below the baseline's"):
-        run(toy.config(FEWER, *LOW, "gates.baseline=0.3"), Console(quiet=True), restart=RESTART)
+        run(toy.config(FEWER, *LOW, "gates.min_gain=0.3"), Console(quiet=True), restart=RESTART)
 
 
 def test_a_champion_of_another_outcome_cannot_be_compared(toy: Toy) -> None:
     toy.train()
     bad = "columns.bad={kind: boolean, known: after, meaning: Another outcome, source: good}"
-    with pytest.raises(RefusedError, match=r"it cannot be asked.*asked for good \(binary\), another outcome"):
+    with pytest.raises(RefusedError, match=r"not measured.*it predicts another outcome, good \(binary\)"):
         toy.train(bad, "target=bad")

@@ -42,7 +42,7 @@ def evidence(**changes: Any) -> Evidence:
 
 
 def champion(said: np.ndarray) -> ChampionPredictions:
-    return ChampionPredictions("0123456789abcdef", np.arange(ROWS), said, "asked again")
+    return ChampionPredictions("0123456789abcdef", np.arange(ROWS), said, "evaluated on the same rows")
 
 
 def refused(config: Config, given: Evidence) -> list[str]:
@@ -146,7 +146,7 @@ def test_a_slice_with_half_its_interval_inside_is_let_out(tiny_config: Config) -
 
 
 def test_an_export_that_is_off_is_refused(tiny_config: Config) -> None:
-    assert refused(tiny_config, evidence(export_error=2e-5)) == ["export off scikit-learn"]
+    assert refused(tiny_config, evidence(export_error=2e-5)) == ["export error against scikit-learn"]
 
 
 @pytest.mark.parametrize("how", ["copy", "missing"])

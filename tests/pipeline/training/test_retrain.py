@@ -19,7 +19,7 @@ from tests.support.toy import WEAK, Toy
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 RULE = (
-    "retrain={judge: 1 day, fold_length: 1 day, worse: 0.002, "
+    "retrain={compare_on: 1 day, fold_length: 1 day, max_increase: 0.002, "
     "holdout: {roc_auc: {low: 0.6, high: 0.95}, skill: {low: 0, high: 0.5}}}"
 )
 
@@ -66,7 +66,7 @@ def test_the_champion_is_asked_on_the_very_same_days(toy: Toy) -> None:
     first = again(toy, "2013-01-06", WEAK)
     second = again(toy, "2013-01-08")
     assert first.bundle is not None
-    assert gate(second)["why"].startswith(f"{first.bundle.name} was asked again, on 500 rows")
+    assert gate(second)["why"].startswith(f"{first.bundle.name} was evaluated again, on 500 rows")
     assert promotion.champion(toy.config()) == second.bundle.name if second.bundle else False
 
 
@@ -83,7 +83,7 @@ def test_days_that_the_champion_knows_cannot_judge(toy: Toy) -> None:
     first = again(toy, "2013-01-06")
     runs = sorted((toy.folder / "reports").iterdir())
     assert first.bundle is not None
-    words = f"the days from 2013-01-05 to 2013-01-06 are to judge, and the champion {first.bundle.name} has learnt from those before 2013-01-06"
+    words = f"the days from 2013-01-05 to 2013-01-06 are the holdout of this retraining, but the champion {first.bundle.name} has learnt from those before 2013-01-06"
     with pytest.raises(ConfigError, match=words):
         again(toy, "2013-01-06", WEAK)
     assert sorted((toy.folder / "reports").iterdir()) == runs
@@ -92,7 +92,7 @@ def test_days_that_the_champion_knows_cannot_judge(toy: Toy) -> None:
 def test_of_rows_that_it_has_learnt_from_since_counts_what_it_said_before(toy: Toy) -> None:
     again(toy, None)
     second = again(toy, None, "candidates.linear.C=0.01")
-    assert "was judged before it learnt from these, on 500 rows" in gate(second)["why"]
+    assert "was evaluated on these rows before it was trained on them, on 500 rows" in gate(second)["why"]
 
 
 def test_an_ordinary_training_is_refused_if_the_champion_knows_its_holdout(toy: Toy) -> None:
@@ -100,7 +100,7 @@ def test_an_ordinary_training_is_refused_if_the_champion_knows_its_holdout(toy: 
     again(toy, None)
     with pytest.raises(
         RefusedError,
-        match=r"has learnt from rows before 2013-01-09, and these begin on 2013-01-07: `retrain` judges by",
+        match=r"trained on rows before 2013-01-09, and these begin on 2013-01-07: `make retrain` compares",
     ):
         toy.train()
 
@@ -109,7 +109,7 @@ def test_a_damaged_champion_does_not_end_it_before_the_gate_has_looked(toy: Toy)
     first = again(toy, "2013-01-06").bundle
     assert first is not None
     (first / "model.onnx").write_bytes(b"")
-    with pytest.raises(RefusedError, match="Its answers are on no record"):
+    with pytest.raises(RefusedError, match="none of its predictions for these rows are recorded"):
         again(toy, "2013-01-08")
     assert bundle_store.pointer(promotion.home(toy.config())) == first.name
 
@@ -121,7 +121,7 @@ def test_before_the_data_begins_there_is_nothing_to_learn_from(toy: Toy) -> None
 
 
 def test_without_a_rule_there_is_nothing_to_judge_by(toy: Toy) -> None:
-    with pytest.raises(ConfigError, match="retrain: is missing here"):
+    with pytest.raises(ConfigError, match="retrain: is missing"):
         retrain.run(toy.config(), None, Console(quiet=True))
 
 

@@ -156,7 +156,7 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
 def test_a_sample_that_leaves_a_fold_without_rows_is_refused(config: Config) -> None:
     data, target = examples()
     few = config.model_copy(update={"search": Search(sample=0.01)})
-    with pytest.raises(DataError, match=r"search.sample 0.01 leaves fold second without rows to train or judge on"):
+    with pytest.raises(DataError, match=r"search.sample 0.01 leaves fold second without rows to train or evaluate on"):
         run_trials(few, data, target, [Fold("second", ROWS[:300], ROWS[300:310])], UNIT, quiet)
 
 
@@ -185,7 +185,7 @@ def test_a_fold_that_has_one_outcome_only_is_refused(config: Config) -> None:
     data, target = examples()
     with pytest.raises(DataError, match="good: all 200 outcomes in the training rows of fold first are the same"):
         refuse_unfit(data, np.where(ROWS < 200, True, target), FOLDS, config)
-    with pytest.raises(DataError, match="good: all 100 outcomes in the judging rows of fold second are the same"):
+    with pytest.raises(DataError, match="good: all 100 outcomes in the validation rows of fold second are the same"):
         refuse_unfit(data, np.where(ROWS >= 300, False, target), FOLDS, config)
 
 
@@ -204,14 +204,14 @@ def test_a_candidate_without_an_exact_export_is_refused_before_the_search(
     honest = estimators.ordinal
     monkeypatch.setattr(estimators, "ordinal", lambda known, numbers, *, impute: honest(known, numbers, impute=False))
     trees = config.model_copy(update={"candidates": Candidates(forest=Forest(min_samples_leaf=2, n_estimators=20))})
-    with pytest.raises(RefusedError, match="not exact"):
+    with pytest.raises(RefusedError, match="differs from scikit-learn"):
         refuse_unfit(data, target, FOLDS, trees)
 
 
 @pytest.mark.parametrize(
     ("kinds", "said"),
     [
-        ({"trees": Trials(trials=2)}, "trees is no kind of model; there are linear, tree, forest"),
+        ({"trees": Trials(trials=2)}, "trees is no kind of model. Known:  linear, tree, forest"),
         (
             {"linear": Trials(trials=2, space={"c": Range(low=1, high=2)})},
             "linear.c: is no setting that can be searched",

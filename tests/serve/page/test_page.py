@@ -76,7 +76,7 @@ def test_what_is_remembered_is_told_in_words(server: httpx2.Client) -> None:
     sent = {**{name: str(value) for name, value in REQUIRED.items()}, "late_1d_depot_carrier": "0.31"}
     page = server.post("/answer", data=sent, headers=BROWSER).text
     assert "The day before, 31 % of B6 parcels from NTH were late" in page
-    assert page.count("nothing is known, so the usual 31 %") == 2
+    assert page.count("no outcomes are known, so the average of 31 %") == 2
 
 
 def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: httpx2.Client, parcels: Parcels) -> None:
@@ -87,7 +87,7 @@ def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: http
         assert f"<strong>{'yes' if example.outcome else 'no'}</strong></p>" in page, number
     assert len(predictor.examples) == 20
     assert {example.outcome for example in predictor.examples} == {True, False}
-    assert "What really happened" not in asked(server, **REQUIRED, _example="0").text
+    assert "The actual outcome" not in asked(server, **REQUIRED, _example="0").text
 
 
 def test_who_reloads_an_answer_gets_the_form_again(server: httpx2.Client) -> None:

@@ -39,11 +39,11 @@ CHANGES: dict[str, tuple[Change, list[str], str]] = {
         ["train", SMOKE], "against the champion",
     ),
     "other feature code than the bundle was made with": (
-        replaced("src/pipeline/datasets/flights.py", "(day + 3) % 7", "(day + 4) % 7"), ["try", "MODEL=smoke"], "golden rows get another answer",
+        replaced("src/pipeline/datasets/flights.py", "(day + 3) % 7", "(day + 4) % 7"), ["try", "MODEL=smoke"], "golden rows get another prediction",
     ),
-    "an export that is off": (
+    "an export that is not exact": (
         replaced("src/pipeline/runtime/predictor.py", "return output[:, -1].astype(np.float64)", "return output[:, -1].astype(np.float64) * 0.999"),
-        ["train", SMOKE], "off by up to",
+        ["train", SMOKE], "differs from scikit-learn by up to",
     ),
     "a dependency that is not locked": (
         replaced("pyproject.toml", '    "jinja2>=3.1",\n', '    "jinja2>=3.1",\n    "left-pad>=1",\n'), ["test", "ONLY=tests/project/test_locks.py"], "run make lock",

@@ -73,7 +73,7 @@ def test_what_the_page_answers_is_what_the_api_answers(
     address: str, visit: Callable[..., Page], viewport: Any, script: bool
 ) -> None:
     page = visit(address, viewport=viewport, java_script_enabled=script)
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Predict").click()
     said = httpx2.post(f"http://{address}/explain", json=ASKED).raise_for_status().json()
     expect(page.locator(".headline")).to_have_text(f"{said['probability'] * 100:.0f} % likely")
     expect(page.locator(".headline")).to_be_focused()
@@ -86,7 +86,7 @@ def test_errors_stand_at_their_fields_in_the_words_of_the_api(address: str, visi
     page.locator("summary").click()
     for name, value in {"weight": "18.5", "temp": "warm", "sent": ""}.items():
         page.locator(f"#field-{name}").fill(value)
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Predict").click()
     sent = {**ASKED, "weight": 18.5, "temp": "warm"}
     del sent["sent"]
     told = httpx2.post(f"http://{address}/predict", json=sent).json()["errors"]
@@ -120,14 +120,14 @@ def test_a_real_parcel_is_filled_in_and_told_how_it_ended(
     page.get_by_role("button", name="Try a real parcel").click()
     first = page.locator("#field-sent").input_value()
     expect(page.locator("#field-temp")).to_be_visible()
-    page.get_by_role("button", name="Ask").click()
-    expect(page.locator(".happened")).to_contain_text(re.compile(r"What really happened\. Arrived late: (yes|no)"))
+    page.get_by_role("button", name="Predict").click()
+    expect(page.locator(".outcome")).to_contain_text(re.compile(r"The actual outcome: Arrived late: (yes|no)"))
     page.get_by_role("button", name="Try a real parcel").click()
     expect(page.locator("#field-sent")).not_to_have_value(first)
     page.locator("#field-weight").fill("199")
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Predict").click()
     expect(page.locator(".headline")).to_be_visible()
-    assert page.locator(".happened").count() == 0  # it is another parcel now
+    assert page.locator(".outcome").count() == 0  # it is another parcel now
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -135,12 +135,12 @@ def test_a_real_parcel_is_filled_in_and_told_how_it_ended(
 def test_axe_finds_nothing(address: str, visit: Callable[..., Page], viewport: Any, scheme: str) -> None:
     page = visit(address, viewport=viewport, color_scheme=scheme, refused=422)
     clean(page)
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Predict").click()
     expect(page.locator(".headline")).to_be_visible()
     page.locator("details summary").last.click()
     clean(page)
     page.locator("#field-weight").fill("5")
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Predict").click()
     expect(page.get_by_role("alert")).to_be_visible()
     clean(page)
     page.goto("model")
@@ -181,16 +181,16 @@ def test_it_serves_another_question_without_a_change(cancer: Path, visit: Callab
         page = visit(address)
         expect(page.get_by_role("heading", level=1)).to_have_text("Is this tumour benign?")
         page.get_by_role("button", name="Try a real case").click()
-        page.get_by_role("button", name="Ask").click()
+        page.get_by_role("button", name="Predict").click()
         expect(page.locator(".headline")).to_contain_text("% likely")
-        expect(page.locator(".happened")).to_contain_text("Benign: ")
+        expect(page.locator(".outcome")).to_contain_text("Benign: ")
         clean(page)
 
 
 def test_it_serves_a_number_without_a_change(diabetes: Path, visit: Callable[..., Page]) -> None:
     with serving(diabetes) as address:
         page = visit(address)
-        page.get_by_role("button", name="Ask").click()
+        page.get_by_role("button", name="Predict").click()
         expect(page.locator(".headline")).to_have_text(re.compile(r"^\d+ points$"))
         expect(page.locator(".reasons li").first).to_contain_text(re.compile(r"(adds|takes off) [\d.]+ points"))
         clean(page)
@@ -204,7 +204,7 @@ def test_where_keys_are_asked_for_a_browser_may_give_one_as_a_password(
     key = "3f9c2b7e51d84a06"
     with serving(parcels, API_KEYS=key) as address:
         page = visit(address, http_credentials={"username": "anyone", "password": key})
-        page.get_by_role("button", name="Ask").click()
+        page.get_by_role("button", name="Predict").click()
         expect(page.locator(".headline")).to_be_visible()
         page.goto("model")
         expect(page.get_by_role("heading", level=1)).to_contain_text("the model")

@@ -100,7 +100,7 @@ def test_tritons_client_is_told_what_was_wrong(address: str) -> None:
     client = triton.InferenceServerClient(address)
     tensor = triton.InferInput("carrier", [1], "BYTES")
     tensor.set_data_from_numpy(np.array(["B6"], object))
-    with pytest.raises(InferenceServerException, match=r"depot.*Field required") as refused:
+    with pytest.raises(InferenceServerException, match=r"depot.*This field is required") as refused:
         client.infer("parcels", [tensor])
     assert refused.value.status() == "422"
 
@@ -141,7 +141,7 @@ def test_sagemakers_client_gets_our_answers_as_json_csv_and_lines(
 
 
 def test_sagemakers_client_is_told_what_was_wrong(sagemaker: Any) -> None:
-    with pytest.raises(ClientError, match=r"instances.0.carrier: Field required"):
+    with pytest.raises(ClientError, match=r"instances.0.carrier: This field is required"):
         sagemaker.invoke_endpoint(EndpointName="e", Body='{"instances": [{}]}')
 
 

@@ -57,7 +57,7 @@ def test_the_page_and_try_it_out_work_behind_a_proxy(parcels: Path, visit: Calla
     with serving(parcels, ROOT_PATH=PREFIX) as address, proxy(address, keeps=keeps) as outside:
         page = visit(outside, f"{PREFIX}/")
         page.get_by_role("button", name="Try a real parcel").click()
-        page.get_by_role("button", name="Ask").click()
+        page.get_by_role("button", name="Predict").click()
         expect(page.locator(".headline")).to_be_visible()
         page.get_by_role("link", name="The model", exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("the model")

@@ -96,7 +96,9 @@ def test_a_moved_folder_goes_on_where_it_is(away: Path, environment: dict[str, s
     with_uv = {**environment, "PATH": f"{tmp_path}{os.pathsep}{environment['PATH']}"}
     said = make(moved, with_uv, "history", "MODEL=smoke")
     assert "Making .venv anew: the folder was moved" in said
-    assert f"Mended: MLflow's record looked for its files in {away}/mlruns; it finds them in {moved}/mlruns now" in said
+    assert (
+        f"Repaired: MLflow's record looked for its files in {away}/mlruns; it finds them in {moved}/mlruns now" in said
+    )
     assert '"probability"' in make(moved, with_uv, "try", "MODEL=smoke")
     assert not away.exists()
 

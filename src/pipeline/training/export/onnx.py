@@ -96,7 +96,8 @@ def refuse_inexact(fitted: Any, session: Session, data: Tensors, spread: float, 
     error = export_error(fitted, session, data, spread, seed)
     if error > limit:
         raise RefusedError(
-            f"the export of this model is not exact: it is off by up to {error:.3g}, and {limit:g} is allowed. It may "
+            f"the ONNX export of this model differs from scikit-learn by up to {error:.3g}, and {limit:g} is "
+            "allowed. It may "
             "not go out. Some parts of scikit-learn convert without an error and then answer wrongly"
         )
 
