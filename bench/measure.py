@@ -23,11 +23,11 @@ from training import bootstrap, export, folds, holdout, registration, setup, smo
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 TRIED = [
-    "Limits: 50 times MLflow's requests for one row, 10 times for a hundred rows: both **missed**. What was tried and did not",
-    "help: no garbage collection, onnxruntime without its arena or memory patterns, no prediction log. What helped: no timer per",
-    "request, responses written by hand, validation without Python in it, one array for all numbers. `gc.freeze` does not change",
-    "the rate, and takes a third off the slowest response beside a batch of ten thousand. The graph alone takes 310 µs for a",
-    "hundred rows.",
+    "Limits: 50 times MLflow's requests for one row, 10 times for a hundred rows: both **missed**. What was tried",
+    "and did not help: no garbage collection, onnxruntime without its arena or memory patterns, no prediction",
+    "log. What helped: no timer per request, responses written by hand, validation without Python in it, one",
+    "array for all numbers. `gc.freeze` does not change the rate, and takes a third off the slowest response",
+    "beside a batch of ten thousand. The graph alone takes 310 µs for a hundred rows.",
 ]
 
 

@@ -28,7 +28,7 @@ def test_the_slowest_hundredth_is_read_in_every_unit_that_wrk_prints(printed: st
         ("10 s", "12.4 s", True),
         ("170 s, 2.5 GB", "160.1 s, 2,603 MiB", True),
         ("170 s, 2.5 GB", "160.1 s, 2,103 MiB", False),
-        ("60 µs", "0.06 ms (p99 96 µs)", False),
+        ("60 µs", "0.059 ms (p99 96 µs)", False),
         ("AUC ≥ 0.732, log loss ≤ 0.466", "AUC 0.7341, log loss 0.4661", True),
         ("AUC ≥ 0.732, log loss ≤ 0.466", "AUC 0.7341, log loss 0.466", False),
         ("0, 35 MB", "2 of 40,000 dropped; 17 MiB", True),

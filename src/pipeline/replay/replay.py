@@ -201,7 +201,7 @@ def play(
                 row = rows[0]
 
             if result and (result.code or is_degraded(result)):
-                kind = result.verdict if result.code else "wrong once"
+                kind = result.verdict if result.code else "degraded"
                 events.append(Event(str(day), kind, result.reason))
                 print_event(events[-1], out)
             if result and result.code == monitor.RETRAIN:

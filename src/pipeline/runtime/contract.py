@@ -89,7 +89,7 @@ class Column(Frozen):
     nullable: bool = Field(False, description="Whether it may be missing.")
     on_violation: dict[Rule, Action] = Field(
         {},
-        description="By rule, the action for a value that violates it: reject the row (the default) or nullify, clip …",
+        description="By rule (type, range, length, values, pattern): `reject` the row (default) or `nullify` the value.",
     )
     derived_from: list[str] = Field([], description="The columns from which `derive` computes this one.")
     rolling: RollingRule | None = Field(

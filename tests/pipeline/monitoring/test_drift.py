@@ -9,7 +9,7 @@ from pipeline.config.monitoring import Monitor
 from pipeline.monitoring import drift
 from pipeline.monitoring.drift import ColumnFault, by_day, profile
 
-RULE = Monitor(rows=20)
+RULE = Monitor(min_rows=20)
 
 
 def weather(weeks: int, seed: int = 0, rows: int = 50) -> tuple[Any, Any]:

@@ -157,7 +157,7 @@ def test_words_say_of_whom_and_when_or_that_nothing_is_known(contract: Contract)
         rolling_value_text(known, "share", {"colour": "red"}, time, None) == "75 % of red ones (4 known on 2013-01-03)"
     )
     assert rolling_value_text(known, "share", {"colour": "red"}, time, 0.31) == "31 % of red ones"
-    assert "no outcomes are known, so the usual 50 %" in rolling_value_text(
+    assert "no outcomes are known, so the average of 50 %" in rolling_value_text(
         known, "share", {"colour": "green"}, time, None
     )
 
@@ -169,7 +169,9 @@ def test_a_mean_of_numbers_is_no_percentage(contract: Contract) -> None:
     minutes = rule.model_copy(update={"text": "{mean} minutes for {colour} ones"})
     table = table._replace(prior=12.34, features={"share": (minutes, cells)})
     time = np.datetime64("2013-01-03T10:00", "s")
-    assert rolling_value_text(table, "share", {"colour": "green"}, time, None).endswith("so the usual 12.3 is taken")
+    assert rolling_value_text(table, "share", {"colour": "green"}, time, None).endswith(
+        "so the average of 12.3 is used"
+    )
     assert rolling_value_text(table, "share", {"colour": "red"}, time, 31.2) == "31.2 minutes for red ones"
 
 
@@ -270,7 +272,7 @@ def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(parcels: 
         assert told["late_1d_depot_carrier"] == (
             "the day before, 31 % of B6 parcels from NTH were late (100 known on 2014-01-02)"
         )
-        assert "the usual" in str(told["late_7d_route"])
+        assert "the average" in str(told["late_7d_route"])
         assert explained["probability"] == client.post("/predict", json=REQUIRED).json()["probability"] != before
         assert "rolling_features_age_seconds 0.0" in client.get("/metrics").text
         (tmp_path / "parcels" / rolling_features.FILE).write_text("half a fi")

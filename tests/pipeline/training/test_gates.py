@@ -73,10 +73,10 @@ def test_a_short_window_refuses_only_what_is_surely_outside(tiny_config: Config)
     """
     noise = np.random.default_rng(0).permutation(evidence().predictions)
     wide = {name: Interval(figure.value, 0.0, 1.0) for name, figure in evidence(predictions=noise).figures.items()}
-    asked = tiny_config.gates.model_copy(update={"baseline": 0.5})
+    asked = tiny_config.gates.model_copy(update={"min_gain": 0.5})
     strict = tiny_config.model_copy(update={"gates": asked})
     surely = tiny_config.model_copy(
-        update={"gates": asked.model_copy(update={"use_interval": True, "baseline": 0.001})}
+        update={"gates": asked.model_copy(update={"use_interval": True, "min_gain": 0.001})}
     )
     limits, below = {"roc_auc on the holdout", "log_loss on the holdout"}, "log_loss below the baseline's"
     weak = evidence(predictions=noise)._replace(figures=wide)
@@ -161,6 +161,6 @@ def test_a_feature_that_tells_the_outcome_alone_is_refused_by_name(tiny_config: 
 
 def test_a_slow_or_large_model_is_refused(tiny_config: Config) -> None:
     tight = tiny_config.model_copy(
-        update={"gates": tiny_config.gates.model_copy(update={"microseconds": 1e-6, "megabytes": 0.5})}
+        update={"gates": tiny_config.gates.model_copy(update={"max_microseconds": 1e-6, "max_megabytes": 0.5})}
     )
     assert refused(tight, evidence()) == ["one row in the model", "size of the bundle"]

@@ -145,6 +145,6 @@ def test_the_page_says_that_it_learnt_from_the_judges_too(toy: Toy) -> None:
     again(toy, None)
     served = LoadedModel(predictor.load(Path(promotion.home(toy.config()))), Metrics([0.5]), 10)
     assert model_quality(served)[0] == (
-        "The model learned from 3,500 cases and was tested on 500 others (08 Jan 2013 to 08 Jan 2013). Then it learned "
-        "from those too."
+        "The model was trained on 3,500 cases and was tested on 500 others (08 Jan 2013 to 08 Jan 2013). Then it was "
+        "trained again, with those too."
     )

@@ -189,9 +189,9 @@ def breast_cancer(tmp_path: Path) -> Path:
                 "log_loss": {"low": 0, "high": 0.3},
                 "ece": {"low": 0, "high": 0.1},
             },
-            "baseline": 0.1,
-            "champion": {"worse": 0.01},
-            "slices": {"columns": [], "figures": {}},
+            "min_gain": 0.1,
+            "champion": {"max_increase": 0.01},
+            "slices": {"columns": [], "metrics": {}},
             "max_single_feature": 1.0,
         },
     )
@@ -213,9 +213,9 @@ def diabetes(tmp_path: Path) -> Path:
         candidates={"linear": {"C": 1.0}, "tree": {"max_depth": 3, "min_samples_leaf": 20}, "perceptron": {}},
         gates={
             "holdout": {"mae": {"low": 30, "high": 55}, "r2": {"low": 0.2, "high": 0.7}},
-            "baseline": 5,
-            "champion": {"worse": 0.5},
-            "slices": {"columns": ["sex"], "rows": 30, "figures": {"mae": {"low": 20, "high": 60}}},
+            "min_gain": 5,
+            "champion": {"max_increase": 0.5},
+            "slices": {"columns": ["sex"], "min_rows": 30, "metrics": {"mae": {"low": 20, "high": 60}}},
             "max_single_feature": 0.8,
         },
     )

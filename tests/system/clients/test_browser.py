@@ -172,7 +172,7 @@ def cancer(table: Callable[..., Path]) -> Path:
         "cancer", load_breast_cancer(as_frame=True).frame, question="Is this tumour benign?", task="binary",
         target={"kind": "boolean", "known": "after", "meaning": "Benign"}, costs={"miss": 1, "false_alarm": 1},
         split={"by": "row", "holdout": 0.25, "folds": 3}, candidates=CANDIDATES,
-        gates={**GATES, "baseline": 0.1, "holdout": limits},
+        gates={**GATES, "min_gain": 0.1, "holdout": limits},
     )  # fmt: skip
 
 

@@ -13,9 +13,9 @@ from sklearn.datasets import load_diabetes
 
 CANDIDATES = {"linear": {}, "boosting": {"min_samples_leaf": 10, "max_iter": 30}}
 GATES: dict[str, Any] = {
-    "baseline": 1,
-    "champion": {"worse": 1},
-    "slices": {"columns": [], "figures": {}},
+    "min_gain": 1,
+    "champion": {"max_increase": 1},
+    "slices": {"columns": [], "metrics": {}},
     "max_single_feature": 1,
 }
 
