@@ -33,6 +33,7 @@ SECTIONS = {
     "gates.slices": "SliceRule",
     "retrain": "Retrain",
     "monitor": "Monitor",
+    "masking": "Masking",
     "replay": "Replay",
     "train": "Train",
     "paths": "Paths",

@@ -6,6 +6,7 @@ It knows nothing about routes or protocols.
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from pipeline.runtime import rolling_features
-from pipeline.runtime.arrays import Columns, to_columns
+from pipeline.runtime.arrays import Columns, as_array, to_columns
 from pipeline.runtime.predictor import Predictor, as_predictions
 from pipeline.runtime.request_model import without_nan
 from serve.errors import FieldError, RequestError, field_errors, invalid_json, validation_failed
@@ -138,6 +139,20 @@ class LoadedModel:
         self.last_columns = columns
         self._metrics.record_predictions(rows, predictions, self.predictor.unseen(columns), self.contract.rolling)
         return predictions
+
+    @cached_property
+    def missing_effects(self) -> dict[str, float]:
+        """The mean absolute change of the prediction by optional field, if rows of the training lack that field."""
+        rows = self.predictor.background
+        complete = self.predictor.predict(rows)
+
+        effects = {}
+        for name, column in self.contract.request.items():
+            if column.nullable:
+                missing = as_array([None] * len(complete), column.kind)
+                change = self.predictor.predict({**rows, name: missing}) - complete
+                effects[name] = float(np.abs(change).mean())
+        return effects
 
     def rolling_age_days(self) -> int:
         """Whole days by which the rolling features are older than the newest row of the last prediction.

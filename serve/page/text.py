@@ -14,6 +14,7 @@ from serve.model import LoadedModel
 from serve.page import form
 from serve.protocols.explain import NOTHING
 
+MOST_MISSED = 3  # optional fields that the page names
 YES_NO = {True: "yes", False: "no"}
 
 
@@ -177,6 +178,19 @@ def is_same_row(one: Columns, other: Columns) -> bool:
     """Whether two rows have equal values; missing values are equal."""
     pairs = [(one[name], other[name]) for name in one]
     return all(((a == b) | ((a != a) & (b != b))).all() for a, b in pairs)
+
+
+def missing_effects(model: LoadedModel) -> list[str]:
+    """The optional fields that change the prediction most when they are left empty, each with its mean change."""
+    effects = sorted(model.missing_effects.items(), key=lambda item: -item[1])
+    target = model.contract.columns[model.contract.target]
+    texts = []
+    for name, change in effects[:MOST_MISSED]:
+        label = form.field_label(model.contract.request[name]).lower()
+        amount = f"{change * 100:.1f} points" if model.task == "binary" else format_number(change)
+        unit = f" {target.unit}" if model.task == "regression" and target.unit else ""
+        texts.append(f"{label} ({amount}{unit})")
+    return texts
 
 
 def model_quality(model: LoadedModel) -> list[str]:

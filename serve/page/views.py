@@ -20,7 +20,7 @@ from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import file
 from serve.page import form
-from serve.page.text import AnswerText, answer_text, example_at, model_quality
+from serve.page.text import AnswerText, answer_text, example_at, missing_effects, model_quality
 from serve.protocols.explain import explain_row
 
 WEB = Path(__file__).parent / "web"
@@ -61,12 +61,19 @@ def router(model: LoadedModel) -> APIRouter:
 
 
 def form_page(model: LoadedModel, call: Call) -> Response:
-    """The form with the contract's example values or, with `?example=N`, with the row of the bundle's example N."""
+    """The form with a whole row of the bundle's examples: the first, or that of `?example=N`.
+
+    A whole row, because a prediction without the optional fields is worse. Without examples, the contract's values.
+    """
     number = parse_qs(call.query.decode("latin-1")).get("example", [""])[-1]
+    is_chosen = example_at(model, number) is not None
+    if not is_chosen:
+        number = "0"
+
     example = example_at(model, number)
     if example is None:
         return render_form(model, form.example_values(model.predictor))
-    return render_form(model, form.to_form_values(example.row), example=number)
+    return render_form(model, form.to_form_values(example.row), example=number, open_optional=is_chosen)
 
 
 def answer_page(model: LoadedModel, call: Call) -> Response:
@@ -93,11 +100,13 @@ def render_form(
     errors: Mapping[str, str] | None = None,
     answer: AnswerText | None = None,
     example: str = "",
+    open_optional: bool = False,
     status: int = 200,
 ) -> Response:
     """The page with the form and, beside it, the answer or the model's quality.
 
-    `errors` are messages by field name; `example` is the number of the example that the form shows, or empty.
+    `errors` are messages by field name; `example` is the number of the example that the form shows, or empty. With
+    `open_optional` the optional fields are unfolded.
     """
     fields = form.fields(model.predictor, form_values, errors or {})
     examples = model.predictor.examples
@@ -113,6 +122,8 @@ def render_form(
         shown=SHOWN,
         example=example,
         next_example=next_example,
+        open_optional=open_optional,
+        missing_effects=missing_effects(model),
         model_quality=model_quality(model),
     )
     return html_response(page, status)

@@ -50,6 +50,14 @@ class Train(Frozen):
     )
 
 
+class Masking(Frozen):
+    """Which columns callers leave out together, and how many masked copies of training rows teach the model that."""
+
+    groups: dict[str, list[str]] = Field({}, description="Optional columns that callers leave out together, by name.")
+    all: float = Field(0.1, ge=0, le=0.5, description="Share of training rows copied without any optional column.")
+    per_group: float = Field(0.05, ge=0, le=0.1, description="Share of training rows copied for each group.")
+
+
 class Costs(Frozen):
     """The costs of a miss and of a false alarm. They decide the threshold: false_alarm / (false_alarm + miss)."""
 
@@ -84,6 +92,7 @@ class Config(Contract):
         Costs | None,
         Field(validate_default=True, description="The cost of each kind of error; a binary task needs it."),
     ] = None
+    masking: Masking = Field(Masking(), description="Which optional columns callers leave out together.")
     gates: Gates = Field(description="The limits that a model has to pass to be promoted.")
     retrain: Retrain | None = Field(None, description="How a model is trained again on newer data.")
     monitor: Monitor = Field(Monitor(), description="How the champion is monitored.")
@@ -99,6 +108,16 @@ class Config(Contract):
             if columns and (name not in columns or not columns[name].brought or columns[name].nullable):
                 raise ValueError(f"key: {name} is not a declared column of the data that is never missing")
         return data
+
+    @field_validator("masking")
+    @classmethod
+    def groups_are_optional(cls, masking: Masking, info: ValidationInfo) -> Masking:
+        columns: dict[str, Column] = info.data.get("columns") or {}
+        for group, names in masking.groups.items():
+            for name in names:
+                if columns and (name not in columns or not columns[name].nullable or columns[name].known == "after"):
+                    raise ValueError(f"groups.{group}: {name} is not a declared column that a caller may leave out")
+        return masking
 
     @field_validator("split")
     @classmethod

@@ -63,6 +63,12 @@ class Gates(Frozen):
     max_single_feature: float = Field(
         gt=0, le=1, description="Largest ROC AUC (regression: rank correlation) that one feature may reach by itself."
     )
+    max_missing_increase: float = Field(
+        0.01,
+        gt=0,
+        description="How much higher the loss may be, if a group of optional columns is left out, than that of a model "
+        "trained without them: in log loss, or in standard deviations of the outcome.",
+    )
     max_export_error: float = Field(
         1e-5,
         gt=0,

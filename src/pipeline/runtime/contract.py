@@ -89,7 +89,7 @@ class Column(Frozen):
     nullable: bool = Field(False, description="Whether it may be missing.")
     on_violation: dict[Rule, Action] = Field(
         {},
-        description="By rule (type, range, length, values, pattern): `reject` the row (default) or `nullify` the value.",
+        description="By rule (type, range, length, values, pattern): `reject` the row (default) or `nullify` a value.",
     )
     derived_from: list[str] = Field([], description="The columns from which `derive` computes this one.")
     rolling: RollingRule | None = Field(

@@ -16,11 +16,12 @@ from scipy.stats import rankdata
 from pipeline.config.config import Config
 from pipeline.config.gates import Bounds
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
-from pipeline.evaluation.metrics import constant_prediction, roc_auc
+from pipeline.evaluation.metrics import constant_prediction, roc_auc, spread
 from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.runtime.predictor import Session
 from pipeline.training.champion_predictions import ChampionPredictions
+from pipeline.training.missing import MissingResult
 
 Array = NDArray[Any]
 REPEATS = 200  # predictions of one row, to measure the median time
@@ -40,9 +41,10 @@ class Evidence(NamedTuple):
     """Everything that the gates evaluate.
 
     `predictions` and `blocks` have shape [holdout rows]. `figures` are the metrics on the holdout, `slices` the metrics
-    on its slices, and `champion` has the champion's predictions for it. `export_error` is the largest difference
-    between the export and scikit-learn: in probability, or in standard deviations of the outcome. `session` is the
-    exported model, `size` the bytes of the bundle, and `restart` the reason of a declared restart.
+    on its slices, `missing` those without optional columns, and `champion` has the champion's predictions for it.
+    `export_error` is the largest difference between the export and scikit-learn: in probability, or in standard
+    deviations of the outcome. `session` is the exported model, `size` the bytes of the bundle, and `restart` the reason
+    of a declared restart.
     """
 
     train: Examples
@@ -51,6 +53,7 @@ class Evidence(NamedTuple):
     blocks: Array
     figures: Mapping[str, Interval]
     slices: list[Slice]
+    missing: list[MissingResult]
     champion: ChampionPredictions | None
     export_error: float
     session: Session
@@ -65,6 +68,7 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
         beats_baseline(config, evidence),
         beats_champion(config, evidence),
         *slice_limits(config, evidence),
+        *missing_columns(config, evidence),
         *leaks(config, evidence),
         export_is_exact(config, evidence),
         *cost_of_serving(config, evidence),
@@ -172,6 +176,28 @@ def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
 def margin(figure: Interval, bounds: Bounds) -> float:
     """Return how far the interval reaches into the bounds. A negative number if the whole interval lies outside."""
     return min(figure.high - bounds.low, bounds.high - figure.low)
+
+
+def missing_columns(config: Config, evidence: Evidence) -> Iterator[GateResult]:
+    """Check the loss if a group of optional columns is left out.
+
+    On the folds, the model may be a little worse than one trained without these columns. On the holdout, it fails if it
+    is worse than a constant prediction by more than that, with its whole interval.
+    """
+    limit = config.gates.max_missing_increase * spread(evidence.train.target, config.task)
+
+    for result in evidence.missing:
+        increase = result.fold_loss - result.fold_loss_without
+        gate = f"{config.loss} on the folds without {result.group}"
+        value = f"{result.fold_loss:.4f}, {increase:+.4f} against a model trained without"
+        why = "callers may leave these columns out: raise `masking.all`, or make them `nullable: false`"
+        yield GateResult(gate, value, f"≤ +{limit:g}", increase <= limit, why)
+
+        gain = result.gain
+        gate = f"{config.loss} on the holdout without {result.group}"
+        value = f"below the baseline's by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
+        why = "without these columns the predictions are worse than a constant"
+        yield GateResult(gate, value, f"interval not below -{limit:g}", gain.high >= -limit, why)
 
 
 def leaks(config: Config, evidence: Evidence) -> Iterator[GateResult]:

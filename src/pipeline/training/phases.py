@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.masking import Copies
 from pipeline.data.read import TrainingRows
 from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval
@@ -13,6 +14,7 @@ from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Examples
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.gates import GateResult
+from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 
 
@@ -29,9 +31,13 @@ class Outcome(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """The valid rows, their split, the rows to train on, and the holdout. Only `evaluate` uses the holdout."""
+    """The valid rows, their masked copies, their split, the rows to train on, and the holdout.
+
+    Only `evaluate` uses the holdout.
+    """
 
     rows: TrainingRows
+    copies: Copies
     parts: Split
     train: Examples
     holdout: Examples
@@ -46,12 +52,15 @@ class Selection(NamedTuple):
 
 
 class HoldoutEvaluation(NamedTuple):
-    """Predictions [rows] and blocks [rows] of the holdout, and the metrics of all its rows and of each slice."""
+    """Predictions [rows] and blocks [rows] of the holdout, and the metrics of all its rows, of each slice, and without
+    each group of optional columns.
+    """
 
     predictions: NDArray[np.float64]
     blocks: NDArray[np.int64]
     figures: dict[str, Interval]
     slices: list[Slice]
+    missing: list[MissingResult]
 
 
 class Evaluation(NamedTuple):

@@ -18,6 +18,7 @@ from pipeline.evaluation.bootstrap import Interval, rounded
 from pipeline.evaluation.slices import Slice
 from pipeline.registry import mlflow_store
 from pipeline.training.gates import GateResult
+from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 
 
@@ -54,6 +55,19 @@ def rounded_folds(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[st
 def slice_records(slices: list[Slice]) -> list[dict[str, Any]]:
     """Convert the slices and their metrics for a JSON file."""
     return [{**part._asdict(), "figures": rounded(part.figures)} for part in slices]
+
+
+def missing_record(result: MissingResult) -> dict[str, Any]:
+    """Convert the metrics without a group of columns for a JSON file."""
+    figures = {name: round(value, 6) for name, value in result.holdout.items() if np.isfinite(value)}
+    return {
+        "group": result.group,
+        "columns": result.columns,
+        "fold_loss": round(result.fold_loss, 6),
+        "fold_loss_without": round(result.fold_loss_without, 6),
+        "holdout": figures,
+        "mean_prediction": round(result.mean_prediction, 6),
+    }
 
 
 def log_training(

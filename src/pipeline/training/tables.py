@@ -7,6 +7,7 @@ from rich.text import Text
 
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.training.gates import GateResult
+from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 
 SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "mae", "rmse", "r2", "bias")  # in the leaderboard
@@ -63,6 +64,32 @@ def holdout_table(figures: Mapping[str, Interval]) -> Table:
     for metric, interval in figures.items():
         table.add_row(metric, f"{interval.value:.4f}", f"{interval.low:.4f} to {interval.high:.4f}")
     return table
+
+
+def missing_table(results: list[MissingResult], loss: str) -> Table:
+    """A line for each group of optional columns that is left out: the loss, and how far off the probabilities are."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("left out", f"{loss}, folds", "trained without", f"{loss}, holdout", "mean prediction"):
+        table.add_column(heading, justify="left" if heading == "left out" else "right")
+    calibrated = "ece" in results[0].holdout
+    if calibrated:
+        table.add_column("ece", justify="right")
+
+    for result in results:
+        numbers = [result.fold_loss, result.fold_loss_without, result.holdout[loss], result.mean_prediction]
+        if calibrated:
+            numbers.append(result.holdout["ece"])
+        table.add_row(result.group, *(f"{number:.4f}" for number in numbers))
+    return table
+
+
+def rarely_missing_warning(shares: Mapping[str, float]) -> str:
+    """Name the optional columns that are nearly always there in the training rows."""
+    named = ", ".join(f"{name} ({share:.1%})" for name, share in shares.items())
+    return (
+        f"Warning: rarely missing in these rows, but optional for callers: {named}. Declare in masking.groups which "
+        "of them are left out together, or make them `nullable: false`"
+    )
 
 
 def gates_table(results: list[GateResult]) -> Text:

@@ -13,11 +13,14 @@ from rich.console import Console
 
 from pipeline import console
 from pipeline.config.config import Config
+from pipeline.data import masking
 from pipeline.data.keys import first_day
+from pipeline.data.masking import Copies
 from pipeline.data.read import TrainingRows, read
 from pipeline.data.split import Fold, split
 from pipeline.errors import RefusedError
 from pipeline.evaluation.bootstrap import Bootstrap, blocks, with_intervals
+from pipeline.evaluation.metrics import constant_prediction
 from pipeline.evaluation.slices import slices
 from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
@@ -26,6 +29,7 @@ from pipeline.runtime.arrays import Examples, json_bytes
 from pipeline.training import bundle, champion_predictions, gates, report, run_record, search, tables
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.gates import GateResult
+from pipeline.training.missing import losses_on_folds, on_holdout
 from pipeline.training.phases import Evaluation, HoldoutEvaluation, Outcome, Prepared, Selection
 from pipeline.training.refit import ExportedModel, refit
 from pipeline.training.search import CandidateResult
@@ -77,10 +81,14 @@ def prepare(config: Config, reports: Path, out: Console) -> Prepared:
             f"{rows.about['rows']['rejected']:,} rejected, {nullified(rows.about):,} values set to missing"
         )
 
+    rare = masking.rarely_missing(config, rows.examples.request)
+    if rare:
+        out.print(tables.rarely_missing_warning(rare), soft_wrap=True, highlight=False)
+
     parts = split(rows.key, config.split)
     train = rows.examples.take(parts.search)
     holdout = rows.examples.take(parts.holdout)
-    return Prepared(rows, parts, train, holdout)
+    return Prepared(rows, masking.make_copies(config, rows), parts, train, holdout)
 
 
 def nullified(about: Mapping[str, Any]) -> int:
@@ -92,7 +100,7 @@ def describe_target(target: NDArray[Any]) -> str:
     """Format the share of positive outcomes or, for a regression, the median outcome."""
     if target.dtype == np.bool_:
         return f"{target.mean():.1%} positive"
-    return f"{np.median(target):.4g} in the middle"
+    return f"the median is {np.median(target):.4g}"
 
 
 # --- select ---------------------------------------------------------------------------------------------------------
@@ -102,7 +110,7 @@ def select(config: Config, prepared: Prepared, out: Console) -> Selection:
     """Compare the candidates on the folds, and choose one."""
     rows = prepared.rows
     folds = prepared.parts.folds
-    trials, results = compare(config, rows, folds, out)
+    trials, results = compare(config, rows, prepared.copies, out, folds)
 
     best = search.choose(results, config.loss)
     baseline = search.baseline(rows.examples.target, folds, config.scoring)
@@ -111,11 +119,16 @@ def select(config: Config, prepared: Prepared, out: Console) -> Selection:
 
 
 def compare(
-    config: Config, rows: TrainingRows, folds: list[Fold], out: Console
+    config: Config, rows: TrainingRows, copies: Copies, out: Console, folds: list[Fold]
 ) -> tuple[list[CandidateResult], list[CandidateResult]]:
-    """Evaluate every trial on a sample of the days, and then the best trial of each kind on all rows."""
-    data = rows.examples.data
-    target = rows.examples.target
+    """Evaluate every trial on a sample of the days, and then the best trial of each kind on all rows.
+
+    The candidates are trained on the masked copies too, and validated on the rows as they are.
+    """
+    _, data, target = masking.with_copies(rows.examples, copies)
+    unit = blocks(rows.key)
+    unit = np.concatenate([unit, unit[copies.source]])
+    folds = masking.folds_with_copies(folds, copies, len(rows.key))
     kinds = config.candidates.named()
 
     with console.step(out, f"Check that each of {len(kinds)} candidates can be exported") as say:
@@ -123,7 +136,7 @@ def compare(
         say(", ".join(kinds))
 
     with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
-        trials = search.run_trials(config, data, target, folds, blocks(rows.key), say)
+        trials = search.run_trials(config, data, target, folds, unit, say)
         failures = sum(trial.error is not None for trial in trials)
         note = f", {failures} failed" if failures else ""
         say(f"{len(trials)} trials{note}")
@@ -168,22 +181,30 @@ def evaluate(
 
     With `everything`, the bundle gets a second model, fitted on all rows. The holdout evaluates the first model only.
     """
-    rows, parts, train, holdout = prepared
+    rows, copies, parts, train, holdout = prepared
     best = selection.best
+    losses = losses_without(config, prepared, best, out)
 
-    model = refit(config, best, train, holdout, "everything before the holdout", out)
+    masked = masking.with_copies(train, copies, parts.search)
+    model = refit(config, best, masked, holdout, "everything before the holdout", out)
     with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
         evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
+        constant = constant_prediction(train.target, config.task)
+        prior = masking.prior_of(rows)
+        missing = on_holdout(config, holdout, model.session, prior, losses, constant, evaluation.blocks)
+        evaluation = evaluation._replace(missing=missing)
         pictures = report.search_pictures(config, selection.trials, selection.results, best)
         pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
         report.draw(reports, config.task, pictures)
     out.print(tables.holdout_table(evaluation.figures))
+    if evaluation.missing:
+        out.print(tables.missing_table(evaluation.missing, config.loss))
 
     final = model
     learnt = train
     if everything:
         learnt = rows.examples
-        final = refit(config, best, learnt, holdout, "everything", out)
+        final = refit(config, best, masking.with_copies(learnt, copies), holdout, "everything", out)
     export_error = max(model.export_error, final.export_error)
 
     files = bundle_files(config, prepared, best, evaluation, final, learnt, reports)
@@ -196,6 +217,7 @@ def evaluate(
         blocks=evaluation.blocks,
         figures=evaluation.figures,
         slices=evaluation.slices,
+        missing=evaluation.missing,
         champion=champion,
         export_error=export_error,
         session=final.session,
@@ -204,6 +226,19 @@ def evaluate(
     )
     gate_results = run_gates(config, evidence, out)
     return Evaluation(files, learnt, evaluation, export_error, champion, restart, gate_results)
+
+
+def losses_without(
+    config: Config, prepared: Prepared, best: CandidateResult, out: Console
+) -> dict[str, tuple[float, float]]:
+    """Compare on the folds the candidate with ones that are trained without each group of optional columns."""
+    groups = masking.optional_groups(config)
+    if not groups:
+        return {}
+    with console.step(out, f"Leave out optional columns: {', '.join(groups)}") as say:
+        losses = losses_on_folds(config, prepared.rows, prepared.copies, prepared.parts.folds, best)
+        say(f"on {len(prepared.parts.folds)} folds")
+    return losses
 
 
 def open_holdout(
@@ -220,7 +255,7 @@ def open_holdout(
     figures = with_intervals(holdout.target, predictions, block_ids, plan)
     slice_plan = plan._replace(resamples=100)
     parts = slices(holdout.request, rule.columns, rule.min_rows, holdout.target, predictions, block_ids, slice_plan)
-    return HoldoutEvaluation(predictions, block_ids, figures, parts)
+    return HoldoutEvaluation(predictions, block_ids, figures, parts, [])
 
 
 def bundle_files(
@@ -310,6 +345,7 @@ def record_and_register(
     record = {
         **record_facts(config, prepared, selection, evaluation.learnt),
         "slices": run_record.slice_records(holdout.slices),
+        "missing": [run_record.missing_record(result) for result in holdout.missing],
         "export_off": evaluation.export_error,
         "run_id": run_id,
         "restart": evaluation.restart,

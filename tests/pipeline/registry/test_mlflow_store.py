@@ -55,7 +55,7 @@ def test_the_run_names_the_data_and_the_commit_that_it_was_made_of(parcels: Parc
     folds = client.get_metric_history(below.info.run_id, "log_loss")
     linear = json.loads((parcels.bundle / "record.json").read_text())["candidates"]["linear"]
     recorded = {fold.step: fold.value for fold in folds}
-    assert recorded == pytest.approx({n: fold["log_loss"] for n, fold in enumerate(linear.values())})
+    assert recorded == pytest.approx({n: fold["log_loss"] for n, fold in enumerate(linear.values())}, abs=1e-6)
     assert [below.data.tags[f"fold {n}"] for n in range(2)] == list(linear)
 
 

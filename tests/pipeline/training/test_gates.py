@@ -12,6 +12,7 @@ from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.runtime.contract import Scoring
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.gates import Evidence, evaluate_gates
+from pipeline.training.missing import MissingResult
 
 ROWS = 2000
 
@@ -38,7 +39,7 @@ def evidence(**changes: Any) -> Evidence:
     } | changes  # fmt: skip
     given = made["holdout"].target, made["predictions"], made["blocks"], Bootstrap(Scoring("binary", 0.25), 50, 0)
     parts = slices(made["holdout"].request, ["colour"], 100, *given)
-    return Evidence(**{"figures": with_intervals(*given), "slices": parts, **made})
+    return Evidence(**{"figures": with_intervals(*given), "slices": parts, "missing": [], **made})
 
 
 def champion(said: np.ndarray) -> ChampionPredictions:
@@ -157,6 +158,23 @@ def test_a_feature_that_tells_the_outcome_alone_is_refused_by_name(tiny_config: 
     leaked = given.train._replace(data=Tensors(given.train.data.strings, numbers))
     (found,) = [v for v in evaluate_gates(tiny_config, evidence(train=leaked)) if not v.passed]
     assert (found.gate, found.value) == ("roc_auc of a single feature", "legs 1.000")
+
+
+@pytest.mark.parametrize(
+    ("fold_loss", "gain", "expected"),
+    [
+        (0.50, Interval(0.02, 0.01, 0.03), []),
+        (0.509, Interval(-0.02, -0.03, -0.01), []),
+        (0.511, Interval(0.02, 0.01, 0.03), ["log_loss on the folds without weather"]),
+        (0.50, Interval(-0.02, -0.03, -0.011), ["log_loss on the holdout without weather"]),
+    ],
+)
+def test_a_model_that_misreads_missing_columns_is_refused(
+    tiny_config: Config, fold_loss: float, gain: Interval, expected: list[str]
+) -> None:
+    """On the folds, 0.01 more than a model without the columns is allowed; on the holdout, 0.01 more than a constant."""
+    result = MissingResult("weather", ["size"], fold_loss, 0.50, {"log_loss": 0.5}, 0.3, gain)
+    assert refused(tiny_config, evidence(missing=[result])) == expected
 
 
 def test_a_slow_or_large_model_is_refused(tiny_config: Config) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.runtime.contract import Column
 from pipeline.runtime.predictor import load
-from serve.page.form import to_row
+from serve.page.form import format_value, to_row
 from serve.page.text import format_number as shown_text
 from tests.support import ROOT
 from tests.support.parcels import REQUIRED, Parcels
@@ -44,7 +44,7 @@ class Form(HTMLParser):
         )  # the policy forbids them
 
 
-def format_number(server: httpx2.Client, path: str = "/") -> str:
+def page_of(server: httpx2.Client, path: str = "/") -> str:
     return server.get(path, headers=BROWSER).raise_for_status().text
 
 
@@ -53,13 +53,13 @@ def asked(server: httpx2.Client, **given: object) -> httpx2.Response:
 
 
 def test_the_form_asks_what_the_contract_says_the_required_first(server: httpx2.Client, parcels: Parcels) -> None:
-    values = Form(format_number(server)).values
+    values = Form(page_of(server)).values
     asks = [name for name in values if not name.startswith("_")]
     assert asks[:5] == ["carrier", "depot", "city", "sent", "weight"]
     assert set(asks) == set(parcels.config.request)
-    assert {name: values[name] for name in asks[:5]} == {name: str(value) for name, value in REQUIRED.items()}
-    assert values["temp"] == ""
-    page = format_number(server)
+    first = load(parcels.bundle).examples[0].row
+    assert {name: values[name] for name in asks if values[name]} == {name: format_value(first[name]) for name in first}
+    page = page_of(server)
     assert "NTH – North Hall" in page
     assert "-60 to 130 °F" in page
 
@@ -82,7 +82,7 @@ def test_what_is_remembered_is_told_in_words(server: httpx2.Client) -> None:
 def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: httpx2.Client, parcels: Parcels) -> None:
     predictor = load(parcels.bundle)
     for number, example in enumerate(predictor.examples):
-        values = Form(format_number(server, f"/?example={number}")).values
+        values = Form(page_of(server, f"/?example={number}")).values
         page = asked(server, **values).raise_for_status().text
         assert f"<strong>{'yes' if example.outcome else 'no'}</strong></p>" in page, number
     assert len(predictor.examples) == 20
@@ -90,13 +90,29 @@ def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: http
     assert "The actual outcome" not in asked(server, **REQUIRED, _example="0").text
 
 
+def test_the_page_names_the_optional_fields_that_matter_most(server: httpx2.Client) -> None:
+    """Before anything is predicted, with the mean change of the prediction if the field is empty."""
+    named = re.search(r"change it most when they are empty: (.*?)\.</p>", page_of(server))
+    assert named is not None
+    points = [float(number) for number in re.findall(r"\(([\d.]+) points\)", named[1])]
+    assert len(points) == 3
+    assert points == sorted(points, reverse=True)
+    assert points[0] > 1
+
+
+def test_the_model_page_shows_predictions_without_optional_columns(server: httpx2.Client) -> None:
+    page = page_of(server, "/model")
+    assert '<th scope="row">weather</th>' in page
+    assert '<th scope="row">all optional columns</th>' in page
+
+
 def test_who_reloads_an_answer_gets_the_form_again(server: httpx2.Client) -> None:
-    assert Form(format_number(server, "/answer")).values == Form(format_number(server)).values
+    assert Form(page_of(server, "/answer")).values == Form(page_of(server)).values
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "99999999999999999999", "", "²"])
-def test_an_example_that_is_not_there_is_none(server: httpx2.Client, number: str) -> None:
-    assert Form(format_number(server, f"/?example={number}")).values["carrier"] == "B6"
+def test_an_example_that_is_not_there_is_the_first(server: httpx2.Client, number: str) -> None:
+    assert Form(page_of(server, f"/?example={number}")).values == Form(page_of(server)).values
 
 
 def test_an_error_stands_at_its_field_in_the_words_of_the_api(server: httpx2.Client) -> None:
@@ -135,7 +151,7 @@ def test_nothing_is_loaded_from_elsewhere_and_the_policy_forbids_it(server: http
 
 
 def test_the_model_tells_its_facts_to_people_as_it_does_to_machines(server: httpx2.Client) -> None:
-    facts, page = server.get("/model").json(), format_number(server, "/model")
+    facts, page = server.get("/model").json(), page_of(server, "/model")
     assert facts["version"] in page
     for gate in facts["record"]["gates"]:
         assert gate["value"].replace("'", "&#39;") in page

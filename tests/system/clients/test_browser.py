@@ -156,7 +156,7 @@ def test_the_model_tells_of_itself_with_its_pictures(address: str, visit: Callab
     page = visit(address, "/model")
     told = httpx2.get(f"http://{address}/model").json()
     expect(page.locator("main")).to_contain_text(told["version"])
-    row = page.get_by_role("region", name="Figures").get_by_role("row", name="roc_auc")
+    row = page.get_by_role("region", name="Metrics").get_by_role("row", name="roc_auc")
     expect(row).to_contain_text(f"{told['metrics']['roc_auc']['value']:.4g}")
     for picture in page.locator("figure img").all():
         picture.scroll_into_view_if_needed()

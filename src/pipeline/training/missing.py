@@ -1,0 +1,134 @@
+"""How good the predictions are if callers leave out optional columns.
+
+For each group of columns that callers leave out together, the model is compared with one that never had these columns:
+on the folds before the holdout is opened, and with a constant prediction on the holdout.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from pipeline.config.candidates import Settings
+from pipeline.config.config import Config
+from pipeline.data import masking
+from pipeline.data.masking import Copies
+from pipeline.data.read import TrainingRows
+from pipeline.data.split import Fold
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
+from pipeline.evaluation.metrics import metrics
+from pipeline.runtime.arrays import Examples, Tensors
+from pipeline.runtime.predictor import Session
+from pipeline.training import estimators, search
+from pipeline.training.search import CandidateResult
+
+
+class MissingResult(NamedTuple):
+    """The metrics of predictions without a group of columns.
+
+    `fold_loss` and `fold_loss_without` are means over the folds: of the model, and of one trained without the columns.
+    `holdout` has the metrics on the holdout, `mean_prediction` the mean of the predictions there, and `gain` the loss
+    of a constant prediction minus that of the model, with its 90 % interval.
+    """
+
+    group: str
+    columns: list[str]
+    fold_loss: float
+    fold_loss_without: float
+    holdout: dict[str, float]
+    mean_prediction: float
+    gain: Interval
+
+
+def losses_on_folds(
+    config: Config, rows: TrainingRows, copies: Copies, folds: list[Fold], best: CandidateResult
+) -> dict[str, tuple[float, float]]:
+    """Return by group the mean loss over the folds of the model, and of a model trained without the group's columns."""
+    masked = {}
+    for group, columns in masking.optional_groups(config).items():
+        masked[group] = masking.mask(config, rows.examples, columns, masking.prior_of(rows)).data
+    if not masked:
+        return {}
+
+    tasks = []
+    for fold in folds:
+        train = masking.with_copies(rows.examples.take(fold.train), copies, fold.train)
+        target = rows.examples.target[fold.valid]
+        valid = {group: data.take(fold.valid) for group, data in masked.items()}
+        tasks.append(delayed(fit_and_score)(config, best.settings, train.data, train.target, valid, target))
+
+        for group, data in masked.items():
+            known = without_nan(data)
+            train_target = rows.examples.target[fold.train]
+            valid = {group: known.take(fold.valid)}
+            tasks.append(
+                delayed(fit_and_score)(config, best.settings, known.take(fold.train), train_target, valid, target)
+            )
+
+    processes = min(search.workers(config), len(tasks))
+    results: list[dict[str, float]] = Parallel(n_jobs=processes)(tasks)
+    return mean_losses(results, list(masked))
+
+
+def mean_losses(results: list[dict[str, float]], groups: list[str]) -> dict[str, tuple[float, float]]:
+    """Average over the folds. The results of a fold are those of the model, then one for each group."""
+    size = len(groups) + 1
+    by_fold = [results[start : start + size] for start in range(0, len(results), size)]
+
+    losses = {}
+    for position, group in enumerate(groups, 1):
+        of_model = float(np.mean([fold_results[0][group] for fold_results in by_fold]))
+        of_other = float(np.mean([fold_results[position][group] for fold_results in by_fold]))
+        losses[group] = of_model, of_other
+    return losses
+
+
+def fit_and_score(
+    config: Config,
+    settings: Settings,
+    train: Tensors,
+    train_target: NDArray[Any],
+    valid: dict[str, Tensors],
+    valid_target: NDArray[Any],
+) -> dict[str, float]:
+    """Fit the candidate. Return its loss on the validation rows of each group."""
+    fitted = estimators.fit(settings, train, train_target, config.train)
+    losses = {}
+    for group, data in valid.items():
+        predictions = estimators.predict(fitted, data)
+        losses[group] = metrics(valid_target, predictions, config.scoring)[config.loss]
+    return losses
+
+
+def without_nan(data: Tensors) -> Tensors:
+    """Set a number that is missing in every row to 0: it tells as little, and every kind of model can be fitted."""
+    empty = np.isnan(data.numbers).all(axis=0)
+    return Tensors(data.strings, np.where(empty, np.float32(0), data.numbers))
+
+
+def on_holdout(
+    config: Config,
+    holdout: Examples,
+    session: Session,
+    prior: float | None,
+    losses: dict[str, tuple[float, float]],
+    constant: float,
+    blocks: NDArray[np.int64],
+) -> list[MissingResult]:
+    """Predict the holdout without the columns of each group.
+
+    `losses` are those of the folds, `constant` is the constant prediction to compare with, and `blocks` [rows] are
+    those of the bootstrap.
+    """
+    baseline = np.full(len(holdout.target), constant)
+    plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
+
+    results = []
+    for group, columns in masking.optional_groups(config).items():
+        predictions = session(masking.mask(config, holdout, columns, prior).data)
+        figures = metrics(holdout.target, predictions, config.scoring)
+        gain = paired(holdout.target, baseline, predictions, blocks, plan, 0.9)[config.loss]
+        mean = float(predictions.mean())
+        results.append(MissingResult(group, columns, *losses[group], figures, mean, gain))
+    return results
