@@ -40,11 +40,13 @@ def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> st
 
     lines += ["", f"Holdout: {record['holdout']}, {record['judged_on']:,} rows, opened once.", ""]
     if record.get("restart"):
-        lines += [f"**A restart**, without the champion as a rival: {record['restart']}", ""]
+        lines += [f"**A restart**, without a comparison with the champion: {record['restart']}", ""]
 
-    lines += ["| gate | found | allowed | |", "|---|---|---|---|"]
+    lines += ["| gate | value | allowed | |", "|---|---|---|---|"]
     for gate in record["gates"]:
         verdict = "pass" if gate["passed"] else "**refused**"
+        if gate["passed"] and gate.get("warning"):
+            verdict = f"**warning**: {gate['why']}"
         lines.append(f"| {gate['gate']} | {gate['value']} | {gate['limit']} | {verdict} |")
     return "\n".join([*lines, ""])
 

@@ -41,6 +41,8 @@ FEW = [
     "gates.holdout={roc_auc: {low: 0.6, high: 0.95}, log_loss: {low: 0.3, high: 0.69}, ece: {low: 0, high: 0.25}}",
     "gates.max_single_feature=0.95",
     "gates.max_missing_increase=0.05",
+    "gates.champion.max_gain=1",
+    "gates.champion.warn_gain=0.9",
 ]
 WEAK = "candidates.linear.C=0.0001"  # a toy model that is worse than the default one, and passes its gates
 

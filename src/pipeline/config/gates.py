@@ -32,6 +32,15 @@ class AgainstChampion(Frozen):
     """Limits for the comparison of a challenger with the champion."""
 
     max_increase: float = Field(ge=0, description="How much higher the log loss (or mean absolute error) may be.")
+    warn_gain: float = Field(
+        0.025,
+        gt=0,
+        description="A loss that is lower by more than this, with its whole interval, is a warning: in log loss, or in "
+        "standard deviations of the outcome.",
+    )
+    max_gain: float = Field(
+        0.06, gt=0, description="A loss that is lower by more than this, with its whole interval, is refused as a leak."
+    )
     interval: float = Field(
         0.9,
         gt=0,

@@ -7,6 +7,7 @@ itself. This module does not compare the two models: a gate does.
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,13 +28,15 @@ RECORD = np.dtype([("key", "<u8"), ("answer", "<f4")])
 class ChampionPredictions(NamedTuple):
     """The champion's digest, its predictions, the positions of their rows in the holdout, and their source.
 
-    Without predictions, `rows` is empty and `source` is the reason.
+    Without predictions, `rows` is empty and `source` is the reason. `metrics` are those of the champion on its own
+    holdout, empty if it cannot be loaded.
     """
 
     digest: str
     rows: NDArray[np.int64]
     predictions: NDArray[np.float64]
     source: str
+    metrics: Mapping[str, Mapping[str, float | None]] = MappingProxyType({})
 
 
 def predict_with_champion(
@@ -68,13 +71,14 @@ def predict_with_champion(
         if other.target != contract.target or other.task != contract.task:
             return unavailable(name, f"not comparable: it predicts another outcome, {other.target} ({other.task})")
 
+        figures = champion.manifest.metrics
         until = learnt_until(champion.record, first)
         if not until:
-            return ChampionPredictions(name, every_row, champion.predict(request), "evaluated again")
+            return ChampionPredictions(name, every_row, champion.predict(request), "evaluated again", figures)
 
         saved = saved_predictions(models, name, keys)
         if saved:
-            return ChampionPredictions(name, *saved, "evaluated on these rows before it was trained on them")
+            return ChampionPredictions(name, *saved, "evaluated on these rows before it was trained on them", figures)
         return unavailable(
             name, f"trained on rows before {until}, and these begin on {first}: `make retrain` compares on newer rows"
         )

@@ -5,22 +5,22 @@ how a model is promoted.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from pipeline.config.config import Config
 from pipeline.config.gates import Bounds
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
-from pipeline.evaluation.metrics import constant_prediction, roc_auc, spread
+from pipeline.evaluation.metrics import constant_prediction, spread
 from pipeline.evaluation.slices import Slice
-from pipeline.runtime.arrays import Examples, Tensors
+from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session
 from pipeline.training.champion_predictions import ChampionPredictions
+from pipeline.training.leaks import single_feature_scores
 from pipeline.training.missing import MissingResult
 
 Array = NDArray[Any]
@@ -28,13 +28,17 @@ REPEATS = 200  # predictions of one row, to measure the median time
 
 
 class GateResult(NamedTuple):
-    """The result of one gate: the measured value, the limit, whether the model passes, and the reason for the gate."""
+    """The result of one gate: the measured value, the limit, whether the model passes, and the reason for the gate.
+
+    With a `warning` the model passes, but a person should look at it.
+    """
 
     gate: str
     value: str
     limit: str
     passed: bool
     why: str
+    warning: bool = False
 
 
 class Evidence(NamedTuple):
@@ -67,6 +71,7 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
         *holdout_limits(config, evidence),
         beats_baseline(config, evidence),
         beats_champion(config, evidence),
+        *gain_is_plausible(config, evidence),
         *slice_limits(config, evidence),
         *missing_columns(config, evidence),
         *leaks(config, evidence),
@@ -129,21 +134,57 @@ def beats_champion(config: Config, evidence: Evidence) -> GateResult:
     if not len(champion.rows):
         return GateResult(gate, "not measured", limit, False, champion.source)
 
+    differences = against_champion(config, evidence, champion)
+    loss = differences.pop(config.loss)
+    passed = loss.value <= rule.max_increase and not loss.low > 0
+
+    others = "".join(f"; {name} {format_difference(figure)}" for name, figure in differences.items())
+    why = f"{champion.digest} was {champion.source}, on {len(champion.rows):,} rows{others}"
+    return GateResult(gate, format_difference(loss), limit, passed, why)
+
+
+def gain_is_plausible(config: Config, evidence: Evidence) -> Iterator[GateResult]:
+    """Check that the model is not better than the champion by so much that a leak is the likely reason.
+
+    A gain warns if its whole interval is above the first limit. It fails if its whole interval is above the second, and
+    the model is also better than the champion was on its own holdout: a champion that has decayed is beaten by far
+    without any leak.
+    """
+    champion = evidence.champion
+    if champion is None or evidence.restart or not len(champion.rows):
+        return
+
+    rule = config.gates.champion
+    unit = spread(evidence.train.target, config.task)
+    loss = against_champion(config, evidence, champion)[config.loss]
+    sure_gain = -loss.high / unit
+
+    gate = f"{config.loss} gained on the champion"
+    value = f"{-loss.value:+.4f} ({-loss.high:+.4f} to {-loss.low:+.4f})"
+    limit = f"interval not above {rule.max_gain * unit:g}, warns above {rule.warn_gain * unit:g}"
+    why = "so large a gain is often a leak: what do the new columns know? Raise gates.champion.max_gain if it is real"
+    passed = sure_gain <= rule.max_gain or not exceeds_own_holdout(config, evidence, champion)
+    yield GateResult(gate, value, limit, passed, why, warning=sure_gain > rule.warn_gain)
+
+
+def exceeds_own_holdout(config: Config, evidence: Evidence, champion: ChampionPredictions) -> bool:
+    """Whether the model's skill (regression: R²) is above the interval of the champion's on the champion's holdout."""
+    metric = "r2" if config.task == "regression" else "skill"
+    high = champion.metrics.get(metric, {}).get("high")
+    return high is not None and evidence.figures[metric].value > high
+
+
+def against_champion(config: Config, evidence: Evidence, champion: ChampionPredictions) -> dict[str, Interval]:
+    """Return the differences of the metrics, model minus champion, on the rows that the champion has predicted."""
     rows = champion.rows
-    differences = paired(
+    return paired(
         evidence.holdout.target[rows],
         evidence.predictions[rows],
         champion.predictions,
         evidence.blocks[rows],
         bootstrap(config),
-        rule.interval,
+        config.gates.champion.interval,
     )
-    loss = differences.pop(config.loss)
-    passed = loss.value <= rule.max_increase and not loss.low > 0
-
-    others = "".join(f"; {name} {format_difference(figure)}" for name, figure in differences.items())
-    why = f"{champion.digest} was {champion.source}, on {len(rows):,} rows{others}"
-    return GateResult(gate, format_difference(loss), limit, passed, why)
 
 
 def bootstrap(config: Config) -> Bootstrap:
@@ -152,7 +193,7 @@ def bootstrap(config: Config) -> Bootstrap:
 
 
 def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
-    """Check the worst slice of each column, for each metric.
+    """Check the slices of each column with the lowest and the highest value of each metric.
 
     A slice fails if its whole interval lies outside the bounds. Slices with too few rows are not in the evidence.
     """
@@ -163,14 +204,20 @@ def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
             continue
 
         for metric, bounds in rule.metrics.items():
-            worst = min(parts, key=lambda part: margin(part.figures[metric], bounds))
-            figure = worst.figures[metric]
+            lowest = min(parts, key=lambda part: part.figures[metric].high)
+            highest = max(parts, key=lambda part: part.figures[metric].low)
+            passed = lowest.figures[metric].high >= bounds.low and highest.figures[metric].low <= bounds.high
 
             gate = f"{metric} by {column}"
-            value = f"{worst.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
-            passed = margin(figure, bounds) >= 0
-            why = f"the worst of {len(parts)}: a good average can hide a group for which the model fails"
+            value = f"lowest {format_slice(lowest, metric)}, highest {format_slice(highest, metric)}"
+            why = f"of {len(parts)}: a good average can hide a group for which the model fails"
             yield GateResult(gate, value, f"interval reaches {format_bounds(bounds)}", passed, why)
+
+
+def format_slice(part: Slice, metric: str) -> str:
+    """Write the value of a slice's column, and the slice's metric with its interval."""
+    figure = part.figures[metric]
+    return f"{part.value} {figure.value:.4g} ({figure.low:.4g} to {figure.high:.4g})"
 
 
 def margin(figure: Interval, bounds: Bounds) -> float:
@@ -206,55 +253,13 @@ def leaks(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     why = "what is known only after the prediction cannot be one of its inputs"
     yield GateResult("features known only after", ", ".join(after) or "none", "none", not after, why)
 
-    scores = single_feature_scores(config, evidence.train.data, evidence.train.target)
-    name, best = max(scores, key=lambda item: item[1])
+    scores = single_feature_scores(config.contract, evidence.train.data, evidence.train.target, config.train.seed)
+    name = max(scores, key=lambda feature: scores[feature])
     limit = config.gates.max_single_feature
     measure = "rank correlation" if config.task == "regression" else "roc_auc"
     why = "this column predicts the outcome almost perfectly by itself: is it known at prediction time?"
-    yield GateResult(f"{measure} of a single feature", f"{name} {best:.3f}", f"≤ {limit:g}", best <= limit, why)
-
-
-def single_feature_scores(config: Config, data: Tensors, target: Array) -> Iterator[tuple[str, float]]:
-    """Yield the name of each feature and how well it orders the outcomes by itself: 1 is perfect.
-
-    A category is ordered by its mean outcome. A number is ordered by its size or by whether it is missing: the better
-    of the two counts.
-    """
-    contract = config.contract
-    score_of = ordering_score(target)
-
-    for name, strings in zip(contract.strings, data.strings.T, strict=True):
-        _, codes = np.unique(strings.astype(str), return_inverse=True)
-        mean_outcomes = np.bincount(codes, target) / np.bincount(codes)
-        yield name, score_of(mean_outcomes[codes])
-
-    for name, numbers in zip(contract.numbers, data.numbers.T, strict=True):
-        missing = np.isnan(numbers)
-        filled = np.where(missing, np.nanmedian(numbers), numbers)
-        yield name, max(score_of(filled), score_of(missing.astype(np.float64)))
-
-
-def ordering_score(target: Array) -> Callable[[Array], float]:
-    """Return a function that measures how well values order the outcomes, ascending or descending.
-
-    It is ROC AUC for a boolean outcome, and the absolute value of Spearman's rank correlation for a number.
-    """
-    if target.dtype == np.bool_:
-
-        def area_either_way(values: Array) -> float:
-            area = roc_auc(target, values)
-            return max(area, 1 - area)
-
-        return area_either_way
-
-    ranks = rankdata(target)
-
-    def rank_correlation(values: Array) -> float:
-        if not values.std():
-            return 0.0
-        return float(abs(np.corrcoef(rankdata(values), ranks)[0, 1]))
-
-    return rank_correlation
+    passed = scores[name] <= limit
+    yield GateResult(f"{measure} of a single feature", f"{name} {scores[name]:.3f}", f"≤ {limit:g}", passed, why)
 
 
 def export_is_exact(config: Config, evidence: Evidence) -> GateResult:
@@ -285,6 +290,13 @@ def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     passed = megabytes <= limit
     why = "it is copied into every image"
     yield GateResult("size of the bundle", f"{megabytes:.1f} MB", f"≤ {limit:g} MB", passed, why)
+
+
+def verdict_of(result: GateResult) -> str:
+    """Name the result of a gate in one word, for tables and records."""
+    if not result.passed:
+        return "REFUSED"
+    return "WARN" if result.warning else "pass"
 
 
 def refusal_message(refused: list[GateResult], folder: Path) -> str:

@@ -17,7 +17,7 @@ from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval, rounded
 from pipeline.evaluation.slices import Slice
 from pipeline.registry import mlflow_store
-from pipeline.training.gates import GateResult
+from pipeline.training.gates import GateResult, verdict_of
 from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 
@@ -114,7 +114,7 @@ def version_tags(
     for metric, interval in holdout.items():
         tags[f"holdout.{metric}"] = f"{interval.value:.6g} ({interval.low:.6g} to {interval.high:.6g})"
     for result in results:
-        decision = "pass" if result.passed else "REFUSED"
+        decision = verdict_of(result)
         tags[f"gate.{result.gate}"] = f"{decision}: {result.value}, allowed {result.limit}; {result.why}"
     return tags
 

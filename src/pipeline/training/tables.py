@@ -6,11 +6,13 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.training.gates import GateResult
+from pipeline.training.gates import GateResult, verdict_of
 from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 
 SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "mae", "rmse", "r2", "bias")  # in the leaderboard
+
+VERDICTS = {"pass": "green", "WARN": "bold yellow", "REFUSED": "bold red"}  # with their styles
 
 
 def leaderboard(
@@ -93,17 +95,15 @@ def rarely_missing_warning(shares: Mapping[str, float]) -> str:
 
 
 def gates_table(results: list[GateResult]) -> Text:
-    """Write a line for each gate with its value and its limit. Below a gate that refuses stands the reason for it."""
+    """Write a line for each gate with its value and its limit. Below one that refuses or warns stands the reason."""
     lines = Text()
     width = max(len(result.gate) for result in results)
 
     for result in results:
-        if result.passed:
-            lines.append("pass     ", "green")
-        else:
-            lines.append("REFUSED  ", "bold red")
+        verdict = verdict_of(result)
+        lines.append(f"{verdict:<9}", VERDICTS[verdict])
         lines.append(f"{result.gate:<{width}}  {result.value}  (allowed: {result.limit})\n")
-        if not result.passed:
+        if verdict != "pass":
             lines.append(f"         {result.why}\n", "dim")
 
     lines.rstrip()

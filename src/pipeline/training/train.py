@@ -298,8 +298,9 @@ def run_gates(config: Config, evidence: gates.Evidence, out: Console) -> list[Ga
     with console.step(out, "Evaluate the gates") as say:
         results = gates.evaluate_gates(config, evidence)
         refused = sum(not result.passed for result in results)
+        warned = sum(result.warning for result in results if result.passed)
         summary = f"{refused} of {len(results)} refuse" if refused else f"all {len(results)} pass"
-        say(summary)
+        say(f"{summary}, {warned} with a warning" if warned else summary)
 
     out.print(tables.gates_table(results), soft_wrap=True)
     return results

@@ -161,6 +161,42 @@ def test_a_feature_that_tells_the_outcome_alone_is_refused_by_name(tiny_config: 
 
 
 @pytest.mark.parametrize(
+    ("max_gain", "warn_gain", "skill_of_champion", "passed", "warning"),
+    [
+        (0.3, 0.25, 0.0, True, False),
+        (0.3, 0.05, 0.0, True, True),
+        (0.05, 0.025, 0.0, False, True),
+        (0.05, 0.025, 0.9, True, True),
+    ],
+)
+def test_a_gain_that_is_too_large_warns_and_then_refuses(
+    tiny_config: Config, max_gain: float, warn_gain: float, skill_of_champion: float, passed: bool, warning: bool
+) -> None:
+    """The champion predicts one half for all rows; the model's log loss is 0.1 to 0.25 lower. A champion that was once
+    better than the new model has decayed, so its loss proves no leak.
+    """
+    rule = tiny_config.gates.champion.model_copy(update={"max_gain": max_gain, "warn_gain": warn_gain})
+    config = tiny_config.model_copy(update={"gates": tiny_config.gates.model_copy(update={"champion": rule})})
+    decayed = champion(np.full(ROWS, 0.5))._replace(metrics={"skill": {"high": skill_of_champion}})
+    given = evidence(champion=decayed)
+    (gain,) = [result for result in evaluate_gates(config, given) if "gained on the champion" in result.gate]
+    assert (gain.passed, gain.warning) == (passed, warning)
+
+
+def test_the_slices_at_both_ends_are_named(tiny_config: Config) -> None:
+    ends = [
+        Slice("colour", "red", 500, {"roc_auc": Interval(0.62, 0.61, 0.63)}),
+        Slice("colour", "green", 500, {"roc_auc": Interval(0.7, 0.69, 0.71)}),
+        Slice("colour", "blue", 500, {"roc_auc": Interval(0.95, 0.94, 0.96)}),
+    ]
+    (result,) = [
+        found for found in evaluate_gates(tiny_config, evidence(slices=ends)) if found.gate == "roc_auc by colour"
+    ]
+    assert result.value == "lowest red 0.62 (0.61 to 0.63), highest blue 0.95 (0.94 to 0.96)"
+    assert not result.passed  # 0.94 is above the limit of 0.9
+
+
+@pytest.mark.parametrize(
     ("fold_loss", "gain", "expected"),
     [
         (0.50, Interval(0.02, 0.01, 0.03), []),
