@@ -111,6 +111,16 @@ def holdout(work: Path) -> str:
     return ", ".join(f"{name} {m['value']:.3f} ({m['low']:.3f} to {m['high']:.3f})" for name, m in shown.items())
 
 
+def missing(work: Path) -> str:
+    """Without each group of optional columns: the log loss on the folds, its difference to a model without, the holdout."""
+    texts = []
+    for result in bundle_file(work, "record.json")["missing"]:
+        increase = result["fold_loss"] - result["fold_loss_without"]
+        holdout_loss = result["holdout"]["log_loss"]
+        texts.append(f"{result['group']}: {result['fold_loss']:.4f} ({increase:+.4f}); holdout {holdout_loss:.3f}")
+    return "; ".join(texts)
+
+
 def export(work: Path) -> str:
     record = bundle_file(work, "record.json")
     return f"0 off by more than 1e-5; largest difference {record['export_off']:.1e}"
