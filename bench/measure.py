@@ -64,7 +64,7 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
         "0, 35 MB",
         logged,
     ),
-    "explained": ("an explanation over HTTP, p50; off 40 times as many orders, in probability", "10 ms", explained),
+    "explained": ("an explanation over HTTP, p50; difference from one with 40 times the orders", "10 ms", explained),
     "image": ("image: over its base; `docker run` to the first answer (median of five)", "200 MB, 0.8 s", image),
     "installed": ("installed serving set, every package of `requirements/serve.txt`", "200 MB", installed),
     "tests": ("`make test`", "150 s", tests),

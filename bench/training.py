@@ -112,7 +112,7 @@ def holdout(work: Path) -> str:
 
 
 def missing(work: Path) -> str:
-    """Without each group of optional columns: the log loss on the folds, its difference to a model without, the holdout."""
+    """By group of optional columns: the loss on the folds, its difference to a model without, the holdout."""
     texts = []
     for result in bundle_file(work, "record.json")["missing"]:
         increase = result["fold_loss"] - result["fold_loss_without"]

@@ -71,7 +71,7 @@ def answer_text(
         threshold = model.scoring.cut
         decision = YES_NO[bool(explanation["label"])]
         headline = f"{percent(probability)} likely"
-        sentence = f"The prediction is {decision}: it is yes from {percent(threshold)} on."
+        sentence = f"The prediction is {decision}. It is yes if the probability is {percent(threshold)} or more."
         gauge = (probability * 100, threshold * 100)
         base = percent(explanation["base"])
         standard_error = f"{largest_error * 100:.1f} percentage points"
@@ -187,7 +187,7 @@ def missing_effects(model: LoadedModel) -> list[str]:
     texts = []
     for name, change in effects[:MOST_MISSED]:
         label = form.field_label(model.contract.request[name]).lower()
-        amount = f"{change * 100:.1f} points" if model.task == "binary" else format_number(change)
+        amount = f"{change * 100:.1f} percentage points" if model.task == "binary" else format_number(change)
         unit = f" {target.unit}" if model.task == "regression" and target.unit else ""
         texts.append(f"{label} ({amount}{unit})")
     return texts
@@ -219,8 +219,9 @@ def model_quality(model: LoadedModel) -> list[str]:
     ece = interval("ece")
     return [
         training,
-        f"Of two {model.contract.noun}s, one with the outcome yes and one with no, it gives the yes the higher "
-        f"probability in {percent(roc_auc['value'])} of cases ({percent(roc_auc['low'])} to "
-        f"{percent(roc_auc['high'])}); guessing reaches 50 %.",
+        f"Among pairs of {model.contract.noun}s with different outcomes, it gives the higher probability to the one "
+        f"with yes in {percent(roc_auc['value'])} of the pairs ({percent(roc_auc['low'])} to "
+        f"{percent(roc_auc['high'])}); "
+        "random guessing gets 50 %.",
         f"On average, its probabilities differ from the observed shares by {ece['value'] * 100:.1f} percentage points.",
     ]

@@ -92,7 +92,7 @@ def train(
 
 @app.command()
 def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None) -> None:  # noqa: B006 -- reason: as above
-    """Train again on newer data; days that neither model knows judge, and then the new one learns from them too."""
+    """Train on newer data, compare with the champion on days new to both, then train on those days too."""
     config = load_config(path, overrides)
     from rich.console import Console
 
@@ -170,7 +170,7 @@ def replay(
         str | None, typer.Option(help="Play on to the end of this month, or this day.", envvar="UNTIL")
     ] = None,
 ) -> None:
-    """Play months of the data through a running server: log, refresh, monitor, training, promotion, day by day."""
+    """Play months of the data through two running servers, day by day: log, refresh, monitor, train, promote."""
     config = load_config(path, overrides)
     from rich.console import Console
 

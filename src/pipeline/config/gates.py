@@ -39,7 +39,10 @@ class AgainstChampion(Frozen):
         "standard deviations of the outcome.",
     )
     max_gain: float = Field(
-        0.06, gt=0, description="A loss that is lower by more than this, with its whole interval, is refused as a leak."
+        0.06,
+        gt=0,
+        description="A loss that is lower by more than this, with its whole interval, is refused as a leak, if the "
+        "skill (regression: R²) is also above that of the champion on its own holdout.",
     )
     interval: float = Field(
         0.9,

@@ -139,22 +139,22 @@ def verdict_of(
         return QUIET, too_little_reason(windows, rule)
 
     degraded = [window for window in windows[-rule.out_of :] if window.degraded]
-    how = f"in {len(degraded)} of the last {rule.out_of} windows; it fires at {rule.min_bad}"
+    how = f"in {len(degraded)} of the last {rule.out_of} windows (the monitor fires from {rule.min_bad} on)"
     if performance.alarm_fires(windows, rule):
         return RETRAIN, f"{degraded_figures(windows[-1], expected)}; degraded {how}"
     if windows[-1].degraded:
         return QUIET, f"{degraded_figures(windows[-1], expected)}; but degraded only {how}"
-    return QUIET, f"no figure is worse than on the reference, rows that the model was not trained on; degraded {how}"
+    return QUIET, f"no figure of the latest window is degraded; degraded {how}"
 
 
 def too_little_reason(windows: list[Window], rule: Monitor) -> str:
     """The labelled rows and days that a judgement needs, and those that the log has."""
     few = rule.min_rows / rule.pooled_windows
-    needed = f"a verdict needs {rule.min_rows:,} labelled rows, {few:.0f} in the last window, and {rule.min_days} days"
+    needed = f"{rule.min_rows:,} labelled rows on {rule.min_days} days, with {few:.0f} rows in the latest window"
     rows = [window.rows for window in windows[-rule.pooled_windows :]] or [0]
     days = windows[-1].days if windows else 0
-    had = f"the last {rule.pooled_windows} windows have {sum(rows):,}, {rows[-1]:,} and {days} of this model"
-    return f"not enough labels yet: {needed}, and {had}"
+    had = f"{sum(rows):,} labelled rows on {days} days, with {rows[-1]:,} rows in the latest window"
+    return f"not enough labels yet: the last {rule.pooled_windows} windows have {had}; the monitor needs {needed}"
 
 
 def degraded_figures(window: Window, expected: Mapping[str, Interval]) -> str:

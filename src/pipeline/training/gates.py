@@ -82,7 +82,7 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
 
 def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     """Compare each metric on the holdout with its limits in the config."""
-    why = "below the limits it is useless; beyond them it is too good to be true, which is a leak"
+    why = "worse than the limits is useless; better is too good to be true, most often a leak"
     for metric, bounds in config.gates.holdout.items():
         figure = evidence.figures[metric]
         gate = f"{metric} on the holdout"
@@ -91,7 +91,7 @@ def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         if config.gates.use_interval:
             value = f"{value} ({figure.low:.4g} to {figure.high:.4g})"
             passed = margin(figure, bounds) >= 0
-            yield GateResult(gate, value, f"interval reaches {format_bounds(bounds)}", passed, why)
+            yield GateResult(gate, value, f"interval overlaps {format_bounds(bounds)}", passed, why)
         else:
             passed = bounds.low <= figure.value <= bounds.high
             yield GateResult(gate, value, format_bounds(bounds), passed, why)
@@ -110,7 +110,7 @@ def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
     why = f"always predicting {constant:.4g} needs no model"
     if config.gates.use_interval:
         value = f"by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
-        return GateResult(gate, value, f"interval reaches {min_gain:g}", gain.high >= min_gain, why)
+        return GateResult(gate, value, f"upper end of the interval ≥ {min_gain:g}", gain.high >= min_gain, why)
     return GateResult(gate, f"by {gain.value:.4f}", f"by ≥ {min_gain:g}", gain.value >= min_gain, why)
 
 
@@ -159,10 +159,10 @@ def gain_is_plausible(config: Config, evidence: Evidence) -> Iterator[GateResult
     loss = against_champion(config, evidence, champion)[config.loss]
     sure_gain = -loss.high / unit
 
-    gate = f"{config.loss} gained on the champion"
+    gate = f"{config.loss} below the champion's"
     value = f"{-loss.value:+.4f} ({-loss.high:+.4f} to {-loss.low:+.4f})"
-    limit = f"interval not above {rule.max_gain * unit:g}, warns above {rule.warn_gain * unit:g}"
-    why = "so large a gain is often a leak: what do the new columns know? Raise gates.champion.max_gain if it is real"
+    limit = f"interval not above {rule.max_gain * unit:g}, unless the champion has decayed"
+    why = "so large a gain is often a leak: check that new columns are known at prediction time"
     passed = sure_gain <= rule.max_gain or not exceeds_own_holdout(config, evidence, champion)
     yield GateResult(gate, value, limit, passed, why, warning=sure_gain > rule.warn_gain)
 
@@ -210,8 +210,8 @@ def slice_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
 
             gate = f"{metric} by {column}"
             value = f"lowest {format_slice(lowest, metric)}, highest {format_slice(highest, metric)}"
-            why = f"of {len(parts)}: a good average can hide a group for which the model fails"
-            yield GateResult(gate, value, f"interval reaches {format_bounds(bounds)}", passed, why)
+            why = f"lowest and highest of {len(parts)}: a good average can hide a group for which the model fails"
+            yield GateResult(gate, value, f"both intervals overlap {format_bounds(bounds)}", passed, why)
 
 
 def format_slice(part: Slice, metric: str) -> str:
@@ -237,13 +237,13 @@ def missing_columns(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         increase = result.fold_loss - result.fold_loss_without
         gate = f"{config.loss} on the folds without {result.group}"
         value = f"{result.fold_loss:.4f}, {increase:+.4f} against a model trained without"
-        why = "callers may leave these columns out: raise `masking.all`, or make them `nullable: false`"
+        why = "callers may leave these columns out. If this fails: raise masking.all, or make them nullable: false"
         yield GateResult(gate, value, f"≤ +{limit:g}", increase <= limit, why)
 
         gain = result.gain
         gate = f"{config.loss} on the holdout without {result.group}"
         value = f"below the baseline's by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
-        why = "without these columns the predictions are worse than a constant"
+        why = "without these columns the predictions must not be clearly worse than a constant"
         yield GateResult(gate, value, f"interval not below -{limit:g}", gain.high >= -limit, why)
 
 
@@ -251,13 +251,13 @@ def leaks(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     """Check for target leaks: features known only after the prediction, and a feature that is a copy of the outcome."""
     after = [name for name in config.features if config.columns[name].known == "after"]
     why = "what is known only after the prediction cannot be one of its inputs"
-    yield GateResult("features known only after", ", ".join(after) or "none", "none", not after, why)
+    yield GateResult("features known only after the prediction", ", ".join(after) or "none", "none", not after, why)
 
     scores = single_feature_scores(config.contract, evidence.train.data, evidence.train.target, config.train.seed)
     name = max(scores, key=lambda feature: scores[feature])
     limit = config.gates.max_single_feature
     measure = "rank correlation" if config.task == "regression" else "roc_auc"
-    why = "this column predicts the outcome almost perfectly by itself: is it known at prediction time?"
+    why = "a feature above the limit predicts the outcome suspiciously well: is it known at prediction time?"
     passed = scores[name] <= limit
     yield GateResult(f"{measure} of a single feature", f"{name} {scores[name]:.3f}", f"≤ {limit:g}", passed, why)
 
@@ -283,7 +283,7 @@ def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     limit = config.gates.max_microseconds
     passed = microseconds <= limit
     why = "callers wait for it"
-    yield GateResult("one row in the model", f"{microseconds:.0f} µs", f"≤ {limit:g} µs", passed, why)
+    yield GateResult("median time of one row", f"{microseconds:.0f} µs", f"≤ {limit:g} µs", passed, why)
 
     megabytes = evidence.size / 1e6
     limit = config.gates.max_megabytes

@@ -90,7 +90,7 @@ def look(watched: Watched, url: str, as_of: date | None = None) -> monitor.Monit
 def test_days_like_those_that_it_learnt_from_are_quiet(watched: Watched, url: str) -> None:
     found = look(watched, logged(url, watched.days(15), watched.champion.version))
     assert (found.code, found.verdict) == (0, "quiet")
-    assert found.reason.startswith("no figure is worse than on the reference")
+    assert found.reason.startswith("no figure of the latest window is degraded")
     assert [window.rows for window in found.windows] == [240] * 5
     assert found.as_of == "2013-02-09"
 
@@ -101,7 +101,7 @@ def test_a_world_that_turned_round_is_an_alarm_that_says_why(watched: Watched, u
     found = look(watched, logged(url, turned, watched.champion.version))
     assert (found.code, found.verdict) == (5, "retrain")
     assert re.search(r"roc_auc 0\.\d+ \(.* to .*\), expected 0\.\d+ \(.*\)", found.reason)
-    assert found.reason.endswith("degraded in 3 of the last 3 windows; it fires at 2")
+    assert found.reason.endswith("degraded in 3 of the last 3 windows (the monitor fires from 2 on)")
 
 
 def test_what_came_later_than_the_day_that_is_named_is_not_looked_at(watched: Watched, url: str) -> None:
@@ -162,9 +162,9 @@ def test_a_column_derived_from_a_private_one_is_in_no_log(watched: Watched, url:
 
 def test_too_little_is_quiet_and_says_what_is_needed(watched: Watched, url: str) -> None:
     found = look(watched, logged(url, watched.days(4), watched.champion.version))
-    needed = "a verdict needs 50 labelled rows, 17 in the last window, and 5 days"
-    had = "the last 3 windows have 320, 240 and 4 of this model"
-    assert (found.code, found.reason) == (0, f"not enough labels yet: {needed}, and {had}")
+    needed = "50 labelled rows on 5 days, with 17 rows in the latest window"
+    had = "320 labelled rows on 4 days, with 240 rows in the latest window"
+    assert (found.code, found.reason) == (0, f"not enough labels yet: the last 3 windows have {had}; the monitor needs {needed}")
     empty = look(watched, f"{url}.none")
     assert (empty.code, empty.windows, empty.drifts) == (0, [], [])
 

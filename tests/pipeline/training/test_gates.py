@@ -179,7 +179,7 @@ def test_a_gain_that_is_too_large_warns_and_then_refuses(
     config = tiny_config.model_copy(update={"gates": tiny_config.gates.model_copy(update={"champion": rule})})
     decayed = champion(np.full(ROWS, 0.5))._replace(metrics={"skill": {"high": skill_of_champion}})
     given = evidence(champion=decayed)
-    (gain,) = [result for result in evaluate_gates(config, given) if "gained on the champion" in result.gate]
+    (gain,) = [result for result in evaluate_gates(config, given) if "below the champion's" in result.gate]
     assert (gain.passed, gain.warning) == (passed, warning)
 
 

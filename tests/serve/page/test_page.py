@@ -92,9 +92,9 @@ def test_every_example_is_filled_in_as_it_was_and_told_how_it_ended(server: http
 
 def test_the_page_names_the_optional_fields_that_matter_most(server: httpx2.Client) -> None:
     """Before anything is predicted, with the mean change of the prediction if the field is empty."""
-    named = re.search(r"change it most when they are empty: (.*?)\.</p>", page_of(server))
+    named = re.search(r"prediction if they are empty: (.*?)\.</p>", page_of(server))
     assert named is not None
-    points = [float(number) for number in re.findall(r"\(([\d.]+) points\)", named[1])]
+    points = [float(number) for number in re.findall(r"\(([\d.]+) percentage points\)", named[1])]
     assert len(points) == 3
     assert points == sorted(points, reverse=True)
     assert points[0] > 1
