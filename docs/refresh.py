@@ -134,6 +134,7 @@ def figures() -> str:
     record = json.loads((folder / "record.json").read_text())
 
     late = share_of_late(metrics)
+    roc_auc = interval(metrics["roc_auc"])
     gate = next(gate for gate in record["gates"] if gate["gate"] == "log_loss below the baseline's")
     constant_loss = metrics["log_loss"]["value"] + float(gate["value"].removeprefix("by "))
     costs = costs_per_flight(metrics, late, yaml.safe_load((ROOT / "configs/flights.yaml").read_text())["costs"])

@@ -164,7 +164,10 @@ def test_too_little_is_quiet_and_says_what_is_needed(watched: Watched, url: str)
     found = look(watched, logged(url, watched.days(4), watched.champion.version))
     needed = "50 labelled rows on 5 days, with 17 rows in the latest window"
     had = "320 labelled rows on 4 days, with 240 rows in the latest window"
-    assert (found.code, found.reason) == (0, f"not enough labels yet: the last 3 windows have {had}; the monitor needs {needed}")
+    assert (found.code, found.reason) == (
+        0,
+        f"not enough labels yet: the last 3 windows have {had}; the monitor needs {needed}",
+    )
     empty = look(watched, f"{url}.none")
     assert (empty.code, empty.windows, empty.drifts) == (0, [], [])
 

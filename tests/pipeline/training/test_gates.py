@@ -217,4 +217,4 @@ def test_a_slow_or_large_model_is_refused(tiny_config: Config) -> None:
     tight = tiny_config.model_copy(
         update={"gates": tiny_config.gates.model_copy(update={"max_microseconds": 1e-6, "max_megabytes": 0.5})}
     )
-    assert refused(tight, evidence()) == ["one row in the model", "size of the bundle"]
+    assert refused(tight, evidence()) == ["median time of one row", "size of the bundle"]
