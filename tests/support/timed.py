@@ -46,5 +46,11 @@ def config_in(folder: Path, frame: pd.DataFrame, *overrides: str) -> Config:
     gates = (
         "gates.holdout={roc_auc: {low: 0.6, high: 0.95}, log_loss: {low: 0.3, high: 0.69}, ece: {low: 0, high: 0.25}}"
     )
-    given = [f"data.path={folder}/timed.csv", gates, "gates.max_single_feature=0.95", *overrides]
+    given = [
+        f"data.path={folder}/timed.csv",
+        gates,
+        "gates.max_single_feature=0.95",
+        "gates.max_missing_increase=0.05",
+        *overrides,
+    ]
     return load(folder / "timed.yaml", [*in_folder(folder), *given])

@@ -1,5 +1,6 @@
 """The page in a real browser: asked, read, compared with the API; by keyboard; on a phone; with and without script."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -37,6 +38,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def example(parcels: Path) -> dict[str, Any]:
+    """The row that the form shows first: the first example of the bundle, without its missing values."""
+    columns = json.loads((parcels / (parcels / "champion").read_text().strip() / "examples.json").read_text())[
+        "columns"
+    ]
+    return {name: values[0] for name, values in columns.items() if values[0] is not None}
+
+
+@pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens a page; nothing may be loaded from elsewhere, and nothing may go wrong in the console."""
     faults: list[str] = []
@@ -70,11 +80,11 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 def test_what_the_page_answers_is_what_the_api_answers(
-    address: str, visit: Callable[..., Page], viewport: Any, script: bool
+    address: str, visit: Callable[..., Page], example: dict[str, Any], viewport: Any, script: bool
 ) -> None:
     page = visit(address, viewport=viewport, java_script_enabled=script)
     page.get_by_role("button", name="Predict").click()
-    said = httpx2.post(f"http://{address}/explain", json=ASKED).raise_for_status().json()
+    said = httpx2.post(f"http://{address}/explain", json=example).raise_for_status().json()
     expect(page.locator(".headline")).to_have_text(f"{said['probability'] * 100:.0f} % likely")
     expect(page.locator(".headline")).to_be_focused()
     expect(page.locator(".reasons li").first).to_have_attribute("data-field", said["contributions"][0]["field"])
@@ -98,7 +108,7 @@ def test_errors_stand_at_their_fields_in_the_words_of_the_api(address: str, visi
     expect(page.locator("#field-temp")).to_have_value("warm")
 
 
-def test_it_can_be_asked_by_keyboard_alone(address: str, visit: Callable[..., Page]) -> None:
+def test_it_can_be_asked_by_keyboard_alone(address: str, visit: Callable[..., Page], example: dict[str, Any]) -> None:
     page = visit(address)
     for _ in range(30):
         page.keyboard.press("Tab")
@@ -107,7 +117,7 @@ def test_it_can_be_asked_by_keyboard_alone(address: str, visit: Callable[..., Pa
     page.keyboard.press("Control+A")
     page.keyboard.type("200")
     page.keyboard.press("Enter")
-    said = httpx2.post(f"http://{address}/predict", json={**ASKED, "weight": 200}).json()
+    said = httpx2.post(f"http://{address}/predict", json={**example, "weight": 200}).json()
     expect(page.locator(".headline")).to_have_text(f"{said['probability'] * 100:.0f} % likely")
     assert page.evaluate("document.activeElement.className") == "headline"
 
@@ -192,7 +202,7 @@ def test_it_serves_a_number_without_a_change(diabetes: Path, visit: Callable[...
         page = visit(address)
         page.get_by_role("button", name="Predict").click()
         expect(page.locator(".headline")).to_have_text(re.compile(r"^\d+ points$"))
-        expect(page.locator(".reasons li").first).to_contain_text(re.compile(r"(adds|takes off) [\d.]+ points"))
+        expect(page.locator(".reasons li").first).to_contain_text(re.compile(r"(adds|subtracts) [\d.]+ points"))
         clean(page)
         page.goto("model")
         clean(page)

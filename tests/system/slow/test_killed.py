@@ -27,7 +27,7 @@ from tests.support.toy import FEW, Toy, in_folder, statuses, trained_twice
 KILLS, SEED = 50, 0
 OTHER = ["--set", "train.seed=7", "--set", "candidates.linear.C=0.5"]  # a third model, which takes the champion's place
 TOLD = {
-    "models": "was tidied up",
+    "models": "unfinished files of an interrupted command",
     "reports": "of a training that was killed was removed",
     "runs": "of it in MLflow marked as KILLED",
     "record": "champion is at",
