@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from pipeline.config import yaml_reader
@@ -56,6 +56,14 @@ class Masking(Frozen):
     groups: dict[str, list[str]] = Field({}, description="Optional columns that callers leave out together, by name.")
     all: float = Field(0.1, ge=0, le=0.5, description="Share of training rows copied without any optional column.")
     per_group: float = Field(0.05, ge=0, le=0.1, description="Share of training rows copied for each group.")
+
+    @model_validator(mode="after")
+    def copies_no_row_twice(self) -> Self:
+        shares = self.all + self.per_group * len(self.groups)
+        if shares > 1:
+            count = len(self.groups)
+            raise ValueError(f"all and per_group, for {count} groups, add up to {shares:g} of the rows; 1 is the most")
+        return self
 
 
 class Costs(Frozen):

@@ -70,8 +70,7 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
     return [
         *holdout_limits(config, evidence),
         beats_baseline(config, evidence),
-        beats_champion(config, evidence),
-        *gain_is_plausible(config, evidence),
+        *against_champion(config, evidence),
         *slice_limits(config, evidence),
         *missing_columns(config, evidence),
         *leaks(config, evidence),
@@ -114,49 +113,56 @@ def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
     return GateResult(gate, f"by {gain.value:.4f}", f"by ≥ {min_gain:g}", gain.value >= min_gain, why)
 
 
-def beats_champion(config: Config, evidence: Evidence) -> GateResult:
-    """Compare the loss with the champion's on the same rows.
+def against_champion(config: Config, evidence: Evidence) -> Iterator[GateResult]:
+    """Compare the loss with the champion's on the same rows, in both directions.
 
-    The model passes if its loss is not higher by more than the rule allows, and if the interval of the difference, from
-    a paired bootstrap over blocks, does not lie above 0. It passes without a champion and with a declared restart. It
-    fails if there are no predictions of the champion.
+    The model passes without a champion and with a declared restart. It fails if there are no predictions of the
+    champion. Otherwise both gates use the interval of the difference, from a paired bootstrap over blocks.
     """
     gate = f"{config.loss} against the champion"
     champion = evidence.champion
-    rule = config.gates.champion
-    limit = f"≤ +{rule.max_increase:g}, interval not above 0"
 
     if champion is None:
-        return GateResult(gate, "the first model", "nothing to beat", True, "there is no champion yet")
+        yield GateResult(gate, "the first model", "nothing to beat", True, "there is no champion yet")
+        return
     if evidence.restart:
         why = f"{evidence.restart}; only the baseline is compared"
-        return GateResult(gate, f"{champion.digest} is not compared", "a declared restart", True, why)
-    if not len(champion.rows):
-        return GateResult(gate, "not measured", limit, False, champion.source)
+        yield GateResult(gate, f"{champion.digest} is not compared", "a declared restart", True, why)
+        return
 
-    differences = against_champion(config, evidence, champion)
+    rule = config.gates.champion
+    limit = f"≤ +{rule.max_increase:g}, interval not above 0"
+    if not len(champion.rows):
+        yield GateResult(gate, "not measured", limit, False, champion.source)
+        return
+
+    rows = champion.rows
+    differences = paired(
+        evidence.holdout.target[rows],
+        evidence.predictions[rows],
+        champion.predictions,
+        evidence.blocks[rows],
+        bootstrap(config),
+        rule.interval,
+    )
     loss = differences.pop(config.loss)
     passed = loss.value <= rule.max_increase and not loss.low > 0
 
     others = "".join(f"; {name} {format_difference(figure)}" for name, figure in differences.items())
-    why = f"{champion.digest} was {champion.source}, on {len(champion.rows):,} rows{others}"
-    return GateResult(gate, format_difference(loss), limit, passed, why)
+    why = f"{champion.digest} was {champion.source}, on {len(rows):,} rows{others}"
+    yield GateResult(gate, format_difference(loss), limit, passed, why)
+    yield gain_is_plausible(config, evidence, champion, loss)
 
 
-def gain_is_plausible(config: Config, evidence: Evidence) -> Iterator[GateResult]:
+def gain_is_plausible(config: Config, evidence: Evidence, champion: ChampionPredictions, loss: Interval) -> GateResult:
     """Check that the model is not better than the champion by so much that a leak is the likely reason.
 
-    A gain warns if its whole interval is above the first limit. It fails if its whole interval is above the second, and
-    the model is also better than the champion was on its own holdout: a champion that has decayed is beaten by far
-    without any leak.
+    `loss` is the difference of the losses, model minus champion. A gain warns if its whole interval is above the first
+    limit. It fails if its whole interval is above the second, and the model is also better than the champion was on its
+    own holdout: a champion that has decayed is beaten by far without any leak.
     """
-    champion = evidence.champion
-    if champion is None or evidence.restart or not len(champion.rows):
-        return
-
     rule = config.gates.champion
     unit = spread(evidence.train.target, config.task)
-    loss = against_champion(config, evidence, champion)[config.loss]
     sure_gain = -loss.high / unit
 
     gate = f"{config.loss} below the champion's"
@@ -164,7 +170,7 @@ def gain_is_plausible(config: Config, evidence: Evidence) -> Iterator[GateResult
     limit = f"interval not above {rule.max_gain * unit:g}, unless the champion has decayed"
     why = "so large a gain is often a leak: check that new columns are known at prediction time"
     passed = sure_gain <= rule.max_gain or not exceeds_own_holdout(config, evidence, champion)
-    yield GateResult(gate, value, limit, passed, why, warning=sure_gain > rule.warn_gain)
+    return GateResult(gate, value, limit, passed, why, warning=sure_gain > rule.warn_gain)
 
 
 def exceeds_own_holdout(config: Config, evidence: Evidence, champion: ChampionPredictions) -> bool:
@@ -172,19 +178,6 @@ def exceeds_own_holdout(config: Config, evidence: Evidence, champion: ChampionPr
     metric = "r2" if config.task == "regression" else "skill"
     high = champion.metrics.get(metric, {}).get("high")
     return high is not None and evidence.figures[metric].value > high
-
-
-def against_champion(config: Config, evidence: Evidence, champion: ChampionPredictions) -> dict[str, Interval]:
-    """Return the differences of the metrics, model minus champion, on the rows that the champion has predicted."""
-    rows = champion.rows
-    return paired(
-        evidence.holdout.target[rows],
-        evidence.predictions[rows],
-        champion.predictions,
-        evidence.blocks[rows],
-        bootstrap(config),
-        config.gates.champion.interval,
-    )
 
 
 def bootstrap(config: Config) -> Bootstrap:

@@ -87,3 +87,11 @@ def test_a_group_of_a_column_that_has_to_be_sent_is_refused(tmp_path_factory: py
         ConfigError, match=r"groups.measures: legs is not a declared column that a caller may leave out"
     ):
         toy.config("masking.groups={measures: [legs]}")
+
+
+def test_shares_of_more_than_all_rows_are_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The last group, all optional columns, would get no copies."""
+    toy = Toy(tmp_path_factory.mktemp("toy"))
+    groups = ", ".join(f"group_{number}: [size]" for number in range(10))
+    with pytest.raises(ConfigError, match="for 10 groups, add up to 1.1 of the rows"):
+        toy.config(f"masking={{groups: {{{groups}}}, all: 0.1, per_group: 0.1}}")
