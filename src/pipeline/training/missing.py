@@ -59,7 +59,7 @@ def losses_on_folds(
         tasks.append(delayed(fit_and_score)(config, best.settings, train.data, train.target, valid, target))
 
         for group, data in masked.items():
-            known = without_nan(data)
+            known = with_constants(data)
             train_target = rows.examples.target[fold.train]
             valid = {group: known.take(fold.valid)}
             tasks.append(
@@ -101,10 +101,12 @@ def fit_and_score(
     return losses
 
 
-def without_nan(data: Tensors) -> Tensors:
-    """Set a number that is missing in every row to 0: it tells as little, and every kind of model can be fitted."""
-    empty = np.isnan(data.numbers).all(axis=0)
-    return Tensors(data.strings, np.where(empty, np.float32(0), data.numbers))
+def with_constants(data: Tensors) -> Tensors:
+    """Set a column that is missing in every row to one value: it tells as little, and every kind of model takes it."""
+    no_text = (data.strings == "").all(axis=0)
+    no_number = np.isnan(data.numbers).all(axis=0)
+    strings = np.where(no_text, "none", data.strings).astype(object)
+    return Tensors(strings, np.where(no_number, np.float32(0), data.numbers))
 
 
 def on_holdout(

@@ -1,0 +1,34 @@
+"""The model that never had a group of columns, with which the masked predictions are compared."""
+
+import numpy as np
+import pytest
+
+from pipeline.config.candidates import Boosting, Linear, Settings, Tree
+from pipeline.config.config import Train
+from pipeline.runtime.arrays import Tensors
+from pipeline.training import estimators
+from pipeline.training.missing import mean_losses, with_constants
+
+
+@pytest.mark.parametrize("settings", [Linear(), Tree(), Boosting()], ids=["linear", "tree", "boosting"])
+def test_a_model_can_be_fitted_without_any_text_or_number(settings: Settings) -> None:
+    """A table whose columns are all optional: what is left is one value in every row."""
+    masked = Tensors(np.full((200, 2), "", dtype=object), np.full((200, 1), np.nan, dtype=np.float32))
+    target = np.arange(200) % 4 == 0
+    data = with_constants(masked)
+    fitted = estimators.fit(settings, data, target, Train())
+    assert estimators.predict(fitted, data) == pytest.approx(np.full(200, 0.25), abs=0.01)
+
+
+def test_a_column_with_some_values_stays_as_it_is() -> None:
+    data = Tensors(np.array([["a"], [""]], dtype=object), np.array([[1.0], [np.nan]], dtype=np.float32))
+    assert with_constants(data).strings.tolist() == [["a"], [""]]
+    np.testing.assert_array_equal(with_constants(data).numbers, data.numbers)
+
+
+def test_losses_are_means_over_folds_of_the_model_and_of_one_without_the_group() -> None:
+    first = [{"weather": 0.5, "all": 0.6}, {"weather": 0.52}, {"all": 0.61}]
+    second = [{"weather": 0.7, "all": 0.8}, {"weather": 0.72}, {"all": 0.81}]
+    losses = mean_losses([*first, *second], ["weather", "all"])
+    assert losses["weather"] == pytest.approx((0.6, 0.62))
+    assert losses["all"] == pytest.approx((0.7, 0.71))
