@@ -164,6 +164,7 @@ def once(errors: list[FieldError]) -> list[FieldError]:
     listed = []
     for key, error in first.items():
         others = count[key] - 1
-        also = f" (also in {others:,} more rows)" if others else ""
+        noun = "row" if others == 1 else "rows"
+        also = f" (also in {others:,} more {noun})" if others else ""
         listed.append(FieldError(field=error.field, message=error.message + also))
     return listed

@@ -26,7 +26,7 @@ def test_a_column_with_some_values_stays_as_it_is() -> None:
     np.testing.assert_array_equal(with_constants(data).numbers, data.numbers)
 
 
-def test_losses_are_means_over_folds_of_the_model_and_of_one_without_the_group() -> None:
+def test_losses_are_means_over_the_folds() -> None:
     first = [{"weather": 0.5, "all": 0.6}, {"weather": 0.52}, {"all": 0.61}]
     second = [{"weather": 0.7, "all": 0.8}, {"weather": 0.72}, {"all": 0.81}]
     losses = mean_losses([*first, *second], ["weather", "all"])
