@@ -37,7 +37,15 @@ HEADERS = {
     "cache-control": "no-store",
     "vary": "accept",
 }
-ORIGIN = ("created", "candidate", "trained_on", "holdout", "judged_on", "commit", "run_id")
+ORIGIN = {  # entries of the record, with their labels
+    "created": "created",
+    "candidate": "candidate",
+    "trained_on": "trained on",
+    "holdout": "holdout",
+    "judged_on": "tested on",
+    "commit": "commit",
+    "run_id": "run id",
+}
 SHOWN = 8  # reasons that the page shows before its reader opens the rest
 
 
@@ -138,7 +146,7 @@ def model_page(model: LoadedModel, facts: Mapping[str, Any]) -> Response:
     page = template.render(
         **shared_context(model),
         record=record,
-        about={name.replace("_", " "): record[name] for name in ORIGIN if name in record},
+        about={label: record[name] for name, label in ORIGIN.items() if name in record},
         metrics=facts["metrics"],
         columns=model.contract.columns,
         pictures=[(name, name.removesuffix(".png").replace("_", " ").capitalize()) for name in pictures],
