@@ -137,7 +137,7 @@ def registration(work: Path) -> str:
     from pipeline.evaluation.bootstrap import Interval
     from pipeline.registry import mlflow_store
     from pipeline.training import run_record
-    from pipeline.training.gates import GateResult
+    from pipeline.training.evidence import GateResult
     from pipeline.training.search import CandidateResult
 
     record = bundle_file(work, "record.json")

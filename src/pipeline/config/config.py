@@ -31,6 +31,9 @@ class Data(Frozen):
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
     until: date | None = Field(None, description="Rows from this day on are left out; for a split by time.")
     key: list[str] = Field([], description="Columns that identify a row. Default: all columns that are known before.")
+    max_same_key: float = Field(
+        0, ge=0, lt=1, description="Share of rows with the key of another row above which training stops."
+    )
     max_rejected: float = Field(0.001, ge=0, lt=1, description="Share of rejected rows above which training stops.")
 
 

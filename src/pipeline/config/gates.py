@@ -36,7 +36,7 @@ class AgainstChampion(Frozen):
         0.025,
         gt=0,
         description="A loss that is lower by more than this, with its whole interval, is a warning: in log loss, or in "
-        "standard deviations of the outcome.",
+        "standard deviations of the outcome. The same holds for what one new feature is worth on the folds.",
     )
     max_gain: float = Field(
         0.06,
@@ -73,7 +73,21 @@ class Gates(Frozen):
     champion: AgainstChampion = Field(description="How the comparison with the champion is decided.")
     slices: SliceRule = Field(description="Limits for metrics on parts of the holdout.")
     max_single_feature: float = Field(
-        gt=0, le=1, description="Largest ROC AUC (regression: rank correlation) that one feature may reach by itself."
+        gt=0,
+        le=1,
+        description="Largest ROC AUC (regression: rank correlation) that one feature may reach by itself.",
+    )
+    max_pair: float = Field(
+        0.99,
+        gt=0,
+        le=1,
+        description="Largest ROC AUC (regression: rank correlation) that a sum or difference of two features may reach.",
+    )
+    max_copied: float = Field(
+        0.01,
+        ge=0,
+        lt=1,
+        description="Largest share of holdout rows that equal a training row in all but time; any is a warning.",
     )
     max_missing_increase: float = Field(
         0.01,

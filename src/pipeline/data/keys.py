@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.config import Config
 from pipeline.config.splits import GroupSplit, TimeSplit
+from pipeline.errors import DataError
 from pipeline.runtime.arrays import Columns
 
 
@@ -28,6 +29,27 @@ def row_keys(columns: Columns, config: Config) -> NDArray[np.uint64]:
     """
     known = [name for name, column in config.columns.items() if column.known == "before" and column.brought]
     return hash_rows(columns, config.data.key or known)
+
+
+def rows_of_same_key(columns: Columns, config: Config) -> NDArray[np.int64]:
+    """Return the numbers of the rows that have the declared key of another row; none without a declared key."""
+    if not config.data.key:
+        return np.empty(0, dtype=np.int64)
+    _, number, count = np.unique(row_keys(columns, config), return_inverse=True, return_counts=True)
+    return np.flatnonzero(count[number] > 1)
+
+
+def refuse_same_keys(columns: Columns, config: Config, repeated: NDArray[np.int64]) -> None:
+    """Raise DataError if the share of the `repeated` rows is above `data.max_same_key`."""
+    limit = config.data.max_same_key
+    rows = len(columns[config.target])
+    if len(repeated) > limit * rows:
+        example = ", ".join(f"{name} {columns[name][repeated[0]]}" for name in config.data.key)
+        raise DataError(
+            f"data.key: {len(repeated):,} of {rows:,} rows have the key of another row, more than "
+            f"data.max_same_key {limit:g} allows ({int(limit * rows)} rows), such as {example}. Remove what is "
+            "there twice, name more columns in the key, or raise the limit"
+        )
 
 
 def hash_rows(columns: Columns, names: list[str]) -> NDArray[np.uint64]:

@@ -6,7 +6,7 @@ takes a missing value for what it meant in the few rows that lack it.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.config.config import Config
 from pipeline.data.read import TrainingRows
 from pipeline.data.split import Fold
+from pipeline.evaluation.bootstrap import blocks
 from pipeline.runtime.arrays import Columns, Examples, as_array, tensors
 from pipeline.runtime.dataset import find
 
@@ -103,6 +104,12 @@ def with_copies(examples: Examples, copies: Copies, rows: NDArray[np.int64] | No
     if rows is None:
         return concatenate([examples, copies.examples])
     return concatenate([examples, copies.examples.take(np.flatnonzero(np.isin(copies.source, rows)))])
+
+
+def blocks_with_copies(key: NDArray[Any], copies: Copies) -> NDArray[np.int64]:
+    """Return the block of each row, by its `key` [rows], and then of each copy: that of the row it copies."""
+    unit = blocks(key)
+    return np.concatenate([unit, unit[copies.source]])
 
 
 def folds_with_copies(folds: list[Fold], copies: Copies, rows: int) -> list[Fold]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.config import Config
 from pipeline.data import clean
-from pipeline.data.keys import day_after, first_day, row_keys, split_keys
+from pipeline.data.keys import day_after, first_day, refuse_same_keys, row_keys, rows_of_same_key, split_keys
 from pipeline.data.split import sample, split
 from pipeline.errors import ConfigError, DataError
 from pipeline.evaluation.bootstrap import blocks
@@ -60,14 +60,17 @@ def read_and_clean(config: Config, reports: Path) -> CleanedColumns:
     counts = {"loaded": len(raw.frame), "rejected": len(valid.rejected), "valid": len(valid.frame)}
     rules = clean.violation_counts(valid, config.contract)
     data = {"files": raw.hashes, "licence": config.data.licence, "counts": raw.counts, "rules": rules}
-    about = {"data": data, "rows": counts}
+    columns = clean.frame_to_columns(valid.frame, config.contract)
+    repeated = rows_of_same_key(columns, config)
+    about = {"data": data, "rows": {**counts, "same_key": len(repeated)}}
 
     (reports / "config.json").write_bytes(json_bytes(config.model_dump(mode="json", exclude={"paths"})))
     (reports / "data_report.json").write_bytes(json_bytes(about))
     valid.rejected.to_csv(reports / "rejected.csv", index_label="row")
 
     clean.refuse_too_many(valid, config.data.max_rejected, f"{config.paths.reports}/{config.name}.failed/rejected.csv")
-    return CleanedColumns(clean.frame_to_columns(valid.frame, config.contract), about, raw.names)
+    refuse_same_keys(columns, config, repeated)
+    return CleanedColumns(columns, about, raw.names)
 
 
 def read(config: Config, reports: Path) -> TrainingRows:

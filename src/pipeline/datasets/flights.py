@@ -83,8 +83,7 @@ def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
     airlines = pd.read_csv(files["airlines.csv"]).set_index("carrier")
     frame["scheduled_departure"] = local_departure(frame)
     frame["scheduled_minutes"] = gate_to_gate(frame, airports["tzone"])
-    late = pd.to_timedelta(frame["scheduled_minutes"] + frame["arr_delay"], unit="min")
-    frame["landed"] = frame["scheduled_departure"] + late
+    frame["landed"] = landing(frame)
     frame["late"] = frame["arr_delay"] > LATE
 
     named = {str(code): str(name) for code, name in airports["name"].items()}
@@ -183,6 +182,19 @@ def join_weather(flights: "pd.DataFrame", weather: "pd.DataFrame") -> "pd.DataFr
 def local_departure(flights: "pd.DataFrame") -> "pd.Series":
     """Return the scheduled departure in the local time of the origin, without an offset."""
     return clock(flights, "sched_dep_time")
+
+
+def landing(flights: "pd.DataFrame") -> "pd.Series":
+    """Return the time of the landing in the local time of the origin, without an offset.
+
+    The minutes are added in UTC: in the night in which the clocks change, local times differ by an hour more or less.
+    """
+    import pandas as pd
+
+    minutes = flights["sched_dep_time"] % 100 + flights["scheduled_minutes"] + flights["arr_delay"]
+    landed = flights["hour_utc"] + pd.to_timedelta(minutes, unit="min")
+    local: pd.Series[pd.Timestamp] = landed.dt.tz_convert("America/New_York").dt.tz_localize(None)
+    return local
 
 
 def gate_to_gate(flights: "pd.DataFrame", zones: "pd.Series") -> "pd.Series":

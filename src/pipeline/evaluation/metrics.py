@@ -231,3 +231,10 @@ def constant_prediction(outcome: Array, task: Task) -> float:
 def spread(outcome: Array, task: Task) -> float:
     """Return the unit in which predictions are compared: 1 for probabilities, the standard deviation of numbers."""
     return float(np.std(outcome)) if task == "regression" else 1.0
+
+
+def standard_error(differences: Floats) -> float:
+    """Return the standard error of the mean of differences over folds, shape [folds]; 0 for a single fold."""
+    if len(differences) < 2:
+        return 0.0
+    return float(np.std(differences, ddof=1) / np.sqrt(len(differences)))

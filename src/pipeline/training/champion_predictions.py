@@ -90,6 +90,16 @@ def predict_with_champion(
         return ChampionPredictions(name, *saved, "read from its recorded predictions, since it cannot be loaded")
 
 
+def champion_features(models: Path) -> list[str] | None:
+    """Return the features of the champion, or None if there is no champion or if it cannot be loaded."""
+    if bundle_store.pointer(models) is None:
+        return None
+    try:
+        return list(load(models).contract.features)
+    except (BundleError, KeyError):
+        return None
+
+
 def is_not_comparable(models: Path, contract: Contract) -> bool:
     """Return whether the champion has another contract or another dataset module, or cannot be loaded.
 

@@ -17,17 +17,29 @@ from pipeline.data.masking import Copies
 from pipeline.data.read import TrainingRows
 from pipeline.data.split import Fold
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
-from pipeline.evaluation.metrics import metrics
+from pipeline.evaluation.metrics import metrics, standard_error
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.runtime.predictor import Session
 from pipeline.training import estimators, search
 from pipeline.training.search import CandidateResult
 
 
+class FoldLosses(NamedTuple):
+    """Means over the folds of the model's loss and of the loss of a model trained without some columns.
+
+    `error` is the standard error of the mean difference; a single fold has none, so it is 0.
+    """
+
+    of_model: float
+    of_other: float
+    error: float
+
+
 class MissingResult(NamedTuple):
     """The metrics of predictions without a group of columns.
 
     `fold_loss` and `fold_loss_without` are means over the folds: of the model, and of one trained without the columns.
+    `fold_error` is the standard error of their difference.
     `holdout` has the metrics on the holdout, `mean_prediction` the mean of the predictions there, and `gain` the loss
     of a constant prediction minus that of the model, with its 90 % interval.
     """
@@ -36,6 +48,7 @@ class MissingResult(NamedTuple):
     columns: list[str]
     fold_loss: float
     fold_loss_without: float
+    fold_error: float
     holdout: dict[str, float]
     mean_prediction: float
     gain: Interval
@@ -43,8 +56,8 @@ class MissingResult(NamedTuple):
 
 def losses_on_folds(
     config: Config, rows: TrainingRows, copies: Copies, folds: list[Fold], best: CandidateResult
-) -> dict[str, tuple[float, float]]:
-    """Return by group the mean loss over the folds of the model, and of a model trained without the group's columns."""
+) -> dict[str, FoldLosses]:
+    """Return by group the losses of the model, and of a model trained without the group's columns."""
     masked = {}
     for group, columns in masking.optional_groups(config).items():
         masked[group] = masking.mask(config, rows.examples, columns, masking.prior_of(rows)).data
@@ -71,16 +84,17 @@ def losses_on_folds(
     return mean_losses(results, list(masked))
 
 
-def mean_losses(results: list[dict[str, float]], groups: list[str]) -> dict[str, tuple[float, float]]:
+def mean_losses(results: list[dict[str, float]], groups: list[str]) -> dict[str, FoldLosses]:
     """Average over the folds. The results of a fold are those of the model, then one for each group."""
     size = len(groups) + 1
     by_fold = [results[start : start + size] for start in range(0, len(results), size)]
 
     losses = {}
     for position, group in enumerate(groups, 1):
-        of_model = float(np.mean([fold_results[0][group] for fold_results in by_fold]))
-        of_other = float(np.mean([fold_results[position][group] for fold_results in by_fold]))
-        losses[group] = of_model, of_other
+        of_model = np.array([fold_results[0][group] for fold_results in by_fold])
+        of_other = np.array([fold_results[position][group] for fold_results in by_fold])
+        error = standard_error(of_model - of_other)
+        losses[group] = FoldLosses(float(of_model.mean()), float(of_other.mean()), error)
     return losses
 
 
@@ -114,7 +128,7 @@ def on_holdout(
     holdout: Examples,
     session: Session,
     prior: float | None,
-    losses: dict[str, tuple[float, float]],
+    losses: dict[str, FoldLosses],
     constant: float,
     blocks: NDArray[np.int64],
 ) -> list[MissingResult]:

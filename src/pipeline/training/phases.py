@@ -13,7 +13,7 @@ from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Examples
 from pipeline.training.champion_predictions import ChampionPredictions
-from pipeline.training.gates import GateResult
+from pipeline.training.evidence import GateResult
 from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 

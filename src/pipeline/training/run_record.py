@@ -17,7 +17,7 @@ from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval, rounded
 from pipeline.evaluation.slices import Slice
 from pipeline.registry import mlflow_store
-from pipeline.training.gates import GateResult, verdict_of
+from pipeline.training.evidence import GateResult, verdict_of
 from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 
@@ -65,6 +65,7 @@ def missing_record(result: MissingResult) -> dict[str, Any]:
         "columns": result.columns,
         "fold_loss": round(result.fold_loss, 6),
         "fold_loss_without": round(result.fold_loss_without, 6),
+        "fold_error": round(result.fold_error, 6),
         "holdout": figures,
         "mean_prediction": round(result.mean_prediction, 6),
     }

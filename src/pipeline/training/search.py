@@ -18,7 +18,7 @@ from pipeline.config.candidates import Settings, Trials, settled
 from pipeline.config.config import Config
 from pipeline.data.split import Fold, sample
 from pipeline.errors import DataError
-from pipeline.evaluation.metrics import constant_prediction, metrics, spread
+from pipeline.evaluation.metrics import constant_prediction, metrics, spread, standard_error
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.contract import Scoring
 from pipeline.runtime.predictor import Session
@@ -194,10 +194,7 @@ def choose(standings: list[CandidateResult], loss: str) -> CandidateResult:
 
 def _standard_error(result: CandidateResult, best: CandidateResult, loss: str) -> float:
     """Compute the standard error of the mean difference in loss to the best, over the folds."""
-    differences = [result.folds[name][loss] - best.folds[name][loss] for name in best.folds]
-    if len(differences) < 2:
-        return 0.0
-    return float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
+    return standard_error(np.array([result.folds[name][loss] - best.folds[name][loss] for name in best.folds]))
 
 
 def _study(settings: Settings, plan: Trials, seed: int) -> optuna.Study:

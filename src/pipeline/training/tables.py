@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.training.gates import GateResult, verdict_of
+from pipeline.training.evidence import GateResult, verdict_of
 from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 

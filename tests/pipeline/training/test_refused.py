@@ -17,8 +17,8 @@ from pipeline.registry import mlflow_store, promotion
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Tensors
 from pipeline.training import estimators
+from pipeline.training.evidence import GateResult
 from pipeline.training.export import onnx
-from pipeline.training.gates import GateResult
 from pipeline.training.train import run
 from tests.support.parcels import CONFIG, Parcels, settings
 from tests.support.toy import WEAK, Toy

@@ -71,7 +71,7 @@ def test_every_holdout_figure_has_an_interval_around_it(parcels: Parcels) -> Non
 def test_the_report_has_pictures_counts_and_rejected_rows(parcels: Parcels) -> None:
     reports = Path(parcels.config.paths.reports) / "parcels"
     told = json.loads((reports / "data_report.json").read_text())
-    assert told["rows"] == {"loaded": 4200, "rejected": 0, "valid": 4200}
+    assert told["rows"] == {"loaded": 4200, "rejected": 0, "valid": 4200, "same_key": 0}
     assert (reports / "rejected.csv").read_text().startswith("row,carrier,")
     assert (reports / "summary.png").read_bytes().startswith(b"\x89PNG")
 

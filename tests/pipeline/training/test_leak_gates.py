@@ -1,0 +1,134 @@
+"""Leaks that the gates refuse, and those that they warn of."""
+
+import numpy as np
+import pytest
+
+from pipeline.config.config import Config
+from pipeline.config.splits import RowSplit
+from pipeline.runtime.arrays import Examples, Tensors
+from pipeline.training.champion_predictions import ChampionPredictions
+from pipeline.training.gates import evaluate_gates
+from pipeline.training.leave_one_out import FeatureGain
+from tests.support.evidence import ROWS, evidence, refused, result_of
+
+PAIR = "roc_auc of a sum or difference of two features"
+SINGLE = "roc_auc of a single feature"
+COPIES = "rows of the holdout in training too"
+
+
+def with_numbers(rows: Examples, **columns: np.ndarray) -> Examples:
+    """The rows with other numbers in the tensors, by position: size, legs, hour."""
+    numbers = rows.data.numbers.copy()
+    for name, values in columns.items():
+        numbers[:, ["size", "legs", "hour"].index(name)] = values
+    return rows._replace(data=Tensors(rows.data.strings, numbers))
+
+
+def test_features_of_an_honest_table_pass_without_a_warning(tiny_config: Config) -> None:
+    honest = evidence()
+    assert refused(tiny_config, honest) == []
+    for gate in (SINGLE, PAIR, COPIES, "missing or present for one outcome"):
+        assert not result_of(tiny_config, honest, gate).warning
+
+
+@pytest.mark.parametrize("how", ["copy", "missing"])
+def test_a_feature_that_predicts_the_outcome_alone_is_refused(tiny_config: Config, how: str) -> None:
+    train = evidence().train
+    legs = train.target if how == "copy" else np.where(train.target, np.nan, 4)
+    leaked = evidence(train=with_numbers(train, legs=legs))
+    assert refused(tiny_config, leaked) == [SINGLE]
+    assert result_of(tiny_config, leaked, SINGLE).value == "legs 1.000"
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["sum", "difference"])
+def test_two_features_that_add_up_to_the_outcome_are_refused(tiny_config: Config, sign: int) -> None:
+    """Each of them alone is noise."""
+    train = evidence().train
+    noise = np.random.default_rng(2).normal(0, 100, ROWS)
+    leaked = evidence(train=with_numbers(train, legs=noise, hour=sign * (train.target - noise)))
+    assert refused(tiny_config, leaked) == [PAIR]
+    assert result_of(tiny_config, leaked, PAIR).value.startswith("legs and hour")
+
+
+def test_a_pair_below_the_limit_that_surprises_warns(tiny_config: Config) -> None:
+    """Two columns that add up to the outcome and noise of twice its size."""
+    train = evidence().train
+    rng = np.random.default_rng(2)
+    first = rng.normal(0, 10, ROWS)
+    second = train.target + rng.normal(0, 1, ROWS) - first
+    leaked = evidence(train=with_numbers(train, legs=first, hour=second))
+    result = result_of(tiny_config, leaked, PAIR)
+    assert (result.passed, result.warning) == (True, True)
+    assert result.value.startswith("legs and hour 0.7")
+
+
+def test_a_pair_is_not_refused_for_what_one_of_its_features_shows(tiny_config: Config) -> None:
+    """The single feature has a gate of its own, whose limit is the higher one here."""
+    train = evidence().train
+    nearly = np.where(np.random.default_rng(3).random(ROWS) < 0.03, ~train.target, train.target)
+    gates = tiny_config.gates.model_copy(update={"max_single_feature": 1.0, "max_pair": 0.9})
+    config = tiny_config.model_copy(update={"gates": gates})
+    assert result_of(config, evidence(train=with_numbers(train, legs=nearly)), PAIR).passed
+
+
+@pytest.mark.parametrize("side", ["missing", "present"])
+def test_a_feature_that_is_missing_for_one_outcome_only_warns(tiny_config: Config, side: str) -> None:
+    """Too few rows for the single-feature limit, too many to be chance."""
+    train = evidence().train
+    few = train.target & (np.arange(ROWS) % 10 == 0)
+    legs = np.where(few if side == "missing" else ~few, np.nan, 4)
+    result = result_of(tiny_config, evidence(train=with_numbers(train, legs=legs)), "for one outcome only")
+    assert (result.value, result.passed, result.warning) == ("legs", True, True)
+
+
+@pytest.mark.parametrize(("copies", "passed", "warning"), [(0, True, False), (20, True, True), (21, False, True)])
+def test_rows_of_the_holdout_in_training_warn_and_then_refuse(
+    tiny_config: Config, copies: int, passed: bool, warning: bool
+) -> None:
+    """20 of 2,000 rows are the limit of 1 %."""
+    honest = evidence()
+    train = Examples(
+        {name: values.copy() for name, values in honest.train.request.items()}, honest.train.data, honest.train.target
+    )
+    for name, values in train.request.items():
+        if name != "when":
+            values[:copies] = honest.holdout.request[name][:copies]
+    train.target[:copies] = honest.holdout.target[:copies]
+    result = result_of(tiny_config, evidence(train=train), COPIES)
+    assert (result.passed, result.warning) == (passed, warning)
+
+
+def test_a_split_by_row_warns_if_days_have_their_own_luck(tiny_config: Config) -> None:
+    """Each tenth day has many positive rows. The same table split by time has no such gate."""
+    by_row = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.2)})
+    train = evidence().train
+    day = np.arange(ROWS) // 50
+    lucky = train._replace(target=np.random.default_rng(4).random(ROWS) < np.where(day % 10 == 0, 0.9, 0.2))
+
+    gate = "days on both sides"
+    assert result_of(by_row, evidence(train=lucky), gate).warning
+    assert not result_of(by_row, evidence(), gate).warning
+    assert gate not in str(evaluate_gates(tiny_config, evidence(train=lucky)))
+
+
+@pytest.mark.parametrize(
+    ("gain", "error", "is_new", "warning"),
+    [(0.03, 0.001, True, True), (0.03, 0.006, True, False), (0.02, 0.001, True, False), (0.03, 0.001, False, False)],
+)
+def test_a_new_feature_of_surely_large_gain_warns(
+    tiny_config: Config, gain: float, error: float, is_new: bool, warning: bool
+) -> None:
+    """The limit is 0.025, and one standard error is taken off."""
+    champion = ChampionPredictions("0123456789abcdef", np.arange(ROWS), evidence().predictions, "evaluated again")
+    gains = [FeatureGain("size", gain, error, 0.9, is_new)]
+    result = result_of(tiny_config, evidence(champion=champion, gains=gains), "by one feature")
+    assert (result.passed, result.warning) == (True, warning)
+
+
+@pytest.mark.parametrize(("share", "warning"), [(0.5, False), (0.51, True)])
+def test_a_first_model_that_lives_on_one_feature_warns(tiny_config: Config, share: float, warning: bool) -> None:
+    gains = [FeatureGain("size", 0.1, 0.0, share, False), FeatureGain("legs", 0.2, 0.0, 0.1, False)]
+    result = result_of(tiny_config, evidence(gains=gains), "by one feature")
+    assert result.warning is warning
+    assert result.value.startswith("legs -0.2000")
+    assert result.why.startswith("size:") is warning
