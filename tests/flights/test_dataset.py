@@ -194,3 +194,19 @@ def test_a_missing_package_or_file_is_told_with_what_to_do(monkeypatch: pytest.M
 def test_a_path_for_data_that_brings_its_own_files_is_refused() -> None:
     with pytest.raises(DataError, match="bring their own files"):
         flights.load(Path("flights.csv"), {})
+
+
+@pytest.mark.parametrize(
+    ("departure", "landed"),
+    [
+        ("2013-03-10T04:00", "2013-03-10T05:00"),
+        ("2013-11-03T03:00", "2013-11-03T03:00"),
+        ("2013-07-02T03:00", "2013-07-02T04:00"),
+    ],
+    ids=["spring", "autumn", "summer"],
+)
+def test_a_landing_in_the_night_the_clocks_change_is_local_time(departure: str, landed: str) -> None:
+    """Departures at 23:00, in UTC, and landings five hours later: clocks show five in spring and three in autumn."""
+    night = flight(hour_utc=pd.Timestamp(departure, tz="UTC"), sched_dep_time=2300)
+    night = night.assign(scheduled_minutes=270.0, arr_delay=30.0)
+    assert flights.landing(night).tolist() == [pd.Timestamp(landed)]

@@ -81,7 +81,7 @@ class Gates(Frozen):
         0.99,
         gt=0,
         le=1,
-        description="Largest ROC AUC (regression: rank correlation) that a sum or difference of two features may reach.",
+        description="Largest ROC AUC (regression: rank correlation) of a sum or difference of two features.",
     )
     max_copied: float = Field(
         0.01,

@@ -196,8 +196,8 @@ def copied_rows(contract: Contract, train: Examples, holdout: Examples) -> Copie
     """Count the rows of the holdout that equal a training row in what callers send, but for times, and in the outcome.
 
     Rolling features are left out too: they depend on the day. A row with equal training rows of both outcomes is no
-    copy. Where such rows are more than a tenth of what chance gives, equal rows are the nature of the table, as in one of
-    few categories, and none is counted.
+    copy. Where such rows are more than a tenth of what chance gives, equal rows are the nature of the table, as in one
+    of few categories, and none is counted.
     """
     names = [name for name, column in contract.request.items() if column.kind != "datetime" and not column.rolling]
     if not names:

@@ -6,9 +6,8 @@ import pytest
 from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.slices import Slice
-from pipeline.training.gates import evaluate_gates
 from pipeline.training.missing import MissingResult
-from tests.support.evidence import evidence, refused
+from tests.support.evidence import evidence, refused, result_of
 
 
 def test_a_good_first_model_passes_every_gate(tiny_config: Config) -> None:
@@ -81,11 +80,46 @@ def test_the_slices_at_both_ends_are_named(tiny_config: Config) -> None:
         Slice("colour", "green", 500, {"roc_auc": Interval(0.7, 0.69, 0.71)}),
         Slice("colour", "blue", 500, {"roc_auc": Interval(0.95, 0.94, 0.96)}),
     ]
-    (result,) = [
-        found for found in evaluate_gates(tiny_config, evidence(slices=ends)) if found.gate == "roc_auc by colour"
-    ]
+    result = result_of(tiny_config, evidence(slices=ends), "roc_auc by colour")
     assert result.value == "lowest red 0.62 (0.61 to 0.63), highest blue 0.95 (0.94 to 0.96)"
     assert not result.passed  # 0.94 is above the limit of 0.9
+
+
+def test_a_wide_interval_makes_no_slice_the_lowest_and_the_highest(tiny_config: Config) -> None:
+    """The slice with the widest interval is neither."""
+    ends = [
+        Slice("colour", "red", 500, {"roc_auc": Interval(0.7, 0.69, 0.71)}),
+        Slice("colour", "green", 500, {"roc_auc": Interval(0.75, 0.1, 1.0)}),
+        Slice("colour", "blue", 500, {"roc_auc": Interval(0.8, 0.79, 0.81)}),
+    ]
+    result = result_of(tiny_config, evidence(slices=ends), "roc_auc by colour")
+    assert result.value == "lowest red 0.7 (0.69 to 0.71), highest blue 0.8 (0.79 to 0.81)"
+    assert result.passed
+
+
+@pytest.mark.parametrize(
+    ("failing", "other", "value"),
+    [
+        (Interval(0.58, 0.57, 0.59), Interval(0.56, 0.4, 0.7), "lowest red 0.58"),
+        (Interval(0.92, 0.91, 0.93), Interval(0.94, 0.7, 0.96), "highest red 0.92"),
+    ],
+)
+def test_a_slice_that_fails_is_named_before_a_more_extreme_one(
+    tiny_config: Config, failing: Interval, other: Interval, value: str
+) -> None:
+    """The other one has few rows, and its interval overlaps the limits of 0.6 and 0.9."""
+    parts = [Slice("colour", "red", 500, {"roc_auc": failing}), Slice("colour", "blue", 100, {"roc_auc": other})]
+    result = result_of(tiny_config, evidence(slices=parts), "roc_auc by colour")
+    assert value in result.value
+    assert not result.passed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "passed"), [(0.5, 0.6, True), (0.5, 0.599, False), (0.9, 0.95, True), (0.901, 0.95, False)]
+)
+def test_an_interval_that_touches_the_limits_passes(tiny_config: Config, low: float, high: float, passed: bool) -> None:
+    part = Slice("colour", "red", 500, {"roc_auc": Interval((low + high) / 2, low, high)})
+    assert result_of(tiny_config, evidence(slices=[part]), "roc_auc by colour").passed is passed
 
 
 @pytest.mark.parametrize(
