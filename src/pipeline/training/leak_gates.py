@@ -115,4 +115,4 @@ def gain_of_features(config: Config, evidence: Evidence) -> Iterator[GateResult]
 
 def format_gain(feature: FeatureGain) -> str:
     new = "new " if feature.is_new else ""
-    return f"{new}{feature.name} -{feature.gain:.4f} (± {feature.error:.4f}, {feature.share:.0%} of the gain)"
+    return f"{new}{feature.name} {-feature.gain:+.4f} (± {feature.error:.4f}, {feature.share:.0%} of the gain)"
