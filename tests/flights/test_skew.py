@@ -44,10 +44,14 @@ def same_hour() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def url(honest: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A log of what was known: no rolling feature, which the server looks up, and no `air_time`."""
+    """A log of what was known: no rolling feature, which the server looks up, and no `air_time`.
+
+    The flights are logged in the order of their departures, which is not that of the file.
+    """
     contract = load_config(FLIGHTS).contract
     sent = {name: column for name, column in contract.request.items() if not column.rolling}
-    columns = clean.frame_to_columns(clean.clean(honest, contract).frame, contract)
+    frame = honest.sort_values("scheduled_departure")
+    columns = clean.frame_to_columns(clean.clean(frame, contract).frame, contract)
     days = (columns["scheduled_departure"] - table_offset(contract.timing)).astype("datetime64[D]")
 
     logged = {"request_id": "a", "time": prediction_log.now(), "model": "flights", "version": "v", "answer": 0.5}
