@@ -36,7 +36,7 @@ endif
 
 HELP := echo "make TARGET [MODEL=name]: name is configs/name.yaml, models/name and the image; flights where none is said"; awk
 .DEFAULT_GOAL := help
-.PHONY: help help-all train mlflow serve image up down monitor retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages bench bench-serve readme screenshots lock clean .stale
+.PHONY: help help-all train mlflow serve image up down monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages bench bench-serve readme screenshots lock clean .stale
 
 help:
 	@$(HELP) -F ':.*## ' '/^### / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ down: ## stop them; their data stays
 
 monitor: .venv/.train ## compare predictions with their labels; ends with 5: retrain, 6: broken data [AS_OF=2014-01-06]
 	@$(BIN)/python -m pipeline monitor $(CONFIG)
+
+skew: .venv/.train ## compare logged inputs with the data that came later; ends with 6: a column differs [AS_OF=2014-01-06]
+	@$(BIN)/python -m pipeline skew $(CONFIG)
 
 retrain: .venv/.train ## train on newer data; the newest days compare it with the champion [AS_OF=2013-12-01]
 	$(BIN)/python -m pipeline retrain $(CONFIG)

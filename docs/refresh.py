@@ -15,6 +15,9 @@ import yaml
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+SAME_HOUR = (  # a pipeline that joins the weather of the hour of departure, which no caller knows two hours ahead
+    "from pipeline.datasets import flights; flights.LAG_HOURS = 0; from pipeline.__main__ import main; main()"
+)
 EXCERPT = ("Read and clean", "Search on", "all rows, mean", "Evaluate the gates", "Package, record")
 
 
@@ -33,6 +36,7 @@ def main() -> None:
     write(README, "figures", figures())
     write(DOCS / "loop.md", "worth", worth())
     write(DOCS / "loop.md", "replay", replay())
+    write(DOCS / "loop.md", "skew", skew())  # after the replay, whose log it reads
     write(configuration.PAGE, "keys", configuration.tables())
     summarise()
     write(README, "test", test())  # last: the tests read these pages too
@@ -124,6 +128,24 @@ def replay() -> str:
         sys.exit(f"make replay failed:\n{ended.stdout}{ended.stderr}")
     shutil.copy(ROOT / "reports/flights.replay/replay.png", ROOT / "docs/replay.png")
     return console("make replay", "\n".join(line.rstrip() for line in ended.stdout.splitlines()))
+
+
+def skew() -> str:
+    """The replay's log compared with the data, in short, and with data that have the weather of another hour."""
+    environment = {**os.environ, "LOG_URL": "sqlite:///reports/flights.replay/log.db"}
+    parts = []
+    for command, code in ((["-m", "pipeline"], 0), (["-c", SAME_HOUR], 6)):
+        words = [sys.executable, *command, "skew", "configs/flights.yaml"]
+        ended = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if ended.returncode != code:
+            sys.exit(f"skew ended with {ended.returncode} instead of {code}:\n{ended.stdout}{ended.stderr}")
+        parts.append([line.rstrip() for line in ended.stdout.splitlines()])
+
+    honest, same_hour = parts
+    shortened = "\n".join([*honest[:4], "…", *honest[-3:]])
+    first = console("LOG_URL=sqlite:///reports/flights.replay/log.db make skew", shortened)
+    then = "With `LAG_HOURS = 0` in `src/pipeline/datasets/flights.py`, the same command on the same log:"
+    return f"{first}\n\n{then}\n\n" + block("console", "\n".join(same_hour))
 
 
 def figures() -> str:

@@ -163,6 +163,22 @@ def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
 
 
 @app.command()
+def skew(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
+    """Compare logged inputs with the same rows in data that came later. Ends with 6: a column is not what it was."""
+    config = load_config(path, overrides)
+    from rich.console import Console
+
+    from pipeline.monitoring import skew as comparison
+    from pipeline.monitoring import skew_report
+
+    day = as_of.date() if as_of else None
+    result = comparison.run(config, log_location(log_url, config), day)
+    file = Path(config.paths.reports) / f"{config.name}.skew" / comparison.FILE
+    skew_report.show(result, str(file), Console())
+    sys.exit(result.code)
+
+
+@app.command()
 def replay(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default

@@ -9,7 +9,7 @@ from tests.support import ROOT
 from tests.support.pages import TARGETS
 
 TAKING_A_MODEL = [
-    "train", "retrain", "refresh", "monitor", "replay", "history", "promote", "rollback", "mlflow", "challenge",
+    "train", "retrain", "refresh", "monitor", "skew", "replay", "history", "promote", "rollback", "mlflow", "challenge",
     "serve", "image", "try", "summary", "sbom", "up", "down",
 ]  # fmt: skip
 

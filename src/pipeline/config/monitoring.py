@@ -46,6 +46,13 @@ class Monitor(Frozen):
         description="A day has a column fault if a larger share of its rows lacks the column's "
         "value, or has the same value.",
     )
+    max_skew: float = Field(
+        0.01,
+        ge=0,
+        lt=1,
+        description="For `make skew`: a column is skewed if a larger share (0 to 1) of its logged rows differs from "
+        "the same rows in the data.",
+    )
 
 
 class Replay(Frozen):
