@@ -7,11 +7,12 @@ import pytest
 
 from pipeline.config.config import Config
 from pipeline.data import masking
-from pipeline.data.read import TrainingRows, read
+from pipeline.data.read import TrainingRows
 from pipeline.data.split import Fold
+from pipeline.datasets.table import derive
 from pipeline.errors import ConfigError
 from pipeline.runtime.arrays import Examples, tensors
-from tests.support.parcels import Parcels
+from pipeline.runtime.rolling_features import RollingState
 from tests.support.toy import Toy
 
 ROWS = 1000
@@ -27,7 +28,9 @@ def rows_of(config: Config) -> TrainingRows:
         "legs": np.full(ROWS, 4.0),
         "when": when,
     }
-    data = tensors({**request, "hour": np.full(ROWS, 12.0)}, config.contract)
+    if "share" in config.columns:
+        request["share"] = np.full(ROWS, 0.75)
+    data = tensors(derive(request), config.contract)
     examples = Examples(request, data, np.arange(ROWS) % 2 == 0)
     return TrainingRows(examples, when, np.arange(ROWS, dtype=np.uint64), {}, {}, None)
 
@@ -64,13 +67,23 @@ def test_a_fold_gets_the_copies_of_its_own_training_rows_alone(tmp_path_factory:
     assert np.array_equal(extended.valid, fold.valid)
 
 
-def test_a_masked_rolling_feature_is_the_mean_of_all_rows(parcels: Parcels, tmp_path: Path) -> None:
+ROLLING = [
+    "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
+    'rolling: {by: [colour], days: 2, weight: 2, text: "{share} of {colour} ones"}}',
+    "columns.when_minute_of_day={kind: integer, known: before, meaning: Minute, derived_from: [when]}",
+    "timing={time: when, known_at: 6, ahead: 1}",
+    "features=[colour, size, legs, when_minute_of_day, share]",
+]
+
+
+def test_a_masked_rolling_feature_is_the_mean_of_all_rows(tmp_path: Path) -> None:
     """That is what the server takes for a key without rows."""
-    rows = read(parcels.config, tmp_path)
-    prior = masking.prior_of(rows)
-    columns = list(parcels.config.contract.rolling)
-    masked = masking.mask(parcels.config, rows.examples, columns, prior)
-    assert {float(value) for name in columns for value in masked.request[name]} == {prior}
+    config = Toy(tmp_path).config(*ROLLING)
+    rows = rows_of(config)._replace(rolling_state=RollingState({}, prior=0.25, as_of=0))
+    masked = masking.mask(config, rows.examples, ["share", "size"], masking.prior_of(rows))
+    assert (masked.request["share"] == 0.25).all()
+    assert np.isnan(masked.request["size"]).all()
+    assert (masked.data.numbers[:, config.contract.numbers.index("share")] == 0.25).all()
 
 
 def test_a_column_that_is_rarely_missing_and_in_no_group_is_named(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,0 +1,84 @@
+"""Intervals: their blocks, their ends, and the difference of two models on the same rows."""
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired, rounded, with_intervals
+from pipeline.runtime.contract import Scoring
+
+NUMBERS = Scoring("regression")
+RNG = np.random.default_rng(0)
+PROBABILITY = np.round(RNG.random(500), 2)  # two digits, so that many are equal
+OUTCOME = RNG.random(500) < PROBABILITY
+MINUTES = np.array([10.0, -5.0, 30.0, 0.0])
+ESTIMATE = np.array([12.0, -5.0, 20.0, 4.0])
+
+
+def test_the_interval_of_the_calibration_error_holds_it() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        probability = rng.random(300)
+        outcome = rng.random(300) < probability
+        figure = with_intervals(outcome, probability, np.arange(300), Bootstrap(Scoring("binary", 0.5), 100, 0))["ece"]
+        assert figure.low <= figure.value <= figure.high
+
+
+def test_an_interval_over_days_that_differ_is_wider_than_one_over_rows() -> None:
+    rng = np.random.default_rng(2)
+    day = np.repeat(np.arange(30), 50)
+    outcome = rng.random(1500) < np.repeat(rng.random(30), 50)
+    probability = np.full(1500, 0.1)
+    plan = Bootstrap(Scoring("binary", 0.5), 200, 0)
+    by_day = with_intervals(outcome, probability, day, plan)["brier"]
+    by_row = with_intervals(outcome, probability, np.arange(1500), plan)["brier"]
+    assert by_day.high - by_day.low > 1.5 * (by_row.high - by_row.low)
+    assert by_day.low < by_day.value < by_day.high
+    assert by_day.value == by_row.value
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    first, second = (
+        with_intervals(OUTCOME, PROBABILITY, np.arange(500) // 50, Bootstrap(Scoring("binary", 0.5), 50, 3))
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_a_figure_that_does_not_exist_is_null_in_a_file() -> None:
+    nan = float("nan")
+    assert rounded({"precision": Interval(nan, nan, nan)}) == {"precision": {"value": None, "low": None, "high": None}}
+    assert rounded({"auc": Interval(0.12345678, 0, 1)})["auc"]["value"] == 0.123457
+
+
+def test_no_interval_of_a_share_goes_beyond_it() -> None:
+    """Twelve rows of which two are out of order: the moved percentiles of the area reach above 1."""
+    outcome = np.array([0] * 5 + [1, 0] + [1] * 5)
+    found = with_intervals(outcome, np.linspace(0.1, 0.9, 12), np.arange(12), Bootstrap(Scoring("binary", 0.5), 200, 0))
+    assert found["roc_auc"].value < found["roc_auc"].high == 1
+
+
+def test_the_paired_interval_is_that_of_the_difference_over_blocks() -> None:
+    """Worse by the same on every row: the difference has no spread, however much the losses themselves have."""
+    loss = -np.log(np.where(OUTCOME, PROBABILITY, 1 - PROBABILITY).clip(0.02, 0.98))
+    new, old = (np.where(OUTCOME, np.exp(-each), 1 - np.exp(-each)) for each in (loss + 0.01, loss))
+    found = paired(OUTCOME, new, old, np.arange(500) // 10, Bootstrap(Scoring("binary", 0.25), 100, 0), 0.9)
+    assert found["log_loss"] == pytest.approx((0.01, 0.01, 0.01), abs=1e-9)
+    assert found["roc_auc"].low <= found["roc_auc"].value <= found["roc_auc"].high
+
+
+def test_a_model_against_itself_differs_by_nothing() -> None:
+    found = paired(OUTCOME, PROBABILITY, PROBABILITY, np.arange(500), Bootstrap(Scoring("binary", 0.25), 20, 0), 0.9)
+    assert found == {"log_loss": (0, 0, 0), "roc_auc": (0, 0, 0)}
+
+
+def test_intervals_of_numbers_may_go_below_zero_where_the_figure_can() -> None:
+    rng = np.random.default_rng(0)
+    outcome = rng.normal(size=300)
+    found = with_intervals(outcome, np.zeros(300), np.arange(300), Bootstrap(NUMBERS, 100, 0))
+    assert found["bias"].low < 0 < found["bias"].high
+    assert 0 < found["mae"].low < found["mae"].value < found["mae"].high
+
+
+def test_numbers_are_compared_by_their_absolute_errors() -> None:
+    found = paired(MINUTES, ESTIMATE, ESTIMATE + 1, np.arange(4), Bootstrap(NUMBERS, 50, 0), 0.9)
+    assert found["mae"].value == pytest.approx(4.0 - 4.5)
