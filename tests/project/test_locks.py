@@ -23,7 +23,12 @@ PROMISED = [
     for minor in (11, 12, 13, 14)
 ]  # fmt: skip
 
-WITH_EXTRAS = {"jsonschema", "markdown-it-py", "pydantic", "uvicorn"}  # with an extra in some locks, so what they bring there differs
+WITH_EXTRAS = {
+    "jsonschema",
+    "markdown-it-py",
+    "pydantic",
+    "uvicorn",
+}  # with an extra in some locks, so what they bring there differs
 
 
 class Pin(NamedTuple):
