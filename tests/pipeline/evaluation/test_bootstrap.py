@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired, rounded, with_intervals
+from pipeline.evaluation.bootstrap import (
+    Bootstrap,
+    Interval,
+    blocks,
+    interval,
+    paired,
+    resamples,
+    rounded,
+    with_intervals,
+)
 from pipeline.runtime.contract import Scoring
 
 NUMBERS = Scoring("regression")
@@ -21,6 +30,30 @@ def test_the_interval_of_the_calibration_error_holds_it() -> None:
         outcome = rng.random(300) < probability
         figure = with_intervals(outcome, probability, np.arange(300), Bootstrap(Scoring("binary", 0.5), 100, 0))["ece"]
         assert figure.low <= figure.value <= figure.high
+
+
+def test_an_interval_leaves_out_a_fortieth_on_either_side() -> None:
+    resampled = np.arange(1001.0)
+    assert interval("bias", 500.0, resampled) == pytest.approx((500, 25, 975))
+
+
+def test_an_interval_moves_until_its_resamples_mean_the_figure() -> None:
+    assert interval("bias", 510.0, np.arange(1001.0)) == pytest.approx((510, 35, 985))
+
+
+def test_a_resample_in_which_the_figure_does_not_exist_is_left_out() -> None:
+    """Where it exists in none, the interval is the figure alone."""
+    nan = float("nan")
+    assert interval("bias", 1.0, np.array([0.0, nan, 2.0, nan])) == interval("bias", 1.0, np.array([0.0, 2.0]))
+    assert interval("bias", 1.0, np.array([nan])) == (1, 1, 1)
+
+
+def test_only_the_named_figures_are_computed() -> None:
+    """Without a threshold there is no accuracy: who asks for it gets an error."""
+    plan = Bootstrap(Scoring("binary"), 5, 0)
+    found = with_intervals(OUTCOME, PROBABILITY, np.arange(500), plan, ["brier"])
+    assert set(found) == {"brier"}
+    assert set(paired(OUTCOME, PROBABILITY, PROBABILITY, np.arange(500), plan, 0.9)) == {"log_loss", "roc_auc"}
 
 
 def test_an_interval_over_days_that_differ_is_wider_than_one_over_rows() -> None:
@@ -64,6 +97,22 @@ def test_the_paired_interval_is_that_of_the_difference_over_blocks() -> None:
     found = paired(OUTCOME, new, old, np.arange(500) // 10, Bootstrap(Scoring("binary", 0.25), 100, 0), 0.9)
     assert found["log_loss"] == pytest.approx((0.01, 0.01, 0.01), abs=1e-9)
     assert found["roc_auc"].low <= found["roc_auc"].value <= found["roc_auc"].high
+
+
+def test_the_level_of_a_paired_interval_says_how_much_it_leaves_out() -> None:
+    """At 0.9 a twentieth of the resamples lies below it, and a twentieth above."""
+    errors = np.array([1.0, 3.0, 5.0, 20.0])
+    plan = Bootstrap(NUMBERS, 200, 0)
+    drawn = [weight @ errors / 4 for weight in resamples(np.arange(4), plan)]
+    found = paired(np.zeros(4), errors, np.zeros(4), np.arange(4), plan, 0.9)["mae"]
+    assert found == pytest.approx((errors.mean(), *np.percentile(drawn, [5, 95])))
+
+
+def test_a_block_is_a_day_a_group_or_a_row_with_its_copies() -> None:
+    """Hashes are apart also where they differ in the last of 64 bits."""
+    days = blocks(np.array(["2013-01-01T00:00:00", "2013-01-01T23:59:59", "2013-01-02T00:00:00"], "datetime64[s]"))
+    assert (days - days[0]).tolist() == [0, 0, 1]
+    assert len(set(blocks(np.array([2**63 + 1, 2**63 + 2, 2**63 + 1], dtype=np.uint64)).tolist())) == 2
 
 
 def test_a_model_against_itself_differs_by_nothing() -> None:

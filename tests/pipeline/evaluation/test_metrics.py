@@ -1,12 +1,13 @@
 """The figures, against scikit-learn's own and against answers worked out by hand."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from pipeline.evaluation.metrics import MONITORED, metrics, weighted
+from pipeline.evaluation.metrics import MONITORED, constant_prediction, losses, metrics, roc_auc, spread, weighted
 from pipeline.runtime.contract import Scoring
 
 NUMBERS = Scoring("regression")
@@ -53,6 +54,30 @@ def test_an_answer_that_is_always_the_base_rate_is_perfectly_calibrated() -> Non
     assert metrics(np.array([1] * 50 + [0] * 100), np.full(150, 1 / 3), Scoring("binary", 0.5))["ece"] == pytest.approx(
         0
     )
+
+
+def test_figures_that_do_not_exist_are_nan_without_a_warning() -> None:
+    """Without a positive row: no pairs, nothing to flag or to recall, and no loss of the share of positives to compare with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = metrics(np.zeros(2), np.array([0.1, 0.2]), Scoring("binary", 0.5))
+        certain = metrics(np.zeros(2), np.array([0.0, 0.0]), Scoring("binary", 0.5), MONITORED["binary"])
+    undefined = {name for name, value in figures.items() if np.isnan(value)}
+    assert undefined == {"roc_auc", "average_precision", "skill", "precision", "recall", "f1"}
+    assert np.isnan(certain["observed_over_predicted"])
+
+
+def test_roc_auc_is_the_share_of_pairs_in_order_and_needs_no_threshold() -> None:
+    """A tie counts half."""
+    assert roc_auc(np.array([True, False]), np.array([0.1, 0.2])) == 0
+    assert roc_auc(np.array([True, False, False]), np.array([0.2, 0.2, 0.1])) == 0.75
+
+
+def test_the_loss_of_a_row_is_minus_the_log_of_its_probability() -> None:
+    """In double precision, also for the model's own float32."""
+    found = losses(np.array([True, False]), np.array([0.25, 0.25], dtype=np.float32))
+    assert found == pytest.approx([np.log(4), np.log(4 / 3)])
+    assert found.dtype == np.float64
 
 
 def test_nothing_flagged_has_no_precision_and_no_recall() -> None:
@@ -103,3 +128,14 @@ def test_what_is_monitored_worked_out_by_hand() -> None:
 
 def test_outcomes_that_are_all_the_same_have_no_explained_share() -> None:
     assert np.isnan(metrics(np.ones(3), np.array([1.0, 2.0, 3.0]), NUMBERS)["r2"])
+
+
+def test_the_best_constant_is_the_share_of_positives_or_the_median() -> None:
+    outcome = np.array([0, 0, 1, 1, 1, 0, 0, 0])
+    assert constant_prediction(outcome, "binary") == 3 / 8
+    assert constant_prediction(outcome, "regression") == 0
+
+
+def test_probabilities_are_compared_as_they_are_and_numbers_by_their_spread() -> None:
+    assert spread(np.array([1.0, 5.0]), "regression") == 2
+    assert spread(np.array([0, 1]), "binary") == 1

@@ -25,6 +25,6 @@ def test_slices_are_the_values_with_enough_rows_and_both_outcomes() -> None:
     assert [(part.column, part.value, part.rows) for part in found] == [("colour", "red", 6)]
     assert found[0].figures["log_loss"].value == pytest.approx(np.log(2))
     found = slices(
-        {"colour": colour}, ["colour"], 5, np.ones(15), np.zeros(15), np.arange(15), Bootstrap(NUMBERS, 20, 0)
+        {"colour": colour}, ["colour"], 6, np.ones(15), np.zeros(15), np.arange(15), Bootstrap(NUMBERS, 20, 0)
     )
     assert [part.value for part in found] == ["green", "red"]
