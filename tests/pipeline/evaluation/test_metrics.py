@@ -136,6 +136,6 @@ def test_the_best_constant_is_the_share_of_positives_or_the_median() -> None:
     assert constant_prediction(outcome, "regression") == 0
 
 
-def test_probabilities_are_compared_as_they_are_and_numbers_by_their_spread() -> None:
+def test_probabilities_have_a_spread_of_one_and_numbers_their_own() -> None:
     assert spread(np.array([1.0, 5.0]), "regression") == 2
     assert spread(np.array([0, 1]), "binary") == 1

@@ -120,7 +120,7 @@ def test_a_week_agrees_where_it_is_off_on_the_side_of_the_pooled_weeks(
 
 
 @pytest.mark.parametrize(("before", "latest", "degraded"), [(0.5, 0.5, True), (0.3, 1.2, False), (1.5, 0.5, False)])
-def test_a_week_off_on_the_other_side_than_the_pooled_weeks_is_not_degraded(
+def test_a_week_off_on_the_other_side_than_its_pool_is_not_degraded(
     expected: dict[str, Interval], before: float, latest: float, degraded: bool
 ) -> None:
     """Three weeks in which the predictions are too low and one in which they are too high, or the other way round."""

@@ -19,6 +19,34 @@ def test_a_bundle_is_named_by_the_hash_of_its_manifest(tmp_path: Path) -> None:
     assert {file.name for file in folder.iterdir()} == {"bundle.json", "model.onnx", "SHA256SUMS"}
 
 
+def test_everybody_may_read_a_bundle_and_only_its_owner_writes(tmp_path: Path) -> None:
+    """A server in a container is another user than the one that trained. The folders above are made where they lack."""
+    store = tmp_path / "models/flights"
+    folder = bundle_store.write(store, FILES)
+    bundle_store.point(store, folder.name)
+    assert oct(folder.stat().st_mode & 0o777) == "0o755"
+    assert oct((store / "champion").stat().st_mode & 0o777) == "0o644"
+
+
+def test_a_write_that_fails_leaves_what_the_next_one_removes(tmp_path: Path) -> None:
+    """No bundle appears, and what there is lies in the store: a rename from another disk would not be one step."""
+    with pytest.raises(FileNotFoundError):
+        bundle_store.write(tmp_path, {**FILES, "no/such/folder": b""})
+    lock, left = sorted(tmp_path.iterdir())
+    assert (lock.name, left.name.startswith(".unfinished-")) == (".lock", True)
+    folder = bundle_store.write(tmp_path, FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name])
+
+
+def test_a_failed_promotion_leaves_what_the_next_writer_removes(tmp_path: Path) -> None:
+    (tmp_path / "champion").mkdir()
+    with pytest.raises(IsADirectoryError):
+        bundle_store.point(tmp_path, "0123456789abcdef")
+    left, champion = sorted(tmp_path.iterdir())
+    assert (left.name.startswith(".unfinished-"), champion.name) == (True, "champion")
+    assert bundle_store.clear_unfinished(tmp_path) == 1
+
+
 def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
     folder = bundle_store.write(tmp_path, FILES)
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
@@ -102,9 +130,9 @@ def test_a_store_without_a_champion_says_what_to_run(tmp_path: Path) -> None:
         bundle_store.resolve(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("pointer", ["", "0123456789abcdef", "../../etc", "champion"])
-def test_a_pointer_to_no_bundle_is_refused(tmp_path: Path, pointer: str) -> None:
-    (tmp_path / "champion").write_text(pointer)
+@pytest.mark.parametrize("pointer", [b"", b"0123456789abcdef", b"../../etc", b"champion", b"\xff\xfe"])
+def test_a_pointer_to_no_bundle_is_refused(tmp_path: Path, pointer: bytes) -> None:
+    (tmp_path / "champion").write_bytes(pointer)
     with pytest.raises(BundleError, match="which is no bundle"):
         bundle_store.resolve(tmp_path)
 
