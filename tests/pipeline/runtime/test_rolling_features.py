@@ -1,7 +1,6 @@
 """Features that know yesterday: what they count, what they may not know yet, and that all ways give the same."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,47 +10,12 @@ from pipeline.errors import ConfigError
 from pipeline.runtime import rolling_features
 from pipeline.runtime.contract import Contract
 from serve.protocols.explain import rolling_value_text
-
-REMEMBERS = [
-    "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
-    'rolling: {by: [colour], days: 2, weight: 2, text: "{share} of {colour} ones"}}',
-    "columns.told={kind: datetime, known: after, meaning: When it was known}",
-    "timing={time: when, known: told, known_at: 6, ahead: 1}",
-    "features=[colour, size, legs, hour, share]",
-]
+from tests.support.rolling import REMEMBERS, SIX, rows, shares, tables
 
 
 @pytest.fixture
 def contract(tiny: Path) -> Contract:
     return load(tiny, REMEMBERS).contract
-
-
-def rows(*lines: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Columns, outcomes and the times at which they were known, of lines such as `red 01T10 1 01T12`."""
-    colour, when, good, told = zip(*(line.split() for line in lines), strict=True)
-    columns: dict[str, Any] = {
-        "colour": np.array(colour, dtype=object),
-        "when": np.array([f"2013-01-{each}" for each in when], dtype="datetime64[s]"),
-    }
-    return columns, np.array(good, float), np.array([f"2013-01-{each}" for each in told], dtype="datetime64[s]")
-
-
-SIX = [
-    "red  01T10 1 01T12",  # in the tables of the 2nd and 3rd
-    "red  01T20 1 02T05",  # known before six on the 2nd: the same
-    "red  01T22 1 02T07",  # known an hour too late for the 2nd: in that of the 3rd
-    "blue 01T10 0 01T11",
-    "red  02T10 0 02T11",  # from the 3rd on
-    "red  03T10 1 03T11",  # never in a table of its own day
-]
-
-
-def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[float]:
-    columns, good, told = rows(*lines)
-    found = rolling_features.training_features(
-        columns, rolling_features.count_outcomes(columns, good, contract, told), contract, prior
-    )["share"]
-    return [float(value) for value in found]
 
 
 def test_six_rows_worked_out_by_hand(contract: Contract) -> None:
@@ -72,6 +36,8 @@ def test_a_row_asked_before_the_hour_has_the_table_of_the_day_before(contract: C
     """
     before, after = shares(contract, [*SIX, "red 02T06 0 02T11", "red 02T07 0 02T11"])[-2:]
     assert (before, after) == (0.5, 3 / 4)
+    before, after = shares(contract, [*SIX, "red 03T06 0 04T11", "red 03T07 0 04T11"])[-2:]
+    assert (before, after) == (3 / 4, 0.6667)
 
 
 def test_labels_of_a_day_and_later_change_no_feature_of_that_day(contract: Contract) -> None:
@@ -97,16 +63,6 @@ def test_shuffling_the_future_changes_nothing(contract: Contract) -> None:
     future = ["red 04T10 1 04T11", "blue 05T10 0 05T11", "red 05T09 0 05T12"]
     assert shares(contract, SIX + future)[:6] == shares(contract, SIX + future[::-1])[:6] == shares(contract, SIX)
     assert shares(contract, SIX[::-1]) == shares(contract, SIX)[::-1]
-
-
-def tables(contract: Contract) -> rolling_features.Table:
-    columns, good, told = rows(*SIX)
-    return rolling_features.build_table(
-        rolling_features.count_outcomes(columns, good, contract, told),
-        contract,
-        rolling_features.day_number("2013-01-03"),
-        0.5,
-    )
 
 
 def test_a_value_that_a_caller_sends_stays(contract: Contract) -> None:
