@@ -101,10 +101,10 @@ def test_the_paired_interval_is_that_of_the_difference_over_blocks() -> None:
 
 def test_the_level_of_a_paired_interval_says_how_much_it_leaves_out() -> None:
     """At 0.9 a twentieth of the resamples lies below it, and a twentieth above."""
-    errors = np.array([1.0, 3.0, 5.0, 20.0])
+    errors = np.arange(50.0) ** 2
     plan = Bootstrap(NUMBERS, 200, 0)
-    drawn = [weight @ errors / 4 for weight in resamples(np.arange(4), plan)]
-    found = paired(np.zeros(4), errors, np.zeros(4), np.arange(4), plan, 0.9)["mae"]
+    drawn = [weight @ errors / 50 for weight in resamples(np.arange(50), plan)]
+    found = paired(np.zeros(50), errors, np.zeros(50), np.arange(50), plan, 0.9)["mae"]
     assert found == pytest.approx((errors.mean(), *np.percentile(drawn, [5, 95])))
 
 

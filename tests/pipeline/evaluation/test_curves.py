@@ -24,22 +24,13 @@ def test_tenths_that_hold_no_row_are_left_out() -> None:
 
 
 def test_ten_different_predictions_are_a_tenth_each() -> None:
-    assert tenths(np.array([0.5, 0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 0.0])).tolist() == [
-        5,
-        1,
-        9,
-        2,
-        8,
-        3,
-        7,
-        4,
-        6,
-        0,
-    ]
+    found = tenths(np.array([0.5, 0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 0.0]))
+    assert found.tolist() == [5, 1, 9, 2, 8, 3, 7, 4, 6, 0]
+    assert np.bincount(found).tolist() == [1] * 10
 
 
 def test_equal_predictions_are_in_the_tenth_of_the_middle_one() -> None:
-    """The lower one where two are in the middle: the second of four, and of five rows it begins with a third tenth."""
+    """The lower one where two are in the middle: here the second of five rows, with which the third tenth begins."""
     assert tenths(np.array([0.1, 0.1, 0.1, 0.1, 0.9])).tolist() == [2, 2, 2, 2, 8]
 
 

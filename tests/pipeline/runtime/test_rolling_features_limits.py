@@ -86,6 +86,12 @@ def test_each_missing_feature_is_looked_up_whether_another_was_sent_or_not(both:
     assert (filled["share"].tolist(), filled["long"].tolist()) == ([0.3333, 0.3333], [0.9, 0.8])
 
 
+def test_a_row_gets_its_value_also_where_the_row_before_it_lacks_none(contract: Contract) -> None:
+    columns, _, _ = rows("red 03T10 0 09T00", "red 03T10 0 09T00")
+    filled = rolling_features.fill_from_table({**columns, "share": np.array([0.9, np.nan])}, tables(contract), "when")
+    assert filled["share"].tolist() == [0.9, 0.6667]
+
+
 def test_a_file_holds_the_days_that_its_tables_need_and_no_older_ones(both: Contract) -> None:
     """For two days those from the second on where the table is of the fourth, for three days those from the first on."""
     columns, good, known = rows("red 01T10 1 01T12", "red 02T10 0 02T12", "red 03T10 0 03T12")
