@@ -100,7 +100,7 @@ test: $(or $(NEEDS_$(SUITE)),.venv/.dev) ## all tests [ONLY=tests/serve, COVERAG
 ifeq ($(SUITE),)
 	$(BIN)/pytest $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered) $(ONLY)
 else
-	IMAGE=$(IMAGE) MODEL=$(MODEL) $(or $(ENVIRONMENT_$(SUITE)),.venv)/bin/python -m pytest -c tests/system/$(SUITE)/pytest.ini tests/system/$(SUITE)
+	IMAGE=$(IMAGE) MODEL=$(MODEL) $(or $(ENVIRONMENT_$(SUITE)),.venv)/bin/python -m pytest -c tests/system/$(SUITE)/pytest.ini tests/system/$(SUITE) $(if $(ONLY),-k $(ONLY))
 endif
 
 lint: .venv/.lint ## code style and types

@@ -63,6 +63,8 @@ def results() -> Iterator[list[Result]]:
     print(f"\n{HEADER}", flush=True)
     yield rows
 
+    if not rows:
+        return
     total = Result("all", *(sum(numbers) for numbers in zip(*(row[1:] for row in rows), strict=True)))
     print(f"\n{total.row()}", flush=True)
     table = "\n".join([HEADER, *(row.row() for row in [*rows, total])]) + "\n"
