@@ -20,11 +20,12 @@ STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")
 unexport SUITE ONLY COVERAGE
 
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
-SUITES := broken clients deploy image setup signing slow stack
+SUITES := broken clients deploy image mutation setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks
 NEEDS_clients := .venv/.train .venv-clients/.clients
 NEEDS_deploy := .venv-deploy/.deploy
 NEEDS_image := .venv/.dev image
+NEEDS_mutation := .venv/.mutation
 NEEDS_signing := .venv/.dev .venv-release/.release
 NEEDS_ := .venv/.dev
 ENVIRONMENT_clients := .venv-clients
@@ -103,7 +104,7 @@ test: $(or $(NEEDS_$(SUITE)),.venv/.dev) ## all tests [ONLY=tests/serve, COVERAG
 ifeq ($(SUITE),)
 	$(BIN)/pytest $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered) $(ONLY)
 else
-	IMAGE=$(IMAGE) MODEL=$(MODEL) $(or $(ENVIRONMENT_$(SUITE)),.venv)/bin/python -m pytest -c tests/system/$(SUITE)/pytest.ini tests/system/$(SUITE)
+	IMAGE=$(IMAGE) MODEL=$(MODEL) $(or $(ENVIRONMENT_$(SUITE)),.venv)/bin/python -m pytest -c tests/system/$(SUITE)/pytest.ini tests/system/$(SUITE) $(if $(ONLY),-k $(ONLY))
 endif
 
 lint: .venv/.lint ## code style and types
@@ -179,7 +180,7 @@ screenshots: .venv/.serve .venv-clients/.clients #+ pictures of the page from th
 
 lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requirements/*.txt
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
-	for set in train lint; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
+	for set in train lint mutation; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra signed -c requirements/dev.txt -o requirements/signed.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt

@@ -23,7 +23,12 @@ PROMISED = [
     for minor in (11, 12, 13, 14)
 ]  # fmt: skip
 
-WITH_EXTRAS = {"jsonschema", "pydantic", "uvicorn"}  # with an extra in some locks, so what they bring there differs
+WITH_EXTRAS = {
+    "jsonschema",
+    "markdown-it-py",
+    "pydantic",
+    "uvicorn",
+}  # with an extra in some locks, so what they bring there differs
 
 
 class Pin(NamedTuple):
@@ -142,4 +147,5 @@ def test_every_lock_is_part_of_one_resolution() -> None:
 
     for name in ("serve", "train", "lint", "build"):
         assert versions(name) <= versions("dev")
+    assert versions("dev") <= versions("mutation")
     assert versions("serve") <= versions("train")

@@ -124,5 +124,6 @@ def rolling_state(
 
     first_fold = split(key[rows], config.split).folds[0]
     prior = float(outcome[rows][first_fold.train].mean())
-    as_of = rolling_features.day_number(str(day_after(key[known])))
+    times = columns[rolling_features.required_timing(config.contract).time]
+    as_of = rolling_features.day_number(str(day_after(times[known])))
     return RollingState(counts, round(prior, rolling_features.DIGITS), as_of)

@@ -115,9 +115,6 @@ def sample(unit: NDArray[np.int64], share: float, seed: int) -> Rows:
     `unit` [rows] is the block of each row, `share` the share of the blocks. The first and the last block are always
     drawn, so that the windows of a split by time do not move.
     """
-    if share == 1:
-        return np.arange(len(unit))
-
     all_blocks = np.unique(unit)
     drawn = np.random.default_rng(seed).permutation(all_blocks[1:-1])[: round(share * len(all_blocks))]
     return np.flatnonzero(np.isin(unit, [all_blocks[0], *drawn, all_blocks[-1]]))

@@ -11,8 +11,11 @@ Array = NDArray[Any]
 
 
 def ranked(probability: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows sorted by falling probability, and the last position of each run of equal probabilities."""
-    order = np.argsort(-probability, kind="stable")
+    """Return the rows sorted by falling probability, and the last position of each run of equal probabilities.
+
+    Within a run the rows have no order: callers sum over whole runs.
+    """
+    order = np.argsort(-probability)
     ends = np.append(np.flatnonzero(np.diff(probability[order])), len(order) - 1)
     return order, ends
 
@@ -24,12 +27,12 @@ def curve(outcome: Array, probability: Array) -> tuple[Floats, Floats, Floats]:
     return probability[order][ends].astype(np.float64), positives, ends + 1 - positives
 
 
-def tenths(prediction: Floats) -> NDArray[np.int64]:
+def tenths(prediction: Array) -> NDArray[np.int64]:
     """Return the bin of each row, 0 to 9, by tenths of all rows, lowest predictions first; shape (rows,).
 
-    Rows with equal predictions are in the same bin.
+    Rows with equal predictions are in the same bin, that of the middle one of them.
     """
-    order = np.argsort(prediction, kind="stable")
+    order = np.argsort(prediction)
     ends = np.append(np.flatnonzero(np.diff(prediction[order])), len(prediction) - 1)
     starts = np.append(0, ends[:-1] + 1)
 
@@ -43,9 +46,7 @@ def by_tenth(outcome: Array, prediction: Array) -> tuple[Floats, Floats]:
 
     Empty bins are left out, so both arrays may be shorter than ten.
     """
-    bins = tenths(prediction.astype(np.float64))
-    size = np.bincount(bins, minlength=BINS).clip(1)
-    expected = np.bincount(bins, prediction, minlength=BINS) / size
-    observed = np.bincount(bins, outcome.astype(np.float64), minlength=BINS) / size
-    used = np.unique(bins)
-    return expected[used], observed[used]
+    _, position, size = np.unique(tenths(prediction), return_inverse=True, return_counts=True)
+    expected = np.bincount(position, prediction) / size
+    observed = np.bincount(position, outcome) / size
+    return expected, observed

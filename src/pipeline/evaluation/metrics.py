@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.evaluation.curves import BINS, Array, Floats, ranked, tenths
+from pipeline.evaluation.curves import Array, Floats, ranked, tenths
 from pipeline.runtime.contract import Scoring, Task
 
 EPSILON = 1e-7  # float32 probabilities can be 0 or 1; their log loss stays finite
@@ -126,7 +126,7 @@ def calibration(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     gap = probability - outcome
 
     def at(weight: Floats) -> dict[str, Any]:
-        by_bin = np.bincount(bins, weight * gap, minlength=BINS)
+        by_bin = np.bincount(bins, weight * gap)
         return {
             "ece": np.abs(by_bin).sum() / weight.sum(),
             RATIO: np.divide(weight @ outcome, weight @ probability),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.monitoring import Monitor
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, with_intervals
 from pipeline.evaluation.metrics import ABOVE, MONITORED, RATIO, metrics
 
 Array = NDArray[Any]
@@ -71,7 +71,7 @@ def weekly_windows(
         if rows:
             week_metrics = metrics(outcome[week], answer[week], plan.scoring, MONITORED[plan.scoring.task])
 
-        unit = day[span].astype(np.int64)
+        unit = blocks(day[span])
         days = len(np.unique(unit))
         enough_rows = span.stop - span.start >= rule.min_rows and rows >= rule.min_rows / rule.pooled_windows
         intervals = {}
@@ -81,7 +81,7 @@ def weekly_windows(
         degraded = [
             name
             for name, value in intervals.items()
-            if is_outside(name, value, expected) and week_agrees(week_metrics.get(name, np.nan), value, expected[name])
+            if is_outside(name, value, expected) and week_agrees(week_metrics[name], value, expected[name])
         ]
         last = until - np.timedelta64(1, "D")
         windows.append(Window(str(until - length), str(last), rows, week_metrics, days, intervals, degraded))

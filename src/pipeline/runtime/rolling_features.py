@@ -125,7 +125,6 @@ def fill_from_table(columns: Columns, table: Table, time: str) -> Columns:
     older than the table, the prior.
     """
     filled: dict[str, NDArray[Any]] | None = None
-    absent = 0, 0.0, table.prior
 
     for name, (rule, cells) in table.features.items():
         sent: NDArray[np.float64] = columns[name]
@@ -139,8 +138,8 @@ def fill_from_table(columns: Columns, table: Table, time: str) -> Columns:
         values = sent.tolist()
         for row, (value, is_fresh, key) in enumerate(zip(values, fresh, group_keys(columns, rule), strict=True)):
             if value != value:  # NaN: the caller did not send it
-                cell = cells.get(key, absent) if is_fresh else absent
-                values[row] = cell[2]
+                cell = cells.get(key) if is_fresh else None
+                values[row] = cell[2] if cell else table.prior
         filled[name] = np.array(values)
 
     return filled or columns
@@ -157,7 +156,7 @@ def training_features(
     for rule in contract.rolling.values():
         used.update(rule.by)
 
-    order = np.argsort(table_day, kind="stable")
+    order = np.argsort(table_day)
     for rows in np.split(order, np.flatnonzero(np.diff(table_day[order])) + 1):
         table = build_table(counts, contract, int(table_day[rows[0]]), prior)
         part = {name: columns[name][rows] for name in used} | {name: values[rows] for name, values in features.items()}

@@ -1,40 +1,16 @@
 """How predictions turned out: figures of weeks with their intervals, what is surely worse, and what is an alarm."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from pipeline.config.monitoring import Monitor
-from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
-from pipeline.evaluation.metrics import MONITORED
+from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.monitoring import performance
 from pipeline.monitoring.performance import Window
 from pipeline.runtime.contract import Scoring
+from tests.support.outcomes import PLAN, luck, on, reference
 
-PLAN = Bootstrap(Scoring("binary", 0.25), 200, 0)
 RULE = Monitor()
-START = np.datetime64("2013-01-01")
-
-
-def on(day: Any) -> Any:
-    """So many days later."""
-    return START + np.asarray(day).astype("timedelta64[D]")
-
-
-def luck(days: int, rows: int = 100, seed: int = 0, told: float = 1.0) -> tuple[Any, Any, Any]:
-    """Rows of days, each with its own luck: time, outcome, and probabilities that are right on average; with `told`
-    below 1 they say too little of what they know.
-    """
-    rng = np.random.default_rng(seed)
-    day = np.repeat(np.arange(days), rows)
-    known = rng.normal(-1.2, 0.9, days * rows)
-    outcome = rng.random(days * rows) < 1 / (1 + np.exp(-known - rng.normal(0, 0.3, days)[day]))
-    return on(day), outcome, 1 / (1 + np.exp(-(known + 1.2) * told + 1.2))
-
-
-def reference(outcome: Any, answer: Any, day: Any, plan: Bootstrap) -> dict[str, Interval]:
-    return with_intervals(outcome, answer, day, plan, MONITORED[plan.scoring.task])
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +37,37 @@ def test_few_rows_are_not_judged_however_many_days_they_are_of(expected: dict[st
     assert not performance.weekly_windows(*luck(28, rows=10), on(28), 1, expected, RULE, PLAN)[0].figures
 
 
+def test_a_verdict_needs_so_many_days_and_so_many_rows_and_no_more(expected: dict[str, Interval]) -> None:
+    """Four weeks of a row a day: 28 days and 28 rows, a quarter of which are of the latest week."""
+    four_weeks = luck(28, rows=1)
+    for rule, judged in (
+        (Monitor(min_days=28, min_rows=28), True),
+        (Monitor(min_days=29, min_rows=28), False),
+        (Monitor(min_days=28, min_rows=29), False),
+    ):
+        (window,) = performance.weekly_windows(*four_weeks, on(28), 1, expected, rule, PLAN)
+        assert (window.rows, window.days, bool(window.figures)) == (7, 28, judged)
+
+
+def test_rows_before_the_pooled_weeks_do_not_count(expected: dict[str, Interval]) -> None:
+    """Eight weeks of a row a day, the latest with two: four weeks have 35."""
+    at, outcome, answer = luck(56, rows=2)
+    taken = (np.arange(112) % 2 == 0) | (at >= on(49))
+    for min_rows, judged in ((35, True), (36, False)):
+        rule = Monitor(min_rows=min_rows)
+        (window,) = performance.weekly_windows(
+            at[taken], outcome[taken], answer[taken], on(56), 1, expected, rule, PLAN
+        )
+        assert bool(window.figures) is judged
+
+
 @pytest.mark.parametrize(
     ("name", "value", "wrong"),
     [
         ("skill", Interval(0.02, 0.00, 0.04), True),
-        ("skill", Interval(0.02, 0.00, 0.06), False),  # the intervals touch
+        ("skill", Interval(0.02, 0.00, 0.06), False),  # the intervals overlap
+        ("skill", Interval(0.02, 0.00, 0.05), False),  # they touch
+        ("observed_over_predicted", Interval(1.5, 1.1, 1.7), False),
         ("skill", Interval(0.30, 0.25, 0.35), False),  # better
         ("roc_auc", Interval(0.5, 0.45, 0.55), False),  # nobody knows what it was
         ("observed_over_predicted", Interval(1.5, 1.3, 1.7), True),
@@ -89,6 +91,45 @@ def test_a_figure_is_wrong_where_it_is_worse_than_the_reference(name: str, value
 def test_a_figure_that_came_nearer_to_the_best_it_can_be_is_not_wrong(value: float, wrong: bool) -> None:
     found, known = Interval(value, value - 0.05, value + 0.05), Interval(1.3, 1.2, 1.4)
     assert performance.is_outside("observed_over_predicted", found, {"observed_over_predicted": known}) is wrong
+
+
+def test_a_figure_as_far_from_the_best_on_the_other_side_is_not_wrong() -> None:
+    known = {"observed_over_predicted": Interval(1.5, 1.25, 1.75)}
+    assert not performance.is_outside("observed_over_predicted", Interval(0.5, 0.25, 0.75), known)
+
+
+@pytest.mark.parametrize(
+    ("pooled", "week", "agrees"),
+    [
+        (0.5, 0.85, True),
+        (0.5, 0.9, False),  # the end of the reference's interval belongs to it
+        (0.5, 1.2, False),  # the other side
+        (1.5, 1.15, True),
+        (1.5, 1.1, False),
+        (1.5, 0.8, False),
+        (0.5, float("nan"), False),
+        (1.5, float("nan"), False),
+    ],
+)
+def test_a_week_agrees_where_it_is_off_on_the_side_of_the_pooled_weeks(
+    pooled: float, week: float, agrees: bool
+) -> None:
+    """The reference is 1, from 0.9 to 1.1."""
+    figure = Interval(pooled, pooled - 0.1, pooled + 0.1)
+    assert performance.week_agrees(week, figure, Interval(1.0, 0.9, 1.1)) is agrees
+
+
+@pytest.mark.parametrize(("before", "latest", "degraded"), [(0.5, 0.5, True), (0.3, 1.2, False), (1.5, 0.5, False)])
+def test_a_week_off_on_the_other_side_than_its_pool_is_not_degraded(
+    expected: dict[str, Interval], before: float, latest: float, degraded: bool
+) -> None:
+    """Three weeks in which the predictions are too low and one in which they are too high, or the other way round."""
+    at, outcome, answer = luck(28)
+    scaled = np.minimum(answer * np.where(at < on(21), before, latest), 1.0)
+    (window,) = performance.weekly_windows(at, outcome, scaled, on(28), 1, expected, RULE, PLAN)
+    ratio = "observed_over_predicted"
+    assert performance.is_outside(ratio, window.figures[ratio], expected)
+    assert (ratio in window.degraded) is degraded
 
 
 @pytest.mark.parametrize(
@@ -129,7 +170,7 @@ def test_a_week_without_outcomes_is_no_witness(expected: dict[str, Interval]) ->
     answer = np.where(at >= on(42), 1 - answer, answer)
     found = performance.weekly_windows(at, outcome, answer, on(56), 8, expected, RULE, PLAN)
     assert [(window.rows, bool(window.degraded)) for window in found[-2:]] == [(700, True), (0, False)]
-    assert found[-1].figures == {}
+    assert (found[-1].week, found[-1].figures) == ({}, {})
 
 
 def test_a_model_that_decays_rings_within_weeks_and_not_before(expected: dict[str, Interval]) -> None:
@@ -157,21 +198,3 @@ def test_an_overconfident_model_rings_though_its_order_is_as_before(expected: di
     last = performance.weekly_windows(at, outcome, answer, on(42), 1, expected, RULE, PLAN)[0]
     assert "skill" in last.degraded
     assert "roc_auc" not in last.degraded
-
-
-def test_days_without_change_raise_a_false_alarm_in_few_looks_of_a_hundred(
-    expected: dict[str, Interval],
-) -> None:
-    """The looks are at months dealt out anew from those days."""
-    at, outcome, answer = luck(73, seed=1)
-    days, rng, rang, looks = np.arange(73), np.random.default_rng(0), 0, 0
-    rows = {day: np.flatnonzero(at == on(day)) for day in days}
-    for _ in range(60):
-        drawn = rng.choice(days, 42)
-        some = np.concatenate([rows[day] for day in drawn])
-        when = on(np.repeat(np.arange(42), 100))
-        found = performance.weekly_windows(when, outcome[some], answer[some], on(42), 5, expected, RULE, PLAN)
-        for last in range(1, len(found) + 1):
-            rang, looks = rang + performance.alarm_fires(found[:last], RULE), looks + 1
-    assert looks > 0
-    assert rang / looks <= 0.03

@@ -1,11 +1,7 @@
 """Bundles on disk: whole or not there, and one pointer."""
 
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +17,34 @@ def test_a_bundle_is_named_by_the_hash_of_its_manifest(tmp_path: Path) -> None:
     assert folder.name == bundle_store.sha256(b"{}")[:16]
     assert bundle_store.damage(folder) is None
     assert {file.name for file in folder.iterdir()} == {"bundle.json", "model.onnx", "SHA256SUMS"}
+
+
+def test_everybody_may_read_a_bundle_and_only_its_owner_writes(tmp_path: Path) -> None:
+    """A server in a container is another user than the one that trained. The folders above are made where they lack."""
+    store = tmp_path / "models/flights"
+    folder = bundle_store.write(store, FILES)
+    bundle_store.point(store, folder.name)
+    assert oct(folder.stat().st_mode & 0o777) == "0o755"
+    assert oct((store / "champion").stat().st_mode & 0o777) == "0o644"
+
+
+def test_a_write_that_fails_leaves_what_the_next_one_removes(tmp_path: Path) -> None:
+    """No bundle appears, and what there is lies in the store: a rename from another disk would not be one step."""
+    with pytest.raises(FileNotFoundError):
+        bundle_store.write(tmp_path, {**FILES, "no/such/folder": b""})
+    lock, left = sorted(tmp_path.iterdir())
+    assert (lock.name, left.name.startswith(".unfinished-")) == (".lock", True)
+    folder = bundle_store.write(tmp_path, FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name])
+
+
+def test_a_failed_promotion_leaves_what_the_next_writer_removes(tmp_path: Path) -> None:
+    (tmp_path / "champion").mkdir()
+    with pytest.raises(IsADirectoryError):
+        bundle_store.point(tmp_path, "0123456789abcdef")
+    left, champion = sorted(tmp_path.iterdir())
+    assert (left.name.startswith(".unfinished-"), champion.name) == (True, "champion")
+    assert bundle_store.clear_unfinished(tmp_path) == 1
 
 
 def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
@@ -106,42 +130,11 @@ def test_a_store_without_a_champion_says_what_to_run(tmp_path: Path) -> None:
         bundle_store.resolve(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("pointer", ["", "0123456789abcdef", "../../etc", "champion"])
-def test_a_pointer_to_no_bundle_is_refused(tmp_path: Path, pointer: str) -> None:
-    (tmp_path / "champion").write_text(pointer)
+@pytest.mark.parametrize("pointer", [b"", b"0123456789abcdef", b"../../etc", b"champion", b"\xff\xfe"])
+def test_a_pointer_to_no_bundle_is_refused(tmp_path: Path, pointer: bytes) -> None:
+    (tmp_path / "champion").write_bytes(pointer)
     with pytest.raises(BundleError, match="which is no bundle"):
         bundle_store.resolve(tmp_path)
-
-
-WRITE_FOREVER = """
-import sys
-from pathlib import Path
-from pipeline.runtime import bundle_store as store
-target, n = Path(sys.argv[1]), 0
-print("ready", flush=True)
-while True:
-    n += 1
-    files = {"bundle.json": str(n).encode(), **{f"part{m}": bytes(2000) for m in range(20)}}
-    store.point(target, store.write(target, files).name)
-"""
-
-
-def test_a_kill_of_a_writer_at_any_moment_leaves_a_whole_champion(tmp_path: Path) -> None:
-    """The next writer tidies up."""
-    for attempt in range(12):
-        writer = subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        deadline = time.monotonic() + 0.01 * attempt  # the moment differs from attempt to attempt
-        while time.monotonic() < deadline or not (tmp_path / "champion").exists():
-            pass
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait()
-        named = [path for path in tmp_path.iterdir() if bundle_store.DIGEST.fullmatch(path.name)]
-        assert [bundle_store.damage(folder) for folder in named] == [None] * len(named)
-        assert bundle_store.damage(bundle_store.resolve(tmp_path)) is None
-    bundle_store.write(tmp_path, FILES)
-    assert not list(tmp_path.glob(".unfinished-*"))
 
 
 def test_the_files_that_killed_writers_left_are_removed_and_counted(tmp_path: Path) -> None:
@@ -167,30 +160,3 @@ def test_a_bundle_that_was_set_aside_for_one_that_never_came_is_put_back(tmp_pat
     shutil.copytree(folder, aside)
     bundle_store.clear_unfinished(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name])
-
-
-def test_a_writer_killed_while_it_replaces_a_bundle_loses_no_bundle(tmp_path: Path) -> None:
-    """It puts one bundle in the place of another, and is killed at each of its renames in turn."""
-    folder = bundle_store.write(tmp_path, FILES)
-    code = """
-import os, signal, sys
-from pathlib import Path
-from pipeline.runtime import bundle_store as store
-left = int(sys.argv[2])
-def count(event, arguments):
-    global left
-    if event != "os.rename" or not str(arguments[0]).startswith(sys.argv[1]):
-        return
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(count)
-store.write(Path(sys.argv[1]), {"bundle.json": b"{}", "model.onnx": b"model", "record.json": b"new"})
-"""
-    for renames, killed in ((0, True), (1, True), (2, False)):
-        ended = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(renames)], check=False)
-        assert (ended.returncode == -signal.SIGKILL) is killed
-        assert folder.exists() is (renames != 1)
-        bundle_store.clear_unfinished(tmp_path)
-        assert bundle_store.damage(folder) is None
-    assert (folder / "record.json").read_bytes() == b"new"

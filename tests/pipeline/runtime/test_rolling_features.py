@@ -1,63 +1,21 @@
 """Features that know yesterday: what they count, what they may not know yet, and that all ways give the same."""
 
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.config.config import load
-from pipeline.data import clean
-from pipeline.datasets import table as dataset
-from pipeline.errors import BundleError, ConfigError
+from pipeline.errors import ConfigError
 from pipeline.runtime import rolling_features
 from pipeline.runtime.contract import Contract
-from pipeline.runtime.predictor import load as load_predictor
-from pipeline.runtime.predictor import prove
 from serve.protocols.explain import rolling_value_text
-from tests.support.server import serving, wait_for
-
-REMEMBERS = [
-    "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
-    'rolling: {by: [colour], days: 2, weight: 2, text: "{share} of {colour} ones"}}',
-    "columns.told={kind: datetime, known: after, meaning: When it was known}",
-    "timing={time: when, known: told, known_at: 6, ahead: 1}",
-    "features=[colour, size, legs, hour, share]",
-]
+from tests.support.rolling import REMEMBERS, SIX, rows, shares, tables
 
 
 @pytest.fixture
 def contract(tiny: Path) -> Contract:
     return load(tiny, REMEMBERS).contract
-
-
-def rows(*lines: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Columns, outcomes and the times at which they were known, of lines such as `red 01T10 1 01T12`."""
-    colour, when, good, told = zip(*(line.split() for line in lines), strict=True)
-    columns: dict[str, Any] = {
-        "colour": np.array(colour, dtype=object),
-        "when": np.array([f"2013-01-{each}" for each in when], dtype="datetime64[s]"),
-    }
-    return columns, np.array(good, float), np.array([f"2013-01-{each}" for each in told], dtype="datetime64[s]")
-
-
-SIX = [
-    "red  01T10 1 01T12",  # in the tables of the 2nd and 3rd
-    "red  01T20 1 02T05",  # known before six on the 2nd: the same
-    "red  01T22 1 02T07",  # known an hour too late for the 2nd: in that of the 3rd
-    "blue 01T10 0 01T11",
-    "red  02T10 0 02T11",  # from the 3rd on
-    "red  03T10 1 03T11",  # never in a table of its own day
-]
-
-
-def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[float]:
-    columns, good, told = rows(*lines)
-    found = rolling_features.training_features(
-        columns, rolling_features.count_outcomes(columns, good, contract, told), contract, prior
-    )["share"]
-    return [float(value) for value in found]
 
 
 def test_six_rows_worked_out_by_hand(contract: Contract) -> None:
@@ -78,6 +36,8 @@ def test_a_row_asked_before_the_hour_has_the_table_of_the_day_before(contract: C
     """
     before, after = shares(contract, [*SIX, "red 02T06 0 02T11", "red 02T07 0 02T11"])[-2:]
     assert (before, after) == (0.5, 3 / 4)
+    before, after = shares(contract, [*SIX, "red 03T06 0 04T11", "red 03T07 0 04T11"])[-2:]
+    assert (before, after) == (3 / 4, 0.6667)
 
 
 def test_labels_of_a_day_and_later_change_no_feature_of_that_day(contract: Contract) -> None:
@@ -103,16 +63,6 @@ def test_shuffling_the_future_changes_nothing(contract: Contract) -> None:
     future = ["red 04T10 1 04T11", "blue 05T10 0 05T11", "red 05T09 0 05T12"]
     assert shares(contract, SIX + future)[:6] == shares(contract, SIX + future[::-1])[:6] == shares(contract, SIX)
     assert shares(contract, SIX[::-1]) == shares(contract, SIX)[::-1]
-
-
-def tables(contract: Contract) -> rolling_features.Table:
-    columns, good, told = rows(*SIX)
-    return rolling_features.build_table(
-        rolling_features.count_outcomes(columns, good, contract, told),
-        contract,
-        rolling_features.day_number("2013-01-03"),
-        0.5,
-    )
 
 
 def test_a_value_that_a_caller_sends_stays(contract: Contract) -> None:
@@ -194,90 +144,3 @@ def test_a_mean_of_numbers_is_no_percentage(contract: Contract) -> None:
 def test_a_memory_that_cannot_be_is_refused(tiny: Path, override: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load(tiny, [*REMEMBERS, override])
-
-
-def test_batch_api_and_training_rows_are_equal_to_the_bit(parcels: Any) -> None:
-    """The rows of the day that the bundle's table is of, as training would see them and as callers ask."""
-    predictor = load_predictor(parcels.bundle)
-    contract, table = predictor.contract, predictor.rolling
-    assert table is not None
-    raw = dataset.load(Path(str(parcels.config.data.path)), parcels.config.columns).frame
-    late = raw[raw["sent"] >= "2013-12-20"]
-    columns = clean.frame_to_columns(clean.clean(late, parcels.config.contract).frame, parcels.config.contract)
-    tallies = rolling_features.count_outcomes(columns, columns["late"], contract, columns["arrived"])
-    day = rolling_features.day_number("2013-12-31")
-    prior = predictor.manifest.prior or 0.0
-    rows = np.flatnonzero(columns["sent"] >= np.datetime64("2013-12-31"))
-    trained = {
-        name: values[rows]
-        for name, values in rolling_features.training_features(columns, tallies, contract, prior).items()
-    }
-    predictor._oldest = 0
-    predictor.set_rolling_features(rolling_features.dump_counts(tallies, contract, day))
-    asked = {name: np.full(len(rows), np.nan) if name in trained else columns[name][rows] for name in contract.request}
-    batch = predictor.with_rolling_features(asked)
-    for name, values in trained.items():
-        assert (batch[name] == values).all()
-        one = predictor.with_rolling_features({key: column[:1] for key, column in asked.items()})
-        assert one[name][0] == values[0]
-    assert (predictor.predict(asked) == predictor.predict({**asked, **trained})).all()
-
-
-def test_golden_rows_hold_their_rolling_features(parcels: Any) -> None:
-    """For that reason another table of rolling features breaks no proof."""
-    predictor = load_predictor(parcels.bundle)
-    for name in predictor.contract.rolling:
-        assert not np.isnan(predictor.golden.columns[name]).any()
-    before = predictor.predict(predictor.golden.columns)
-    empty = rolling_features.dump_counts({name: {} for name in predictor.contract.rolling}, predictor.contract, 10**5)
-    predictor.set_rolling_features(empty)
-    assert (predictor.predict(predictor.golden.columns) == before).all()
-    prove(predictor, parcels.bundle)
-
-
-def test_an_older_table_than_the_bundles_own_is_refused(parcels: Any) -> None:
-    predictor = load_predictor(parcels.bundle)
-    old = rolling_features.dump_counts({name: {} for name in predictor.contract.rolling}, predictor.contract, 10**4)
-    with pytest.raises(ValueError, match="of 1997-05-19, older than the bundle's own"):
-        predictor.set_rolling_features(old)
-
-
-def test_a_bundle_whose_memory_was_changed_does_not_load(parcels: Any, tmp_path: Path) -> None:
-    copy = tmp_path / parcels.bundle.name
-    shutil.copytree(parcels.bundle, copy)
-    (copy / rolling_features.FILE).write_bytes((copy / rolling_features.FILE).read_bytes().replace(b"NTH", b"STH", 1))
-    with pytest.raises(BundleError, match="rolling_features.json has been changed"):
-        load_predictor(copy)
-
-
-REQUIRED = {
-    "carrier": "B6", "depot": "NTH", "city": "ROM", "sent": "2014-01-02T17:30", "weight": 75
-}  # fmt: skip
-
-
-def test_a_refreshed_table_is_taken_on_while_serving_and_told_in_words(parcels: Any, tmp_path: Path) -> None:
-    shutil.copytree(parcels.store, tmp_path / "parcels")
-    contract = load_predictor(parcels.bundle).contract
-    with serving(tmp_path / "parcels", RELOAD_SECONDS="0.05") as client:
-        before = client.post("/predict", json=REQUIRED).json()["probability"]
-        assert "rolling_features_age_seconds 86400.0" in client.get("/metrics").text
-        day = rolling_features.day_number("2014-01-02")
-        yesterday = {day - 1: {(day, ("NTH", "B6")): (100, 31.0)}}
-        counts = {name: yesterday if name == "late_1d_depot_carrier" else {} for name in contract.rolling}
-        (tmp_path / "parcels/new").write_bytes(rolling_features.dump_counts(counts, contract, day))
-        (tmp_path / "parcels/new").replace(tmp_path / "parcels" / rolling_features.FILE)
-        wait_for(client, 'rolling_features_reloads_total{outcome="taken"} 1.0')
-        explained = client.post("/explain", json=REQUIRED).json()
-        told = {each["field"]: each.get("text") for each in explained["contributions"]}
-        assert told["late_1d_depot_carrier"] == (
-            "the day before, 31 % of B6 parcels from NTH were late (100 known on 2014-01-02)"
-        )
-        assert "the average" in str(told["late_7d_route"])
-        assert explained["probability"] == client.post("/predict", json=REQUIRED).json()["probability"] != before
-        assert "rolling_features_age_seconds 0.0" in client.get("/metrics").text
-        (tmp_path / "parcels" / rolling_features.FILE).write_text("half a fi")
-        wait_for(client, 'rolling_features_reloads_total{outcome="refused"} 1.0')
-        assert client.post("/predict", json=REQUIRED).json()["probability"] == explained["probability"]
-        assert "missing_values" not in "".join(
-            line for line in client.get("/metrics").text.splitlines() if "late_1d" in line
-        )
