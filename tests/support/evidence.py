@@ -1,18 +1,21 @@
 """What the gates evaluate, made by hand: a calibrated model on two thousand rows over forty days."""
 
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from pipeline.config.config import Config
-from pipeline.evaluation.bootstrap import Bootstrap, with_intervals
-from pipeline.evaluation.slices import slices
+from pipeline.evaluation.bootstrap import Bootstrap, Interval, with_intervals
+from pipeline.evaluation.slices import Slice, slices
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.runtime.contract import Scoring
 from pipeline.training.evidence import Evidence, GateResult
 from pipeline.training.gates import evaluate_gates
 
 ROWS = 2000
+Gates = Callable[[Config, Evidence], Iterable[GateResult]]
 
 
 class Instant:
@@ -22,6 +25,7 @@ class Instant:
         return np.zeros(len(data.numbers))
 
 
+@cache
 def examples(seed: int) -> tuple[Examples, np.ndarray]:
     """Rows of the tiny contract, and the probability of each. Colour says nothing, size a little."""
     rng = np.random.default_rng(seed)
@@ -45,16 +49,27 @@ def evidence(**changes: Any) -> Evidence:
         "train": train, "holdout": holdout, "blocks": np.arange(ROWS) // 50, "predictions": probability,
         "champion": None, "export_error": 1e-7, "session": Instant(), "size": 1_000_000, "missing": [], "gains": [],
     } | changes  # fmt: skip
-    measured = made["holdout"].target, made["predictions"], made["blocks"], Bootstrap(Scoring("binary", 0.25), 50, 0)
-    parts = slices(made["holdout"].request, ["colour"], 100, *measured)
-    return Evidence(**{"figures": with_intervals(*measured), "slices": parts, **made})
+    figures, parts = measured() if "predictions" not in changes else measure(made["predictions"])
+    return Evidence(**{"figures": figures, "slices": parts, **made})
 
 
-def refused(config: Config, evidence: Evidence) -> list[str]:
-    return [result.gate for result in evaluate_gates(config, evidence) if not result.passed]
+@cache
+def measured() -> tuple[dict[str, Interval], list[Slice]]:
+    """The metrics of the calibrated model on the holdout and its slices."""
+    return measure(examples(0)[1])
 
 
-def result_of(config: Config, evidence: Evidence, gate: str) -> GateResult:
+def measure(predictions: np.ndarray) -> tuple[dict[str, Interval], list[Slice]]:
+    holdout, _ = examples(0)
+    of_rows = holdout.target, predictions, np.arange(ROWS) // 50, Bootstrap(Scoring("binary", 0.25), 50, 0)
+    return with_intervals(*of_rows), slices(holdout.request, ["colour"], 100, *of_rows)
+
+
+def refused(config: Config, evidence: Evidence, gates: Gates = evaluate_gates) -> list[str]:
+    return [result.gate for result in gates(config, evidence) if not result.passed]
+
+
+def result_of(config: Config, evidence: Evidence, gate: str, gates: Gates = evaluate_gates) -> GateResult:
     """The result of the one gate whose name has this text in it."""
-    (result,) = [result for result in evaluate_gates(config, evidence) if gate in result.gate]
+    (result,) = [result for result in gates(config, evidence) if gate in result.gate]
     return result

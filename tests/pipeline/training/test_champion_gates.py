@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 
 from pipeline.config.config import Config
+from pipeline.training.champion_gates import against_champion
 from pipeline.training.champion_predictions import ChampionPredictions
+from pipeline.training.evidence import Evidence, GateResult
 from pipeline.training.leave_one_out import FeatureGain
-from tests.support.evidence import ROWS, evidence, refused, result_of
+from tests.support import evidence as support
+from tests.support.evidence import ROWS, evidence
 
 AGAINST = "log_loss against the champion"
 BELOW = "log_loss below the champion's"
+
+
+def refused(config: Config, evidence: Evidence) -> list[str]:
+    return support.refused(config, evidence, against_champion)
+
+
+def result_of(config: Config, evidence: Evidence, gate: str) -> GateResult:
+    return support.result_of(config, evidence, gate, against_champion)
 
 
 def champion(predictions: np.ndarray, rows: np.ndarray | None = None, **metrics: Any) -> ChampionPredictions:

@@ -7,13 +7,23 @@ from pipeline.config.config import Config
 from pipeline.config.splits import RowSplit
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.training.champion_predictions import ChampionPredictions
-from pipeline.training.gates import evaluate_gates
+from pipeline.training.evidence import Evidence, GateResult
+from pipeline.training.leak_gates import leak_gates
 from pipeline.training.leave_one_out import FeatureGain
-from tests.support.evidence import ROWS, evidence, refused, result_of
+from tests.support import evidence as support
+from tests.support.evidence import ROWS, evidence
 
 PAIR = "roc_auc of a sum or difference of two features"
 SINGLE = "roc_auc of a single feature"
 COPIES = "rows of the holdout in training too"
+
+
+def refused(config: Config, evidence: Evidence) -> list[str]:
+    return support.refused(config, evidence, leak_gates)
+
+
+def result_of(config: Config, evidence: Evidence, gate: str) -> GateResult:
+    return support.result_of(config, evidence, gate, leak_gates)
 
 
 def with_numbers(rows: Examples, **columns: np.ndarray) -> Examples:
@@ -88,7 +98,7 @@ def test_rows_of_the_holdout_in_training_warn_and_then_refuse(
     """20 of 2,000 rows are the limit of 1 %."""
     honest = evidence()
     train = Examples(
-        {name: values.copy() for name, values in honest.train.request.items()}, honest.train.data, honest.train.target
+        {name: values.copy() for name, values in honest.train.request.items()}, honest.train.data, honest.train.target.copy().copy()
     )
     for name, values in train.request.items():
         if name != "when":
@@ -108,7 +118,7 @@ def test_a_split_by_row_warns_if_days_have_their_own_luck(tiny_config: Config) -
     gate = "days on both sides"
     assert result_of(by_row, evidence(train=lucky), gate).warning
     assert not result_of(by_row, evidence(), gate).warning
-    assert gate not in str(evaluate_gates(tiny_config, evidence(train=lucky)))
+    assert gate not in str(list(leak_gates(tiny_config, evidence(train=lucky))))
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,11 @@ MODULES = [
     "monitoring/performance",
     "runtime/bundle_store",
     "runtime/rolling_features",
+    "training/champion_gates",
     "training/gates",
+    "training/leak_gates",
     "training/leaks",
+    "training/leave_one_out",
     "training/missing",
 ]
 EQUIVALENT = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text(encoding="utf-8"))["equivalent"]
