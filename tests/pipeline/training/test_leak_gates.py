@@ -98,7 +98,9 @@ def test_rows_of_the_holdout_in_training_warn_and_then_refuse(
     """20 of 2,000 rows are the limit of 1 %."""
     honest = evidence()
     train = Examples(
-        {name: values.copy() for name, values in honest.train.request.items()}, honest.train.data, honest.train.target.copy().copy()
+        {name: values.copy() for name, values in honest.train.request.items()},
+        honest.train.data,
+        honest.train.target.copy(),
     )
     for name, values in train.request.items():
         if name != "when":
