@@ -70,6 +70,7 @@ def refused(config: Config, evidence: Evidence, gates: Gates = evaluate_gates) -
 
 
 def result_of(config: Config, evidence: Evidence, gate: str, gates: Gates = evaluate_gates) -> GateResult:
-    """The result of the one gate whose name has this text in it."""
-    (result,) = [result for result in gates(config, evidence) if gate in result.gate]
-    return result
+    """The result of the gate with this name, or of the one gate whose name has this text in it."""
+    results = {result.gate: result for result in gates(config, evidence)}
+    (name,) = [gate] if gate in results else [name for name in results if gate in name]
+    return results[name]

@@ -134,7 +134,7 @@ def missing_columns(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         error = result.fold_error
         value = f"{result.fold_loss:.4f}, {increase:+.4f} (± {error:.4f}) against a model trained without"
         why = "callers may leave these columns out. If this fails: raise masking.all, or make them nullable: false"
-        yield GateResult(gate, value, f"≤ +{limit:g}, less one standard error", increase - error <= limit, why)
+        yield GateResult(gate, value, f"≤ +{limit:g} beyond one standard error", increase - error <= limit, why)
 
         gain = result.gain
         gate = f"{config.loss} on the holdout without {result.group}"

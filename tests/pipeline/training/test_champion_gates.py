@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.config.config import Config
+from pipeline.evaluation.bootstrap import Interval
 from pipeline.training.champion_gates import against_champion
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import Evidence, GateResult
@@ -135,3 +136,51 @@ def test_a_large_gain_names_the_feature_that_it_comes_from(tiny_config: Config) 
     gains = [FeatureGain("size", 0.01, 0.001, 0.2, False), FeatureGain("legs", 0.04, 0.001, 0.7, True)]
     result = result_of(tiny_config, evidence(champion=champion(np.full(ROWS, 0.5)), gains=gains), BELOW)
     assert "legs lowers it most, by 0.0400" in result.why
+
+
+def test_the_first_model_and_a_restart_have_nothing_to_beat(tiny_config: Config) -> None:
+    (first,) = against_champion(tiny_config, evidence())
+    assert first == GateResult(AGAINST, "the first model", "nothing to beat", True, "there is no champion yet")
+
+    restarted = evidence(champion=champion(np.full(ROWS, 0.5)), restart="a new contract")
+    (result,) = against_champion(tiny_config, restarted)
+    why = "a new contract; only the baseline is compared"
+    assert result == GateResult(AGAINST, "0123456789abcdef is not compared", "a declared restart", True, why)
+
+
+def test_a_champion_without_predictions_is_told_with_its_reason(tiny_config: Config) -> None:
+    silent = champion(np.empty(0), np.empty(0, int))._replace(source="lost. Restore it")
+    (result,) = against_champion(tiny_config, evidence(champion=silent))
+    limit = "≤ +0.002, interval not above 0"
+    assert result == GateResult(AGAINST, "not measured", limit, False, "lost. Restore it")
+
+
+def test_both_comparisons_show_values_intervals_and_limits(tiny_config: Config) -> None:
+    """The other metric and the number of rows stand in the reason."""
+    compared, gain = against_champion(tiny_config, evidence(champion=champion(np.full(ROWS, 0.5))))
+    why = "0123456789abcdef was evaluated on the same rows, on 2,000 rows; roc_auc +0.2163 (+0.1999 to +0.2353)"
+    value = "-0.1636 (-0.1794 to -0.1479)"
+    assert compared == GateResult(AGAINST, value, "≤ +0.002, interval not above 0", True, why)
+
+    why = "so large a gain is often a leak: check that new columns are known at prediction time"
+    limit = "interval not above 0.06, unless the champion has decayed"
+    assert gain == GateResult(BELOW, "+0.1636 (+0.1479 to +0.1794)", limit, True, why, warning=True)
+
+
+def test_a_regression_is_compared_in_deviations_of_its_outcome(tiny_config: Config) -> None:
+    """An absolute error that is lower by half a deviation is beyond both limits, if R² is above the champion's too."""
+    config = tiny_config.model_copy(update={"task": "regression", "costs": None})
+    outcome = np.random.default_rng(0).normal(0, 10, ROWS)
+    amounts = evidence()._replace(
+        train=evidence().train._replace(target=outcome),
+        holdout=evidence().holdout._replace(target=outcome),
+        predictions=outcome + 1,
+        figures={"r2": Interval(0.99, 0.98, 0.995)},
+    )
+    unskilled = champion(np.zeros(ROWS), r2={"high": 0.1})
+    gain = support.result_of(config, amounts._replace(champion=unskilled), "mae below", against_champion)
+    assert (gain.passed, gain.warning) == (False, True)
+    assert "interval not above 0.6" in gain.limit
+
+    as_good = champion(np.zeros(ROWS), r2={"high": 0.99})
+    assert support.result_of(config, amounts._replace(champion=as_good), "mae below", against_champion).passed

@@ -1,13 +1,27 @@
 """Each gate on evidence made by hand. Whole trainings that gates refuse are in test_refused.py."""
 
+import time
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from pipeline.config.config import Config
+from pipeline.config.gates import Bounds
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.slices import Slice
+from pipeline.runtime.arrays import Tensors
+from pipeline.training.evidence import GateResult, verdict_of
+from pipeline.training.gates import refusal_message
 from pipeline.training.missing import MissingResult
 from tests.support.evidence import evidence, refused, result_of
+
+HOLDOUT_WHY = "worse than the limits is useless; better is too good to be true, most often a leak"
+
+
+def with_gates(config: Config, **limits: Any) -> Config:
+    return config.model_copy(update={"gates": config.gates.model_copy(update=limits)})
 
 
 def test_a_good_first_model_passes_every_gate(tiny_config: Config) -> None:
@@ -147,3 +161,126 @@ def test_a_slow_or_large_model_is_refused(tiny_config: Config) -> None:
         update={"gates": tiny_config.gates.model_copy(update={"max_microseconds": 1e-6, "max_megabytes": 0.5})}
     )
     assert refused(tight, evidence()) == ["median time of one row", "size of the bundle"]
+
+
+WEATHER = MissingResult("weather", ["size"], 0.511, 0.5, 0.002, {"log_loss": 0.5}, 0.3, Interval(0.02, 0.01, 0.03))
+EXPECTED = [
+    ("roc_auc on the holdout", "0.7163", "0.6 to 0.9", HOLDOUT_WHY),
+    ("log_loss on the holdout", "0.5296", "0.3 to 0.62", HOLDOUT_WHY),
+    ("ece on the holdout", "0.02987", "0 to 0.05", HOLDOUT_WHY),
+    ("log_loss below the baseline's", "by 0.0621", "by ≥ 0.001", "always predicting 0.2865 needs no model"),
+    (
+        "roc_auc by colour", "lowest blue 0.7049 (0.6765 to 0.7402), highest red 0.7267 (0.6983 to 0.765)",
+        "both intervals overlap 0.6 to 0.9", "lowest and highest of 2: a good average can hide a group for which the model fails",
+    ),
+    (
+        "log_loss on the folds without weather", "0.5110, +0.0110 (± 0.0020) against a model trained without",
+        "≤ +0.01 beyond one standard error",
+        "callers may leave these columns out. If this fails: raise masking.all, or make them nullable: false",
+    ),
+    (
+        "log_loss on the holdout without weather", "below the baseline's by 0.0200 (0.0100 to 0.0300)",
+        "interval not below -0.01", "without these columns the predictions must not be clearly worse than a constant",
+    ),
+    (
+        "export error against scikit-learn", "1.0e-07", "≤ 1e-05",
+        "the server runs the ONNX export, and the folds evaluated the scikit-learn model",
+    ),
+    ("size of the bundle", "1.0 MB", "≤ 20 MB", "it is copied into every image"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gate", "value", "limit", "why"), EXPECTED, ids=[row[0] for row in EXPECTED])
+def test_a_gate_shows_value_limit_and_reason(tiny_config: Config, gate: str, value: str, limit: str, why: str) -> None:
+    result = result_of(tiny_config, evidence(missing=[WEATHER]), gate)
+    assert result == GateResult(gate, value, limit, True, why)
+
+
+def test_with_intervals_a_gate_shows_them(tiny_config: Config) -> None:
+    config = with_gates(tiny_config, use_interval=True)
+    roc_auc = result_of(config, evidence(), "roc_auc on the holdout")
+    limit = "interval overlaps 0.6 to 0.9"
+    assert roc_auc == GateResult(roc_auc.gate, "0.7163 (0.6991 to 0.7365)", limit, True, HOLDOUT_WHY)
+
+    baseline = result_of(config, evidence(), "below the baseline's")
+    value, limit = "by 0.0621 (0.0518 to 0.0734)", "upper end of the interval ≥ 0.001"
+    assert baseline == GateResult(baseline.gate, value, limit, True, "always predicting 0.2865 needs no model")
+
+
+def test_one_row_is_timed_and_its_median_compared(tiny_config: Config) -> None:
+    """A model that waits two milliseconds is slower than one, and faster than ten."""
+
+    class Slow:
+        def __call__(self, data: Tensors) -> np.ndarray:
+            assert len(data.numbers) == 1
+            time.sleep(0.002)
+            return np.zeros(1)
+
+    slow = evidence(session=Slow())
+    result = result_of(with_gates(tiny_config, max_microseconds=1000.0), slow, "median time of one row")
+    assert (result.passed, result.limit, result.why) == (False, "≤ 1000 µs", "callers wait for it")
+    assert float(result.value.removesuffix(" µs")) >= 2000
+    assert result_of(with_gates(tiny_config, max_microseconds=1e6), slow, "median time of one row").passed
+
+
+@pytest.mark.parametrize(
+    ("gate", "limits"),
+    [
+        ("roc_auc on the holdout", lambda value, step: {"low": step(value, 1), "high": 1.0}),
+        ("roc_auc on the holdout", lambda value, step: {"low": 0.0, "high": step(value, -1)}),
+    ],
+    ids=["low", "high"],
+)
+def test_the_limits_of_a_metric_are_inclusive(tiny_config: Config, gate: str, limits: Any) -> None:
+    """The measured value itself passes as a limit; a limit that is the next number beyond it does not."""
+    value = evidence().figures["roc_auc"].value
+    for step, passed in ((lambda number, _: number, True), (lambda number, sign: number + sign * 1e-9, False)):
+        config = with_gates(tiny_config, holdout={"roc_auc": Bounds(**limits(value, step))})
+        assert result_of(config, evidence(), gate).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("bounds", "passed"),
+    [((0.0, 0.6), False), ((0.0, 0.7), True), ((0.74, 1.0), False), ((0.73, 1.0), True)],
+)
+def test_with_intervals_a_metric_that_may_be_inside_passes(
+    tiny_config: Config, bounds: tuple[float, float], passed: bool
+) -> None:
+    """The interval is 0.699 to 0.737."""
+    low, high = bounds
+    config = with_gates(tiny_config, use_interval=True, holdout={"roc_auc": Bounds(low=low, high=high)})
+    assert result_of(config, evidence(), "roc_auc on the holdout").passed is passed
+
+
+@pytest.mark.parametrize(
+    ("use_interval", "min_gain", "passed"),
+    [(False, 0.062, True), (False, 0.063, False), (True, 0.073, True), (True, 0.074, False)],
+)
+def test_the_baseline_is_beaten_by_the_margin(
+    tiny_config: Config, use_interval: bool, min_gain: float, passed: bool
+) -> None:
+    """The loss is 0.0621 below the baseline's, with an interval up to 0.0734."""
+    config = with_gates(tiny_config, use_interval=use_interval, min_gain=min_gain)
+    assert result_of(config, evidence(), "below the baseline's").passed is passed
+
+
+@pytest.mark.parametrize(("change", "gate"), [({"export_error": 1e-5}, "export"), ({"size": 20_000_000}, "size of")])
+def test_a_value_that_is_its_limit_passes(tiny_config: Config, change: dict[str, float], gate: str) -> None:
+    ((name, limit),) = change.items()
+    assert result_of(tiny_config, evidence(**change), gate).passed
+    assert not result_of(tiny_config, evidence(**{name: limit * 1.001}), gate).passed
+
+
+def test_the_reports_of_a_refusal_and_of_a_verdict(tiny_config: Config) -> None:
+    """A refusal names every gate that refuses, and where the challenger is."""
+    passed = GateResult("a", "1", "≤ 2", True, "why a")
+    warned = passed._replace(warning=True)
+    refused_one = GateResult("b", "3", "≤ 2", False, "why b", warning=True)
+    refused_two = GateResult("c", "4", "≤ 2", False, "why c")
+    assert [verdict_of(result) for result in (passed, warned, refused_one)] == ["pass", "WARN", "REFUSED"]
+
+    text = refusal_message([refused_one, refused_two], Path("models/tiny/abc"))
+    assert text == (
+        "this model is not promoted. b: 3, allowed ≤ 2 (why b); c: 4, allowed ≤ 2 (why c). It stays in models/tiny/abc as "
+        "the challenger; the champion is unchanged"
+    )

@@ -6,6 +6,7 @@ import pytest
 from pipeline.config.config import Config
 from pipeline.config.splits import RowSplit
 from pipeline.runtime.arrays import Examples, Tensors
+from pipeline.training import leaks
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import Evidence, GateResult
 from pipeline.training.leak_gates import leak_gates
@@ -144,3 +145,92 @@ def test_a_first_model_that_lives_on_one_feature_warns(tiny_config: Config, shar
     assert result.warning is warning
     assert result.value.startswith("legs -0.2000")
     assert result.why.startswith("size:") is warning
+
+
+def test_every_gate_against_leaks_shows_value_limit_and_reason(tiny_config: Config) -> None:
+    gains = [FeatureGain("legs", 0.01, 0.002, 0.1, True), FeatureGain("size", 0.03, 0.001, 0.51, False)]
+    expected = [
+        GateResult(
+            "features known only after the prediction", "none", "none", True,
+            "what is known only after the prediction cannot be one of its inputs",
+        ),
+        GateResult(
+            "roc_auc of a single feature", "size 0.593", "≤ 0.8", True,
+            "a feature above the limit predicts the outcome suspiciously well: is it known at prediction time?",
+        ),
+        GateResult(
+            "roc_auc of a sum or difference of two features", "size and legs 0.600, alone 0.593 and 0.514", "≤ 0.99", True,
+            "together they say far more about the outcome than alone, as if they added up to it: are both known by then?",
+        ),
+        GateResult(
+            "features missing or present for one outcome only", "none", "none", True,
+            "such a column is often filled in, or left empty, because of the outcome: is it known at prediction time?",
+        ),
+        GateResult(
+            "rows of the holdout in training too", "0 (0.00%)", "≤ 1.00%", True,
+            "they equal a training row in all but time, outcome included: the model knows these answers",
+        ),
+        GateResult(
+            "log_loss on the folds by one feature",
+            "size -0.0300 (± 0.0010, 51% of the gain), new legs -0.0100 (± 0.0020, 10% of the gain)",
+            "none above 50% of the gain", True, "size: is it known at prediction time, with this very value?", warning=True,
+        ),
+    ]  # fmt: skip
+    assert list(leak_gates(tiny_config, evidence(gains=gains))) == expected
+
+
+def test_without_two_numbers_there_is_no_pair_and_without_gains_no_gate(tiny_config: Config) -> None:
+    flat = with_numbers(evidence().train, legs=np.ones(ROWS), hour=np.ones(ROWS))
+    names = [result.gate for result in leak_gates(tiny_config, evidence(train=flat))]
+    assert names == [
+        "features known only after the prediction", SINGLE, "features missing or present for one outcome only", COPIES,
+    ]  # fmt: skip
+
+
+def test_a_feature_declared_as_known_after_is_refused(tiny_config: Config) -> None:
+    """The loader of a config refuses it too; the gate does not rely on that."""
+    late = tiny_config.columns["legs"].model_copy(update={"known": "after"})
+    config = tiny_config.model_copy(update={"columns": {**tiny_config.columns, "legs": late}})
+    assert refused(config, evidence()) == ["features known only after the prediction"]
+    assert result_of(config, evidence(), "known only after").value == "legs"
+
+
+def test_a_regression_is_measured_by_rank_correlation(tiny_config: Config) -> None:
+    """It has no gate for features of one outcome; a new feature's limit is in deviations of the outcome."""
+    config = tiny_config.model_copy(update={"task": "regression", "costs": None})
+    train = evidence().train._replace(target=np.random.default_rng(0).normal(0, 10, ROWS))
+    champion = ChampionPredictions("0123456789abcdef", np.arange(ROWS), evidence().predictions, "evaluated again")
+    gains = [FeatureGain("size", 0.24, 0.0, 0.9, True), FeatureGain("legs", 0.26, 0.0, 0.9, True)]
+    results = list(leak_gates(config, evidence(train=train, champion=champion, gains=gains)))
+    assert [result.gate for result in results] == [
+        "features known only after the prediction",
+        "rank correlation of a single feature",
+        "rank correlation of a sum or difference of two features",
+        COPIES,
+        "mae on the folds by one feature",
+    ]
+    assert results[-1].why.startswith("legs:")
+
+
+def test_the_days_that_are_split_are_named(tiny_config: Config) -> None:
+    by_row = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.2)})
+    train = evidence().train
+    lucky = train._replace(target=np.arange(ROWS) // 50 % 2 == 0)
+    gate = "days on both sides of the split"
+    why = "a holdout from the same days is easier than the days to come: split by time"
+    value = "by row; similar outcomes on the same day of when"
+    expected = GateResult(gate, value, "no such days", True, why, warning=True)
+    assert result_of(by_row, evidence(train=lucky), gate) == expected
+    assert result_of(by_row, evidence(), gate) == GateResult(gate, "no such days", "no such days", True, why)
+
+
+@pytest.mark.parametrize(("below", "passed"), [(0.0, True), (1e-9, False)])
+def test_the_limit_of_a_single_feature_is_inclusive(tiny_config: Config, below: float, passed: bool) -> None:
+    """The measured value itself is the limit, or a little less is."""
+    train = evidence().train
+    nearly = np.where(np.random.default_rng(3).random(ROWS) < 0.1, ~train.target, train.target)
+    leaked = evidence(train=with_numbers(train, legs=nearly))
+    score = leaks.single_feature_scores(tiny_config.contract, leaked.train.data, leaked.train.target, 0)["legs"]
+    gates = tiny_config.gates.model_copy(update={"max_single_feature": score - below})
+    config = tiny_config.model_copy(update={"gates": gates})
+    assert result_of(config, leaked, SINGLE).passed is passed
