@@ -108,9 +108,8 @@ def gain_of_features(config: Config, evidence: Evidence) -> Iterator[GateResult]
     suspicious = [feature.name for feature in gains if is_suspicious(feature)]
     value = ", ".join(format_gain(feature) for feature in gains)
     allowed = f"none above {MOST:.0%} of the gain" if first_model else f"a new feature surely not above {limit:g}"
-    why = (
-        f"{', '.join(suspicious) or 'a feature above the limit'}: is it known at prediction time, with this very value?"
-    )
+    names = ", ".join(suspicious) or "a feature above the limit"
+    why = f"{names}: is it known at prediction time, with this very value?"
     gate = f"{config.loss} on the folds by one feature"
     yield GateResult(gate, value, allowed, True, why, warning=bool(suspicious))
 
