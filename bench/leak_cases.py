@@ -150,9 +150,10 @@ def many_values(table: Table) -> pd.DataFrame:
 
 HONEST = {"is_leak": False}
 NO_KEY = ("data.key=[]",)
+SMALL = "it is worth less than the strongest honest feature, minute_of_day; `make skew` finds it"
 CASES = [
-    Case("weather of the same hour", unchanged, lag_hours=0),
-    Case("weather of an hour before", unchanged, lag_hours=1),
+    Case("weather of the same hour", unchanged, lag_hours=0, not_findable=SMALL),
+    Case("weather of an hour before", unchanged, lag_hours=1, not_findable=SMALL),
     number("air_time declared as known before", lambda table: table.raw["air_time"]),
     number("dep_time declared as known before", lambda table: minute(table.raw["dep_time"])),
     Case("20 % of the holdout copied into training, no key declared", unchanged, overrides=NO_KEY, copy_share=0.2),
@@ -160,9 +161,9 @@ CASES = [
     number("the outcome with 20 % flips", flipped(0.2)),
     number("the outcome with 30 % flips", flipped(0.3)),
     number("the outcome with 35 % flips", flipped(0.35)),
-    number("the outcome with 40 % flips", flipped(0.4)),
-    number("mean outcome by tail number, over all data", mean_outcome("tailnum")),
-    number("mean outcome by flight number, over all data", mean_outcome("carrier", "flight")),
+    number("the outcome with 40 % flips", flipped(0.4), not_findable=SMALL),
+    number("mean outcome by tail number, over all data", mean_outcome("tailnum"), not_findable=SMALL),
+    number("mean outcome by flight number, over all data", mean_outcome("carrier", "flight"), not_findable=SMALL),
     number("mean outcome by origin and day, over all data", mean_outcome("origin", "month", "day")),
     adding_up(0),
     adding_up(1),
