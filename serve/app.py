@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.runtime import bundle_store, rolling_features, signature
+from pipeline.runtime import bundle_store, rolling_features
 from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.predictor import load as load_predictor
 from serve.asgi import ServingApp
@@ -60,10 +60,7 @@ def create_app(settings: Settings) -> ServingApp:
 
 def load_model(settings: Settings, place: Path) -> Predictor:
     """The verified predictor of a bundle, or of a store's champion. Raises BundleError where it cannot be verified."""
-    folder = bundle_store.resolve(place)  # only once: the bundle that is verified must be the one that is loaded
-    if settings.model_public_key:
-        signature.verify(folder, settings.model_public_key)
-    return load_predictor(folder)
+    return load_predictor(place, settings.model_public_key)
 
 
 def refuse_own_paths(root: str, paths: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import BundleError
+from pipeline.runtime import regular_file
 
 SUMS = "SHA256SUMS"
 POINTER = "champion"
@@ -61,32 +62,48 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
     return final
 
 
+def read(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file of a bundle by name, `SHA256SUMS` among them.
+
+    Each file is read once, so that the content that is used is the content that was checked. Raises ValueError with
+    the first fault: a file is missing or changed, or the folder has an entry that is no listed, regular file.
+    """
+    files = {SUMS: read_part(folder, SUMS)}
+    listed = files[SUMS].decode("ascii", errors="replace")
+    if not LISTED.fullmatch(listed):
+        raise ValueError(f"{SUMS} has been changed")
+
+    sums = {line[66:]: line[:64] for line in listed.splitlines()}
+    if outside := sorted(name for name in sums if Path(name).name != name):
+        raise ValueError(f"{SUMS} has been changed: {outside[0]} is no file of a bundle")
+    if unlisted := sorted({*os.listdir(folder), "bundle.json"} - {*sums, SUMS}):
+        raise ValueError(f"{SUMS} does not list {unlisted[0]}, and a bundle has no other files: remove it")
+
+    for name, expected in sorted(sums.items()):
+        files[name] = read_part(folder, name)
+        if sha256(files[name]) != expected:
+            raise ValueError(f"{name} has been changed (its SHA-256 is not the one in {SUMS})")
+    return files
+
+
+def read_part(folder: Path, name: str) -> bytes:
+    """Return the content of one file of a bundle. Raises ValueError where it is no regular file or cannot be read."""
+    try:
+        return regular_file.read(folder / name, follow_link=False)
+    except FileNotFoundError:
+        raise ValueError(f"{name} is missing") from None
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from None
+    except ValueError as fault:
+        raise ValueError(f"{name} {fault}") from None
+
+
 def damage(folder: Path) -> str | None:
     """Describe the first fault in a bundle's files, or return None where all files are there and unchanged."""
     try:
-        listed = (folder / SUMS).read_bytes().decode("ascii")
-    except FileNotFoundError:
-        return f"{SUMS} is missing"
-    except (OSError, ValueError):
-        return f"{SUMS} has been changed"
-    if not LISTED.fullmatch(listed):
-        return f"{SUMS} has been changed"
-
-    sums = {line[66:]: line[:64] for line in listed.splitlines()}
-    files = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    if strange := sorted({*files, "bundle.json"} - {*sums, SUMS}):
-        return f"{SUMS} does not list {strange[0]}"
-
-    for name, expected in sorted(sums.items()):
-        if Path(name).name != name:
-            return f"{SUMS} has been changed: {name} is no file of a bundle"
-        try:
-            content = (folder / name).read_bytes()
-        except OSError:
-            return f"{name} is missing"
-        if sha256(content) != expected:
-            return f"{name} has been changed (its SHA-256 is not the one in {SUMS})"
-
+        read(folder)
+    except ValueError as fault:
+        return str(fault)
     return None
 
 
