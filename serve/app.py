@@ -10,12 +10,13 @@ from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.predictor import load as load_predictor
 from serve.asgi import ServingApp
 from serve.model import LoadedModel
-from serve.reload import reload_rolling_features, watch_champion, watch_file
+from serve.reload import modified_at, reload_rolling_features, watch_champion, watch_file
 from serve.routes import State, build_application
 from serve.settings import Settings
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import Metrics
+from serve.telemetry.monitor_file import MonitorFile
 
 MONITORED = "monitor.json"  # the file of `pipeline monitor`, whose module imports more than the server has installed
 TWENTIETHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
@@ -31,7 +32,8 @@ def create_app(settings: Settings) -> ServingApp:
     log = EventLog()
     metrics = Metrics(histogram_bounds(predictor))
     rolling_file = settings.rolling_state_file or settings.model_dir / rolling_features.FILE
-    monitor_file = settings.monitor_file or settings.model_dir / MONITORED
+    monitor_path = settings.monitor_file or settings.model_dir / MONITORED
+    monitor_file = MonitorFile(monitor_path, log, modified_at)
 
     app = ServingApp(settings, metrics, log)
     writer = LogWriter(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.runtime import bundle_store
+from pipeline.runtime import bundle_store, regular_file, rolling_features
 from pipeline.runtime.predictor import Predictor
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
@@ -66,13 +66,15 @@ def reload_rolling_features(predictor: Predictor, file: Path, metrics: Metrics, 
     Nothing changes where the model has no rolling features, or where the file does not exist. Where the file is
     refused, the predictor keeps its present features.
     """
-    if predictor.rolling is None or not file.is_file():
+    if predictor.rolling is None:
         return
 
     try:
-        predictor.set_rolling_features(file.read_bytes())
+        predictor.set_rolling_features(regular_file.read(file, rolling_features.MAX_BYTES))
         metrics.rolling_features_reloads.labels("taken").inc()
         log.write("rolling features loaded", as_of=predictor.rolling.day)
+    except FileNotFoundError:
+        return
     except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present rolling features go on
         metrics.rolling_features_reloads.labels("refused").inc()
         log.write("rolling features refused", as_of=predictor.rolling.day, reason=f"{type(error).__name__}: {error}")

@@ -4,7 +4,6 @@ It does not enforce limits or API keys: `serve.asgi` does.
 """
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -21,6 +20,7 @@ from serve.protocols import explain, feedback, invocations, native, open_inferen
 from serve.settings import Settings
 from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
+from serve.telemetry.monitor_file import MonitorFile
 
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # turns FastAPI's own telemetry off
 OPEN = frozenset({"live", "ready", "/", "/web"})  # names of the routes that need no API key
@@ -36,12 +36,12 @@ DIRECT: dict[str, Handler] = {
 
 
 class State(NamedTuple):
-    """What routes may use of the server. `monitored` is the file that `pipeline monitor` writes."""
+    """What routes may use of the server."""
 
     metrics: Metrics
     draining: Callable[[], bool]
     writer: LogWriter | None = None
-    monitored: Path | None = None
+    monitored: MonitorFile | None = None
 
 
 class Route(NamedTuple):
@@ -173,7 +173,7 @@ def info_routes(model: LoadedModel, state: State) -> APIRouter:
     @routes.get("/metrics", name="/metrics", summary="For Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:
         if state.monitored:
-            figures, last_run = feedback.monitor_figures(state.monitored, model.version)
+            figures, last_run = state.monitored.figures(model.version)
             state.metrics.record_monitor(figures, last_run)
         return Response(state.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 

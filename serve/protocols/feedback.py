@@ -1,7 +1,5 @@
-"""The route of labels, which callers send as outcomes become known, and the monitor's last metrics for /metrics."""
+"""The route of labels, which callers send as outcomes become known."""
 
-import json
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
@@ -125,18 +123,3 @@ def label_errors(error: ValidationError) -> list[FieldError]:
         field = ".".join(map(str, fault["loc"][:2]))[:100]
         messages.setdefault(field, []).append(fault_text(fault))
     return [FieldError(field=field, message=", or: ".join(texts)) for field, texts in messages.items()]
-
-
-def monitor_figures(file: Path, version: str) -> tuple[dict[str, float], float]:
-    """The monitor's metrics of this version from its file, and the time of its last run in seconds since 1970.
-
-    There are no metrics where the file is of another version. Without a readable file the time is 0.
-    """
-    try:
-        report = json.loads(file.read_bytes())
-        looked = float(report["looked"])
-        if report["version"] != version:
-            return {}, looked
-        return {name: float(value) for name, value in report["figures"].items()}, looked
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}, 0.0
