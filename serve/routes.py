@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.dependencies import models as fastapi_dependencies
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 
@@ -97,6 +98,16 @@ def build_application(model: LoadedModel, settings: Settings, state: State) -> t
         app.include_router(router)
     openapi.publish(app, body_models)
     return app, routing_table(routers)
+
+
+def forget_endpoints() -> None:
+    """Empty FastAPI's caches of endpoints, which would keep every model that was ever served, a megabyte or two each.
+
+    Their keys are the endpoints, and an endpoint refers to its model. FastAPI fills them again as it needs to.
+    """
+    for function in vars(fastapi_dependencies).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
 
 
 def routing_table(routers: Iterable[APIRouter]) -> Table:

@@ -1,11 +1,11 @@
 """The file that `python -m pipeline monitor` writes, read for /metrics. It knows nothing about HTTP."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.runtime import regular_file
+from serve.attempts import modified_at
 from serve.telemetry.event_log import EventLog
 
 MAX_BYTES = 2**20  # the monitor writes a line for each column and each metric
@@ -26,11 +26,9 @@ NO_RUN = MonitorRun("", {}, 0.0)
 class MonitorFile:
     """The latest run of the monitor, read again when its file has changed."""
 
-    def __init__(self, path: Path, log: EventLog, modified_at: Callable[[Path], object]) -> None:
-        """`modified_at` returns another value for a file that has changed, and None where there is no file."""
+    def __init__(self, path: Path, log: EventLog) -> None:
         self._path = path
         self._log = log
-        self._modified_at = modified_at
         self._read_at: object = None
         self._run = NO_RUN
         self._refusal = ""
@@ -40,7 +38,7 @@ class MonitorFile:
 
         There are no metrics where the run was about another version. A file that is refused is logged once.
         """
-        modified = self._modified_at(self._path)
+        modified = modified_at(self._path)
         if modified != self._read_at:
             self._read_at = modified
             self._run = self._read()
