@@ -90,7 +90,7 @@ def build_application(model: LoadedModel, settings: Settings, state: State) -> t
     body_models = [model.predictor.row_model]
     if state.writer:
         routers.append(feedback.router(model, state.writer))
-        body_models.append(feedback.LABELS[model.task])
+        body_models.append(feedback.label_model(model.contract))
     # A platform may choose paths of these two. They come last, so that they cannot replace another route.
     routers += [invocations.router(model, settings), health_routes(model, settings, state)]
 
