@@ -212,6 +212,8 @@ def failed_gates(models: Path, digest: str) -> list[str]:
 def _write(models: Path, move: Move) -> Move:
     """Append a move to the history and flush it to disk. An incomplete last line, left by a crash, is removed first."""
     with (models / LEDGER).open("a+b") as file:
+        if not file.tell():  # a new file; an older one may belong to another user
+            os.fchmod(file.fileno(), bundle_store.FILE_MODE)
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         file.write(json.dumps(move._asdict(), ensure_ascii=False).encode() + b"\n")

@@ -23,6 +23,8 @@ from pipeline.runtime import regular_file
 SUMS = "SHA256SUMS"
 POINTER = "champion"
 UNFINISHED = ".unfinished-"
+FILE_MODE = 0o644  # whatever the umask: the server runs as another user than the training
+FOLDER_MODE = 0o755
 DIGEST = re.compile(r"[0-9a-f]{16}")
 LISTED = re.compile(r"([0-9a-f]{64}  [!-~]+\n)+")
 
@@ -38,7 +40,7 @@ def digest(manifest: bytes) -> str:
 
 def write(store: Path, files: Mapping[str, bytes]) -> Path:
     """Write these files as a bundle and return its folder. An undamaged champion is not rewritten."""
-    store.mkdir(parents=True, exist_ok=True)
+    make_folder(store)
     final = store / digest(files["bundle.json"])
     sums = "".join(f"{sha256(content)}  {name}\n" for name, content in sorted(files.items()))
 
@@ -50,7 +52,7 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
         for name, content in {**files, SUMS: sums.encode()}.items():
             save(temporary / name, content)
-        temporary.chmod(0o755)
+        temporary.chmod(FOLDER_MODE)
         flush(temporary)
 
         if final.exists():  # set the old bundle aside; clear_unfinished removes it when the new one has the name
@@ -153,7 +155,6 @@ def replace(file: Path, content: bytes) -> None:
     os.close(handle)
 
     save(Path(temporary), content)
-    Path(temporary).chmod(0o644)
     Path(temporary).replace(file)
     flush(file.parent)
 
@@ -208,8 +209,18 @@ def clear_unfinished(store: Path) -> int:
     return len(leftovers)
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents, each of which other users can read. A folder that exists is left as it is."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(FOLDER_MODE)
+    folder.mkdir(exist_ok=True)  # raises FileExistsError for a file of this name
+
+
 def save(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
+        os.fchmod(file.fileno(), FILE_MODE)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
