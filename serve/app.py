@@ -5,17 +5,18 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.errors import ConfigError
-from pipeline.runtime import bundle_store, rolling_features, signature
+from pipeline.runtime import bundle_store, rolling_features
 from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.predictor import load as load_predictor
 from serve.asgi import ServingApp
 from serve.model import LoadedModel
-from serve.reload import reload_rolling_features, watch_champion, watch_file
-from serve.routes import State, build_application
+from serve.reload import RollingFile, watch_champion, watch_file
+from serve.routes import State, build_application, forget_endpoints
 from serve.settings import Settings
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import Metrics
+from serve.telemetry.monitor_file import MonitorFile
 
 MONITORED = "monitor.json"  # the file of `pipeline monitor`, whose module imports more than the server has installed
 TWENTIETHS = [n / 20 for n in range(1, 21)]  # the bounds of the histogram of probabilities
@@ -30,22 +31,25 @@ def create_app(settings: Settings) -> ServingApp:
     predictor = load_model(settings, settings.model_dir)
     log = EventLog()
     metrics = Metrics(histogram_bounds(predictor))
-    rolling_file = settings.rolling_state_file or settings.model_dir / rolling_features.FILE
-    monitor_file = settings.monitor_file or settings.model_dir / MONITORED
+    rolling_path = settings.rolling_state_file or settings.model_dir / rolling_features.FILE
+    monitor_path = settings.monitor_file or settings.model_dir / MONITORED
+    rolling_file = RollingFile(rolling_path, metrics, log)
+    monitor_file = MonitorFile(monitor_path, log)
 
     app = ServingApp(settings, metrics, log)
     writer = LogWriter(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None
     app.at_end = writer.stop if writer else None
 
     def activate(new: Predictor) -> None:
-        reload_rolling_features(new, rolling_file, metrics, log)
+        rolling_file.load_into(new)
         model = LoadedModel(new, metrics, settings.max_rows, writer, settings.root_path)
         routes, table = build_application(model, settings, State(metrics, lambda: app.draining, writer, monitor_file))
         refuse_own_paths(settings.root_path, table)
         app.serve(model, table, routes)
+        forget_endpoints()  # of the model before
 
-    def refresh_rolling_features() -> None:
-        reload_rolling_features(app.now.model.predictor, rolling_file, metrics, log)
+    def refresh_rolling_features() -> bool:
+        return rolling_file.load_into(app.now.model.predictor)
 
     activate(predictor)
 
@@ -54,16 +58,13 @@ def create_app(settings: Settings) -> ServingApp:
         watch = partial(watch_champion, settings.model_dir, settings.reload_seconds, predictor.version)
         app.watches.append(partial(watch, partial(load_model, settings), activate, metrics, log))
     if settings.reload_seconds:
-        app.watches.append(partial(watch_file, rolling_file, settings.reload_seconds, refresh_rolling_features))
+        app.watches.append(partial(watch_file, rolling_path, settings.reload_seconds, refresh_rolling_features))
     return app
 
 
 def load_model(settings: Settings, place: Path) -> Predictor:
     """The verified predictor of a bundle, or of a store's champion. Raises BundleError where it cannot be verified."""
-    folder = bundle_store.resolve(place)  # only once: the bundle that is verified must be the one that is loaded
-    if settings.model_public_key:
-        signature.verify(folder, settings.model_public_key)
-    return load_predictor(folder)
+    return load_predictor(place, settings.model_public_key)
 
 
 def refuse_own_paths(root: str, paths: Iterable[str]) -> None:

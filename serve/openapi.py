@@ -116,3 +116,8 @@ def file(path: Path, kind: str | None = None, headers: Mapping[str, str] | None 
     The endpoint has no parameter, because FastAPI would read one from the query.
     """
     return lambda: FileResponse(path, headers=headers, media_type=kind)
+
+
+def content(body: bytes, kind: str) -> Callable[[], Response]:
+    """An endpoint that responds with this content of the media type `kind`."""
+    return lambda: Response(body, media_type=kind)

@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.runtime import bundle_store
+from pipeline.runtime import bundle_store, regular_file, rolling_features
 from pipeline.runtime.predictor import Predictor
+from serve.attempts import Attempts, modified_at
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
@@ -24,64 +25,87 @@ async def watch_champion(
 ) -> None:
     """Every `seconds`, activate the store's champion where it is not the `current` version. Never returns.
 
-    A bundle that fails its verification is refused, and the present champion goes on. It is tried again only when the
-    pointer has been written again. `load` and `activate` run in a thread.
+    A bundle that fails its verification is refused, and the present champion goes on. The refused one is tried again,
+    with a growing pause and at once when the pointer has been written again; it is counted and logged only the first
+    time. `load` and `activate` run in a thread.
     """
-    handled = None  # not the pointer's present time: the pointer may have moved since `current` was loaded
+    attempts = Attempts(seconds)  # without the pointer's present time: it may have moved since `current` was loaded
     while True:
         await asyncio.sleep(seconds)
-        modified = modified_at(place / bundle_store.POINTER)
-        if modified == handled:
+        if not attempts.is_due(modified_at(place / bundle_store.POINTER)):
             continue
 
-        handled = modified
         version = None
         try:
             version = bundle_store.pointer(place)
-            if version is None or version == current:
-                continue
-            await asyncio.to_thread(lambda folder: activate(load(folder)), place / version)
-            current = version
-            metrics.reloads.labels("taken").inc()
-            log.write("champion loaded", version=version)
+            if version is not None and version != current:
+                await asyncio.to_thread(lambda folder: activate(load(folder)), place / version)
+                current = version
+                metrics.reloads.labels("taken").inc()
+                log.write("champion loaded", version=version, failed_attempts=attempts.failures)
+            attempts.succeeded()
         except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present champion goes on
-            metrics.reloads.labels("refused").inc()
-            log.write("champion refused", version=version, serving=current, reason=f"{type(error).__name__}: {error}")
+            if not attempts.failures:
+                metrics.reloads.labels("refused").inc()
+                reason = f"{type(error).__name__}: {error}"
+                log.write("champion refused", version=version, serving=current, reason=reason)
+            attempts.failed()
 
 
-async def watch_file(file: Path, seconds: float, changed: Callable[[], None]) -> None:
-    """Every `seconds`, call `changed` in a thread if the file has been written. Never returns."""
-    handled = None  # not the file's present time: the file may have been written since it was read
+async def watch_file(file: Path, seconds: float, read: Callable[[], bool]) -> None:
+    """Every `seconds`, call `read` in a thread if the file has been written. Never returns.
+
+    Where `read` returns False the file was refused, and it is called again with a growing pause.
+    """
+    attempts = Attempts(seconds)  # without the file's present time: it may have been written since it was read
     while True:
         await asyncio.sleep(seconds)
-        modified = modified_at(file)
-        if modified != handled:
-            handled = modified
-            await asyncio.to_thread(changed)
+        if not attempts.is_due(modified_at(file)):
+            continue
+        if await asyncio.to_thread(read):
+            attempts.succeeded()
+        else:
+            attempts.failed()
 
 
-def reload_rolling_features(predictor: Predictor, file: Path, metrics: Metrics, log: EventLog) -> None:
-    """Give the predictor the rolling features of this file.
+class RollingFile:
+    """The file of refreshed rolling features, which a predictor takes on instead of its own."""
 
-    Nothing changes where the model has no rolling features, or where the file does not exist. Where the file is
-    refused, the predictor keeps its present features.
-    """
-    if predictor.rolling is None or not file.is_file():
-        return
+    def __init__(self, path: Path, metrics: Metrics, log: EventLog) -> None:
+        self.path = path
+        self._metrics = metrics
+        self._log = log
+        self._refusal: object = None  # the version, the file's time and the reason of the last refusal
 
-    try:
-        predictor.set_rolling_features(file.read_bytes())
-        metrics.rolling_features_reloads.labels("taken").inc()
-        log.write("rolling features loaded", as_of=predictor.rolling.day)
-    except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present rolling features go on
-        metrics.rolling_features_reloads.labels("refused").inc()
-        log.write("rolling features refused", as_of=predictor.rolling.day, reason=f"{type(error).__name__}: {error}")
+    def load_into(self, predictor: Predictor) -> bool:
+        """Give the predictor the rolling features of the file. Returns whether it was not refused.
 
+        Nothing changes where the model has no rolling features, or where there is no file. Where the file is refused,
+        the predictor keeps its present features. The same refusal is counted and logged once.
+        """
+        if predictor.rolling is None:
+            return True
 
-def modified_at(file: Path) -> tuple[int, int] | None:
-    """The file's inode and its modification time in nanoseconds; None where there is no file."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+        modified = modified_at(self.path)
+        try:
+            predictor.set_rolling_features(regular_file.read(self.path, rolling_features.MAX_BYTES))
+        except FileNotFoundError:
+            return True
+        except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present rolling features go on
+            reason = f"{type(error).__name__}: {error}"
+            self._refuse(predictor, modified, reason)
+            return False
+
+        self._metrics.rolling_features_reloads.labels("taken").inc()
+        self._log.write("rolling features loaded", as_of=predictor.rolling.day)
+        self._refusal = None
+        return True
+
+    def _refuse(self, predictor: Predictor, modified: object, reason: str) -> None:
+        refusal = (predictor.version, modified, reason)
+        if refusal == self._refusal:
+            return
+        self._refusal = refusal
+        self._metrics.rolling_features_reloads.labels("refused").inc()
+        day = predictor.rolling.day if predictor.rolling else None
+        self._log.write("rolling features refused", as_of=day, reason=reason)

@@ -4,10 +4,10 @@ It does not enforce limits or API keys: `serve.asgi` does.
 """
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.dependencies import models as fastapi_dependencies
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 
@@ -21,6 +21,7 @@ from serve.protocols import explain, feedback, invocations, native, open_inferen
 from serve.settings import Settings
 from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import CONTENT_TYPE_LATEST, Metrics
+from serve.telemetry.monitor_file import MonitorFile
 
 QUIET: Any = {"tracing": False, "metrics": False, "logs": False}  # turns FastAPI's own telemetry off
 OPEN = frozenset({"live", "ready", "/", "/web"})  # names of the routes that need no API key
@@ -36,12 +37,12 @@ DIRECT: dict[str, Handler] = {
 
 
 class State(NamedTuple):
-    """What routes may use of the server. `monitored` is the file that `pipeline monitor` writes."""
+    """What routes may use of the server."""
 
     metrics: Metrics
     draining: Callable[[], bool]
     writer: LogWriter | None = None
-    monitored: Path | None = None
+    monitored: MonitorFile | None = None
 
 
 class Route(NamedTuple):
@@ -89,7 +90,7 @@ def build_application(model: LoadedModel, settings: Settings, state: State) -> t
     body_models = [model.predictor.row_model]
     if state.writer:
         routers.append(feedback.router(model, state.writer))
-        body_models.append(feedback.LABELS[model.task])
+        body_models.append(feedback.label_model(model.contract))
     # A platform may choose paths of these two. They come last, so that they cannot replace another route.
     routers += [invocations.router(model, settings), health_routes(model, settings, state)]
 
@@ -97,6 +98,16 @@ def build_application(model: LoadedModel, settings: Settings, state: State) -> t
         app.include_router(router)
     openapi.publish(app, body_models)
     return app, routing_table(routers)
+
+
+def forget_endpoints() -> None:
+    """Empty FastAPI's caches of endpoints, which would keep every model that was ever served, a megabyte or two each.
+
+    Their keys are the endpoints, and an endpoint refers to its model. FastAPI fills them again as it needs to.
+    """
+    for function in vars(fastapi_dependencies).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
 
 
 def routing_table(routers: Iterable[APIRouter]) -> Table:
@@ -173,7 +184,7 @@ def info_routes(model: LoadedModel, state: State) -> APIRouter:
     @routes.get("/metrics", name="/metrics", summary="For Prometheus", response_class=PlainTextResponse)
     def metrics() -> Response:
         if state.monitored:
-            figures, last_run = feedback.monitor_figures(state.monitored, model.version)
+            figures, last_run = state.monitored.figures(model.version)
             state.metrics.record_monitor(figures, last_run)
         return Response(state.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 

@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from serve.errors import RequestError
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
-from serve.openapi import file
+from serve.openapi import content, file
 from serve.page import form
 from serve.page.text import AnswerText, answer_text, example_at, missing_effects, model_quality
 from serve.protocols.explain import explain_row
@@ -61,8 +61,8 @@ def router(model: LoadedModel) -> APIRouter:
     def form_sent(call: CallParameter) -> Response:
         return answer_page(model, call)
 
-    for name in model.pictures:
-        routes.get(f"/model/{name}", name="/model/{picture}")(file(model.predictor.folder / name, "image/png"))
+    for name, picture in model.pictures.items():
+        routes.get(f"/model/{name}", name="/model/{picture}")(content(picture, "image/png"))
     for name, kind in ASSETS.items():
         routes.get(f"/web/{name}", name="/web")(file(WEB / name, kind, {"cache-control": IMMUTABLE}))
     return routes

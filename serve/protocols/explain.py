@@ -127,8 +127,9 @@ def rolling_value_text(table: Table, name: str, row: Mapping[str, Any], time: An
         return f"{NOTHING}, so the average of {usual} is used"
 
     value = total / rows if sent is None else sent
-    numbers = {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}
-    sentence = rule.text.format(**numbers, **dict(zip(rule.by, key, strict=True)))
+    values = dict(zip(rule.by, key, strict=True))
+    values |= {"share": f"{value * 100:.0f} %", "mean": f"{value:.3g}"}  # also where a column has one of these names
+    sentence = rule.text.format(**values)
     return sentence if sent is not None else f"{sentence} ({rows:,} known on {table.day})"
 
 

@@ -1,16 +1,15 @@
-"""The route of labels, which callers send as outcomes become known, and the monitor's last metrics for /metrics."""
+"""The route of labels, which callers send as outcomes become known."""
 
-import json
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import from_json
 
 from pipeline.errors import ConfigError
-from pipeline.runtime.request_model import integral
+from pipeline.runtime.contract import Contract
+from pipeline.runtime.request_model import integral, value_type
 from serve.errors import FieldError, RequestError, fault_text, validation_failed
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
@@ -41,7 +40,7 @@ class BinaryLabel(PredictionRef):
 class NumericLabel(PredictionRef):
     """What came of one prediction of a regression."""
 
-    label: float = Field(description="The actual outcome, in the unit of the values.", allow_inf_nan=False)
+    label: float = Field(description="The actual outcome, in the unit of the values.")
 
 
 class FeedbackResult(BaseModel):
@@ -53,19 +52,26 @@ class FeedbackResult(BaseModel):
     )
 
 
-LABELS: dict[str, type[PredictionRef]] = {"binary": BinaryLabel, "regression": NumericLabel}
-MANY: dict[str, TypeAdapter[Any]] = {
-    "binary": TypeAdapter(list[BinaryLabel]),
-    "regression": TypeAdapter(list[NumericLabel]),
-}
+Labels = TypeAdapter[list[Any]]  # validates a list of labels, each an instance of `label_model`
+
+
+def label_model(contract: Contract) -> type[PredictionRef]:
+    """The pydantic model of a label: a boolean, or a number of the target's kind within the target's bounds."""
+    if contract.task == "binary":
+        return BinaryLabel
+    about = NumericLabel.model_fields["label"].description
+    field: Any = (value_type(contract.columns[contract.target]), Field(description=about))
+    return create_model("NumericLabel", __base__=NumericLabel, label=field)
 
 
 def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
     """The route /feedback, documented with the label schema of the model's task."""
     routes = APIRouter(tags=["Predictions"])
-    outcome = {"binary": True, "regression": 12.5}[model.task]
+    outcome = example_label(model.contract)
     example = {"request_id": "51c3044d1871d81fee68000000000001", "label": outcome}
-    label = schema_ref(LABELS[model.task])
+    row_label = label_model(model.contract)
+    labels: Labels = TypeAdapter(list[row_label])  # type: ignore[valid-type]  # because the contract makes the type
+    label = schema_ref(row_label)
     schema = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1}]}
 
     @routes.post(
@@ -79,15 +85,25 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
     )
     def feedback(call: CallParameter) -> Response:
         """In any order, more than once, and before the prediction is in the log: the last label of a row counts."""
-        return receive_labels(model, writer, call)
+        return receive_labels(model, labels, writer, call)
 
     return routes
 
 
-def receive_labels(model: LoadedModel, writer: LogWriter, call: Call) -> Response:
+def example_label(contract: Contract) -> bool | float:
+    """An outcome for the documentation: 12.5, or the valid number that is nearest to it."""
+    if contract.task == "binary":
+        return True
+    column = contract.columns[contract.target]
+    low, high = column.limits
+    number = min(max(12.5, low), high)
+    return round(number) if column.kind == "integer" else number
+
+
+def receive_labels(model: LoadedModel, schema: Labels, writer: LogWriter, call: Call) -> Response:
     """Store one label, or a list of them. Raises RequestError 503 where the log cannot be written to."""
     only_json(call)
-    labels = read_labels(model, call)
+    labels = read_labels(schema, model.max_rows, call)
 
     try:
         unknown = writer.put_labels(labels).result(timeout=5)
@@ -99,7 +115,7 @@ def receive_labels(model: LoadedModel, writer: LogWriter, call: Call) -> Respons
     return JSONResponse({"taken": len(distinct) - len(unknown), "unknown": unknown_rows}, 202)
 
 
-def read_labels(model: LoadedModel, call: Call) -> list[tuple[str, int, float]]:
+def read_labels(schema: Labels, max_rows: int, call: Call) -> list[tuple[str, int, float]]:
     """The labels of a body as (request id, row, label). Raises RequestError with every invalid field."""
     try:
         content = from_json(call.body, allow_inf_nan=False)
@@ -107,12 +123,12 @@ def read_labels(model: LoadedModel, call: Call) -> list[tuple[str, int, float]]:
         raise RequestError(400, f"The body is not JSON: {error}") from None
 
     many = content if isinstance(content, list) else [content]
-    if not many or len(many) > model.max_rows:
-        text = f"Should be 1 to {model.max_rows:,} labels (MAX_ROWS); found {len(many):,}"
+    if not many or len(many) > max_rows:
+        text = f"Should be 1 to {max_rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise validation_failed([FieldError(field="body", message=text)])
 
     try:
-        labels = MANY[model.task].validate_python(many)
+        labels = schema.validate_python(many)
     except ValidationError as error:
         raise validation_failed(label_errors(error)) from None
     return [(label.request_id, label.row, float(label.label)) for label in labels]
@@ -125,18 +141,3 @@ def label_errors(error: ValidationError) -> list[FieldError]:
         field = ".".join(map(str, fault["loc"][:2]))[:100]
         messages.setdefault(field, []).append(fault_text(fault))
     return [FieldError(field=field, message=", or: ".join(texts)) for field, texts in messages.items()]
-
-
-def monitor_figures(file: Path, version: str) -> tuple[dict[str, float], float]:
-    """The monitor's metrics of this version from its file, and the time of its last run in seconds since 1970.
-
-    There are no metrics where the file is of another version. Without a readable file the time is 0.
-    """
-    try:
-        report = json.loads(file.read_bytes())
-        looked = float(report["looked"])
-        if report["version"] != version:
-            return {}, looked
-        return {name: float(value) for name, value in report["figures"].items()}, looked
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}, 0.0

@@ -203,7 +203,9 @@ def prune(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
     log_url: LogUrl = None,
-    days: Annotated[int | None, typer.Option(min=0, help="Keep the predictions of this many days.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=0, max=100_000, help="Keep the predictions of this many days.")
+    ] = None,
     rows: Annotated[int | None, typer.Option(min=0, help="Keep this many predictions, the newest.")] = None,
 ) -> None:
     """Remove old predictions and their labels from the log."""

@@ -24,6 +24,7 @@ ROOMS = [
     {"__main__"},
 ]
 SERVER = [
+    {"attempts"},
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
     {"model"},

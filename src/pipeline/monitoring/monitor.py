@@ -70,10 +70,7 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
     """
     champion = predictor.load(models)
     contract = champion.contract
-    reference = json.loads((champion.folder / "reference.json").read_bytes())
-    if "outcomes" not in reference:
-        raise BundleError(f"{champion.folder}: was made without a reference for the monitor. Train again")
-    expected = expected_figures(reference)
+    reference, expected = read_reference(champion.folder)
 
     engine = prediction_log.connect(url)
     try:
@@ -116,6 +113,18 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
         delay=median_delay,
         stale_share=stale_share(requests, contract),
     )
+
+
+def read_reference(folder: Path) -> tuple[dict[str, Any], dict[str, Interval]]:
+    """The reference in a bundle, and its metrics. Raises BundleError where there are none, or the file is broken."""
+    try:
+        reference: dict[str, Any] = json.loads(bundle_store.read_part(folder, "reference.json"))
+        if "outcomes" not in reference:
+            raise BundleError(f"{folder}: was made without a reference for the monitor. Train again")
+        return reference, expected_figures(reference)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        text = f"{folder / 'reference.json'}: cannot be read as a reference: {error!r}. Train again"
+        raise BundleError(text) from None
 
 
 def default_end(newest: datetime | None) -> date:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
 from pipeline.runtime.arrays import as_array
 from pipeline.runtime.contract import Contract
+from pipeline.runtime.rolling_features import date_of
 
 
 class RefreshResult(NamedTuple):
@@ -44,12 +45,10 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
         day_after = rolling_features.day_number(str(newest.date())) + 1 if newest else own_day
         day = rolling_features.day_number(str(as_of)) if as_of else max(own_day, day_after)
         if day < own_day:
-            raise ConfigError(
-                f"as of {as_of}: the champion's own counts are of {rolling_features.date_of(own_day)} already"
-            )
+            raise ConfigError(f"as of {as_of}: the champion's own counts are of {date_of(own_day)} already")
 
         oldest = day - max(rule.days for rule in contract.rolling.values())
-        since = datetime.combine(date.fromisoformat(rolling_features.date_of(max(own_day, oldest))), time())
+        since = datetime.combine(date.fromisoformat(date_of(max(own_day, oldest))), time())
         labelled = prediction_log.read_labelled(engine, contract.name, since=since, inputs=True)
     finally:
         engine.dispose()
@@ -58,15 +57,21 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
     new_counts = rolling_features.count_outcomes(columns, np.array(labelled.label), contract)
     counts = rolling_features.merge_counts(own_counts, new_counts, own_day)
     content = rolling_features.dump_counts(counts, contract, day)
+    if len(content) > rolling_features.MAX_BYTES:
+        limit = f"{rolling_features.MAX_BYTES:,} bytes, which servers read"
+        raise DataError(
+            f"the rolling features of {date_of(day)} have {len(content):,} bytes, more than the {limit}. Use "
+            "fewer days or columns with fewer values in rolling.by"
+        )
     with bundle_store.locked(models):
         bundle_store.replace(models / rolling_features.FILE, content)
 
     row_days = [rolling_features.day_number(str(at.date())) for at in labelled.at]
     counted = [row_day for row_day in row_days if row_day < day]
     return RefreshResult(
-        as_of=rolling_features.date_of(day),
+        as_of=date_of(day),
         rows=len(counted),
-        days=[rolling_features.date_of(row_day) for row_day in sorted(set(counted))],
+        days=[date_of(row_day) for row_day in sorted(set(counted))],
     )
 
 

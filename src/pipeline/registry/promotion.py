@@ -14,9 +14,10 @@ from typing import Any, Literal, NamedTuple
 from pipeline.config.config import Config
 from pipeline.errors import BundleError, ConfigError, RefusedError
 from pipeline.registry import mlflow_store, run_folder
-from pipeline.runtime import bundle_store, predictor
+from pipeline.runtime import bundle_store, predictor, regular_file
 
 LEDGER = "history.jsonl"
+MAX_BYTES = 64 * 2**20  # of the history, and of a bundle's record
 
 
 class Move(NamedTuple):
@@ -124,21 +125,32 @@ def history(config: Config) -> list[Move]:
     """
     models = home(config)
     try:
-        lines = (models / LEDGER).read_text(encoding="utf-8").splitlines()
+        lines = regular_file.read(models / LEDGER, MAX_BYTES).decode().splitlines()
     except FileNotFoundError:
         return []
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{models / LEDGER}: cannot be read as a history: {error}. Restore or remove it") from None
 
     moves = []
     for number, line in enumerate(lines, 1):
         try:
-            move = json.loads(line)
-            if "what" in move:  # the key's name in older files
-                move["kind"] = move.pop("what")
-            moves.append(Move(**move))
-        except (ValueError, TypeError) as error:
+            moves.append(parse_move(line))
+        except (ValueError, TypeError, RecursionError) as error:
             if number < len(lines):
                 raise BundleError(f"{models / LEDGER}:{number}: is not a move: {error}") from None
     return moves
+
+
+def parse_move(line: str) -> Move:
+    """The move in a line of the history. Raises ValueError, TypeError or RecursionError for any other line."""
+    content: dict[str, Any] = json.loads(line)
+    if "what" in content:  # the key's name in older files
+        content["kind"] = content.pop("what")
+
+    move = Move(**content)
+    if not all(value is None or isinstance(value, str) for value in move):
+        raise TypeError("every value of a move is a text or null")
+    return move
 
 
 def reconcile(config: Config) -> list[str]:
@@ -189,16 +201,19 @@ def failed_gates(models: Path, digest: str) -> list[str]:
         raise ConfigError(f"{models}: has no bundle {digest!r}. Found: {', '.join(there) or 'none'}")
 
     try:
-        record: dict[str, Any] = json.loads((models / digest / "record.json").read_bytes())
+        content = regular_file.read(models / digest / "record.json", MAX_BYTES, follow_link=False)
+        record: dict[str, Any] = json.loads(content)
         refused = [gate for gate in record["gates"] if not gate["passed"]]
         return [f"{gate['gate']} ({gate['value']}, allowed {gate['limit']})" for gate in refused]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{models / digest}: its record of the gates cannot be read: {error!r}") from error
 
 
 def _write(models: Path, move: Move) -> Move:
     """Append a move to the history and flush it to disk. An incomplete last line, left by a crash, is removed first."""
     with (models / LEDGER).open("a+b") as file:
+        if not file.tell():  # a new file; an older one may belong to another user
+            os.fchmod(file.fileno(), bundle_store.FILE_MODE)
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         file.write(json.dumps(move._asdict(), ensure_ascii=False).encode() + b"\n")

@@ -17,10 +17,15 @@ from pipeline.runtime import bundle_store
 def make_folders(**folders: Path) -> None:
     """Create the folders and check that they can be written, before any work.
 
-    The keywords are keys of the section `paths` of a config. Raises ConfigError for a folder that cannot be written.
+    The keywords are keys of the section `paths` of a config. Every user can read a new folder of models, which servers
+    need; who can read a new folder of reports, which may show rows of the data, is left to the umask.
+
+    Raises ConfigError for a folder that cannot be written.
     """
     for key, folder in folders.items():
         try:
+            if key == "models":
+                bundle_store.make_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:

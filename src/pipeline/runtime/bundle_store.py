@@ -18,10 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import BundleError
+from pipeline.runtime import regular_file
 
 SUMS = "SHA256SUMS"
 POINTER = "champion"
 UNFINISHED = ".unfinished-"
+FILE_MODE = 0o644  # whatever the umask: the server runs as another user than the training
+FOLDER_MODE = 0o755
 DIGEST = re.compile(r"[0-9a-f]{16}")
 LISTED = re.compile(r"([0-9a-f]{64}  [!-~]+\n)+")
 
@@ -37,7 +40,7 @@ def digest(manifest: bytes) -> str:
 
 def write(store: Path, files: Mapping[str, bytes]) -> Path:
     """Write these files as a bundle and return its folder. An undamaged champion is not rewritten."""
-    store.mkdir(parents=True, exist_ok=True)
+    make_folder(store)
     final = store / digest(files["bundle.json"])
     sums = "".join(f"{sha256(content)}  {name}\n" for name, content in sorted(files.items()))
 
@@ -49,7 +52,7 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
         for name, content in {**files, SUMS: sums.encode()}.items():
             save(temporary / name, content)
-        temporary.chmod(0o755)
+        temporary.chmod(FOLDER_MODE)
         flush(temporary)
 
         if final.exists():  # set the old bundle aside; clear_unfinished removes it when the new one has the name
@@ -61,32 +64,48 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
     return final
 
 
+def read(folder: Path) -> dict[str, bytes]:
+    """Return the content of every file of a bundle by name, `SHA256SUMS` among them.
+
+    Each file is read once, so that the content that is used is the content that was checked. Raises ValueError with
+    the first fault: a file is missing or changed, or the folder has an entry that is no listed, regular file.
+    """
+    files = {SUMS: read_part(folder, SUMS)}
+    listed = files[SUMS].decode("ascii", errors="replace")
+    if not LISTED.fullmatch(listed):
+        raise ValueError(f"{SUMS} has been changed")
+
+    sums = {line[66:]: line[:64] for line in listed.splitlines()}
+    if outside := sorted(name for name in sums if Path(name).name != name):
+        raise ValueError(f"{SUMS} has been changed: {outside[0]} is no file of a bundle")
+    if unlisted := sorted({*os.listdir(folder), "bundle.json"} - {*sums, SUMS}):
+        raise ValueError(f"{SUMS} does not list {unlisted[0]}, and a bundle has no other files: remove it")
+
+    for name, expected in sorted(sums.items()):
+        files[name] = read_part(folder, name)
+        if sha256(files[name]) != expected:
+            raise ValueError(f"{name} has been changed (its SHA-256 is not the one in {SUMS})")
+    return files
+
+
+def read_part(folder: Path, name: str) -> bytes:
+    """Return the content of one file of a bundle. Raises ValueError where it is no regular file or cannot be read."""
+    try:
+        return regular_file.read(folder / name, follow_link=False)
+    except FileNotFoundError:
+        raise ValueError(f"{name} is missing") from None
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}") from None
+    except ValueError as fault:
+        raise ValueError(f"{name} {fault}") from None
+
+
 def damage(folder: Path) -> str | None:
     """Describe the first fault in a bundle's files, or return None where all files are there and unchanged."""
     try:
-        listed = (folder / SUMS).read_bytes().decode("ascii")
-    except FileNotFoundError:
-        return f"{SUMS} is missing"
-    except (OSError, ValueError):
-        return f"{SUMS} has been changed"
-    if not LISTED.fullmatch(listed):
-        return f"{SUMS} has been changed"
-
-    sums = {line[66:]: line[:64] for line in listed.splitlines()}
-    files = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    if strange := sorted({*files, "bundle.json"} - {*sums, SUMS}):
-        return f"{SUMS} does not list {strange[0]}"
-
-    for name, expected in sorted(sums.items()):
-        if Path(name).name != name:
-            return f"{SUMS} has been changed: {name} is no file of a bundle"
-        try:
-            content = (folder / name).read_bytes()
-        except OSError:
-            return f"{name} is missing"
-        if sha256(content) != expected:
-            return f"{name} has been changed (its SHA-256 is not the one in {SUMS})"
-
+        read(folder)
+    except ValueError as fault:
+        return str(fault)
     return None
 
 
@@ -136,7 +155,6 @@ def replace(file: Path, content: bytes) -> None:
     os.close(handle)
 
     save(Path(temporary), content)
-    Path(temporary).chmod(0o644)
     Path(temporary).replace(file)
     flush(file.parent)
 
@@ -191,8 +209,18 @@ def clear_unfinished(store: Path) -> int:
     return len(leftovers)
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents, each of which other users can read. A folder that exists is left as it is."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(FOLDER_MODE)
+    folder.mkdir(exist_ok=True)  # raises FileExistsError for a file of this name
+
+
 def save(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
+        os.fchmod(file.fileno(), FILE_MODE)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from operator import itemgetter
+from string import Formatter
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ Rule = Literal["type", "range", "length", "values", "pattern"]
 Action = Literal["reject", "nullify"]
 
 OUTCOMES = {"binary": ("boolean",), "regression": ("number", "integer")}  # kinds of a target, by task
+ROLLING_VALUES = ("share", "mean")  # what the text of a rolling feature may have of its value
 LONGEST = 100  # characters of a category value
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -58,6 +60,22 @@ class RollingRule(Frozen):
     text: str = Field(
         min_length=3, description="A sentence for people with {share} or {mean}, and {COLUMN} of the key."
     )
+
+    @field_validator("text")
+    @classmethod
+    def placeholders_have_values(cls, text: str, info: ValidationInfo) -> str:
+        allowed = [*ROLLING_VALUES, *info.data.get("by", [])]
+        names = ", ".join(f"{{{name}}}" for name in allowed)
+        try:
+            parts = list(Formatter().parse(text))
+        except ValueError as error:
+            raise ValueError(f"{error}; {names} may stand in it, and {{{{ is a brace") from None
+
+        for _, name, form, conversion in parts:
+            if name is not None and (name not in allowed or form or conversion):
+                written = name + (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+                raise ValueError(f"{{{written}}} has no value; {names} may stand in it, as they are")
+        return text
 
 
 class Timing(Frozen):

@@ -222,23 +222,24 @@ def newest_time(engine: Engine, model: str, *, known: bool = False) -> datetime 
 def prune(engine: Engine, model: str, days: int | None, most: int | None) -> int:
     """Delete a model's predictions made more than `days` days ago, and all but its newest `most`; return their number.
 
-    With `days`, labels that are as old and have no prediction are deleted too. None stands for no limit.
+    Their labels are deleted with them. With `days`, labels that are as old and have no prediction are deleted too.
+    None stands for no limit.
     """
-    of_model = predictions.c.model == model
-    removed = 0
-
+    before = datetime.min if days is None else now() - timedelta(days=days)
     with writing(engine) as connection:
+        newest_deleted = -1
         if most is not None:
-            ids = sql.select(predictions.c.id).where(of_model).order_by(predictions.c.id.desc())
-            newest_deleted = connection.execute(ids.offset(most).limit(1)).scalar()
-            if newest_deleted is not None:
-                beyond = predictions.delete().where(of_model, predictions.c.id <= newest_deleted)
-                removed += connection.execute(beyond).rowcount
+            ids = sql.select(predictions.c.id).where(predictions.c.model == model).order_by(predictions.c.id.desc())
+            newest_deleted = connection.execute(ids.offset(most).limit(1)).scalar() or -1
+
+        expired = sql.or_(predictions.c.id <= newest_deleted, predictions.c.time < before)
+        expired = sql.and_(predictions.c.model == model, expired)
+        has_expired = sql.exists().where(SAME_PREDICTION, expired)
+        has_other = sql.exists().where(SAME_PREDICTION, ~expired)  # the same request id, used again
+        connection.execute(labels.delete().where(has_expired, ~has_other))
+        removed = connection.execute(predictions.delete().where(expired)).rowcount
 
         if days is not None:
-            before = now() - timedelta(days=days)
-            expired = predictions.delete().where(of_model, predictions.c.time < before)
-            removed += connection.execute(expired).rowcount
             has_prediction = sql.exists().where(SAME_PREDICTION)
             connection.execute(labels.delete().where(labels.c.received < before, ~has_prediction))
 

@@ -7,6 +7,7 @@ import pandas, scikit-learn or MLflow.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from pipeline.errors import BundleError
-from pipeline.runtime import bundle_store, rolling_features
+from pipeline.runtime import bundle_store, rolling_features, signature
 from pipeline.runtime.arrays import Columns, Tensors, columns_from_json, tensors, to_rows
 from pipeline.runtime.contract import Contract, Frozen, Scoring
 from pipeline.runtime.dataset import find, module_hash
@@ -26,6 +27,7 @@ from pipeline.runtime.request_model import request_model
 TOLERANCE = 1e-5  # float32 sums on another processor differ by less; another model or feature differs by far more
 DECIDING = ("model.onnx", "golden.json")
 DIGITS = 7  # of a prediction; float32 has no more
+PICTURE = re.compile(r"[\w-]+\.png", re.ASCII)  # a name that is also a path of the server, and no more than that
 
 
 class Session:
@@ -79,31 +81,32 @@ class Manifest(Frozen):
 class Predictor:
     """A bundle in memory. `load` creates and verifies it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, bytes]) -> None:
+        """`files` has the content of the bundle's files by name: nothing is read from the folder again."""
         self.folder = folder
-        content = (folder / "bundle.json").read_bytes()
+        content = part(files, "bundle.json")
         self.manifest = Manifest.model_validate_json(content)
         self.version = bundle_store.digest(content)
         self.contract = self.manifest.contract
         self.scoring = Scoring(self.contract.task, self.manifest.threshold)
 
         named = (*DECIDING, rolling_features.FILE) if self.contract.rolling else DECIDING
-        deciding = {name: (folder / name).read_bytes() for name in named}
-        if self.manifest.files != {name: bundle_store.sha256(part) for name, part in deciding.items()}:
+        deciding = {name: part(files, name) for name in named}
+        if self.manifest.files != {name: bundle_store.sha256(content) for name, content in deciding.items()}:
             raise ValueError(f"bundle.json was made for another {' or '.join(named)}")
 
         self.golden = read_golden(deciding["golden.json"], self.contract)
-        self.record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
+        self.record: dict[str, Any] = json.loads(part(files, "record.json"))
         self.dataset_module = str(self.record["dataset_module"])
-        reference = json.loads((folder / "reference.json").read_bytes())
+        reference = json.loads(part(files, "reference.json"))
         self.choices = known_values(reference, self.contract)
         self._training_values = {name: frozenset(values) for name, values in self.choices.items()}
-        background = json.loads((folder / "background.json").read_bytes())["columns"]
+        background = json.loads(part(files, "background.json"))["columns"]
         self.background = columns_from_json(background, self.contract)
-        examples = json.loads((folder / "examples.json").read_bytes())
+        examples = json.loads(part(files, "examples.json"))
         rows = to_rows(examples["columns"])
         self.examples = [Example(*pair) for pair in zip(rows, examples["outcomes"], strict=True)]
-        self.pictures = sorted(path.name for path in folder.glob("*.png"))
+        self.pictures = {name: files[name] for name in sorted(files) if PICTURE.fullmatch(name)}
 
         self.rolling: rolling_features.Table | None = None
         self._oldest = -(10**6)  # day of the bundle's own table
@@ -153,18 +156,23 @@ def as_predictions(predictions: NDArray[np.float64], scoring: Scoring) -> dict[s
     return {"probability": probabilities, "label": [int(probability >= scoring.cut) for probability in probabilities]}
 
 
-def load(place: Path) -> Predictor:
-    """Load and verify a bundle, or the champion of a store.
+def load(place: Path, key: Path | None = None) -> Predictor:
+    """Load and verify a bundle, or the champion of a store. With a public `key` the bundle has to be signed by it.
 
-    Raises BundleError where there is no bundle, a file is damaged or cannot be read, or a golden row gets another
-    prediction.
+    Raises BundleError where there is no bundle, a file is damaged or cannot be read, the signature is missing or
+    invalid, or a golden row gets another prediction. Raises ConfigError where the key cannot be used.
     """
-    folder = bundle_store.resolve(place)
-    if damage := bundle_store.damage(folder):
-        raise BundleError(f"{folder}: {damage}. The bundle is not what training wrote: run `make train` or restore it")
+    folder = bundle_store.resolve(place)  # only once: the bundle that is verified must be the one that is loaded
+    try:
+        files = bundle_store.read(folder)
+    except (ValueError, OSError) as damage:
+        text = f"{folder}: {damage}. The bundle is not what training wrote: run `make train` or restore it"
+        raise BundleError(text) from None
+    if key:
+        signature.verify(folder, key, files)
 
     try:
-        predictor = Predictor(folder)
+        predictor = Predictor(folder, files)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"]))
@@ -209,6 +217,13 @@ def prove(predictor: Predictor, folder: Path) -> None:
             f"{folder}: {different} of {len(errors)} golden rows get another prediction than the trained model gave "
             f"(a difference of up to {np.nanmax(errors):.3g}, allowed {TOLERANCE:g}). {hint}"
         )
+
+
+def part(files: Mapping[str, bytes], name: str) -> bytes:
+    """The content of a file that every bundle has. Raises ValueError where this one lacks it."""
+    if name not in files:
+        raise ValueError(f"{name} is missing")
+    return files[name]
 
 
 def read_golden(content: bytes, contract: Contract) -> Golden:

@@ -27,7 +27,7 @@ def request_model(contract: Contract) -> type[BaseModel]:
     No field accepts NaN. Replace NaN by None with `without_nan` before validation where NaN means missing.
     """
     ordered = sorted(contract.request.items(), key=lambda item: item[1].nullable)
-    fields: dict[str, Any] = {name: (_field_type(column), _field(column)) for name, column in ordered}
+    fields: dict[str, Any] = {name: (value_type(column), _field(column)) for name, column in ordered}
 
     config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
     model: type[BaseModel] = create_model("Row", __config__=config, **fields)
@@ -62,7 +62,7 @@ def _field(column: Column) -> Any:
     return Field(default, description=text, examples=examples, json_schema_extra=extra)
 
 
-def _field_type(column: Column) -> Any:
+def value_type(column: Column) -> Any:
     """Return the type of a column with its limits, allowed values or pattern; nullable columns also take None."""
     low, high = column.limits
     whole: Any = {"ge": max(int(low), -LARGEST), "le": min(int(high), LARGEST)}

@@ -9,6 +9,7 @@ This module uses numpy. It does not know where labels come from.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ Key = tuple[Any, ...]
 Counts = dict[int, dict[tuple[int, Key], tuple[int, float]]]  # by day, then by first table and key: rows, sum
 OutcomeCounts = dict[str, Counts]  # by feature
 FILE = "rolling_features.json"
+MAX_BYTES = 32 * 2**20  # of the file: half a million counts; as Python objects they need ten times the room
 DIGITS = 4  # of a mean; a key has a few hundred rows at most
 HOUR = 3600
 DAY = 86_400
@@ -189,7 +191,8 @@ def _count_lines(counts: Counts, from_day: int) -> list[list[Any]]:
 def load_counts(content: bytes, contract: Contract) -> tuple[OutcomeCounts, int]:
     """Read the counts and the day of a `rolling_features.json`.
 
-    Raises ValueError where the file was changed, or was made for other features.
+    Raises ValueError where the file was changed, or was made for other features; KeyError, TypeError, AttributeError,
+    OverflowError or RecursionError where its content is of another form.
     """
     stored = json.loads(content)
     if stored.pop("sha256") != content_hash(stored):
@@ -200,6 +203,8 @@ def load_counts(content: bytes, contract: Contract) -> tuple[OutcomeCounts, int]
     counts: OutcomeCounts = {name: {} for name in contract.rolling}
     for name, lines in stored["counts"].items():
         for day, first, *key, rows, total in lines:
+            if type(rows) is not int or rows < 1 or not math.isfinite(total):
+                raise ValueError(f"rolling_features.json counts {rows!r} rows with the sum {total!r}: not possible")
             counts[name].setdefault(day_number(day), {})[day_number(first), tuple(key)] = rows, total
     return counts, day_number(stored["as_of"])
 

@@ -7,26 +7,31 @@ module never signs. It needs `cryptography`, which is an optional requirement: r
 
 import base64
 import json
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import BundleError, ConfigError, PipelineError
-from pipeline.runtime import bundle_store
+from pipeline.runtime import bundle_store, regular_file
 
 PAYLOAD = "application/vnd.in-toto+json"
 PREDICATE = "https://model_signing/signature/v1.0"
+MAX_BYTES = 2**20  # of a signature; one of ours has a few kilobytes
 
 
-def verify(folder: Path, key: Path) -> None:
+def verify(folder: Path, key: Path, files: Mapping[str, bytes] | None = None) -> None:
     """Verify that the key signed the bundle and that no file has changed since.
+
+    `files` has the content of its files by name, if they have been read already.
 
     Raises BundleError where the signature is missing, unreadable or by another key, or where a file was changed, added
     or removed. Raises ConfigError where the key cannot be read or `cryptography` is not installed.
     """
     place = folder.parent / f"{folder.name}.sig"
     try:
-        envelope = json.loads(place.read_bytes())["dsseEnvelope"]
+        envelope = json.loads(regular_file.read(place, MAX_BYTES))["dsseEnvelope"]
         encoded_payload = envelope["payload"]
         encoded_signature = envelope["signatures"][0]["sig"]
         payload = base64.b64decode(encoded_payload, validate=True)
@@ -34,13 +39,13 @@ def verify(folder: Path, key: Path) -> None:
         kind = str(envelope["payloadType"])
     except FileNotFoundError:
         raise BundleError(f"{folder}: is not signed: there is no {place}") from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise BundleError(f"{place}: cannot be read as a signature: {type(error).__name__}") from None
 
     message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
     if not signed_by(key, message, signature):
         raise BundleError(f"{place}: is no signature by the key {key}")
-    if damage := file_damage(folder, statement(place, kind, payload)):
+    if damage := file_damage(folder, files, statement(place, kind, payload)):
         raise BundleError(f"{folder}: {damage} since it was signed")
 
 
@@ -82,7 +87,7 @@ def statement(place: Path, kind: str, payload: bytes) -> dict[str, str]:
         resources = stated["predicate"]["resources"]
         sums = {str(part["name"]): str(part["digest"]) for part in resources if part["algorithm"] == "sha256"}
         complete = kind == PAYLOAD and stated["predicateType"] == PREDICATE and len(sums) == len(resources)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         complete = False
 
     if not complete:
@@ -90,19 +95,25 @@ def statement(place: Path, kind: str, payload: bytes) -> dict[str, str]:
     return sums
 
 
-def file_damage(folder: Path, sums: dict[str, str]) -> str | None:
+def file_damage(folder: Path, files: Mapping[str, bytes] | None, sums: Mapping[str, str]) -> str | None:
     """Describe the first difference between the bundle's files and the signed ones, or return None."""
     if outside := sorted(name for name in sums if Path(name).name != name or name == ".."):
         return f"{outside[0]} leaves the folder: nothing of it can be trusted"
 
-    there = {path.name for path in folder.iterdir()}
+    there = set(os.listdir(folder)) if files is None else set(files)
     if added := sorted(there - set(sums)):
         return f"{added[0]} was added"
     if removed := sorted(set(sums) - there):
         return f"{removed[0]} was removed"
 
-    changed = [name for name, digest in sums.items() if bundle_store.sha256((folder / name).read_bytes()) != digest]
-    return f"{sorted(changed)[0]} was changed" if changed else None
+    for name, digest in sorted(sums.items()):
+        try:
+            content = bundle_store.read_part(folder, name) if files is None else files[name]
+        except ValueError as fault:
+            return f"{fault}: it was changed"
+        if bundle_store.sha256(content) != digest:
+            return f"{name} was changed"
+    return None
 
 
 def main(place: str, key: str) -> None:

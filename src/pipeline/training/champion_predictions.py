@@ -145,7 +145,7 @@ def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], predic
 
     `keys` and `predictions` have shape [rows].
     """
-    (models / ANSWERS).mkdir(exist_ok=True)
+    bundle_store.make_folder(models / ANSWERS)
     record = np.empty(len(keys), RECORD)
     record["key"] = keys
     record["answer"] = predictions

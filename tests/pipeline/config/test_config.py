@@ -217,3 +217,25 @@ def test_a_key_of_an_older_config_is_answered_with_its_new_name(tiny: Path, over
     with pytest.raises(ConfigError) as refused:
         load(tiny, [override])
     assert advice in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{nope} of {colour} ones", "{nope} has no value"),
+        ("{share} of {shape} ones", "{shape} has no value"),
+        ("{} of them", "{} has no value"),
+        ("{share:>999999999}", "{share:>999999999} has no value"),
+        ("{share!r} of them", "{share!r} has no value"),
+        ("{colour.__class__} ones", "{colour.__class__} has no value"),
+        ("{share of them", "expected '}' before end of string"),
+    ],
+)
+def test_a_placeholder_without_a_value_is_named_with_the_others(tiny: Path, text: str, fault: str) -> None:
+    """Otherwise the first page or explanation with this sentence would fail."""
+    rule = {"by": ["colour"], "days": 2, "weight": 2, "text": text}
+    with pytest.raises(ConfigError) as refused:
+        load(tiny, [f"columns.size.rolling={json.dumps(rule)}"])
+    message = str(refused.value)
+    assert f"columns.size.rolling.text: {fault}" in message
+    assert "{share}, {mean}, {colour} may stand in it" in message

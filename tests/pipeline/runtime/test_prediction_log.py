@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+import sqlalchemy as sql
 
 from pipeline.errors import ConfigError
 from pipeline.runtime import prediction_log
@@ -108,6 +109,24 @@ def test_pruning_removes_what_is_old_and_what_is_too_much_with_the_labels(engine
         == len(prediction_log.read_labelled(engine, "m").at)
         == 1
     )
+
+
+def stored_labels(engine: Any) -> set[str]:
+    with engine.connect() as connection:
+        return {request_id for (request_id,) in connection.execute(sql.select(prediction_log.labels.c.request_id))}
+
+
+@pytest.mark.parametrize(("days", "most"), [(None, 2), (30, None), (30, 2)])
+def test_labels_go_with_their_predictions(engine: Any, days: int | None, most: int | None) -> None:
+    """Labels of another model's predictions stay, and those of an id that was used again since."""
+    old = prediction_log.now() - timedelta(days=31)
+    prediction_log.write(engine, [prediction("again", time=old), prediction("old", time=old)])
+    prediction_log.write(engine, [prediction("other", model="another", time=old)])
+    prediction_log.write(engine, [prediction("new"), prediction("again")])
+    ids = ("again", "old", "other", "new")
+    prediction_log.store_labels(engine, [(name, 0, 1.0) for name in ids], prediction_log.now())
+    assert prediction_log.prune(engine, "m", days, most) == 2
+    assert stored_labels(engine) == {"again", "other", "new"}
 
 
 VERSION_1 = """

@@ -125,6 +125,15 @@ def test_a_mean_of_numbers_is_no_percentage(contract: Contract) -> None:
     assert rolling_value_text(table, "share", {"colour": "red"}, time, 31.2) == "31.2 minutes for red ones"
 
 
+def test_a_column_of_the_key_may_be_called_like_the_value(contract: Contract) -> None:
+    """The sentence then has the value."""
+    table = tables(contract)
+    rule, _ = table.features["share"]
+    table = table._replace(features={"share": (rule.model_copy(update={"by": ["share"], "text": "{share}"}), {})})
+    time = np.datetime64("2013-01-03T10:00", "s")
+    assert rolling_value_text(table, "share", {"share": "red"}, time, 0.25) == "25 %"
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
