@@ -48,12 +48,12 @@ def run(settings: Settings) -> None:
     import uvicorn  # after the socket: a port that is in use is reported at once
 
     from serve.app import create_app
-    from serve.connections import Connections, fit_open_files
-    from serve.http_protocol import HttpProtocol
+    from serve.connections.http_protocol import HttpProtocol
+    from serve.connections.open_connections import OpenConnections, fit_open_files
 
     app = create_app(settings)
     limit = fit_open_files(settings.max_connections)
-    connections = Connections(limit, settings.header_seconds, app.metrics, app.log)
+    connections = OpenConnections(limit, settings.header_seconds, app.metrics, app.log)
     app.watches.append(connections.watch)
 
     class Server(uvicorn.Server):

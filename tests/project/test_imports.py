@@ -26,7 +26,7 @@ ROOMS = [
 SERVER = [
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
-    {"model"},
+    {"model", "connections"},
     {"protocols", "reload"},
     {"page"},
     {"routes"},

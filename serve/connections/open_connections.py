@@ -13,12 +13,12 @@ from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from serve.http_protocol import HttpProtocol
+    from serve.connections.http_protocol import HttpProtocol
 
 RESERVED_FILES = 64  # for the bundle, the prediction log, the event loop, and connections that are just being closed
 
 
-class Connections:
+class OpenConnections:
     """The open connections, and those of them that wait for their client."""
 
     def __init__(self, limit: int, header_seconds: float, metrics: Metrics, log: EventLog) -> None:
@@ -31,6 +31,7 @@ class Connections:
         self._waiting: dict[HttpProtocol, float] = {}  # since when, in time.monotonic(); the longest wait comes first
 
         metrics.connections.set_function(lambda: len(self._open))
+        metrics.refused.labels("connections")  # shown before the first one, or an alert could not see the first
 
     def opened(self, connection: "HttpProtocol") -> None:
         """A client has connected. At the limit, another connection is closed, or this one where no other can be."""

@@ -5,31 +5,30 @@ what is not HTTP with our error body, and serves requests that ask for another p
 It knows nothing about routes, keys or models: `serve.asgi` does.
 """
 
-import re
-from http import HTTPMethod
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serve.connections import Connections
-from serve.errors import RequestError, problem
+from serve.connections.open_connections import OpenConnections
+from serve.connections.refusals import (
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    MAX_PIPELINED,
+    RefusedError,
+    headers_late,
+    headers_too_large,
+    no_room,
+    parser_error,
+    response_bytes,
+    too_many_headers,
+    too_many_pipelined,
+    unknown_method,
+)
 from serve.messages import request_id
 
-MAX_HEADER_BYTES = 32_768  # of request line and headers; nginx has the same, and cookies of a browser fit
-MAX_HEADERS = 100  # as Apache; a browser behind three proxies sends about 40
-MAX_PIPELINED = 16  # requests that one connection may send ahead of their responses; each waits as about 3 kB
 PIECE = MAX_HEADER_BYTES // 2  # bytes that are parsed at a time, so that limits are checked in between
-METHOD = re.compile(rb"[\w!#$%&'*+.^`|~-]+(?: |$)", re.ASCII)  # a token of RFC 9110, as far as it has arrived
 IDLE, HEAD, BODY = range(3)  # where in a request the last byte was
-
-
-class RefusedError(RequestError):
-    """A request that is turned away before the application sees it. `reason` is its label in the metrics."""
-
-    def __init__(self, reason: str, status: int, detail: str) -> None:
-        super().__init__(status, detail)
-        self.reason = reason
 
 
 class IgnoredTrailers(list[tuple[bytes, bytes]]):
@@ -48,13 +47,13 @@ TRAILERS = IgnoredTrailers()
 class HttpProtocol(HttpToolsProtocol):
     """One connection. uvicorn makes it, and calls it with what arrives."""
 
-    def __init__(self, connections: Connections, **uvicorn: Any) -> None:
+    def __init__(self, connections: OpenConnections, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._connections = connections
         self._phase = IDLE
         self._size = 0  # of the piece that is being parsed
         self._pending = 0  # bytes of earlier pieces that have led neither to whole headers nor to a part of a body
-        self._last_words: bytes | None = None  # the response after which nothing else is read
+        self._final_response: bytes | None = None  # the response after which nothing else is read
 
     @property
     def idle_until(self) -> float | None:
@@ -70,7 +69,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._last_words is not None:
+        if self._final_response is not None:
             return
         self._unset_keepalive_if_required()
 
@@ -97,11 +96,11 @@ class HttpProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as stop:  # the parser skips the body of such a request
                 piece = self._headers_without_upgrade() + piece[stop.args[0] :]
             except httptools.HttpParserError as error:
-                raise refusal(error, piece) from None
+                raise parser_error(error, piece) from None
 
         self._pending += self._size
         if self._pending > MAX_HEADER_BYTES:
-            raise too_large()
+            raise headers_too_large()
 
     def _headers_without_upgrade(self) -> bytes:
         """The request line and headers of the last request without `Upgrade`, which a server may ignore (RFC 9110).
@@ -127,13 +126,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self._connections.proceed(self) and header_bytes(self.url, self.headers) > MAX_HEADER_BYTES:
-            raise too_large()  # in one piece they cannot be
+            raise headers_too_large()  # in one piece they cannot be
         if len(self.headers) > MAX_HEADERS:
-            text = f"The request has {len(self.headers):,} headers; send {MAX_HEADERS} at most"
-            raise RefusedError("too_many_headers", 431, text)
+            raise too_many_headers(len(self.headers))
         if len(self.pipeline) >= MAX_PIPELINED:
-            text = f"More than {MAX_PIPELINED} requests were sent ahead of their responses; wait for responses"
-            raise RefusedError("pipelined", 429, text)
+            raise too_many_pipelined()
 
         super().on_headers_complete()
         self.headers = TRAILERS
@@ -154,19 +151,19 @@ class HttpProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is None:
             return  # the connection is closing, or has another request in flight
 
-        if self._last_words is not None:
-            self._say_last_words()
+        if self._final_response is not None:
+            self._send_final_response()
         elif self._phase != IDLE:
             self._unset_keepalive_if_required()
             self._connections.wait(self)
 
     def _refuse(self, error: RefusedError) -> None:
         """Read no other request, and send `error` after the responses that are due before it."""
-        self._last_words = self._response(error)
+        self._final_response = self._response(error)
         if self._phase == BODY:
             self._refuse_body()
         elif self.cycle is None or self.cycle.response_complete:
-            self._say_last_words()
+            self._send_final_response()
 
     def _refuse_body(self) -> None:
         """The error is in the body of the newest request, so it is the response to that one."""
@@ -179,16 +176,16 @@ class HttpProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
             self.cycle = None  # type: ignore[assignment]  # as in uvicorn: there is no request in flight
-            self._say_last_words()
+            self._send_final_response()
 
-    def _say_last_words(self) -> None:
+    def _send_final_response(self) -> None:
         """Send the last response and the end of the stream.
 
         Until the client closes the connection, what it still sends is read and dropped: an early close would reset the
         connection, and the client might lose the response (RFC 9112, 9.6).
         """
         self._unset_keepalive_if_required()
-        self.transport.write(self._last_words or b"")
+        self.transport.write(self._final_response or b"")
         self.transport.write_eof()
         self.flow.resume_reading()
         self._connections.wait(self)
@@ -197,24 +194,22 @@ class HttpProtocol(HttpToolsProtocol):
         """End this connection, which has waited for its client for too long."""
         if self.transport.is_closing():
             self._drop("response_not_read")
-        elif self._last_words is not None:
+        elif self._final_response is not None:
             self.transport.abort()
         elif self._phase == HEAD:
-            text = f"The headers were not complete within {seconds:g} s (HEADER_SECONDS); send them at once"
-            self._refuse(RefusedError("headers_late", 408, text))
+            self._refuse(headers_late(seconds))
         else:
             self._drop("body_late" if self._phase == BODY else "no_request")
 
     def make_room(self, limit: int) -> None:
         """End this connection at once, because another one is new and `limit` connections are open."""
-        if self._last_words is not None or self.transport.is_closing():
+        if self._final_response is not None or self.transport.is_closing():
             self.transport.abort()
         elif self._phase == BODY or self.idle_until is not None:
             self._drop("connections")
         else:
-            text = f"{limit:,} connections are open, as many as MAX_CONNECTIONS or the limit of open files allows"
-            self._last_words = self._response(RefusedError("connections", 503, f"{text}; try again"))
-            self.transport.write(self._last_words)
+            self._final_response = self._response(no_room(limit))
+            self.transport.write(self._final_response)
             self.transport.close()
 
     def _drop(self, reason: str) -> None:
@@ -227,11 +222,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._connections.record_refusal(
             error.reason, request_id=call_id, status=error.status, client=self._client_host()
         )
-        response = problem(error, call_id, "", 0)
-        headers = [*self.server_state.default_headers, *response.raw_headers]
-        headers += [(b"x-request-id", call_id.encode()), (b"connection", b"close")]
-        lines = [name + b": " + value for name, value in headers]
-        return STATUS_LINE[error.status] + b"\r\n".join(lines) + b"\r\n\r\n" + bytes(response.body)
+        return response_bytes(error, call_id, self.server_state.default_headers)
 
     def _client_host(self) -> str:
         return self.client[0] if self.client else ""
@@ -240,28 +231,3 @@ class HttpProtocol(HttpToolsProtocol):
 def header_bytes(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
     """The size of a request line and its headers, with the separators."""
     return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
-
-
-def refusal(error: httptools.HttpParserError, piece: bytes) -> RefusedError:
-    """Why the parser has stopped in this piece. A method that is not known is 501, anything else 400."""
-    cause = error.__context__
-    if isinstance(cause, RefusedError):
-        return cause
-    if cause is not None:  # uvicorn could not split the target
-        return RefusedError("malformed", 400, "The request's target is not a valid path; send one such as /predict")
-
-    method = METHOD.match(piece)
-    if isinstance(error, httptools.HttpParserInvalidMethodError) and method:
-        name = method[0].decode().strip()
-        if name not in HTTPMethod.__members__:  # else the piece begins with a good request, and the fault is after it
-            return unknown_method(name)
-    return RefusedError("malformed", 400, f"The request is not valid HTTP/1.1: {error}")
-
-
-def unknown_method(name: str) -> RefusedError:
-    return RefusedError("unknown_method", 501, f"The method {name[:20]!r} is not known here; send GET, HEAD or POST")
-
-
-def too_large() -> RefusedError:
-    text = f"The request line and headers are larger than {MAX_HEADER_BYTES:,} bytes; send fewer or shorter headers"
-    return RefusedError("headers_too_large", 431, text)
