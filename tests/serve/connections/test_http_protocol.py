@@ -61,6 +61,8 @@ def test_headers_below_the_limit_are_answered_on_one_connection(server: httpx2.C
     body = ROW + b" " * 20_000
     sent = post(b"content-length: %d" % len(body)) + body + request + LAST
     assert statuses(exchange(server, sent[:-20], sent[-20:])) == [200] * 3
+    trailers = post(b"transfer-encoding: chunked") + chunked(ROW, trailers=large + b"\r\n") + request + LAST
+    assert statuses(exchange(server, trailers)) == [200] * 3
 
 
 def test_more_headers_than_the_limit_are_431(server: httpx2.Client) -> None:

@@ -102,6 +102,7 @@ def test_a_connection_without_a_byte_ends(hasty: httpx2.Client) -> None:
 @pytest.mark.parametrize("byte", [b"", b"\r\n"], ids=["silence", "empty lines"])
 def test_an_idle_connection_ends(hasty: httpx2.Client, byte: bytes) -> None:
     with connected(hasty) as sock:
+        sock.settimeout(4)  # less than the five seconds without KEEP_ALIVE_SECONDS
         sock.sendall(READY)
         assert one_response(sock).status == 200
         assert (trickle(sock, byte) if byte else until_the_end(sock)) == b""
