@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from errno import EADDRINUSE
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, PipelineError
@@ -47,16 +48,29 @@ def run(settings: Settings) -> None:
     import uvicorn  # after the socket: a port that is in use is reported at once
 
     from serve.app import create_app
+    from serve.connections.http_protocol import HttpProtocol
+    from serve.connections.open_connections import OpenConnections, fit_open_files
 
     app = create_app(settings)
+    limit = fit_open_files(settings.max_connections)
+    connections = OpenConnections(limit, settings.header_seconds, app.metrics, app.log)
+    app.watches.append(connections.watch)
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: Any) -> None:
             app.draining = True  # the readiness check fails from now on; requests in flight still get their response
             super().handle_exit(sig, frame)
 
+    protocol: Any = partial(HttpProtocol, connections)  # uvicorn calls it as it would call its own class
     config = uvicorn.Config(
-        app, access_log=False, log_level="warning", proxy_headers=False, timeout_graceful_shutdown=8
+        app,
+        http=protocol,
+        ws="none",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=8,
     )
     server = Server(config)
     for number in STOPS:  # uvicorn installs the same handlers later; a signal before that must not be lost

@@ -39,6 +39,11 @@ class Settings(BaseModel):
     max_rows: int = Field(10_000, ge=1, description="A request with more rows is refused (413).")
     timeout_seconds: float = Field(30, gt=0, description="A request that takes longer ends (504).")
     max_in_flight: int = Field(256, ge=1, description="More requests at a time are refused (503).")
+    max_connections: int = Field(
+        1000, ge=1, description="More open connections: the one that waits longest for its headers is closed."
+    )
+    header_seconds: float = Field(10, gt=0, description="Headers that take longer to arrive end the connection (408).")
+    keep_alive_seconds: int = Field(5, ge=1, description="A connection without a request for so long is closed.")
     reload_seconds: float = Field(1, ge=0, description="How often to look for a new champion; 0 is never.")
     api_keys: Annotated[list[str], BeforeValidator(_separate)] = Field(
         [], description="Accepted API keys, separated by commas; without any, no key is required."

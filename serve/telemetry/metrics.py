@@ -66,6 +66,9 @@ class Metrics:
         self._seconds = Histogram("http_request_seconds", "Time to respond", ["route"], buckets=SECONDS, **options)
         self.in_flight = Gauge("http_requests_in_flight", "Requests in flight", **options)
 
+        self.connections = Gauge("http_connections", "Open connections", **options)
+        self.refused = Counter("http_refused", "Turned away before a request was whole", ["reason"], **options)
+
         self._rows = Counter("predicted_rows", "Rows predicted", **options)
         self._missing = Counter("missing_values", "Values missing in requests", ["column"], **options)
         self._unseen = Counter("unseen_values", "Category values that no training row had", ["column"], **options)

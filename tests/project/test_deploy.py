@@ -9,7 +9,7 @@ import yaml
 from tests.support import ROOT
 from tests.support.parcels import REQUIRED
 
-WORDS = {"figure", "job", "route", "status", "le", "column", "outcome", "name", "version"}
+WORDS = {"figure", "job", "route", "status", "le", "column", "outcome", "name", "version", "reason"}
 FUNCTIONS = {"time", "sum", "rate", "by", "on", "group_left", "increase", "histogram_quantile"}
 
 

@@ -27,7 +27,7 @@ SERVER = [
     {"attempts"},
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
-    {"model"},
+    {"model", "connections"},
     {"protocols", "reload"},
     {"page"},
     {"routes"},

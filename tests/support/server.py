@@ -17,14 +17,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def serving(model_dir: Path, cwd: Path = ROOT, **settings: str) -> "Iterator[httpx2.Client]":
-    """A client of a real server in a process of its own, on a port that the system chose."""
+def serving(
+    model_dir: Path, cwd: Path = ROOT, open_files: tuple[int, int] | None = None, **settings: str
+) -> "Iterator[httpx2.Client]":
+    """A client of a real server in a process of its own, on a port that the system chose.
+
+    `open_files` are the server's soft and hard limit of open files, where they are to be others than the tests' own.
+    """
     import httpx2
 
+    command = [sys.executable, "-m", "serve"]
+    if open_files:
+        soft, hard = open_files
+        command = ["sh", "-c", f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"', "sh", *command]
+
     environment = {**os.environ, "MODEL_DIR": str(model_dir), "PORT": "0", "HOST": "127.0.0.1", **settings}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "serve"], env=environment, stdout=subprocess.PIPE, text=True, cwd=cwd
-    )
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=cwd)
     try:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]
