@@ -40,7 +40,7 @@ class Settings(BaseModel):
     timeout_seconds: float = Field(30, gt=0, description="A request that takes longer ends (504).")
     max_in_flight: int = Field(256, ge=1, description="More requests at a time are refused (503).")
     max_connections: int = Field(
-        1000, ge=1, description="More open connections: the one that waits longest for its headers is closed."
+        1000, ge=1, description="Beyond so many, the connection that has waited longest for a request is closed."
     )
     header_seconds: float = Field(10, gt=0, description="Headers that take longer to arrive end the connection (408).")
     keep_alive_seconds: int = Field(5, ge=1, description="A connection without a request for so long is closed.")

@@ -56,9 +56,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._final_response: bytes | None = None  # the response after which nothing else is read
 
     @property
-    def idle_until(self) -> float | None:
-        """When this kept-alive connection will end, in the loop's time; None while it does not idle."""
-        return self.timeout_keep_alive_task.when() if self.timeout_keep_alive_task else None
+    def is_idle(self) -> bool:
+        """Whether this connection is kept alive between two requests; uvicorn's timer will end it."""
+        return self.timeout_keep_alive_task is not None and not self.transport.is_closing()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -71,7 +71,9 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._final_response is not None:
             return
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+            self._connections.proceed(self)
 
         try:
             if len(data) <= PIECE:
@@ -153,9 +155,10 @@ class HttpProtocol(HttpToolsProtocol):
 
         if self._final_response is not None:
             self._send_final_response()
-        elif self._phase != IDLE:
+            return
+        if self._phase != IDLE:
             self._unset_keepalive_if_required()
-            self._connections.wait(self)
+        self._connections.wait(self)
 
     def _refuse(self, error: RefusedError) -> None:
         """Read no other request, and send `error` after the responses that are due before it."""
@@ -205,7 +208,7 @@ class HttpProtocol(HttpToolsProtocol):
         """End this connection at once, because another one is new and `limit` connections are open."""
         if self._final_response is not None or self.transport.is_closing():
             self.transport.abort()
-        elif self._phase == BODY or self.idle_until is not None:
+        elif self._phase == BODY or self.is_idle:
             self._drop("connections")
         else:
             self._final_response = self._response(no_room(limit))

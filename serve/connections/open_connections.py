@@ -6,7 +6,6 @@ It knows nothing about HTTP: a connection reports when it waits for its client, 
 import asyncio
 import resource
 import time
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from serve.telemetry.event_log import EventLog
@@ -34,11 +33,17 @@ class OpenConnections:
         metrics.refused.labels("connections")  # shown before the first one, or an alert could not see the first
 
     def opened(self, connection: "HttpProtocol") -> None:
-        """A client has connected. At the limit, another connection is closed, or this one where no other can be."""
+        """A client has connected. Beyond the limit the connection ends that has waited longest, idle or for headers.
+
+        That is the new one where all others have a request in flight: these are never cut off, MAX_IN_FLIGHT limits
+        them.
+        """
         self._open.add(connection)
         self._waiting[connection] = time.monotonic()
         if len(self._open) > self.limit:
-            self._most_dispensable(connection).make_room(self.limit)
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]  # it is closed soon, and must not be chosen again until then
+            longest.make_room(self.limit)
 
     def closed(self, connection: "HttpProtocol") -> None:
         self._open.discard(connection)
@@ -64,29 +69,18 @@ class OpenConnections:
             self._end_overdue(time.monotonic() - self.header_seconds)
 
     def _end_overdue(self, latest: float) -> None:
-        """End what waits since `latest` or longer.
+        """End what waits since `latest` or longer, and does not idle.
 
         A connection that is closing stays open until its client has read the rest of a response: it waits, too.
         """
-        overdue = list(takewhile(lambda item: item[1] <= latest, self._waiting.items()))
-        for connection, _ in overdue:
+        overdue = [it for it, since in self._waiting.items() if since <= latest and not it.is_idle]
+        for connection in overdue:
             del self._waiting[connection]
             connection.time_out(self.header_seconds)
 
         for connection in self._open:
             if connection.transport.is_closing():
                 self.wait(connection)
-
-    def _most_dispensable(self, newcomer: "HttpProtocol") -> "HttpProtocol":
-        """The connection that waits longest, else the one that idles longest, else the newcomer.
-
-        Requests in flight are never cut off. MAX_IN_FLIGHT limits them.
-        """
-        longest = next(iter(self._waiting))
-        if longest is not newcomer:
-            return longest
-        idle = [connection for connection in self._open if connection.idle_until is not None]
-        return min(idle, key=lambda connection: connection.idle_until or 0.0, default=newcomer)
 
 
 def fit_open_files(connections: int) -> int:
