@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.config.config import Config
 from pipeline.data.split import Fold
+from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Tensors
 from pipeline.training.leave_one_out import feature_gains, features_to_leave_out, with_constant
 from pipeline.training.search import evaluate_candidates
@@ -15,7 +16,8 @@ ROWS = 600
 def test_the_strongest_features_are_left_out_and_the_new_ones() -> None:
     """Without a champion nothing is new."""
     importance = {"size": 0.1, "legs": 0.4, "hour": 0.3, "colour": 0.2, "shape": 0.05}
-    assert features_to_leave_out(importance, None) == {"legs": False, "hour": False, "colour": False}
+    strongest = features_to_leave_out(importance, None)
+    assert list(strongest.items()) == [("legs", False), ("hour", False), ("colour", False)]
     assert features_to_leave_out(importance, ["legs", "hour", "colour", "size"]) == {
         "legs": False, "hour": False, "colour": False, "shape": True,
     }  # fmt: skip
@@ -45,6 +47,13 @@ def test_a_feature_is_worth_the_loss_that_it_saves(tiny_config: Config) -> None:
 
     gains = feature_gains(config, data, target, folds, trial, {"legs": False, "colour": True, "size": False})
     legs_gain, colour_gain, size_gain = gains
+    assert [result.name for result in gains] == ["legs", "colour", "size"]
+
+    loss = trial.mean("log_loss")
+    constant = np.mean(
+        [metrics(target[f.valid], np.full(300, target[f.train].mean()), config.scoring)["log_loss"] for f in folds]
+    )
+    assert legs_gain.share == pytest.approx(legs_gain.gain / (constant - loss))
     assert legs_gain.gain > colour_gain.gain > 0.01
     assert abs(size_gain.gain) < 0.01
     assert 1 > legs_gain.share > colour_gain.share > 0
@@ -66,3 +75,19 @@ def test_one_column_loses_its_values_and_the_others_stay(tiny_config: Config, na
         assert without.strings.tolist() == data.strings.tolist()
         assert without.numbers.tolist() == [[1, 0, 3], [4, 0, 6]]
     assert data.strings[0, 1] == "round"  # the rows themselves are not changed
+
+
+def test_a_model_that_is_no_better_than_a_constant_has_no_shares(tiny_config: Config) -> None:
+    """Outcomes that nothing explains: the model's loss is above the constant's, and a share would have another sign."""
+    rng = np.random.default_rng(0)
+    target = rng.random(ROWS) < 0.5
+    strings = np.full((ROWS, 2), "same", dtype=object)
+    data = Tensors(strings, rng.random((ROWS, 3)).astype(np.float32))
+    fold = Fold("a", np.arange(300), np.arange(300, 600))
+    config = tiny_config.model_copy(update={"train": tiny_config.train.model_copy(update={"workers": 1})})
+    settings = config.candidates.named()["linear"]
+    (trial,) = evaluate_candidates(config, data, target, [fold], [("linear", settings)], lambda _: None)
+    worse = trial._replace(folds={"a": {"log_loss": 0.8}})
+    (result,) = feature_gains(config, data, target, [fold], worse, {"size": False})
+    assert (result.share, result.error) == (0.0, 0.0)
+    assert result.gain < 0
