@@ -165,8 +165,9 @@ def write(lines: list[str]) -> None:
     """Put the table into the page, between its marks, with a heading for leaks and one for controls."""
     leaks = [line for case, line in zip(CASES, lines, strict=True) if case.is_leak]
     controls = [line for case, line in zip(CASES, lines, strict=True) if not case.is_leak]
-    head = ["| {} | result | by which gate |", "|---|---|---|"]
-    table = [head[0].format("leak"), head[1], *leaks, "", head[0].format("control"), head[1], *controls]
+    rule = "|---|---|---|"
+    table = ["| leak | result | by which gate |", rule, *leaks, ""]
+    table += ["| control | result | by which gate |", rule, *controls]
 
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline.config.config import Config
 from pipeline.data.split import Fold
-from pipeline.evaluation.metrics import metrics, standard_error
+from pipeline.evaluation.metrics import standard_error
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.contract import Contract
-from pipeline.training import estimators, search
+from pipeline.training import search
+from pipeline.training.missing import fit_and_score
 from pipeline.training.search import CandidateResult
 
 Array = NDArray[np.generic]
@@ -59,12 +60,15 @@ def feature_gains(
     for name in names:
         without = with_constant(data, config.contract, name)
         for fold in folds:
-            train = without.take(fold.train), target[fold.train]
-            valid = without.take(fold.valid), target[fold.valid]
-            tasks.append(delayed(fit_and_score)(config, trial, train, valid))
+            train = without.take(fold.train)
+            valid = {name: without.take(fold.valid)}
+            train_target = target[fold.train]
+            valid_target = target[fold.valid]
+            tasks.append(delayed(fit_and_score)(config, trial.settings, train, train_target, valid, valid_target))
 
     processes = min(search.workers(config), len(tasks))
-    losses = np.array(Parallel(n_jobs=processes)(tasks)).reshape(len(names), len(folds))
+    results: list[dict[str, float]] = Parallel(n_jobs=processes)(tasks)
+    losses = np.array([list(result.values()) for result in results]).reshape(len(names), len(folds))
 
     with_all = np.array([trial.folds[fold.name][config.loss] for fold in folds])
     constant = search.baseline(target, folds, config.scoring)[config.loss]
@@ -75,15 +79,6 @@ def feature_gains(
         share = gain / whole if whole > 0 else 0.0
         gains.append(FeatureGain(name, gain, standard_error(differences), share, names[name]))
     return gains
-
-
-def fit_and_score(
-    config: Config, trial: CandidateResult, train: tuple[Tensors, Array], valid: tuple[Tensors, Array]
-) -> float:
-    """Fit on the training rows. Return the loss on the validation rows."""
-    fitted = estimators.fit(trial.settings, *train, config.train)
-    data, target = valid
-    return metrics(target, estimators.predict(fitted, data), config.scoring, [config.loss])[config.loss]
 
 
 def with_constant(data: Tensors, contract: Contract, name: str) -> Tensors:

@@ -72,7 +72,8 @@ def missing_table(results: list[MissingResult], loss: str) -> Table:
     """A line for each group of optional columns that is left out: the loss, and how far off the probabilities are."""
     table = Table(box=None, pad_edge=False)
     for heading in ("left out", f"{loss}, folds", "trained without", f"{loss}, holdout", "mean prediction"):
-        table.add_column(heading, justify="left" if heading == "left out" else "right")
+        is_name = heading == "left out"
+        table.add_column(heading, justify="left" if is_name else "right", no_wrap=is_name)
     calibrated = "ece" in results[0].holdout
     if calibrated:
         table.add_column("ece", justify="right")

@@ -1,5 +1,6 @@
 """The comparison with the champion: not worse, and not better than can be true."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.training.champion_gates import against_champion
 from pipeline.training.champion_predictions import ChampionPredictions
-from pipeline.training.evidence import Evidence, GateResult
+from pipeline.training.evidence import GateResult
 from pipeline.training.leave_one_out import FeatureGain
 from tests.support import evidence as support
 from tests.support.evidence import ROWS, evidence
@@ -17,13 +18,8 @@ from tests.support.evidence import ROWS, evidence
 AGAINST = "log_loss against the champion"
 BELOW = "log_loss below the champion's"
 
-
-def refused(config: Config, evidence: Evidence) -> list[str]:
-    return support.refused(config, evidence, against_champion)
-
-
-def result_of(config: Config, evidence: Evidence, gate: str) -> GateResult:
-    return support.result_of(config, evidence, gate, against_champion)
+refused = partial(support.refused, gates=against_champion)
+result_of = partial(support.result_of, gates=against_champion)
 
 
 def champion(predictions: np.ndarray, rows: np.ndarray | None = None, **metrics: Any) -> ChampionPredictions:
@@ -178,9 +174,9 @@ def test_a_regression_is_compared_in_deviations_of_its_outcome(tiny_config: Conf
         figures={"r2": Interval(0.99, 0.98, 0.995)},
     )
     unskilled = champion(np.zeros(ROWS), r2={"high": 0.1})
-    gain = support.result_of(config, amounts._replace(champion=unskilled), "mae below", against_champion)
+    gain = result_of(config, amounts._replace(champion=unskilled), "mae below")
     assert (gain.passed, gain.warning) == (False, True)
     assert "interval not above 0.6" in gain.limit
 
     as_good = champion(np.zeros(ROWS), r2={"high": 0.99})
-    assert support.result_of(config, amounts._replace(champion=as_good), "mae below", against_champion).passed
+    assert result_of(config, amounts._replace(champion=as_good), "mae below").passed

@@ -208,7 +208,7 @@ def test_with_intervals_a_gate_shows_them(tiny_config: Config) -> None:
 
 
 def test_one_row_is_timed_and_its_median_compared(tiny_config: Config) -> None:
-    """A model that waits two milliseconds is slower than one, and faster than ten."""
+    """A model that waits two milliseconds is slower than one, and faster than a second."""
 
     class Slow:
         def __call__(self, data: Tensors) -> np.ndarray:

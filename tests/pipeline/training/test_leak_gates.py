@@ -1,5 +1,7 @@
 """Leaks that the gates refuse, and those that they warn of."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from pipeline.config.splits import RowSplit
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.training import leaks
 from pipeline.training.champion_predictions import ChampionPredictions
-from pipeline.training.evidence import Evidence, GateResult
+from pipeline.training.evidence import GateResult
 from pipeline.training.leak_gates import leak_gates
 from pipeline.training.leave_one_out import FeatureGain
 from tests.support import evidence as support
@@ -18,13 +20,8 @@ PAIR = "roc_auc of a sum or difference of two features"
 SINGLE = "roc_auc of a single feature"
 COPIES = "rows of the holdout in training too"
 
-
-def refused(config: Config, evidence: Evidence) -> list[str]:
-    return support.refused(config, evidence, leak_gates)
-
-
-def result_of(config: Config, evidence: Evidence, gate: str) -> GateResult:
-    return support.result_of(config, evidence, gate, leak_gates)
+refused = partial(support.refused, gates=leak_gates)
+result_of = partial(support.result_of, gates=leak_gates)
 
 
 def with_numbers(rows: Examples, **columns: np.ndarray) -> Examples:

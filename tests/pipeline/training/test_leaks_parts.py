@@ -9,7 +9,6 @@ from pipeline.training.leaks import (
     added_by_pair,
     best_pair,
     bins,
-    columns_of_similar_days,
     copied_rows,
     mean_outcomes,
     ordering_score,
@@ -175,12 +174,3 @@ def test_a_half_with_one_outcome_gives_no_pair(tiny_config: Config) -> None:
     numbers = data.numbers.copy()
     numbers[:, 1] = rng.random(50)
     assert best_pair(tiny_config.contract, data._replace(numbers=numbers), target, seed=0) is None
-
-
-def test_days_are_measured_with_the_seed(tiny_config: Config) -> None:
-    """Luck that is just large enough: the same seed finds the same."""
-    rng = np.random.default_rng(5)
-    rows = table(rng.random(900), rng.random(900) < 0.3)
-    by_day = {**rows.request, "when": (np.arange(900) // 30 * 86_400).astype("datetime64[s]")}
-    found = [columns_of_similar_days(tiny_config.contract, rows._replace(request=by_day), seed=0) for _ in range(20)]
-    assert found == [found[0]] * 20
