@@ -87,7 +87,7 @@ def main(names: list[str]) -> None:
         new = {line.split(" | ")[0]: line for line in lines}
         known = re.findall(r"^\| .*\|$", before().partition("\n## ")[0], re.MULTILINE)[1:]
         lines = [new.get(line.split(" | ")[0], line) for line in known]
-    PAGE.write_text(page(lines))
+    PAGE.write_text(page(lines, names))
     print(f"written: {PAGE.relative_to(ROOT)}")
 
 
@@ -96,10 +96,17 @@ def before() -> str:
     return PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
 
 
-def page(lines: list[str]) -> str:
+def page(lines: list[str], names: list[str]) -> str:
+    """The page with these lines of the table.
+
+    With `names`, only these were measured: they get a day of their own, and the day of the other rows stays.
+    """
     ram = psutil.virtual_memory().total / 2**30
     machine = f"{psutil.cpu_count()} cores, {ram:.0f} GiB, {platform.system()} {platform.machine()}"
-    today = datetime.now(UTC).date()
+    today = str(datetime.now(UTC).date())
+    whole = re.search(r"Written by `make bench` on ([\d-]+)", before())
+    day = whole[1] if names and whole else today
+    again = [f"Measured again on {today}: {', '.join(names)}.", ""] if names else []
     python = platform.python_version()
     match = re.search(r"<!-- serving -->.*<!-- /serving -->", before(), re.DOTALL)
     serving = match[0] if match else "<!-- serving -->\n<!-- /serving -->"
@@ -108,9 +115,10 @@ def page(lines: list[str]) -> str:
         [
             "# Benchmarks",
             "",
-            f"Written by `make bench` on {today}: {machine}, Python {python}. Shared machines are noisy; read times",
+            f"Written by `make bench` on {day}: {machine}, Python {python}. Shared machines are noisy; read times",
             "as ±20 %. `bench/training.py` and `bench/answering.py` say how.",
             "",
+            *again,
             "| what | limit | measured |",
             "|---|---|---|",
             *lines,

@@ -50,6 +50,11 @@ def against_champion(config: Config, evidence: Evidence) -> Iterator[GateResult]
     yield gain_is_plausible(config, evidence, champion, loss)
 
 
+def gain_is_suspicious(config: Config, evidence: Evidence) -> bool:
+    """Whether the model is so much better than the champion that somebody should look for the reason."""
+    return any(result.warning for result in against_champion(config, evidence))
+
+
 def gain_is_plausible(config: Config, evidence: Evidence, champion: ChampionPredictions, loss: Interval) -> GateResult:
     """Check that the model is not better than the champion by so much that a leak is the likely reason.
 

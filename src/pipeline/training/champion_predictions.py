@@ -29,7 +29,7 @@ class ChampionPredictions(NamedTuple):
     """The champion's digest, its predictions, the positions of their rows in the holdout, and their source.
 
     Without predictions, `rows` is empty and `source` is the reason. `metrics` are those of the champion on its own
-    holdout, empty if it cannot be loaded.
+    holdout, and `features` are its features; both are empty if it cannot be loaded.
     """
 
     digest: str
@@ -37,6 +37,7 @@ class ChampionPredictions(NamedTuple):
     predictions: NDArray[np.float64]
     source: str
     metrics: Mapping[str, Mapping[str, float | None]] = MappingProxyType({})
+    features: tuple[str, ...] = ()
 
 
 def predict_with_champion(
@@ -72,13 +73,15 @@ def predict_with_champion(
             return unavailable(name, f"not comparable: it predicts another outcome, {other.target} ({other.task})")
 
         figures = champion.manifest.metrics
+        features = tuple(other.features)
         until = learnt_until(champion.record, first)
         if not until:
-            return ChampionPredictions(name, every_row, champion.predict(request), "evaluated again", figures)
+            return ChampionPredictions(name, every_row, champion.predict(request), "evaluated again", figures, features)
 
         saved = saved_predictions(models, name, keys)
         if saved:
-            return ChampionPredictions(name, *saved, "evaluated on these rows before it was trained on them", figures)
+            source = "evaluated on these rows before it was trained on them"
+            return ChampionPredictions(name, *saved, source, figures, features)
         return unavailable(
             name, f"trained on rows before {until}, and these begin on {first}: `make retrain` compares on newer rows"
         )
@@ -88,16 +91,6 @@ def predict_with_champion(
             advice = "none of its predictions for these rows are recorded: restore its code and contract"
             return unavailable(name, f"not loaded: {error}; {advice}")
         return ChampionPredictions(name, *saved, "read from its recorded predictions, since it cannot be loaded")
-
-
-def champion_features(models: Path) -> list[str] | None:
-    """Return the features of the champion, or None if there is no champion or if it cannot be loaded."""
-    if bundle_store.pointer(models) is None:
-        return None
-    try:
-        return list(load(models).contract.features)
-    except (BundleError, KeyError):
-        return None
 
 
 def is_not_comparable(models: Path, contract: Contract) -> bool:

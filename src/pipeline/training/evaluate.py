@@ -1,6 +1,6 @@
 """The third phase of a training: fit the chosen candidate, open the holdout once, and evaluate the gates.
 
-What still concerns the folds comes before the holdout is opened. Every computation is in another module.
+Nothing is chosen after the holdout is opened. Every computation is in another module.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from pipeline.registry import promotion
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples
 from pipeline.training import bundle, champion_predictions, gates, report, search, tables
+from pipeline.training.champion_gates import gain_is_suspicious
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import Evidence, GateResult
 from pipeline.training.leave_one_out import FeatureGain, feature_gains, features_to_leave_out
@@ -50,7 +51,6 @@ def evaluate(
 
     masked = masking.with_copies(train, copies, parts.search)
     model = refit(config, best, masked, holdout, "everything before the holdout", out)
-    gains = leave_features_out(config, prepared, selection, model, out)
     with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
         evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
         constant = constant_prediction(train.target, config.task)
@@ -82,13 +82,14 @@ def evaluate(
         figures=evaluation.figures,
         slices=evaluation.slices,
         missing=evaluation.missing,
-        gains=gains,
+        gains=[],
         champion=champion,
         export_error=export_error,
         session=final.session,
         size=sum(map(len, files.values())),
         restart=restart,
     )
+    evidence = evidence._replace(gains=leave_features_out(config, prepared, selection, evidence, out))
     gate_results = run_gates(config, evidence, out)
     return Evaluation(files, learnt, evaluation, export_error, champion, restart, gate_results)
 
@@ -105,15 +106,20 @@ def losses_without(config: Config, prepared: Prepared, best: CandidateResult, ou
 
 
 def leave_features_out(
-    config: Config, prepared: Prepared, selection: Selection, model: ExportedModel, out: Console
+    config: Config, prepared: Prepared, selection: Selection, evidence: Evidence, out: Console
 ) -> list[FeatureGain]:
-    """Measure what the strongest features and the new ones are worth, on the folds that the trials were evaluated on.
+    """Measure what single features are worth, on the folds that the trials were evaluated on.
 
-    How strong a feature is, the model's predictions for training rows tell.
+    That tells where the gain of a first model, of new features, or over the champion comes from. A model that has the
+    champion's features and about its loss has no such gain, and no feature is left out. How strong a feature is, the
+    model's predictions for training rows tell.
     """
     rows, copies, parts, train, _ = prepared
-    importance = report.permutation_importance(config, train, model.session)
-    names = features_to_leave_out(importance, champion_predictions.champion_features(promotion.home(config)))
+    importance = report.permutation_importance(config, train, evidence.session)
+    champion = evidence.champion
+    names = features_to_leave_out(importance, champion.features if champion else ())
+    if champion and not any(names.values()) and not gain_is_suspicious(config, evidence):
+        return []
 
     _, data, target = masking.with_copies(rows.examples, copies)
     folds = masking.folds_with_copies(parts.folds, copies, len(rows.key))

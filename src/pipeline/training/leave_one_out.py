@@ -39,13 +39,14 @@ class FeatureGain(NamedTuple):
     is_new: bool
 
 
-def features_to_leave_out(importance: Mapping[str, float], champion: Collection[str] | None) -> dict[str, bool]:
+def features_to_leave_out(importance: Mapping[str, float], champion: Collection[str]) -> dict[str, bool]:
     """Return the strongest features and the strongest of those that the champion does not have, and which are new.
 
-    `champion` has the champion's features, None without a champion.
+    `champion` has the champion's features. It is empty if there is no champion, or if its features are not known: then
+    none is new.
     """
     ranked = sorted(importance, key=lambda name: -importance[name])
-    new = [name for name in ranked if champion is not None and name not in champion]
+    new = [name for name in ranked if champion and name not in champion]
     return {name: name in new for name in [*ranked[:STRONGEST], *new[:NEW]]}
 
 

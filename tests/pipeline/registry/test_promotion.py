@@ -61,7 +61,7 @@ def test_trainings_are_recorded_with_who_when_why_and_from_which_to_which(two: T
     ]
     assert first.when < second.when or first.when == second.when
     assert second.who
-    assert "passed all 18 gates" in second.why
+    assert "passed all 17 gates" in second.why
     assert (champion(two.config), two.alias()) == (two.second, two.second)
 
 

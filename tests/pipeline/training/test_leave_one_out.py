@@ -16,7 +16,7 @@ ROWS = 600
 def test_the_strongest_features_are_left_out_and_the_new_ones() -> None:
     """Without a champion nothing is new."""
     importance = {"size": 0.1, "legs": 0.4, "hour": 0.3, "colour": 0.2, "shape": 0.05}
-    strongest = features_to_leave_out(importance, None)
+    strongest = features_to_leave_out(importance, [])
     assert list(strongest.items()) == [("legs", False), ("hour", False), ("colour", False)]
     assert features_to_leave_out(importance, ["legs", "hour", "colour", "size"]) == {
         "legs": False, "hour": False, "colour": False, "shape": True,
@@ -26,7 +26,7 @@ def test_the_strongest_features_are_left_out_and_the_new_ones() -> None:
 
 def test_of_many_new_features_the_six_strongest_are_left_out() -> None:
     importance = {f"new {number}": 1.0 - number / 10 for number in range(9)}
-    assert list(features_to_leave_out(importance, [])) == [f"new {number}" for number in range(6)]
+    assert list(features_to_leave_out(importance, ["old"])) == [f"new {number}" for number in range(6)]
 
 
 def test_a_feature_is_worth_the_loss_that_it_saves(tiny_config: Config) -> None:
