@@ -65,9 +65,9 @@ def test_a_bundle_that_has_no_room_leaves_the_store_as_it_was(tmp_path: Path) ->
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("room", [20_000, 700_000])
-def test_a_training_without_room_ends_with_one_sentence(toy: Toy, room: int) -> None:
-    """MLflow's database has no room, at the start of the training or at its end."""
+def test_a_training_without_room_ends_with_one_sentence(toy: Toy) -> None:
+    """MLflow's database has no room at the end of the training."""
+    room = 700_000  # bytes of a file; a new database of MLflow has fewer
     toy.config()
     sets = [f"--set={override}" for override in [*toy.overrides, f"paths.models={toy.folder}/models",
             f"paths.reports={toy.folder}/reports", f"paths.tracking=sqlite:///{toy.folder}/mlflow.db"]]  # fmt: skip
