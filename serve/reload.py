@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.runtime import bundle_store, regular_file, rolling_features
 from pipeline.runtime.predictor import Predictor
-from serve.attempts import Attempts, modified_at
+from pipeline.runtime.regular_file import modified_at
+from serve.attempts import Attempts
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 

@@ -24,7 +24,7 @@ ROOMS = [
     {"__main__"},
 ]
 SERVER = [
-    {"errors", "settings", "schemas", "telemetry"},
+    {"attempts", "errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
     {"model"},
     {"protocols", "reload"},
