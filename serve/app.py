@@ -31,10 +31,11 @@ def create_app(settings: Settings) -> ServingApp:
     predictor = load_model(settings, settings.model_dir)
     log = EventLog()
     metrics = Metrics(histogram_bounds(predictor))
-    rolling_path = settings.rolling_state_file or settings.model_dir / rolling_features.FILE
-    monitor_path = settings.monitor_file or settings.model_dir / MONITORED
+    rolling_path = settings.state_file(settings.rolling_state_file, rolling_features.FILE)
+    monitor_path = settings.state_file(settings.monitor_file, MONITORED)
     rolling_file = RollingFile(rolling_path, metrics, log)
-    monitor_file = MonitorFile(monitor_path, log)
+    monitor_file = MonitorFile(monitor_path, log) if monitor_path else None
+    report_ignored_state(settings, rolling_path, monitor_path, log)
 
     app = ServingApp(settings, metrics, log)
     writer = LogWriter(settings.log_url, settings.log_queue, metrics, log) if settings.log_url else None
@@ -57,9 +58,18 @@ def create_app(settings: Settings) -> ServingApp:
     if is_store and settings.reload_seconds:
         watch = partial(watch_champion, settings.model_dir, settings.reload_seconds, predictor.version)
         app.watches.append(partial(watch, partial(load_model, settings), activate, metrics, log))
-    if settings.reload_seconds:
+    if settings.reload_seconds and rolling_path:
         app.watches.append(partial(watch_file, rolling_path, settings.reload_seconds, refresh_rolling_features))
     return app
+
+
+def report_ignored_state(settings: Settings, rolling: Path | None, monitor: Path | None, log: EventLog) -> None:
+    """Log once which state beside the champion is not read, because nothing has signed it."""
+    names = {rolling_features.FILE: rolling, MONITORED: monitor}
+    ignored = [name for name, path in names.items() if path is None]
+    if ignored:
+        reason = "MODEL_PUBLIC_KEY is set and state is not signed: STATE_DIR may name a folder that is trusted"
+        log.write("state ignored", files=ignored, beside=str(settings.model_dir), reason=reason)
 
 
 def load_model(settings: Settings, place: Path) -> Predictor:

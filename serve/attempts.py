@@ -1,7 +1,6 @@
 """When a file is read: after it has changed, and again with a growing pause where the last attempt failed."""
 
 import time
-from pathlib import Path
 
 LONGEST = 60.0  # seconds between two attempts at the same file
 
@@ -40,12 +39,3 @@ class Attempts:
     def succeeded(self) -> None:
         self.failures = 0
         self._retry_at = None
-
-
-def modified_at(file: Path) -> tuple[int, int] | None:
-    """The file's inode and its modification time in nanoseconds; None where there is no file."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.runtime import bundle_store, regular_file, rolling_features
 from pipeline.runtime.predictor import Predictor
-from serve.attempts import Attempts, modified_at
+from pipeline.runtime.regular_file import modified_at
+from serve.attempts import Attempts
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
@@ -71,8 +72,9 @@ async def watch_file(file: Path, seconds: float, read: Callable[[], bool]) -> No
 class RollingFile:
     """The file of refreshed rolling features, which a predictor takes on instead of its own."""
 
-    def __init__(self, path: Path, metrics: Metrics, log: EventLog) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, metrics: Metrics, log: EventLog) -> None:
+        """`path` is None where the server has no such file."""
+        self._path = path
         self._metrics = metrics
         self._log = log
         self._refusal: object = None  # the version, the file's time and the reason of the last refusal
@@ -83,12 +85,12 @@ class RollingFile:
         Nothing changes where the model has no rolling features, or where there is no file. Where the file is refused,
         the predictor keeps its present features. The same refusal is counted and logged once.
         """
-        if predictor.rolling is None:
+        if predictor.rolling is None or self._path is None:
             return True
 
-        modified = modified_at(self.path)
+        modified = modified_at(self._path)
         try:
-            predictor.set_rolling_features(regular_file.read(self.path, rolling_features.MAX_BYTES))
+            predictor.set_rolling_features(regular_file.read(self._path, rolling_features.MAX_BYTES))
         except FileNotFoundError:
             return True
         except Exception as error:  # noqa: BLE001 -- reason: whatever the error, the present rolling features go on

@@ -50,11 +50,16 @@ class Settings(BaseModel):
     )
     api_keys_file: Path | None = Field(None, description="A file with more keys, one a line.")
     model_public_key: Path | None = Field(None, description="A PEM file; only bundles signed with its key are served.")
+    state_dir: Path | None = Field(
+        None,
+        description="The folder with what `refresh` and `monitor` write. Unset: the champion's or, with "
+        "MODEL_PUBLIC_KEY, none.",
+    )
     rolling_state_file: Path | None = Field(
-        None, description="The file that `refresh` writes. Unset: rolling_features.json beside the champion."
+        None, description="The file that `refresh` writes. Unset: rolling_features.json in STATE_DIR."
     )
     monitor_file: Path | None = Field(
-        None, description="The file that `monitor` writes. Unset: monitor.json beside the champion."
+        None, description="The file that `monitor` writes. Unset: monitor.json in STATE_DIR."
     )
     log_url: str | None = Field(
         None,
@@ -68,6 +73,18 @@ class Settings(BaseModel):
     )
     health_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for health checks.")
     predict_route: str | None = Field(None, pattern="^/", description="Vertex AI's path for predictions.")
+
+    def state_file(self, own: Path | None, name: str) -> Path | None:
+        """The path of a file of state: its `own` setting, else the file `name` in STATE_DIR.
+
+        Without either it is beside the champion or, where only signed bundles are served, nowhere: such a file has no
+        signature, and whoever can write to the store would decide what the server does with it.
+        """
+        if own:
+            return own
+        if self.state_dir:
+            return self.state_dir / name
+        return None if self.model_public_key else self.model_dir / name
 
     @field_validator("root_path")
     @classmethod

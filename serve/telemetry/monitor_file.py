@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.runtime import regular_file
-from serve.attempts import modified_at
 from serve.telemetry.event_log import EventLog
 
 MAX_BYTES = 2**20  # the monitor writes a line for each column and each metric
@@ -38,7 +37,7 @@ class MonitorFile:
 
         There are no metrics where the run was about another version. A file that is refused is logged once.
         """
-        modified = modified_at(self._path)
+        modified = regular_file.modified_at(self._path)
         if modified != self._read_at:
             self._read_at = modified
             self._run = self._read()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.errors import ConfigError, PipelineError
+from pipeline.errors import ConfigError, PipelineError, environment_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -214,10 +214,9 @@ def prune(
     config = load_config(path, overrides)
     from pipeline.runtime import prediction_log
 
-    engine = prediction_log.connect(log_location(log_url, config))
-    removed = prediction_log.prune(engine, config.name, days, rows)
+    with prediction_log.opened(log_location(log_url, config)) as engine:
+        removed = prediction_log.prune(engine, config.name, days, rows)
     print(f"{removed:,} predictions of {config.name} removed.")
-    engine.dispose()
 
 
 def log_location(log_url: str | None, config: "Config") -> str:
@@ -337,13 +336,25 @@ def mlflow(
 
 
 def main() -> None:
-    """Run a command. A PipelineError ends with one message and its exit code, not with a traceback."""
+    """Run a command. A PipelineError ends with one message and its exit code, not with a traceback.
+
+    So does an error of the operating system, such as a full disk, that no part of the command has handled.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that cleanup code runs
     try:
         app(prog_name="python -m pipeline")
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        end_with(error)
+    except OSError as error:
+        reported = environment_error(error)
+        if reported is None:
+            raise
+        end_with(reported)
+
+
+def end_with(error: PipelineError) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

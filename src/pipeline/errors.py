@@ -1,5 +1,13 @@
 """The errors that a command reports to its user, each kind with the exit code of the command."""
 
+import errno
+
+# What an operating system refuses for want of room or rights: nothing that a change of this project would mend.
+ENVIRONMENT = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO),
+    *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
+}
+
 
 class PipelineError(Exception):
     """An error with a message for the user: what failed, where, what would be valid, and what to do."""
@@ -29,3 +37,11 @@ class RefusedError(PipelineError):
     """A model was trained and is not allowed to be promoted."""
 
     exit_code = 4
+
+
+def environment_error(error: OSError) -> ConfigError | None:
+    """The error to report for a disk without room, a file without rights and the like; None for any other error."""
+    if error.errno not in ENVIRONMENT:
+        return None
+    place = f"{error.filename}: " if error.filename else ""
+    return ConfigError(f"{place}{error.strerror}. The champion is as it was: mend that and run it again")

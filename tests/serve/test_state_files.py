@@ -14,6 +14,7 @@ from pipeline.runtime import predictor, rolling_features
 from serve.app import create_app
 from serve.settings import Settings
 from tests.support.parcels import REQUIRED, Parcels
+from tests.support.signing import Keys
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 Change = Callable[[Path], object]
@@ -111,3 +112,39 @@ def test_rolling_features_that_are_none_are_refused_with_one_line(
     assert client.post("/explain", json=REQUIRED).status_code == 200
     (refusal,) = events(capsys, "rolling features refused")
     assert reason in refusal["reason"]
+
+
+def test_with_a_public_key_state_comes_only_from_where_a_setting_says(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The signature covers the bundle alone, and whoever can write to the store could change predictions by the rest."""
+    keys = Keys(tmp_path)
+    version = (store / "champion").read_text().strip()
+    keys.sign(store / version)
+    (store / "monitor.json").write_bytes(result(version=version, figures={"code": 5}))
+    (store / "rolling_features.json").write_bytes(counted(store, 100, 100.0))
+    row = {**REQUIRED, "sent": "2014-01-02T17:30"}
+
+    answers = []
+    for state in ({}, {"state_dir": store}, {"rolling_state_file": store / "rolling_features.json"}):
+        client = TestClient(create_app(Settings(model_dir=store, model_public_key=keys.public, **state)))
+        metrics = client.get("/metrics").text
+        answers.append((client.post("/predict", json=row).json()["probability"], "figure=" in metrics))
+    own, in_folder, named = answers
+    assert (own[1], in_folder[1], named[1]) == (False, True, False)
+    assert own[0] != in_folder[0] == named[0]
+
+    first, second = events(capsys, "state ignored")
+    assert first["files"] == ["rolling_features.json", "monitor.json"]
+    assert "STATE_DIR" in first["reason"]
+    assert second["files"] == ["monitor.json"]
+
+
+def test_without_a_public_key_state_is_read_beside_the_champion(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = (store / "champion").read_text().strip()
+    (store / "monitor.json").write_bytes(result(version=version, figures={"code": 5}))
+    client = TestClient(create_app(Settings(model_dir=store)))
+    assert 'monitor{figure="code"} 5.0' in client.get("/metrics").text
+    assert events(capsys, "state ignored") == []

@@ -43,11 +43,8 @@ def require_key(config: Config) -> None:
 def read_log(model: str, url: str, as_of: date | None) -> LoggedRequests:
     """The predictions of a model before a day, by default all. Raises DataError if there are none."""
     until = datetime.combine(as_of, time()) if as_of else datetime.max
-    engine = prediction_log.connect(url)
-    try:
+    with prediction_log.opened(url) as engine:
         requests = prediction_log.read_requests(engine, model, datetime.min, until)
-    finally:
-        engine.dispose()
 
     if not requests.at:
         before = f" before {as_of}" if as_of else ""
@@ -59,13 +56,7 @@ def parse_inputs(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any
     """The request columns of logged rows. Raises DataError where a value is not of its column's kind."""
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in contract.request}
     for first in range(0, len(inputs), CHUNK_ROWS):
-        try:
-            chunk = logged_columns(inputs[first : first + CHUNK_ROWS], contract)
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"prediction log: {error}. A column had another kind when this was logged: remove the old rows with "
-                "`python -m pipeline log prune`, or name another log with LOG_URL"
-            ) from None
+        chunk = logged_columns(inputs[first : first + CHUNK_ROWS], contract)
         for name, values in chunk.items():
             parts[name].append(values)
 

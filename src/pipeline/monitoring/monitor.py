@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.monitoring import Monitor
-from pipeline.errors import BundleError
+from pipeline.errors import BundleError, DataError
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.monitoring import drift, performance
 from pipeline.monitoring.drift import ColumnFault, Drift
@@ -23,7 +23,7 @@ from pipeline.monitoring.performance import Window
 from pipeline.monitoring.reference import expected_figures
 from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
 from pipeline.runtime.arrays import as_array
-from pipeline.runtime.contract import Contract
+from pipeline.runtime.contract import Column, Contract
 from pipeline.runtime.dataset import find
 from pipeline.runtime.predictor import Predictor
 
@@ -72,8 +72,7 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
     contract = champion.contract
     reference, expected = read_reference(champion.folder)
 
-    engine = prediction_log.connect(url)
-    try:
+    with prediction_log.opened(url) as engine:
         newest = prediction_log.newest_time(engine, contract.name)
         end = as_of or default_end(newest)
         until = datetime.combine(end, datetime.min.time())
@@ -83,8 +82,6 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
             engine, contract.name, since=since, until=until, version=champion.version
         )
         requests = prediction_log.read_requests(engine, contract.name, last_window, until)
-    finally:
-        engine.dispose()
 
     at = np.array(labelled.at, dtype="datetime64[s]")
     label = np.array(labelled.label, dtype=np.float64)
@@ -212,13 +209,22 @@ def incoming_drift(
 
 
 def logged_columns(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
-    """The request columns, from the JSON that the log holds for each row."""
-    rows = [json.loads(text) for text in inputs]
-    columns = {}
-    for name, column in contract.request.items():
+    """The request columns, from the JSON that the log holds for each row. Raises DataError as `parse_columns` does."""
+    return parse_columns(inputs, contract.request)
+
+
+def parse_columns(inputs: list[str], columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
+    """These columns of logged rows. Raises DataError where a row is no JSON object or a value is not of its kind."""
+    rows = prediction_log.parse_inputs(inputs)
+    parsed = {}
+    for name, column in columns.items():
         values = [row.get(name) for row in rows]
-        columns[name] = as_array(values, column.kind)
-    return columns
+        try:
+            parsed[name] = as_array(values, column.kind)
+        except (TypeError, ValueError, OverflowError) as error:
+            reason = f"prediction log: {error}. A column had another kind when this was logged"
+            raise DataError(f"{reason}: {prediction_log.REPAIR}") from None
+    return parsed
 
 
 def stale_share(requests: prediction_log.LoggedRequests, contract: Contract) -> float:

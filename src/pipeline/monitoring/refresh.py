@@ -3,7 +3,6 @@
 This module writes one file beside the champion. It must not know the servers, which load that file by themselves.
 """
 
-import json
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
+from pipeline.monitoring.monitor import parse_columns
 from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
-from pipeline.runtime.arrays import as_array
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.rolling_features import date_of
 
@@ -39,8 +38,7 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
         raise ConfigError(f"{champion.folder}: this model has no rolling features to refresh")
     own_counts, own_day = rolling_features.load_counts((champion.folder / rolling_features.FILE).read_bytes(), contract)
 
-    engine = prediction_log.connect(url)
-    try:
+    with prediction_log.opened(url) as engine:
         newest = prediction_log.newest_time(engine, contract.name, known=True)
         day_after = rolling_features.day_number(str(newest.date())) + 1 if newest else own_day
         day = rolling_features.day_number(str(as_of)) if as_of else max(own_day, day_after)
@@ -50,8 +48,6 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
         oldest = day - max(rule.days for rule in contract.rolling.values())
         since = datetime.combine(date.fromisoformat(date_of(max(own_day, oldest))), time())
         labelled = prediction_log.read_labelled(engine, contract.name, since=since, inputs=True)
-    finally:
-        engine.dispose()
 
     columns = logged_request_columns(labelled.inputs, contract)
     new_counts = rolling_features.count_outcomes(columns, np.array(labelled.label), contract)
@@ -77,13 +73,7 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
 
 def logged_request_columns(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
     """The columns of logged rows that the rolling features need: their groups and the time."""
-    rows = [json.loads(text) for text in inputs]
     needed = {rolling_features.required_timing(contract).time}
     for rule in contract.rolling.values():
         needed.update(rule.by)
-
-    columns = {}
-    for name in needed:
-        values = [row.get(name) for row in rows]
-        columns[name] = as_array(values, contract.columns[name].kind)
-    return columns
+    return parse_columns(inputs, {name: contract.columns[name] for name in needed})

@@ -39,7 +39,9 @@ from pipeline.runtime.contract import Contract
 
 # MLflow warns that pip is missing in an environment that uv made.
 logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what `reachable` reports
 
+STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error)
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")  # packages that the registered model imports
@@ -87,11 +89,12 @@ def run(place: str) -> Iterator[str]:
 
     An exception in the body marks the run as FAILED, except RefusedError: a refused model is a finished training.
     `place` names the working folder. It is a tag of the run from its start, so `end_killed` finds the run of a killed
-    process by it.
+    process by it. Raises ConfigError where the store fails in the body, such as on a full disk.
     """
+    uri = mlflow.get_tracking_uri()
     os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would go on with that run; each training is a run of its own
     status = "FAILED"
-    with reachable(mlflow.get_tracking_uri()):
+    with reachable(uri):
         started = mlflow.start_run(tags={PLACE: place})
 
     try:
@@ -100,8 +103,12 @@ def run(place: str) -> Iterator[str]:
     except RefusedError:
         status = "FINISHED"
         raise
+    except STORE_ERRORS as error:
+        raise unusable(uri, error) from error
     finally:
-        mlflow.end_run(status)
+        # A store that has failed cannot note that either; what it failed with is the error to report.
+        with suppress(*STORE_ERRORS) if status == "FAILED" else reachable(uri):
+            mlflow.end_run(status)
 
 
 def end_killed(experiment: str, place: str, uri: str) -> int:
@@ -292,8 +299,14 @@ def reachable(uri: str) -> Iterator[None]:
     try:
         mlflow.set_tracking_uri(uri)
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise ConfigError(f"MLflow's store {uri} cannot be used: {error}") from error
+    except (*STORE_ERRORS, OSError) as error:
+        raise unusable(uri, error) from error
+
+
+def unusable(uri: str, error: Exception) -> ConfigError:
+    """The error to report for one of the store: its first line."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ConfigError(f"MLflow's store {uri} cannot be used: {reason}")
 
 
 def _allowed(key: str) -> str:

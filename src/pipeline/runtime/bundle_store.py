@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import BundleError
+from pipeline.errors import BundleError, ConfigError
 from pipeline.runtime import regular_file
 
 SUMS = "SHA256SUMS"
@@ -39,7 +39,10 @@ def digest(manifest: bytes) -> str:
 
 
 def write(store: Path, files: Mapping[str, bytes]) -> Path:
-    """Write these files as a bundle and return its folder. An undamaged champion is not rewritten."""
+    """Write these files as a bundle and return its folder. An undamaged champion is not rewritten.
+
+    Raises ConfigError where they cannot be written; the store is as before then.
+    """
     make_folder(store)
     final = store / digest(files["bundle.json"])
     sums = "".join(f"{sha256(content)}  {name}\n" for name, content in sorted(files.items()))
@@ -49,11 +52,16 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
         if final.exists() and not damage(final) and champion(store) == final:
             return final
 
-        temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
-        for name, content in {**files, SUMS: sums.encode()}.items():
-            save(temporary / name, content)
-        temporary.chmod(FOLDER_MODE)
-        flush(temporary)
+        try:
+            temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=store))
+            for name, content in {**files, SUMS: sums.encode()}.items():
+                save(temporary / name, content)
+            temporary.chmod(FOLDER_MODE)
+            flush(temporary)
+        except OSError as error:  # most often the disk is full: leave it the room that it had
+            clear_unfinished(store)
+            reason = f"{store}: no bundle can be written there: {error.strerror}"
+            raise ConfigError(f"{reason}. Nothing was changed: make room and run it again") from None
 
         if final.exists():  # set the old bundle aside; clear_unfinished removes it when the new one has the name
             final.rename(store / f"{UNFINISHED}{final.name}")
@@ -150,12 +158,21 @@ def replace(file: Path, content: bytes) -> None:
     """Replace a file of the store atomically: after a crash it has its old content or the new one.
 
     The caller must hold the lock. Otherwise another writer removes the temporary file as that of a killed writer.
+    Raises ConfigError where it cannot be written.
     """
-    handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=file.parent)
-    os.close(handle)
+    try:
+        handle, name = tempfile.mkstemp(prefix=UNFINISHED, dir=file.parent)
+        os.close(handle)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
 
-    save(Path(temporary), content)
-    Path(temporary).replace(file)
+    temporary = Path(name)
+    try:
+        save(temporary, content)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}. It is as it was before") from None
     flush(file.parent)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError, PipelineError
 
 PATIENCE = 5  # seconds that a connection to SQLite waits for a lock
 
@@ -49,6 +49,21 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """Open one write transaction: it is committed completely or not at all, including the creation of tables."""
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
+
+
+def reported(error: Exception, url: str) -> PipelineError:
+    """The error to report for one of the database: its first line, without statement and password."""
+    cause = getattr(error, "orig", None) or error
+    reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    name = without_password(url)
+    if isinstance(error, sql.exc.OperationalError | sql.exc.InterfaceError | sqlite3.OperationalError):
+        return ConfigError(f"{name}: the prediction log cannot be used: {reason}. Is the database there, with room?")
+    return DataError(f"{name}: is no prediction log, or a broken one: {reason}. Restore it, or name another: LOG_URL")
+
+
+def without_password(url: str) -> str:
+    """The address of a database as it can be shown."""
+    return sql.make_url(url).render_as_string()
 
 
 def _begin(connection: Connection) -> None:

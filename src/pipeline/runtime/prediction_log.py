@@ -6,7 +6,10 @@ prediction counts. Times are UTC, except `at`: it is the row's own local time wh
 This module knows nothing of models, metrics or HTTP.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,12 +17,13 @@ import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.runtime import database
 from pipeline.runtime.database import writing
 
 VERSION = 2
 UPGRADES = {1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",)}  # statements from a version to the next
+REPAIR = "remove the old rows with `python -m pipeline log prune`, or name another log with LOG_URL"
 CHUNK_ROWS = 500  # request ids in one query
 
 tables = sql.MetaData()
@@ -89,6 +93,27 @@ def connect(url: str) -> Engine:
     with writing(engine) as connection:
         _upgrade(connection, engine.url.render_as_string())
     return engine
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """The prediction log for a command, which ends with one sentence where the database fails.
+
+    Raises ConfigError where the database cannot be reached, read or written to, and for the reasons of `connect`.
+    Raises DataError where its content is broken.
+    """
+    engine = None
+    try:
+        engine = connect(url)
+        yield engine
+    except (sql.exc.SQLAlchemyError, sqlite3.Error) as error:
+        raise database.reported(error, url) from None
+    except (ValueError, TypeError) as error:
+        name = database.without_password(url)
+        raise DataError(f"{name}: has a row that cannot be read: {error}. Restore the log or remove the row") from None
+    finally:
+        if engine is not None:
+            engine.dispose()
 
 
 def _upgrade(connection: Connection, name: str) -> None:
@@ -202,6 +227,20 @@ def read_requests(engine: Engine, model: str, since: datetime, until: datetime) 
         rolling_day=[row.memory for row in rows],
         labelled=[row.label is not None for row in rows],
     )
+
+
+def parse_inputs(inputs: Iterable[str]) -> list[dict[str, Any]]:
+    """The inputs of logged rows as objects. Raises DataError where one is none."""
+    rows = []
+    for number, text in enumerate(inputs):
+        try:
+            row = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DataError(f"prediction log: the inputs of row {number:,} are no JSON: {error}. {REPAIR}") from None
+        if not isinstance(row, dict):
+            raise DataError(f"prediction log: the inputs of row {number:,} are no object: {text[:40]!r}. {REPAIR}")
+        rows.append(row)
+    return rows
 
 
 def newest_time(engine: Engine, model: str, *, known: bool = False) -> datetime | None:

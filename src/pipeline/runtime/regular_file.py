@@ -48,3 +48,12 @@ def irregular_kind(status: os.stat_result) -> str | None:
     if stat.S_ISREG(status.st_mode):
         return None
     return IRREGULAR.get(stat.S_IFMT(status.st_mode), "something else")
+
+
+def modified_at(file: Path) -> tuple[int, int] | None:
+    """The file's inode and its modification time in nanoseconds; None where there is no file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
