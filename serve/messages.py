@@ -3,6 +3,7 @@
 It knows nothing about models or about what a body means.
 """
 
+import asyncio
 import itertools
 import os
 import re
@@ -20,17 +21,20 @@ VERSION = metadata.version("mlops-reference")  # of this server
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Headers = dict[bytes, bytes]
+Body = bytes | bytearray  # a large body is one bytearray: joining its parts would take its memory twice
 ID_HEADERS = (b"x-request-id", b"x-amzn-sagemaker-inference-id", b"x-ms-client-request-id")
 SIMPLE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)  # an id that needs no escaping in JSON or in headers
 PREFIX = os.urandom(10).hex()  # of the ids that this process makes
 NUMBERS = itertools.count(1)
+PIECE = 65_536  # bytes that are decompressed at once
+GZIP_MEMBERS = 1_000  # at most; programs that compress block by block make one of every 64 KB
 
 
 class Call(NamedTuple):
     """One request with its whole body. `expires` is in seconds of `time.monotonic`."""
 
     id: str
-    body: bytes
+    body: Body
     headers: Headers
     expires: float
     query: bytes = b""
@@ -68,7 +72,7 @@ def wants_html(headers: Headers) -> bool:
     return b"text/html" in headers.get(b"accept", b"")
 
 
-async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
+async def read_body(receive: Receive, headers: Headers, limit: int) -> Body:
     """The body, decompressed where it was compressed.
 
     Raises RequestError as soon as the body is larger than `limit` bytes (413), and for a compression that cannot be
@@ -79,15 +83,12 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
         raise too_large(limit)
 
     message = await receive()
-    body: bytes = message.get("body", b"")
+    body: Body = message.get("body", b"")
     if message.get("more_body"):
-        parts = [body]
-        size = len(body)
-        while message.get("more_body") and size <= limit:
+        body = bytearray(body)
+        while message.get("more_body") and len(body) <= limit:
             message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-        body = b"".join(parts)
+            body += message.get("body", b"")
 
     if message["type"] == "http.disconnect":
         raise DisconnectedError
@@ -95,11 +96,11 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
         raise too_large(limit)
 
     encoding = headers.get(b"content-encoding")
-    return body if encoding is None else decompress(body, encoding.strip().lower(), limit)
+    return body if encoding is None else await decompress(body, encoding.strip().lower(), limit)
 
 
-def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
-    """The decompressed body.
+async def decompress(body: Body, encoding: bytes, limit: int) -> Body:
+    """The decompressed body. Other requests get their turn meanwhile.
 
     Raises RequestError for an encoding that is not supported (415), for a body that is not in its encoding or is cut
     off (400), and for one that is larger than `limit` bytes when decompressed (413).
@@ -110,18 +111,45 @@ def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
     if windows is None:
         raise RequestError(415, f"The content encoding {encoding[:40].decode('latin-1')!r} is not supported; send gzip")
 
+    most_members = GZIP_MEMBERS if encoding == b"gzip" else 1
     for bits in windows:
         try:
-            inflater = zlib.decompressobj(bits)
-            inflated = inflater.decompress(body, limit + 1)
+            return await inflate(body, bits, most_members, limit)
         except zlib.error:
             continue
-        if len(inflated) > limit:
-            raise too_large(limit)
-        if inflater.eof and not inflater.unused_data:
-            return inflated
 
     raise RequestError(400, f"The body is not {encoding.decode()}, or not whole")
+
+
+async def inflate(body: Body, bits: int, most_members: int, limit: int) -> bytearray:
+    """The decompressed members of a body, one after another.
+
+    Raises zlib.error for a body that is not compressed in this way, is cut off, or has more members than
+    `most_members`. Raises RequestError (413) for more than `limit` bytes.
+    """
+    inflated = bytearray()
+    inflater = zlib.decompressobj(bits)
+    members = 1
+    offset = 0  # of the bytes that are not decompressed yet
+    while True:
+        piece = body[offset : offset + PIECE]
+        part = inflater.decompress(piece, PIECE)
+        offset += len(piece) - len(inflater.unused_data) - len(inflater.unconsumed_tail)
+        inflated += part
+        if len(inflated) > limit:
+            raise too_large(limit)
+
+        if inflater.eof:
+            if offset >= len(body):
+                return inflated
+            members += 1
+            inflater = zlib.decompressobj(bits)
+        elif not piece and not part:
+            raise zlib.error("cut off")
+        if members > most_members:
+            raise zlib.error("more members than are read")
+        if len(part) == PIECE:
+            await asyncio.sleep(0)
 
 
 def too_large(limit: int) -> RequestError:

@@ -26,6 +26,8 @@ ROOMS = [
 SERVER = [
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
+    {"limits"},
+    {"validation"},
     {"model"},
     {"protocols", "reload"},
     {"page"},
