@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 from pipeline.runtime.contract import Contract
 from serve.errors import RequestError
-from serve.messages import Body, Call
+from serve.messages import Call
 
 VALUE_BYTES = 64  # of a value with its name; JSON of full precision takes half of it
 FEWEST_COLUMNS = 4  # a label of /feedback takes as many bytes as four values
@@ -18,6 +18,7 @@ SPARE = 1_000  # values of a body beside its rows: names of columns, parameters,
 SPARE_FIELDS = 100  # unknown fields of a row that are listed
 
 JSON_SEPARATORS = (b",", b"{", b"[")  # before every value stands one of them
+KEY_ENDS = (b'":', b'" :')  # as programs write JSON, with or without a blank before the colon
 LINE_SEPARATORS = (b",", b"{", b"[", b"\n")
 PIECE = 2**20  # bytes that are counted at once; other threads get their turn between two pieces
 
@@ -63,7 +64,7 @@ class Limits(NamedTuple):
         """The most fields of one row that are read and listed."""
         return self.columns + SPARE_FIELDS
 
-    def too_many_values(self, body: Body, call: Call, separators: tuple[bytes, ...] = JSON_SEPARATORS) -> str | None:
+    def too_many_values(self, body: bytes, call: Call, separators: tuple[bytes, ...] = JSON_SEPARATORS) -> str | None:
         """The message for a body with more values than its rows can have; None for any other body.
 
         A separator within a text counts too. Raises TimeoutError after the deadline.
@@ -82,17 +83,31 @@ class Limits(NamedTuple):
                 )
         return None
 
-    def is_crowded_row(self, body: Body) -> bool:
+    def is_crowded_row(self, body: bytes) -> bool:
         """Whether a body for one row has several times as many values as a row can have."""
         return sum(map(body.count, JSON_SEPARATORS)) > 4 * self.fields
 
-    def check_values(self, body: Body, call: Call, separators: tuple[bytes, ...] = JSON_SEPARATORS) -> None:
+    def check_values(self, body: bytes, call: Call, separators: tuple[bytes, ...] = JSON_SEPARATORS) -> None:
         """Raises RequestError (413) for a body with more values, or wider text, than its rows can have."""
         if text := self.too_many_values(body, call, separators):
             raise RequestError(413, text)
+        self.check_fields(body)
         self.check_text(body)
 
-    def check_text(self, body: Body) -> None:
+    def check_fields(self, body: bytes) -> None:
+        """Raises RequestError (413) for a JSON body whose objects have far more fields than a row.
+
+        To parse them would stop the other requests for longer than any body of rows does.
+        """
+        if len(body) <= self.values:
+            return
+        objects = body.count(b"{") + 1
+        fields = sum(map(body.count, KEY_ENDS))
+        if fields > objects * self.fields:
+            text = f"The body has about {fields:,} fields in {objects:,} objects, and a row has {self.columns}"
+            raise RequestError(413, text)
+
+    def check_text(self, body: bytes) -> None:
         """Raises RequestError (413) for a body whose text would take more memory than that of its rows can take."""
         if len(body) * WIDEST > self.text_bytes and len(body) * character_bytes(body) > self.text_bytes:
             text = f"Its characters would take more than {self.text_bytes:,} bytes in memory; send fewer rows at a time"
@@ -108,7 +123,7 @@ class Limits(NamedTuple):
         return RequestError(413, f"There are more than {self.rows:,} rows (MAX_ROWS); send fewer at a time")
 
 
-def character_bytes(body: Body) -> int:
+def character_bytes(body: bytes) -> int:
     """The bytes that one character of a text takes at most: Python stores all characters of a text as its widest."""
     if b"\\ud" in body or b"\\uD" in body:
         return WIDEST
@@ -125,7 +140,7 @@ def character_bytes(body: Body) -> int:
     return widest
 
 
-def is_light(body: Body) -> bool:
+def is_light(body: bytes) -> bool:
     """Whether a body is handled in the event loop: it has few bytes, and no more rows and values than fit there."""
     if len(body) <= SMALL:
         return True

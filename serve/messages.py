@@ -21,7 +21,6 @@ VERSION = metadata.version("mlops-reference")  # of this server
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Headers = dict[bytes, bytes]
-Body = bytes | bytearray  # a large body is one bytearray: joining its parts would take its memory twice
 ID_HEADERS = (b"x-request-id", b"x-amzn-sagemaker-inference-id", b"x-ms-client-request-id")
 SIMPLE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)  # an id that needs no escaping in JSON or in headers
 PREFIX = os.urandom(10).hex()  # of the ids that this process makes
@@ -34,7 +33,7 @@ class Call(NamedTuple):
     """One request with its whole body. `expires` is in seconds of `time.monotonic`."""
 
     id: str
-    body: Body
+    body: bytes
     headers: Headers
     expires: float
     query: bytes = b""
@@ -72,7 +71,7 @@ def wants_html(headers: Headers) -> bool:
     return b"text/html" in headers.get(b"accept", b"")
 
 
-async def read_body(receive: Receive, headers: Headers, limit: int) -> Body:
+async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     """The body, decompressed where it was compressed.
 
     Raises RequestError as soon as the body is larger than `limit` bytes (413), and for a compression that cannot be
@@ -83,12 +82,17 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> Body:
         raise too_large(limit)
 
     message = await receive()
-    body: Body = message.get("body", b"")
+    body: bytes = message.get("body", b"")
     if message.get("more_body"):
-        body = bytearray(body)
-        while message.get("more_body") and len(body) <= limit:
+        parts = [body]
+        size = len(body)
+        while message.get("more_body") and size <= limit:
             message = await receive()
-            body += message.get("body", b"")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+        if size > limit:
+            raise too_large(limit)
+        body = b"".join(parts)
 
     if message["type"] == "http.disconnect":
         raise DisconnectedError
@@ -99,7 +103,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> Body:
     return body if encoding is None else await decompress(body, encoding.strip().lower(), limit)
 
 
-async def decompress(body: Body, encoding: bytes, limit: int) -> Body:
+async def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
     """The decompressed body. Other requests get their turn meanwhile.
 
     Raises RequestError for an encoding that is not supported (415), for a body that is not in its encoding or is cut
@@ -121,27 +125,30 @@ async def decompress(body: Body, encoding: bytes, limit: int) -> Body:
     raise RequestError(400, f"The body is not {encoding.decode()}, or not whole")
 
 
-async def inflate(body: Body, bits: int, most_members: int, limit: int) -> bytearray:
+async def inflate(body: bytes, bits: int, most_members: int, limit: int) -> bytes:
     """The decompressed members of a body, one after another.
 
     Raises zlib.error for a body that is not compressed in this way, is cut off, or has more members than
     `most_members`. Raises RequestError (413) for more than `limit` bytes.
     """
-    inflated = bytearray()
-    inflater = zlib.decompressobj(bits)
+    parts = []
+    size = 0  # of the parts
     members = 1
+    inflater = zlib.decompressobj(bits)
     offset = 0  # of the bytes that are not decompressed yet
     while True:
         piece = body[offset : offset + PIECE]
         part = inflater.decompress(piece, PIECE)
-        offset += len(piece) - len(inflater.unused_data) - len(inflater.unconsumed_tail)
-        inflated += part
-        if len(inflated) > limit:
+        rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+        offset += len(piece) - len(rest)
+        parts.append(part)
+        size += len(part)
+        if size > limit:
             raise too_large(limit)
 
         if inflater.eof:
             if offset >= len(body):
-                return inflated
+                return b"".join(parts)
             members += 1
             inflater = zlib.decompressobj(bits)
         elif not piece and not part:

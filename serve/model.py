@@ -17,7 +17,7 @@ from pipeline.runtime.arrays import Columns, as_array, to_columns
 from pipeline.runtime.predictor import Predictor, as_predictions
 from serve.errors import RequestError
 from serve.limits import Limits
-from serve.messages import Body, Call
+from serve.messages import Call
 from serve.telemetry.log_writer import LogWriter, PredictionBatch
 from serve.telemetry.metrics import Metrics
 from serve.validation import CHUNK, RowValidator
@@ -65,7 +65,7 @@ class LoadedModel:
             predictor.golden.predictions[:1]
         )  # the prediction for the first golden row
 
-    def row(self, body: Body) -> dict[str, Any]:
+    def row(self, body: bytes) -> dict[str, Any]:
         """The one row of a JSON body. Raises RequestError with its invalid fields."""
         return self._validator.row(body)
 

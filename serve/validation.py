@@ -22,7 +22,7 @@ from serve.errors import (
     validation_failed,
 )
 from serve.limits import SMALL, Limits
-from serve.messages import Body, Call
+from serve.messages import Call
 
 CHUNK = 500  # rows that are handled together, so that other requests get their turn between two chunks
 BEGINNING = 16_384  # bytes of a row with too many fields that are read: they hold the names to list
@@ -37,7 +37,7 @@ class RowValidator:
         self._one = row_model.__pydantic_validator__
         self._many: TypeAdapter[list[BaseModel]] = TypeAdapter(list[row_model])
 
-    def row(self, body: Body) -> dict[str, Any]:
+    def row(self, body: bytes) -> dict[str, Any]:
         """The one row of a JSON body. Raises RequestError with its invalid fields."""
         if len(body) > SMALL:
             self._check_size(body)
@@ -57,7 +57,7 @@ class RowValidator:
             raise invalid.refusal()
         return row
 
-    def _check_size(self, body: Body) -> None:
+    def _check_size(self, body: bytes) -> None:
         """Raises RequestError for one row that has far more fields than the contract (422) or too many bytes (413)."""
         if self._limits.is_crowded_row(body):
             raise self._too_many_fields(body)
@@ -65,10 +65,10 @@ class RowValidator:
             text = f"The body has {len(body):,} bytes, more than {self._limits.row_bytes:,}, the most for one row"
             raise RequestError(413, text)
 
-    def _too_many_fields(self, body: Body) -> RequestError:
+    def _too_many_fields(self, body: bytes) -> RequestError:
         """The error for a row with too many fields. Only its beginning is parsed, for the first names."""
         try:
-            beginning = from_json(bytes(body[:BEGINNING]), allow_partial=True)
+            beginning = from_json(body[:BEGINNING], allow_partial=True)
         except ValueError as error:
             return RequestError(400, f"The body is not JSON: {error}")
         if not isinstance(beginning, dict):

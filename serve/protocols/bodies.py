@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from pipeline.runtime.contract import Contract
 from serve.errors import LISTED, FieldError, RequestError, search_ended, validation_failed
 from serve.limits import Limits
-from serve.messages import Body, Call
+from serve.messages import Call
 
 KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
 NAMED = 20  # names of columns in a message
@@ -35,7 +35,7 @@ def only_json(call: Call) -> None:
         raise RequestError(415, f"The content type is {kind[:100] or 'nothing'!r}; send application/json")
 
 
-def json_object(body: Body) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
     """The JSON object in the body, which may hold NaN. Raises RequestError for anything else.
 
     The caller has counted the values in the body before: `Limits.check_values`.

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from pipeline.runtime.contract import Contract
 from serve.errors import LISTED, FieldError, RequestError, validation_failed
 from serve.limits import LINE_SEPARATORS, Limits
-from serve.messages import Body, Call
+from serve.messages import Call
 from serve.protocols.bodies import read_json, rows_by_position
 
 JSON_LINES = ("application/jsonlines", "application/x-jsonlines", "application/x-ndjson")
@@ -39,7 +39,7 @@ def read_json_lines(call: Call, _: Contract, limits: Limits) -> tuple[list[Any],
     return rows, "lines"
 
 
-def body_lines(call: Call, limits: Limits) -> Iterator[Body]:
+def body_lines(call: Call, limits: Limits) -> Iterator[bytes]:
     """The lines of a body, with their ends.
 
     Raises RequestError (413) for too many values and for a line that is too long, TimeoutError after the deadline.
