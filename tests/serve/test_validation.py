@@ -74,7 +74,7 @@ def test_a_known_field_behind_many_unknown_ones_is_not_missing(validator: RowVal
     assert {fault.message for fault in error.errors} == {"There is no such field"}
 
 
-def test_one_row_with_a_hundred_thousand_fields_is_refused_by_its_beginning(validator: RowValidator) -> None:
+def test_a_row_of_a_hundred_thousand_fields_is_refused_by_its_beginning(validator: RowValidator) -> None:
     body = ("{" + ",".join(f'"{n:x}":1' for n in range(100_000)) + "}").encode()
     with pytest.raises(RequestError, match="^100 invalid values at the beginning of the body: body, 0, 1, ") as refusal:
         validator.row(body)

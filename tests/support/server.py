@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 @contextmanager
 def serving(model_dir: Path, cwd: Path = ROOT, **settings: str) -> "Iterator[httpx2.Client]":
     """A client of a real server in a process of its own, on a port that the system chose."""
+    with serving_process(model_dir, cwd, **settings) as (client, _):
+        yield client
+
+
+@contextmanager
+def serving_process(
+    model_dir: Path, cwd: Path = ROOT, **settings: str
+) -> "Iterator[tuple[httpx2.Client, subprocess.Popen[str]]]":
+    """The client of `serving`, and the server's process."""
     import httpx2
 
     environment = {**os.environ, "MODEL_DIR": str(model_dir), "PORT": "0", "HOST": "127.0.0.1", **settings}
@@ -30,7 +39,7 @@ def serving(model_dir: Path, cwd: Path = ROOT, **settings: str) -> "Iterator[htt
         lines = [process.stdout.readline() for _ in range(2)]
         address = next(word for word in lines[1].split() if word.startswith("http://"))
         with httpx2.Client(base_url=address, timeout=10) as client:
-            yield client
+            yield client, process
     finally:
         process.terminate()
         process.wait(timeout=20)
