@@ -20,7 +20,7 @@ STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")
 unexport SUITE ONLY COVERAGE
 
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
-SUITES := broken clients deploy image mutation setup signing slow stack
+SUITES := broken clients deploy hostile image mutation setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks
 NEEDS_clients := .venv/.train .venv-clients/.clients
 NEEDS_deploy := .venv-deploy/.deploy

@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> ServingApp:
 
     def activate(new: Predictor) -> None:
         rolling_file.load_into(new)
-        model = LoadedModel(new, metrics, settings.max_rows, writer, settings.root_path)
+        model = LoadedModel(new, metrics, settings.max_rows, writer, settings.root_path, settings.max_body_bytes)
         routes, table = build_application(model, settings, State(metrics, lambda: app.draining, writer, monitor_file))
         refuse_own_paths(settings.root_path, table)
         app.serve(model, table, routes)

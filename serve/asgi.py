@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from pipeline.runtime import rolling_features
 from serve.errors import RequestError, problem
+from serve.limits import is_light
 from serve.messages import Call, DisconnectedError, Headers, Receive, read_body, request_id, wants_html
 from serve.model import LoadedModel
 from serve.routes import Route, Table
@@ -21,7 +22,6 @@ from serve.settings import Settings
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
-INLINE = 65_536  # bytes; a larger body is handled in a thread, so that the event loop stays free for other requests
 THREADS = 2  # threads beside the event loop: more of them would only wait for one another
 
 
@@ -174,7 +174,7 @@ class ServingApp:
 
         try:
             has_body = scope["method"] == "POST"
-            body = await read_body(receive, headers, self.settings.max_body_bytes) if has_body else b""
+            body = await read_body(receive, headers, now.model.limits.body_bytes) if has_body else b""
             call = Call(call_id, body, headers, expires, scope["query_string"])
 
             if route.handler is None:
@@ -183,7 +183,7 @@ class ServingApp:
                 await now.routes(inner_scope, receive, send)
                 return
 
-            if len(body) <= INLINE:
+            if is_light(body):
                 response = route.handler(now.model, call)
             else:
                 response = await run_in_threadpool(route.handler, now.model, call)

@@ -117,19 +117,14 @@ def invalid_json(error: ValidationError) -> RequestError | None:
     return RequestError(400, f"The body is not JSON: {first['ctx']['error']}")
 
 
-def field_errors(error: ValidationError, at: str = "", first_row: int = 0) -> list[FieldError]:
-    """Every invalid field of a list of rows, by its path in the request.
-
-    The path is `at`, the row's number counted from `first_row`, and the field. Without `at`, where the request has
-    only one row, it is the field.
+def field_errors(error: ValidationError, at: str = "") -> list[FieldError]:
+    """Every invalid field of one row, by its path in the request: `at`, which is empty or ends with a dot, and the
+    field.
     """
     errors = []
     for fault in error.errors(include_url=False, include_input=False):
-        row, *path = fault["loc"]
-        if at:
-            path = [at, int(row) + first_row, *path]
-        name = ".".join(map(str, path)) or "body"
-        errors.append(FieldError(field=name[:100], message=fault_text(fault)))
+        name = at + ".".join(map(str, fault["loc"]))
+        errors.append(FieldError(field=name.rstrip(".")[:100] or "body", message=fault_text(fault)))
     return errors
 
 
@@ -141,30 +136,62 @@ def fault_text(fault: Mapping[str, Any]) -> str:
     return text.format(**fault.get("ctx", {}))
 
 
-def validation_failed(errors: list[FieldError]) -> RequestError:
-    """The error (422) that lists the invalid fields, the first LISTED of them. The same fault in many rows is listed
-    once.
+class InvalidFields:
+    """The invalid fields of a request, as they are found. The same fault in many rows is listed once.
+
+    `is_full` says that nobody reads more of them: LISTED faults differ, or LISTED rows have one.
     """
-    listed = once(errors)
-    names = ", ".join(error.field for error in listed[:10])
-    more = f" and {len(listed) - 10:,} more" if len(listed) > 10 else ""
-    noun = "value" if len(errors) == 1 else "values"
-    return RequestError(422, f"{len(errors):,} invalid {noun}: {names}{more}", listed[:LISTED])
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.unlisted = 0  # fields that were counted without an error
+        self.rows = 0  # rows with a fault
+        self._first: dict[tuple[str, str], FieldError] = {}
+        self._count: Counter[tuple[str, str]] = Counter()
+
+    def add(self, errors: Sequence[FieldError], unlisted: int = 0) -> None:
+        """Add the faults of one row, and the number of its unknown fields beyond those."""
+        self.rows += 1
+        self.count += len(errors) + unlisted
+        self.unlisted += unlisted
+        for error in errors:
+            key = (ROW_NUMBER.sub("", error.field), error.message)
+            self._first.setdefault(key, error)
+            self._count[key] += 1
+
+    def is_full(self) -> bool:
+        return self.rows >= LISTED or len(self._first) >= LISTED
+
+    def refusal(self, place: str = "") -> RequestError:
+        """The error (422) that lists the first LISTED of them. `place` says where the search ended before the end."""
+        listed = self._listed()
+        names = ", ".join(error.field for error in listed[:10])
+        others = len(listed) + self.unlisted - 10
+        more = f" and {others:,} more" if others > 0 else ""
+        noun = "value" if self.count == 1 else "values"
+        return RequestError(422, f"{self.count:,} invalid {noun}{place}: {names}{more}", listed[:LISTED])
+
+    def _listed(self) -> list[FieldError]:
+        """The first error of each field and message over all rows, with the number of rows that have it too."""
+        listed = []
+        for key, error in self._first.items():
+            others = self._count[key] - 1
+            noun = "row" if others == 1 else "rows"
+            also = f" (also in {others:,} more {noun})" if others else ""
+            listed.append(FieldError(field=error.field, message=error.message + also))
+        return listed
 
 
-def once(errors: list[FieldError]) -> list[FieldError]:
-    """The first error of each field and message over all rows, with the number of rows that have it too."""
-    first: dict[tuple[str, str], FieldError] = {}
-    count: Counter[tuple[str, str]] = Counter()
-    for error in errors:
-        key = (ROW_NUMBER.sub("", error.field), error.message)
-        first.setdefault(key, error)
-        count[key] += 1
+def validation_failed(errors: Sequence[FieldError], place: str = "") -> RequestError:
+    """The error (422) that lists the invalid fields, the first LISTED of them.
 
-    listed = []
-    for key, error in first.items():
-        others = count[key] - 1
-        noun = "row" if others == 1 else "rows"
-        also = f" (also in {others:,} more {noun})" if others else ""
-        listed.append(FieldError(field=error.field, message=error.message + also))
-    return listed
+    `place` says where the search for them ended, where that was before the end of the request.
+    """
+    invalid = InvalidFields()
+    invalid.add(errors)
+    return invalid.refusal(place)
+
+
+def search_ended(checked: int, total: int, noun: str = "rows") -> str:
+    """The place for `validation_failed`: how many were checked of how many; empty where all were."""
+    return f" in the first {checked:,} of {total:,} {noun}" if checked < total else ""

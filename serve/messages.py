@@ -3,6 +3,7 @@
 It knows nothing about models or about what a body means.
 """
 
+import asyncio
 import itertools
 import os
 import re
@@ -24,6 +25,8 @@ ID_HEADERS = (b"x-request-id", b"x-amzn-sagemaker-inference-id", b"x-ms-client-r
 SIMPLE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)  # an id that needs no escaping in JSON or in headers
 PREFIX = os.urandom(10).hex()  # of the ids that this process makes
 NUMBERS = itertools.count(1)
+PIECE = 65_536  # bytes that are decompressed at once
+GZIP_MEMBERS = 1_000  # at most; programs that compress block by block make one of every 64 KB
 
 
 class Call(NamedTuple):
@@ -87,6 +90,8 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
             message = await receive()
             parts.append(message.get("body", b""))
             size += len(parts[-1])
+        if size > limit:
+            raise too_large(limit)
         body = b"".join(parts)
 
     if message["type"] == "http.disconnect":
@@ -95,11 +100,11 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
         raise too_large(limit)
 
     encoding = headers.get(b"content-encoding")
-    return body if encoding is None else decompress(body, encoding.strip().lower(), limit)
+    return body if encoding is None else await decompress(body, encoding.strip().lower(), limit)
 
 
-def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
-    """The decompressed body.
+async def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """The decompressed body. Other requests get their turn meanwhile.
 
     Raises RequestError for an encoding that is not supported (415), for a body that is not in its encoding or is cut
     off (400), and for one that is larger than `limit` bytes when decompressed (413).
@@ -110,18 +115,48 @@ def decompress(body: bytes, encoding: bytes, limit: int) -> bytes:
     if windows is None:
         raise RequestError(415, f"The content encoding {encoding[:40].decode('latin-1')!r} is not supported; send gzip")
 
+    most_members = GZIP_MEMBERS if encoding == b"gzip" else 1
     for bits in windows:
         try:
-            inflater = zlib.decompressobj(bits)
-            inflated = inflater.decompress(body, limit + 1)
+            return await inflate(body, bits, most_members, limit)
         except zlib.error:
             continue
-        if len(inflated) > limit:
-            raise too_large(limit)
-        if inflater.eof and not inflater.unused_data:
-            return inflated
 
     raise RequestError(400, f"The body is not {encoding.decode()}, or not whole")
+
+
+async def inflate(body: bytes, bits: int, most_members: int, limit: int) -> bytes:
+    """The decompressed members of a body, one after another.
+
+    Raises zlib.error for a body that is not compressed in this way, is cut off, or has more members than
+    `most_members`. Raises RequestError (413) for more than `limit` bytes.
+    """
+    parts = []
+    size = 0  # of the parts
+    members = 1
+    inflater = zlib.decompressobj(bits)
+    offset = 0  # of the bytes that are not decompressed yet
+    while True:
+        piece = body[offset : offset + PIECE]
+        part = inflater.decompress(piece, PIECE)
+        rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+        offset += len(piece) - len(rest)
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+
+        if inflater.eof:
+            if offset >= len(body):
+                return b"".join(parts)
+            members += 1
+            inflater = zlib.decompressobj(bits)
+        elif not piece and not part:
+            raise zlib.error("cut off")
+        if members > most_members:
+            raise zlib.error("more members than are read")
+        if len(part) == PIECE:
+            await asyncio.sleep(0)
 
 
 def too_large(limit: int) -> RequestError:

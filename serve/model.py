@@ -11,25 +11,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from pipeline.runtime import rolling_features
 from pipeline.runtime.arrays import Columns, as_array, to_columns
 from pipeline.runtime.predictor import Predictor, as_predictions
-from pipeline.runtime.request_model import without_nan
-from serve.errors import FieldError, RequestError, field_errors, invalid_json, validation_failed
+from serve.errors import RequestError
+from serve.limits import Limits
 from serve.messages import Call
 from serve.telemetry.log_writer import LogWriter, PredictionBatch
 from serve.telemetry.metrics import Metrics
-
-CHUNK = 500  # rows that are handled together, so that other requests get their turn between two chunks
+from serve.validation import CHUNK, RowValidator
 
 
 class LoadedModel:
     """A predictor with all that is computed from it once and used for every request.
 
     `writer` is None where predictions are not logged; `root_path` comes before the paths of the page's links.
+    Without `max_body_bytes` the limit of a body is in proportion to rows and columns.
     """
 
     def __init__(
@@ -39,6 +37,7 @@ class LoadedModel:
         max_rows: int,
         writer: LogWriter | None = None,
         root_path: str = "",
+        max_body_bytes: int | None = None,
     ) -> None:
         self.predictor = predictor
         self.contract = predictor.contract
@@ -47,9 +46,11 @@ class LoadedModel:
         self.task = self.contract.task
         self.scoring = predictor.scoring
         self.pictures = predictor.pictures
+        self.limits = Limits.of(self.contract, max_rows, max_body_bytes)
         self.max_rows = max_rows
         self.root_path = root_path
         self.last_columns: Columns = {}  # the rows of the last prediction
+        self._validator = RowValidator(predictor.row_model, self.limits)
         self._metrics = metrics
         self._writer = writer
 
@@ -64,56 +65,17 @@ class LoadedModel:
             predictor.golden.predictions[:1]
         )  # the prediction for the first golden row
 
-        row: Any = predictor.row_model
-        self._one = row.__pydantic_validator__
-        self._many = TypeAdapter(list[row])
-
     def row(self, body: bytes) -> dict[str, Any]:
-        """The one row of a JSON body. Raises RequestError with every invalid field."""
-        try:
-            row: dict[str, Any] = vars(self._one.validate_json(body))
-        except ValidationError as error:
-            if not_json := invalid_json(error):
-                raise not_json from None
-            try:
-                row = vars(self._validated([from_json(body)])[0])  # a second time, with NaN as a missing value
-            except ValidationError as error:
-                raise validation_failed(field_errors(error)) from None
-        return row
+        """The one row of a JSON body. Raises RequestError with its invalid fields."""
+        return self._validator.row(body)
 
     def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
         """The validated rows of a request that has them under `at`.
 
-        Raises RequestError for no rows (422), for more than `max_rows` (413), and with every invalid field of all
-        rows (422). Raises TimeoutError after the deadline.
+        Raises RequestError for no rows (422), for more than `max_rows` (413), and with the first invalid fields (422).
+        Raises TimeoutError after the deadline.
         """
-        if not sent:
-            raise validation_failed([FieldError(field=at, message="Should have at least one row")])
-        if len(sent) > self.max_rows:
-            raise RequestError(
-                413, f"{len(sent):,} rows are more than {self.max_rows:,} (MAX_ROWS); send fewer at a time"
-            )
-
-        valid: list[dict[str, Any]] = []
-        errors: list[FieldError] = []
-        for first in range(0, len(sent), CHUNK):
-            call.check_deadline()
-            chunk = sent[first : first + CHUNK]
-            try:
-                valid += map(vars, self._validated(chunk))
-            except ValidationError as error:
-                errors += field_errors(error, at, first)
-
-        if errors:
-            raise validation_failed(errors)
-        return valid
-
-    def _validated(self, rows: Sequence[Any]) -> list[Any]:
-        """The rows as they are or, where their validation fails, with NaN as a missing value."""
-        try:
-            return self._many.validate_python(rows)
-        except ValidationError:
-            return self._many.validate_python(without_nan(rows))
+        return self._validator.rows(sent, at, call)
 
     def predict(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
         """The prediction for each validated row, of shape (rows,). Counts the rows in the metrics.

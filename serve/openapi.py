@@ -24,10 +24,14 @@ SWAGGER = Path(str(resources.files("fastapi_swagger"))) / "resources"
 FILES = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 
 
-def describe_limits(settings: Settings) -> str:
-    """The limits of this server as a Markdown table, and how to send the API key where one is needed."""
+def describe_limits(settings: Settings, max_body_bytes: int) -> str:
+    """The limits of this server as a Markdown table, and how to send the API key where one is needed.
+
+    `max_body_bytes` is the limit in use, whether it is set or not.
+    """
     fields = Settings.model_fields
-    rows = [f"| `{name.upper()}` | {getattr(settings, name):,} | {fields[name].description} |" for name in LIMITS]
+    values = {**dict(settings), "max_body_bytes": max_body_bytes}
+    rows = [f"| `{name.upper()}` | {values[name]:,} | {fields[name].description} |" for name in LIMITS]
     key = "An API key is required: `authorization: Bearer …` or `x-api-key: …`." if settings.api_keys else ""
     return "\n".join(["| limit | here | |", "|---|---|---|", *rows, "", key])
 

@@ -65,7 +65,7 @@ def build_application(model: LoadedModel, settings: Settings, state: State) -> t
     app = FastAPI(
         title=model.name,
         summary=model.contract.question,
-        description=openapi.describe_limits(settings),
+        description=openapi.describe_limits(settings, model.limits.body_bytes),
         version=model.version,
         openapi_url=None,
         telemetry=QUIET,
@@ -92,7 +92,7 @@ def build_application(model: LoadedModel, settings: Settings, state: State) -> t
         routers.append(feedback.router(model, state.writer))
         body_models.append(feedback.label_model(model.contract))
     # A platform may choose paths of these two. They come last, so that they cannot replace another route.
-    routers += [invocations.router(model, settings), health_routes(model, settings, state)]
+    routers += [invocations.router(model, settings.predict_route), health_routes(model, settings, state)]
 
     for router in routers:
         app.include_router(router)

@@ -10,8 +10,10 @@ from urllib.parse import parse_qs
 
 from pipeline.runtime.contract import FLOAT32_MAX, Column
 from pipeline.runtime.predictor import Predictor
+from serve.errors import RequestError
+from serve.limits import Limits
 from serve.messages import Call
-from serve.protocols.bodies import cell_value
+from serve.protocols.lines import cell_value
 
 LONGEST_LIST = 400  # values that a list offers; for a category with more of them a person types the value
 
@@ -124,9 +126,21 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def form_values(call: Call) -> dict[str, str]:
-    """The values of a submitted form by name. Where a name is sent more than once, its last value counts."""
-    submitted = parse_qs(call.body.decode("utf-8", "replace"), keep_blank_values=True)
+def form_values(call: Call, limits: Limits) -> dict[str, str]:
+    """The values of a submitted form by name. Where a name is sent more than once, its last value counts.
+
+    Raises RequestError (413) for a form with far more bytes or fields than a row.
+    """
+    if len(call.body) > limits.row_bytes:
+        text = f"The form has {len(call.body):,} bytes, more than {limits.row_bytes:,}, the most for one row"
+        raise RequestError(413, text)
+
+    text = call.body.decode("utf-8", "replace")
+    try:
+        submitted = parse_qs(text, keep_blank_values=True, max_num_fields=limits.fields)
+    except ValueError:
+        count = text.count("&") + 1
+        raise RequestError(413, f"The form has {count:,} fields, and a row has {limits.columns}") from None
     return {name: values[-1] for name, values in submitted.items()}
 
 

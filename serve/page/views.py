@@ -86,7 +86,7 @@ def form_page(model: LoadedModel, call: Call) -> Response:
 
 def answer_page(model: LoadedModel, call: Call) -> Response:
     """The answer to a submitted form. With status 422 the form again, with an error at each invalid field."""
-    form_values = form.form_values(call)
+    form_values = form.form_values(call, model.limits)
     example = form_values.get("_example", "")
     body = json.dumps(form.to_row(model.predictor, form_values)).encode()
     try:

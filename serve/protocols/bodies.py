@@ -1,23 +1,23 @@
-"""Request bodies to rows, and predictions to response bodies, for every protocol that sends rows.
+"""JSON bodies to rows, and predictions to response bodies, for every protocol that sends rows.
 
-Rows come as JSON under `instances`, `inputs`, `dataframe_records` or `dataframe_split`, as CSV with a header, and as
-JSON Lines. This module does not validate rows: `LoadedModel` does that for all protocols alike.
+Rows come under `instances`, `inputs`, `dataframe_records` or `dataframe_split`. This module does not validate rows:
+`LoadedModel` does that for all protocols alike.
 """
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from fastapi import Response
 from pydantic_core import from_json
 
 from pipeline.runtime.contract import Contract
-from serve.errors import FieldError, RequestError, validation_failed
+from serve.errors import LISTED, FieldError, RequestError, search_ended, validation_failed
+from serve.limits import Limits
 from serve.messages import Call
 
 KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
-BOOLEANS = {"true": True, "false": False}  # as CSV writes them
+NAMED = 20  # names of columns in a message
 
 
 def media_type(header: bytes) -> str:
@@ -36,7 +36,10 @@ def only_json(call: Call) -> None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in the body, which may hold NaN. Raises RequestError for anything else."""
+    """The JSON object in the body, which may hold NaN. Raises RequestError for anything else.
+
+    The caller has counted the values in the body before: `Limits.check_values`.
+    """
     try:
         content = from_json(body)
     except ValueError as error:
@@ -46,8 +49,9 @@ def json_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def read_json(call: Call, contract: Contract) -> tuple[list[Any], str]:
+def read_json(call: Call, contract: Contract, limits: Limits) -> tuple[list[Any], str]:
     """The rows of a JSON body, and the key that holds them. Raises RequestError unless exactly one of KEYS is there."""
+    limits.check_values(call.body, call)
     body = json_object(call.body)
     present = [key for key in KEYS if key in body]
     if len(present) != 1:
@@ -57,24 +61,24 @@ def read_json(call: Call, contract: Contract) -> tuple[list[Any], str]:
         )
 
     (key,) = present
-    return FORMS[key](body[key], key, contract), key
+    return FORMS[key](body[key], key, contract, limits), key
 
 
-def as_records(value: Any, at: str, contract: Contract) -> list[Any]:
+def as_records(value: Any, at: str, contract: Contract, limits: Limits) -> list[Any]:
     """Rows from a list of objects, a list of lists in the order of the contract, or an object with a list per column.
 
     Raises RequestError, with the field `at`, for any other value.
     """
     if isinstance(value, dict):
-        return rows_of_columns(value, at)
+        return rows_of_columns(value, at, limits)
     if not isinstance(value, list):
         raise validation_failed([FieldError(field=at, message="Should be a list of rows, or an object of columns")])
     if value and isinstance(value[0], list):
-        return rows_by_position(value, list(contract.request), at)
+        return rows_by_position(value, list(contract.request), at, limits)
     return value
 
 
-def split_records(value: Any, at: str, contract: Contract) -> list[Any]:
+def split_records(value: Any, at: str, contract: Contract, limits: Limits) -> list[Any]:
     """Rows from pandas' split form: the column names once, and a list of values per row.
 
     Without names the order is that of the contract. Raises RequestError, with the field `at`, for any other value.
@@ -85,83 +89,38 @@ def split_records(value: Any, at: str, contract: Contract) -> list[Any]:
     columns = value.get("columns", list(contract.request))
     if not isinstance(columns, list) or len(set(map(str, columns))) != len(columns):
         raise validation_failed([FieldError(field=f"{at}.columns", message="Should be a list of different names")])
-    return rows_by_position(value["data"], list(map(str, columns)), at)
+    return rows_by_position(value["data"], list(map(str, columns)), at, limits)
 
 
-def rows_by_position(rows: list[Any], names: list[str], at: str) -> list[dict[str, Any]]:
-    """Rows as objects. Raises RequestError with every row that is not a list with one value per name."""
-    misfits = [n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names)]
+def rows_by_position(rows: list[Any], names: list[str], at: str, limits: Limits) -> list[dict[str, Any]]:
+    """Rows as objects. Raises RequestError for too many rows, and for rows that are no list of one value per name."""
+    limits.check_rows(len(rows))
+    misfits = list(islice(rows_of_other_length(rows, len(names)), LISTED))
     if misfits:
-        text = f"Should be a list of {len(names)} values: {', '.join(names)}"
-        raise validation_failed([FieldError(field=f"{at}.{n}", message=text[:300]) for n in misfits])
+        shown = ", ".join(names[:NAMED])
+        text = f"Should be a list of {len(names):,} values: {shown}"
+        errors = [FieldError(field=f"{at}.{n}", message=text[:300]) for n in misfits]
+        checked = misfits[-1] + 1 if len(misfits) == LISTED else len(rows)
+        raise validation_failed(errors, search_ended(checked, len(rows)))
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def rows_of_columns(columns: dict[str, Any], at: str) -> list[dict[str, Any]]:
-    """Rows as objects. Raises RequestError unless all columns are lists of one length."""
+def rows_of_other_length(rows: list[Any], length: int) -> Iterator[int]:
+    """The numbers of the rows that are not a list of this length."""
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != length:
+            yield number
+
+
+def rows_of_columns(columns: dict[str, Any], at: str, limits: Limits) -> list[dict[str, Any]]:
+    """Rows as objects. Raises RequestError unless all columns are lists of one length, and for too many rows."""
     lists = all(isinstance(values, list) for values in columns.values())
-    if not lists or len(set(map(len, columns.values()))) != 1:
+    lengths = set(map(len, columns.values())) if lists else set()
+    if len(lengths) != 1:
         raise validation_failed([FieldError(field=at, message="Columns should be lists of the same length")])
+
+    limits.check_rows(*lengths)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def read_json_lines(call: Call, _: Contract) -> tuple[list[Any], str]:
-    """One row per line that is not blank. Raises RequestError at the first line that is not JSON."""
-    rows = []
-    for number, line in enumerate(filter(bytes.strip, call.body.splitlines())):
-        try:
-            rows.append(from_json(line))
-        except ValueError as error:
-            raise RequestError(400, f"lines.{number} is not JSON: {error}") from None
-    return rows, "lines"
-
-
-def read_csv(call: Call, contract: Contract) -> tuple[list[Any], str]:
-    """Rows of CSV with the column names in the first line; an empty cell is a missing value.
-
-    Raises RequestError where the body is not CSV in UTF-8, or a line has another length than the header.
-    """
-    try:
-        lines = list(csv.reader(io.StringIO(call.body.decode("utf-8-sig")), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(400, f"The body is not CSV: {error}") from None
-    filled = [line for line in lines if line]
-    if not filled:
-        return [], "rows"
-
-    names, *rows = filled
-    kinds = [column_kind(name, contract) for name in names]
-    typed = [typed_cells(row, kinds) for row in rows]
-    return rows_by_position(typed, names, "rows"), "rows"
-
-
-def column_kind(name: str, contract: Contract) -> str:
-    """The kind of a request column. The text of an unknown column stays text; validation rejects it by name."""
-    column = contract.request.get(name)
-    return "category" if column is None else column.kind
-
-
-def typed_cells(row: list[str], kinds: list[str]) -> list[Any]:
-    """The values of one CSV line. Cells beyond the header stay, so that the length of the row shows them."""
-    cells = [cell_value(text, kind) for text, kind in zip(row, kinds, strict=False)]
-    return cells + row[len(kinds) :]
-
-
-def cell_value(text: str, kind: str) -> Any:
-    """The value of a text by the column's kind, None where it is empty.
-
-    Text that has no value of this kind is returned as it is; validation rejects it.
-    """
-    if text == "":
-        return None
-    if kind in ("number", "integer"):
-        if "_" in text:  # float() reads 1_000 as a number; no other program does
-            return text
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    return BOOLEANS.get(text.lower(), text) if kind == "boolean" else text
 
 
 class JSONBytesResponse(Response):
@@ -183,17 +142,10 @@ def json_objects(predictions: dict[str, list[float]]) -> list[str]:
     return [template % prediction for prediction in zip(*predictions.values(), strict=True)]
 
 
-Form = Callable[[Any, str, Contract], list[Any]]
+Form = Callable[[Any, str, Contract, Limits], list[Any]]
 FORMS: dict[str, Form] = {
     "instances": as_records,
     "inputs": as_records,
     "dataframe_records": as_records,
     "dataframe_split": split_records,
-}
-Reader = Callable[[Call, Contract], tuple[Sequence[Any], str]]
-READERS: dict[str, Reader] = {
-    "application/json": read_json,
-    "text/csv": read_csv,
-    "application/jsonlines": read_json_lines,
-    "application/x-jsonlines": read_json_lines,
 }

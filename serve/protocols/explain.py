@@ -90,7 +90,7 @@ def explain_many(model: LoadedModel, call: Call) -> Response:
 
     Raises RequestError for more than `MOST` rows, and for rows that break the contract.
     """
-    sent, at = read_json(call, model.contract)
+    sent, at = read_json(call, model.contract, model.limits)
     if len(sent) > MOST:
         raise RequestError(413, f"{len(sent):,} rows are more than {MOST} to explain; send fewer at a time")
 

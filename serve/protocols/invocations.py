@@ -10,14 +10,21 @@ from serve.errors import RequestError
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import KEY_ASKED, documented_responses, examples_body, object_schema, schema_ref
-from serve.protocols.bodies import KEYS, READERS, JSONBytesResponse, json_objects, media_type, read_json
-from serve.settings import Settings
+from serve.protocols.accept import preferred
+from serve.protocols.bodies import KEYS, JSONBytesResponse, json_objects, media_type, read_json
+from serve.protocols.lines import JSON_LINES, READERS, Reader
 
 FORMS_TAKEN = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
+ANSWERED = ("application/json", "text/csv", *JSON_LINES)
+# botocore and curl send these two where their caller chose no type.
+READ_AS_JSON = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 
 
-def router(model: LoadedModel, settings: Settings) -> APIRouter:
-    """The routes of the platforms that send rows, at the paths that each platform calls."""
+def router(model: LoadedModel, predict_route: str | None) -> APIRouter:
+    """The routes of the platforms that send rows, at the paths that each platform calls.
+
+    `predict_route` is one more path, which Vertex AI chooses.
+    """
     routes = APIRouter()
 
     def predict_rows(call: CallParameter) -> Response:
@@ -27,8 +34,8 @@ def router(model: LoadedModel, settings: Settings) -> APIRouter:
         ("/invocations", "/invocations", "MLflow and SageMaker", "MLflow, SageMaker"),
         (f"/v1/models/{model.name}:predict", "/v1/models/{name}:predict", "KServe V1", "KServe V1, Vertex AI"),
     ]
-    if settings.predict_route:
-        platforms.append((settings.predict_route, "predict_route", "Vertex AI", "Vertex AI, by AIP_PREDICT_ROUTE"))
+    if predict_route:
+        platforms.append((predict_route, "predict_route", "Vertex AI", "Vertex AI, by AIP_PREDICT_ROUTE"))
 
     for path, name, tag, summary in platforms:
         routes.post(
@@ -50,7 +57,7 @@ def router(model: LoadedModel, settings: Settings) -> APIRouter:
     @routes.get("/execution-parameters", name="/execution-parameters", responses=KEY_ASKED, **transform)
     async def execution_parameters() -> JSONResponse:
         """How the pieces of a large file should be sent."""
-        megabytes = min(6, max(1, settings.max_body_bytes // 10**6))
+        megabytes = min(6, max(1, model.limits.body_bytes // 10**6))
         return JSONResponse(
             {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": megabytes}
         )
@@ -77,24 +84,27 @@ def invoke(model: LoadedModel, call: Call) -> Response:
 
     Raises RequestError for a content type that is not read, and for rows that break the contract.
     """
-    kind = media_type(call.headers.get(b"content-type", b""))
-    reader = READERS.get(kind)
-    if reader is None:
-        if kind.startswith("text/") or kind.endswith("parquet"):
-            raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")
-        reader = read_json  # botocore sends octet-stream where its caller chose no type
-
-    sent, at = reader(call, model.contract)
+    reader = find_reader(media_type(call.headers.get(b"content-type", b"")))
+    sent, at = reader(call, model.contract, model.limits)
     predictions = model.predict_and_log(model.rows(sent, at, call), call)
 
-    accepted = media_type(call.headers.get(b"accept", b""))
+    accepted = preferred(call.headers.get(b"accept", b""), ANSWERED)
     if accepted == "text/csv":
         lines = [",".join(map(str, prediction)) for prediction in zip(*predictions.values(), strict=True)]
         return Response("\n".join([*lines, ""]), media_type="text/csv")
     objects = json_objects(predictions)
-    if accepted in ("application/jsonlines", "application/x-jsonlines"):
+    if accepted in JSON_LINES:
         return Response("\n".join([*objects, ""]), media_type="application/jsonlines")
 
     listed = ",".join(objects).encode()
     metadata = json.dumps({**model.metadata, "request_id": call.id}).encode()
     return JSONBytesResponse(b'{"predictions":[' + listed + b'],"metadata":' + metadata + b"}")
+
+
+def find_reader(kind: str) -> Reader:
+    """The reader of a content type. Raises RequestError (415) for a type that is not read."""
+    if reader := READERS.get(kind):
+        return reader
+    if kind in READ_AS_JSON or "json" in kind:
+        return read_json
+    raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from serve import schemas
-from serve.errors import FieldError, validation_failed
+from serve.errors import LISTED, FieldError, search_ended, validation_failed
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, object_schema, schema_ref
@@ -54,8 +54,10 @@ def predict(model: LoadedModel, call: Call) -> Response:
     Raises RequestError for a row that breaks the contract.
     """
     may_be_platform = b'"instances"' in call.body and "instances" not in model.contract.request
-    if may_be_platform and "instances" in json_object(call.body):
-        return invoke(model, call)
+    if may_be_platform:
+        model.limits.check_values(call.body, call)
+        if "instances" in json_object(call.body):
+            return invoke(model, call)
 
     only_json(call)
     (prediction,) = json_objects(model.predict_and_log([model.row(call.body)], call))
@@ -63,16 +65,18 @@ def predict(model: LoadedModel, call: Call) -> Response:
 
 
 def batch(model: LoadedModel, call: Call) -> Response:
-    """The predictions for the rows under `rows`, in their order. Raises RequestError with every invalid field."""
+    """The predictions for the rows under `rows`, in their order. Raises RequestError with the invalid fields."""
     only_json(call)
+    model.limits.check_values(call.body, call)
     body = json_object(call.body)
-    errors = [FieldError(field=str(key)[:100], message="There is no such field") for key in body if key != "rows"]
+    unknown = [key for key in body if key != "rows"]
+    errors = [FieldError(field=key[:100], message="There is no such field") for key in unknown[:LISTED]]
     if "rows" not in body:
         errors.append(FieldError(field="rows", message="This field is required"))
     elif not isinstance(body["rows"], list):
         errors.append(FieldError(field="rows", message="Should be a list"))
     if errors:
-        raise validation_failed(errors)
+        raise validation_failed(errors, search_ended(len(errors), len(unknown), "fields"))
 
     predictions = model.predict_and_log(model.rows(body["rows"], "rows", call), call)
     listed = ",".join(json_objects(predictions)).encode()

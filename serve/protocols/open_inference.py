@@ -4,9 +4,6 @@ Tensors come and go as JSON or with the binary tensor data extension. `LoadedMod
 """
 
 import json
-import math
-import struct
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,17 +11,16 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from serve.errors import FieldError, RequestError, validation_failed
+from serve.limits import Limits
 from serve.messages import VERSION, Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import KEY_ASKED, documented_responses, examples_body, object_schema
 from serve.protocols.bodies import json_object
+from serve.protocols.tensors import NUMBERS, parameter_of, read_inputs
 
 LENGTH = b"inference-header-content-length"
+MOST_OUTPUTS = 100  # of one request
 DIGITS = 12  # of a length in bytes
-NUMBERS = {
-    "FP16": "<f2", "FP32": "<f4", "FP64": "<f8", "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
-    "UINT8": "<u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "BOOL": "?",
-}  # fmt: skip
 KINDS = {"category": "BYTES", "datetime": "BYTES", "number": "FP64", "integer": "INT64", "boolean": "BOOL"}
 OUTPUTS = {"probability": "FP64", "label": "INT64", "value": "FP64"}
 
@@ -83,8 +79,9 @@ def one_row_of_tensors(model: LoadedModel) -> dict[str, Any]:
 
 def infer(model: LoadedModel, call: Call) -> Response:
     """The predictions for the rows of the tensors. Raises RequestError for faulty tensors and rows."""
-    head, binary = split_body(call)
-    columns = dict(read_inputs(head, binary))
+    limits = model.limits
+    head, binary = split_body(call, limits)
+    columns = dict(read_inputs(head, binary, limits))
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise validation_failed([FieldError(field="inputs", message="Tensors should have the same number of rows")])
@@ -99,142 +96,23 @@ def infer(model: LoadedModel, call: Call) -> Response:
     return response_body(about, outputs, predictions)
 
 
-def split_body(call: Call) -> tuple[dict[str, Any], bytes]:
-    """The JSON object of a request, and the binary tensor data after it. Raises RequestError where they do not fit."""
-    declared = call.headers.get(LENGTH)
-    if declared is None:
-        return json_object(call.body), b""
-    if not declared.isdigit() or len(declared) > DIGITS or int(declared) > len(call.body):
-        raise RequestError(400, "Inference-Header-Content-Length is not the length of the JSON in the body")
-    length = int(declared)
-    return json_object(call.body[:length]), call.body[length:]
+def split_body(call: Call, limits: Limits) -> tuple[dict[str, Any], memoryview]:
+    """The JSON object of a request, and the binary tensor data after it.
 
-
-def read_inputs(head: dict[str, Any], binary: bytes) -> Iterator[tuple[str, list[Any]]]:
-    """The name and the values of each tensor. Raises RequestError at the first tensor that does not fit its header."""
-    inputs = head.get("inputs")
-    if not isinstance(inputs, list) or not inputs:
-        raise validation_failed([FieldError(field="inputs", message="Should have at least one tensor")])
-
-    offset = 0  # of the next tensor in the binary data
-    names = set()
-    for number, tensor in enumerate(inputs):
-        where = f"inputs.{number}"
-        if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-            raise validation_failed([FieldError(field=where, message="Should be a tensor with a name")])
-        name = tensor["name"]
-        where = f"inputs.{name}"[:100]
-        if name in names:
-            raise validation_failed([FieldError(field=where, message="This tensor is in the request twice")])
-        names.add(name)
-
-        count = element_count(tensor, where)
-        size = parameter_of(tensor, "binary_data_size")
-        if size is None:
-            yield name, values_from_json(tensor, count, where)
-            continue
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary) - offset:
-            raise validation_failed([FieldError(field=where, message="binary_data_size is more than the body holds")])
-        yield name, values_from_bytes(tensor, binary[offset : offset + size], count, where)
-        offset += size
-
-    if offset != len(binary):
-        raise RequestError(400, f"The body has {len(binary) - offset} bytes that belong to no tensor")
-
-
-def element_count(tensor: dict[str, Any], where: str) -> int:
-    """The number of values in the shape [rows] or [rows, 1]. Raises RequestError for another shape or datatype."""
-    shape = tensor.get("shape")
-    sizes = shape if isinstance(shape, list) else []
-    if (
-        len(sizes) not in (1, 2)
-        or any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in sizes)
-        or sizes[1:] not in ([], [1])
-    ):
-        raise validation_failed([FieldError(field=where, message="shape should be [rows] or [rows, 1]")])
-
-    kind = tensor.get("datatype")
-    if not isinstance(kind, str) or (kind != "BYTES" and kind not in NUMBERS):
-        raise validation_failed(
-            [FieldError(field=where, message=f"datatype should be one of BYTES, {', '.join(NUMBERS)}")]
-        )
-
-    return math.prod(sizes)
-
-
-def values_from_json(tensor: dict[str, Any], count: int, where: str) -> list[Any]:
-    """The `count` values of `data`. Raises RequestError for another count, and with every value of another type."""
-    data = tensor.get("data")
-    if not isinstance(data, list):
-        raise validation_failed([FieldError(field=where, message="Should have data, or binary_data_size")])
-    if len(tensor["shape"]) > 1:  # [rows, 1] may come as a list of lists of one
-        data = [unwrap(value) for value in data]
-    if len(data) != count:
-        raise validation_failed(
-            [FieldError(field=where, message=f"the shape has {count} values, but there are {len(data)}")]
-        )
-
-    kind = tensor["datatype"]
-    misfits = [n for n, value in enumerate(data) if not (value is None or is_of_type(value, kind))]
-    if misfits:
-        text = f"Should be of {kind}"
-        raise validation_failed([FieldError(field=f"{where}.{n}", message=text) for n in misfits])
-    return data
-
-
-def unwrap(value: Any) -> Any:
-    """The item of a list with one item; any other value as it is."""
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-def is_of_type(value: Any, kind: str) -> bool:
-    """Whether a JSON value fits the tensor datatype. As in JSON Schema, 18.0 is an integer."""
-    if kind == "BYTES":
-        return isinstance(value, str)
-    if kind == "BOOL":
-        return isinstance(value, bool)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return "INT" not in kind or isinstance(value, int) or value.is_integer()
-
-
-def values_from_bytes(tensor: dict[str, Any], raw: bytes, count: int, where: str) -> list[Any]:
-    """The `count` values of a binary tensor. Raises RequestError where `raw` holds another number of them."""
-    kind = tensor["datatype"]
-    if kind != "BYTES":
-        dtype = np.dtype(NUMBERS[kind])
-        if len(raw) != count * dtype.itemsize:
-            raise validation_failed(
-                [FieldError(field=where, message=f"{len(raw)} bytes cannot hold {count} values of {kind}")]
-            )
-        numbers: list[Any] = np.frombuffer(raw, dtype).tolist()
-        return numbers
-
-    values = list(byte_strings(raw, where))
-    if len(values) != count:
-        raise validation_failed(
-            [FieldError(field=where, message=f"the shape has {count} values, but there are {len(values)}")]
-        )
-    return values
-
-
-def byte_strings(raw: bytes, where: str) -> Iterator[str]:
-    """The texts of a BYTES tensor, in which the length of each text precedes it as four bytes, little-endian.
-
-    Raises RequestError where a length or a text cannot be read.
+    Raises RequestError where they do not fit, and for a head with more values than the rows of a request can have.
     """
-    offset = 0
-    try:
-        while offset < len(raw):
-            (size,) = struct.unpack_from("<I", raw, offset)
-            start = offset + 4
-            end = start + size
-            if end > len(raw):
-                raise ValueError("a length reaches beyond the tensor")
-            yield raw[start:end].decode()
-            offset = end
-    except (struct.error, ValueError) as error:
-        raise validation_failed([FieldError(field=where, message=f"Should be a BYTES tensor: {error}")]) from None
+    declared = call.headers.get(LENGTH)
+    length = len(call.body)
+    if declared is not None:
+        if not declared.isdigit() or len(declared) > DIGITS or int(declared) > length:
+            raise RequestError(400, "Inference-Header-Content-Length is not the length of the JSON in the body")
+        length = int(declared)
+
+    head = call.body if length == len(call.body) else call.body[:length]
+    if text := limits.too_many_values(head, call):
+        raise validation_failed([FieldError(field="inputs", message=text)])
+    limits.check_text(call.body)
+    return json_object(head), memoryview(call.body)[length:]
 
 
 def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool]]:
@@ -246,8 +124,11 @@ def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool
     requested = head.get("outputs")
     if not requested:
         return [(name, default) for name in known]
+    if not isinstance(requested, list) or len(requested) > MOST_OUTPUTS:
+        text = f"Should be a list of outputs, {MOST_OUTPUTS} at most"
+        raise validation_failed([FieldError(field="outputs", message=text)])
 
-    if not isinstance(requested, list) or any(not isinstance(output, dict) for output in requested):
+    if any(not isinstance(output, dict) for output in requested):
         raise validation_failed([FieldError(field="outputs", message="Should be a list of outputs")])
     unknown = [str(output.get("name")) for output in requested if output.get("name") not in known]
     if unknown:
@@ -260,12 +141,6 @@ def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool
         as_bytes = default if binary is None else bool(binary)
         outputs.append((output["name"], as_bytes))
     return outputs
-
-
-def parameter_of(part: dict[str, Any], name: str) -> Any:
-    """A parameter of a request, a tensor or an output; None where it is missing."""
-    parameters = part.get("parameters")
-    return parameters.get(name) if isinstance(parameters, dict) else None
 
 
 def response_body(

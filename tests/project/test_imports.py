@@ -27,6 +27,8 @@ SERVER = [
     {"attempts"},
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
+    {"limits"},
+    {"validation"},
     {"model", "connections"},
     {"protocols", "reload"},
     {"page"},

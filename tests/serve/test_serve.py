@@ -159,6 +159,18 @@ def test_the_label_follows_from_the_probability_that_is_told() -> None:
     assert as_predictions(np.array([0.2499999]), Scoring("binary", 0.25)) == {"probability": [0.2499999], "label": [0]}
 
 
+@pytest.mark.parametrize("time", ["2013-12-02 17:30", "2013-12-02 17:30:00", "2013-12-02T17:30:00.000"])
+def test_a_time_as_pandas_writes_it_has_the_same_answer(server: httpx2.Client, time: str) -> None:
+    expected = server.post("/predict", json=REQUIRED).json()["probability"]
+    answer = server.post("/predict", json={**REQUIRED, "sent": time}).raise_for_status().json()
+    assert answer["probability"] == expected
+
+
+def test_unknown_keys_beside_the_rows_are_listed_up_to_the_hundredth(server: httpx2.Client) -> None:
+    answer = server.post("/predict/batch", json={"rows": [REQUIRED], **{f"row{n}": n for n in range(200)}})
+    assert answer.json()["detail"].startswith("100 invalid values in the first 100 of 200 fields: row0, ")
+
+
 def test_an_unknown_key_beside_the_rows_is_refused(server: httpx2.Client) -> None:
     answer = server.post("/predict/batch", json={"rows": [REQUIRED], "row": []})
     assert [fault["field"] for fault in answer.json()["errors"]] == ["row"]
@@ -234,6 +246,7 @@ def test_every_route_for_machines_is_documented_and_no_other(parcels: Parcels) -
     assert {(path, method.upper()) for path, methods in paths.items() for method in methods} == answered
     assert ("/ask", "POST") in answered
     assert "| `MAX_ROWS` | 10,000 | A request with more rows is refused (413). |" in api["info"]["description"]
+    assert "| `MAX_BODY_BYTES` | 6,400,000 |" in api["info"]["description"]  # ten columns
     assert all(about["tags"] and about["summary"] for methods in paths.values() for about in methods.values())
 
 

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 def serving(
     model_dir: Path, cwd: Path = ROOT, open_files: tuple[int, int] | None = None, **settings: str
 ) -> "Iterator[httpx2.Client]":
-    """A client of a real server in a process of its own, on a port that the system chose.
+    """A client of a real server in a process of its own, on a port that the system chose."""
+    with serving_process(model_dir, cwd, open_files, **settings) as (client, _):
+        yield client
+
+
+@contextmanager
+def serving_process(
+    model_dir: Path, cwd: Path = ROOT, open_files: tuple[int, int] | None = None, **settings: str
+) -> "Iterator[tuple[httpx2.Client, subprocess.Popen[str]]]":
+    """The client of `serving`, and the server's process.
 
     `open_files` are the server's soft and hard limit of open files, where they are to be others than the tests' own.
     """
@@ -38,7 +47,7 @@ def serving(
         lines = [process.stdout.readline() for _ in range(2)]
         address = next(word for word in lines[1].split() if word.startswith("http://"))
         with httpx2.Client(base_url=address, timeout=10) as client:
-            yield client
+            yield client, process
     finally:
         process.terminate()
         process.wait(timeout=20)

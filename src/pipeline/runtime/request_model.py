@@ -12,13 +12,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pipeline.runtime.contract import LONGEST, Column, Contract
 
 # The dates and times from 1900 to 2199 that exist, as an exact regular expression, so that clients can generate values.
+# Data cleaning reads the same texts: those of ISO 8601, and those that pandas writes.
 LONG = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"  # months with 31 days
 SHORT = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"  # months with 30 days
 DAYS = f"{LONG}|{SHORT}|02-(?:0[1-9]|1[0-9]|2[0-8])"
 LEAP = "(?:(?:19|20|21)(?:0[48]|[2468][048]|[13579][26])|2000)-02-29"
-LOCAL_TIME = f"^(?:(?:19|20|21)[0-9]{{2}}-(?:{DAYS})|{LEAP})T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?$"
-LARGEST = 2**53  # float64 represents every integer up to this one
+DATE = f"(?:(?:19|20|21)[0-9]{{2}}-(?:{DAYS})|{LEAP})"
+MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+LOCAL_TIME = rf"^{DATE}[T ]{MINUTE}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?$"
+WHOLE_SECOND = re.compile(f"{DATE}T{MINUTE}(?::[0-5][0-9])?", re.ASCII)
 EXISTS = re.compile(LOCAL_TIME, re.ASCII)
+LARGEST = 2**53  # float64 represents every integer up to this one
 
 
 def request_model(contract: Contract) -> type[BaseModel]:
@@ -105,7 +109,12 @@ def integral(value: Any) -> Any:
 
 
 def _exists(value: str) -> str:
-    """Return a local date and time that exists. Raises ValueError for any other text."""
+    """Return a local date and time that exists, in ISO 8601 and whole seconds. Raises ValueError for any other text.
+
+    A fraction of a second is cut off, as in training: everything else in the project counts whole seconds.
+    """
+    if WHOLE_SECOND.fullmatch(value):
+        return value
     if not EXISTS.fullmatch(value):
         raise ValueError("Should be a date and time that exists, such as 2013-07-01T17:30, without an offset")
-    return value
+    return value.replace(" ", "T").partition(".")[0]

@@ -169,6 +169,8 @@ def test_csv_has_a_header_and_empty_cells_are_missing(server: httpx2.Client) -> 
         ("", 422, "rows"),
         ("\n\n", 422, "rows"),
         (HEADER, 422, "rows"),
+        (LINE, 422, "header"),
+        (f"{HEADER},carrier\n{LINE},AA", 422, "header.carrier"),
         (f"{HEADER}\nB6,NTH", 422, "rows.0"),
         (f"{HEADER}\n{LINE},7", 422, "rows.0"),
         (f"{HEADER},temp\n{LINE},warm", 422, "rows.0.temp"),
@@ -205,6 +207,22 @@ def test_who_accepts_csv_or_lines_alone_gets_them(server: httpx2.Client) -> None
     assert [json.loads(line)["probability"] for line in lines] == [expected] * 2
 
 
+def test_the_first_type_that_the_server_has_is_answered(server: httpx2.Client) -> None:
+    """A type with a higher weight comes first."""
+    both = csv(server, f"{HEADER}\n{LINE}", accept="image/png, text/csv, application/json")
+    assert both.headers["content-type"] == "text/csv; charset=utf-8"
+    weighed = csv(server, f"{HEADER}\n{LINE}", accept="text/csv;q=0.2, application/x-ndjson, */*;q=0.1")
+    assert weighed.headers["content-type"] == "application/jsonlines"
+
+
+def test_ndjson_is_json_lines_and_arrays_of_numpy_are_refused(server: httpx2.Client) -> None:
+    content = f"{json.dumps(REQUIRED)}\n{json.dumps(REQUIRED)}".encode()
+    lines = server.post("/invocations", content=content, headers={"content-type": "application/x-ndjson"})
+    assert len(probabilities(lines)) == 2
+    array = server.post("/invocations", content=content, headers={"content-type": "application/x-npy"})
+    assert (array.status_code, "send application/json, text/csv" in array.json()["detail"]) == (415, True)
+
+
 def test_a_missing_or_odd_content_type_is_json(server: httpx2.Client) -> None:
     """Another kind of file is refused."""
     body = json.dumps({"instances": [REQUIRED]}).encode()
@@ -234,6 +252,7 @@ def packed(server: httpx2.Client, content: bytes, encoding: str) -> httpx2.Respo
         (gzip.compress(BODY), "gzip"),
         (zlib.compress(BODY), "deflate"),
         (raw_deflate(BODY), "deflate"),
+        (gzip.compress(BODY[:20]) + gzip.compress(BODY[20:]), "gzip"),
         (BODY, "identity"),
     ],
 )
