@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from pipeline.runtime import rolling_features
 from serve.errors import RequestError, problem
+from serve.lanes import THREADS, Lanes, lane_of
 from serve.limits import is_light
 from serve.messages import Call, DisconnectedError, Headers, Receive, read_body, request_id, wants_html
 from serve.model import LoadedModel
@@ -21,8 +22,6 @@ from serve.routes import Route, Table
 from serve.settings import Settings
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
-
-THREADS = 2  # threads beside the event loop: more of them would only wait for one another
 
 
 class ActiveModel(NamedTuple):
@@ -46,6 +45,7 @@ class ServingApp:
         self.watches: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
         self._keys = [key.encode() for key in settings.api_keys]
+        self._lanes = Lanes()
         self._in_flight = 0
         self._expires: dict[asyncio.Task[Any] | None, float] = {}
 
@@ -70,7 +70,7 @@ class ServingApp:
             message = await receive()
 
             if message["type"] == "lifespan.startup":
-                to_thread.current_default_thread_limiter().total_tokens = THREADS
+                to_thread.current_default_thread_limiter().total_tokens = sum(THREADS.values())
                 running = [asyncio.create_task(watch()) for watch in [self._end_overdue, *self.watches]]
             if message["type"] == "lifespan.shutdown":
                 for task in running:
@@ -176,18 +176,8 @@ class ServingApp:
             has_body = scope["method"] == "POST"
             body = await read_body(receive, headers, now.model.limits.body_bytes) if has_body else b""
             call = Call(call_id, body, headers, expires, scope["query_string"])
-
-            if route.handler is None:
-                method = "GET" if scope["method"] == "HEAD" else scope["method"]  # uvicorn drops the response's body
-                inner_scope = {**scope, "path": path, "method": method, "state": {"call": call}}
-                await now.routes(inner_scope, receive, send)
-                return
-
-            if is_light(body):
-                response = route.handler(now.model, call)
-            else:
-                response = await run_in_threadpool(route.handler, now.model, call)
-            await response(scope, receive, send)
+            inner = scope if route.handler else {**scope, "path": path}
+            await self._answer(now, route, call, inner, receive, send)
         except asyncio.CancelledError:
             if task is None or time.monotonic() < expires:
                 raise  # cancelled for another reason than the time limit
@@ -195,6 +185,29 @@ class ServingApp:
             raise TimeoutError from None
         finally:
             del self._expires[task]
+
+    async def _answer(
+        self, now: ActiveModel, route: Route, call: Call, scope: Any, receive: Receive, send: Any
+    ) -> None:
+        """Call the handler, in a thread of its lane unless the body is light, or FastAPI, and send the response."""
+        light = is_light(call.body)
+        if route.handler and light:
+            await route.handler(now.model, call)(scope, receive, send)
+            return
+
+        async with self._lanes.place(lane_of(route.name, light)) as place:
+            if route.handler:
+                response = await run_in_threadpool(route.handler, now.model, call)
+                place.leave()
+                await response(scope, receive, send)
+                return
+
+            async def send_after(message: Any) -> None:
+                place.leave()
+                await send(message)
+
+            method = "GET" if scope["method"] == "HEAD" else scope["method"]  # uvicorn drops the response's body
+            await now.routes({**scope, "method": method, "state": {"call": call}}, receive, send_after)
 
     async def _end_overdue(self) -> None:
         """Cancel the requests that have exceeded the time limit. Checks at least four times in each time limit."""

@@ -1,7 +1,12 @@
 """The route of labels, which callers send as outcomes become known."""
 
+import asyncio
+import time
+from functools import partial
+from itertools import islice
 from typing import Annotated, Any, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -10,12 +15,18 @@ from pydantic_core import from_json
 from pipeline.errors import ConfigError
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.request_model import integral, value_type
-from serve.errors import FieldError, RequestError, fault_text, validation_failed
+from serve.errors import FieldError, RequestError, fault_text, search_ended, validation_failed
+from serve.limits import Limits, is_light
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
 from serve.protocols.bodies import only_json
 from serve.telemetry.log_writer import LogWriter
+
+CHUNK = 100  # labels that are validated together; the search for invalid fields ends with the first chunk that has one
+MOST_FIELDS = 10  # of a label that are validated
+CONFIRMED_WITHIN = 5.0  # seconds for labels to be stored
+REST = 0.8  # share of the time that is left to the request, where that is shorter
 
 
 class PredictionRef(BaseModel):
@@ -74,6 +85,8 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
     label = schema_ref(row_label)
     schema = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1}]}
 
+    thread = CapacityLimiter(1)
+
     @routes.post(
         "/feedback",
         name="/feedback",
@@ -83,9 +96,16 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
         responses=documented_responses({"taken": 1, "unknown": []}, status=202),
         openapi_extra=examples_body(schema, {"one": example, "many": [example, {**example, "row": 1}]}),
     )
-    def feedback(call: CallParameter) -> Response:
-        """In any order, more than once, and before the prediction is in the log: the last label of a row counts."""
-        return receive_labels(model, labels, writer, call)
+    async def feedback(call: CallParameter) -> Response:
+        """In any order, more than once, and before the prediction is in the log: the last label of a row counts.
+
+        The response comes after the labels are stored.
+        """
+        only_json(call)
+        read = partial(read_labels, labels, model.limits, call)
+        received = read() if is_light(call.body) else await to_thread.run_sync(read, limiter=thread)
+        unknown = await stored(writer, received, call)
+        return feedback_response(received, unknown)
 
     return routes
 
@@ -100,44 +120,75 @@ def example_label(contract: Contract) -> bool | float:
     return round(number) if column.kind == "integer" else number
 
 
-def receive_labels(model: LoadedModel, schema: Labels, writer: LogWriter, call: Call) -> Response:
-    """Store one label, or a list of them. Raises RequestError 503 where the log cannot be written to."""
-    only_json(call)
-    labels = read_labels(schema, model.max_rows, call)
+async def stored(writer: LogWriter, labels: list[tuple[str, int, float]], call: Call) -> list[tuple[str, int]]:
+    """Wait until the labels are stored, without a thread. Returns the (request id, row) of those without a prediction.
 
+    Raises RequestError (503) where the log cannot be written to, or takes too long. Sent again, the same labels change
+    nothing.
+    """
+    seconds = min(CONFIRMED_WITHIN, REST * (call.expires - time.monotonic()))
     try:
-        unknown = writer.put_labels(labels).result(timeout=5)
+        async with asyncio.timeout(seconds):
+            return await asyncio.wrap_future(writer.put_labels(labels))
     except ConfigError as error:
-        raise RequestError(503, f"No label was stored: {error}; try again", headers=[("retry-after", "5")]) from None
+        text = f"No label was stored: {error}; send them again later"
+    except TimeoutError:
+        text = f"The prediction log has not stored the labels within {seconds:.1f} s; send them again, which is safe"
+    raise RequestError(503, text, headers=[("retry-after", "5")])
 
+
+def feedback_response(labels: list[tuple[str, int, float]], unknown: list[tuple[str, int]]) -> Response:
+    """How many rows got a label, and which of them have no prediction in the log."""
     unknown_rows = [{"request_id": request_id, "row": row} for request_id, row in unknown]
     distinct = {(request_id, row) for request_id, row, _ in labels}
     return JSONResponse({"taken": len(distinct) - len(unknown), "unknown": unknown_rows}, 202)
 
 
-def read_labels(schema: Labels, max_rows: int, call: Call) -> list[tuple[str, int, float]]:
-    """The labels of a body as (request id, row, label). Raises RequestError with every invalid field."""
+def read_labels(schema: Labels, limits: Limits, call: Call) -> list[tuple[str, int, float]]:
+    """The labels of a body as (request id, row, label).
+
+    Raises RequestError for more values than MAX_ROWS labels can have (413), and with the first invalid fields (422).
+    """
+    limits.check_values(call.body, call)
     try:
         content = from_json(call.body, allow_inf_nan=False)
     except ValueError as error:
         raise RequestError(400, f"The body is not JSON: {error}") from None
 
     many = content if isinstance(content, list) else [content]
-    if not many or len(many) > max_rows:
-        text = f"Should be 1 to {max_rows:,} labels (MAX_ROWS); found {len(many):,}"
+    if not many or len(many) > limits.rows:
+        text = f"Should be 1 to {limits.rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise validation_failed([FieldError(field="body", message=text)])
 
-    try:
-        labels = schema.validate_python(many)
-    except ValidationError as error:
-        raise validation_failed(label_errors(error)) from None
-    return [(label.request_id, label.row, float(label.label)) for label in labels]
+    labels: list[tuple[str, int, float]] = []
+    for first in range(0, len(many), CHUNK):
+        call.check_deadline()
+        try:
+            valid = schema.validate_python([without_more_fields(sent) for sent in many[first : first + CHUNK]])
+        except ValidationError as error:
+            raise validation_failed(
+                label_errors(error, first), search_ended(first + CHUNK, len(many), "labels")
+            ) from None
+        labels += [(label.request_id, label.row, float(label.label)) for label in valid]
+    return labels
 
 
-def label_errors(error: ValidationError) -> list[FieldError]:
-    """Each invalid field once, with one message for each type that its label could have had."""
+def without_more_fields(label: Any) -> Any:
+    """A label with a few unknown fields at most, the first ones: each of them takes memory for its error."""
+    if not isinstance(label, dict) or len(label) <= MOST_FIELDS:
+        return label
+    known = {name: label[name] for name in ("request_id", "row", "label") if name in label}
+    return known | dict(islice(label.items(), MOST_FIELDS))
+
+
+def label_errors(error: ValidationError, first: int) -> list[FieldError]:
+    """Each invalid field once, with one message for each type that its label could have had.
+
+    `first` is the position of the first label that was validated.
+    """
     messages: dict[str, list[str]] = {}
-    for fault in error.errors(include_url=False):
-        field = ".".join(map(str, fault["loc"][:2]))[:100]
+    for fault in error.errors(include_url=False, include_input=False):
+        number, *name = fault["loc"][:2]
+        field = ".".join(map(str, [int(number) + first, *name]))[:100]
         messages.setdefault(field, []).append(fault_text(fault))
     return [FieldError(field=field, message=", or: ".join(texts)) for field, texts in messages.items()]

@@ -64,6 +64,7 @@ class LogWriter:
         self._log = log
         self._queue: deque[PredictionBatch | LabelBatch] = deque()
         self._waiting = 0  # rows in the queue
+        self._waiting_labels = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._until: float | None = None  # the time to give up at, once the server stops
@@ -86,11 +87,17 @@ class LogWriter:
     def put_labels(self, labels: list[tuple[str, int, float]]) -> "Future[list[tuple[str, int]]]":
         """Queue labels as (request id, row, label), behind all predictions that were put before them.
 
-        The future has the (request id, row) for which there is no prediction, or a ConfigError.
+        The future has the (request id, row) for which there is no prediction, or a ConfigError. Labels whose future is
+        cancelled before they are written are not stored.
         """
         batch = LabelBatch(labels, Future())
         with self._lock:
-            self._queue.append(batch)
+            fits = self._waiting_labels + len(labels) <= self._max_rows or not self._waiting_labels
+            if fits:
+                self._waiting_labels += len(labels)
+                self._queue.append(batch)
+        if not fits:
+            batch.unknown.set_exception(ConfigError("too many labels wait for the prediction log already"))
         self._wake.set()
         return batch.unknown
 
@@ -140,8 +147,11 @@ class LogWriter:
                 self._finish(len(batches), len(records))
                 self._metrics.log_written.inc(len(records))
             elif isinstance(first, LabelBatch):
+                if not is_awaited(first):
+                    self._finish(1, 0, len(first.labels))
+                    continue
                 unknown = prediction_log.store_labels(self._engine, first.labels, prediction_log.now())
-                self._finish(1, 0)
+                self._finish(1, 0, len(first.labels))
                 self._metrics.record_labels(len(first.labels))
                 first.unknown.set_result(unknown)
 
@@ -163,12 +173,13 @@ class LogWriter:
             rows += len(item.rows)
         return batches
 
-    def _finish(self, items: int, rows: int) -> None:
-        """Remove what is written from the queue: its first items, which have `rows` predictions."""
+    def _finish(self, items: int, rows: int, labels: int = 0) -> None:
+        """Remove what is done from the queue: its first items, which have so many predictions and labels."""
         with self._lock:
             for _ in range(items):
                 self._queue.popleft()
             self._waiting -= rows
+            self._waiting_labels -= labels
 
     def _fail(self, error: Exception) -> None:
         """Count and log an error. Senders of labels get it; predictions stay in the queue."""
@@ -180,8 +191,10 @@ class LogWriter:
         with self._lock:
             label_batches = [item for item in self._queue if isinstance(item, LabelBatch)]
             self._queue = deque(item for item in self._queue if isinstance(item, PredictionBatch))
+            self._waiting_labels = 0
         for batch in label_batches:
-            batch.unknown.set_exception(ConfigError("the prediction log cannot be written to"))
+            if is_awaited(batch):
+                batch.unknown.set_exception(ConfigError("the prediction log cannot be written to"))
 
     def _give_up(self) -> None:
         with self._lock:
@@ -190,6 +203,11 @@ class LogWriter:
             self._waiting = 0
         self._metrics.log_dropped.inc(dropped)
         self._log.write("prediction log given up", dropped=dropped)
+
+
+def is_awaited(batch: LabelBatch) -> bool:
+    """Whether the sender of these labels still waits. It cannot be cancelled any more after that."""
+    return batch.unknown.running() or batch.unknown.set_running_or_notify_cancel()
 
 
 def log_rows(batch: PredictionBatch) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pipeline.config.config import Config
 from pipeline.runtime.contract import Contract
 from serve.errors import RequestError
+from serve.limits import Limits
 from serve.messages import Call
 from serve.protocols import feedback
 
@@ -23,7 +24,7 @@ def regression(config: Config, **changes: object) -> Contract:
 def labels(contract: Contract, text: str) -> list[tuple[str, int, float]]:
     schema: Any = TypeAdapter(list[feedback.label_model(contract)])  # type: ignore[misc]
     body = f'{{"request_id": "a", "label": {text}}}'.encode()
-    return feedback.read_labels(schema, 10, Call("1", body, {}, 0.0))
+    return feedback.read_labels(schema, Limits.of(contract, 10), Call("1", body, {}, float("inf")))
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,32 @@ def test_the_bounds_of_a_label_are_documented(tiny_config: Config) -> None:
     schema = feedback.label_model(contract).model_json_schema()["properties"]["label"]
     assert (schema["minimum"], schema["maximum"], schema["type"]) == (20, 1440, "number")
     assert feedback.example_label(contract) == 20
+
+
+def refused(config: Config, body: object) -> RequestError:
+    schema: Any = TypeAdapter(list[feedback.label_model(config.contract)])  # type: ignore[misc]
+    call = Call("1", json.dumps(body).encode(), {}, float("inf"))
+    with pytest.raises(RequestError) as error:
+        feedback.read_labels(schema, Limits.of(config.contract, 1_000), call)
+    return error.value
+
+
+def test_the_search_for_wrong_labels_ends_with_the_first_hundred(tiny_config: Config) -> None:
+    right = {"request_id": "a", "label": 1}
+    error = refused(tiny_config, [right] * 150 + [{"request_id": "a", "label": "x"}] * 800)
+    assert "first 200 of 950 labels" in error.detail
+    assert len(error.errors) == 1
+    assert error.errors[0].field == "150.label"
+
+
+def test_a_label_with_thousands_of_fields_lists_a_few(tiny_config: Config) -> None:
+    fields = {f"field {n}": n for n in range(5_000)}
+    error = refused(tiny_config, [{}] * 500 + [{**fields, "request_id": "a", "label": 1}])
+    assert len(error.errors) <= 100
+    error = refused(tiny_config, [{**fields, "request_id": "a", "label": 1}] + [{}] * 500)
+    named = [fault.field for fault in error.errors if fault.field.startswith("0.")]
+    assert named == [f"0.field {n}" for n in range(10)]
+
+
+def test_more_values_than_the_labels_of_a_request_can_have_are_refused(tiny_config: Config) -> None:
+    assert refused(tiny_config, [0] * 20_000).status == 413
