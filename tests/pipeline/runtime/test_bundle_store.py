@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import BundleError
+from pipeline.errors import BundleError, ConfigError
 from pipeline.runtime import bundle_store
 
 FILES = {"bundle.json": b"{}", "model.onnx": b"model"}
@@ -28,23 +28,20 @@ def test_everybody_may_read_a_bundle_and_only_its_owner_writes(tmp_path: Path) -
     assert oct((store / "champion").stat().st_mode & 0o777) == "0o644"
 
 
-def test_a_write_that_fails_leaves_what_the_next_one_removes(tmp_path: Path) -> None:
-    """No bundle appears, and what there is lies in the store: a rename from another disk would not be one step."""
-    with pytest.raises(FileNotFoundError):
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The next one, with room on the disk, finds the store as it was."""
+    with pytest.raises(ConfigError, match="no bundle can be written there: No such file or directory"):
         bundle_store.write(tmp_path, {**FILES, "no/such/folder": b""})
-    lock, left = sorted(tmp_path.iterdir())
-    assert (lock.name, left.name.startswith(".unfinished-")) == (".lock", True)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     folder = bundle_store.write(tmp_path, FILES)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".lock", folder.name])
 
 
-def test_a_failed_promotion_leaves_what_the_next_writer_removes(tmp_path: Path) -> None:
+def test_a_failed_promotion_leaves_the_pointer_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "champion").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(ConfigError, match="cannot be written: Is a directory. It is as it was before"):
         bundle_store.point(tmp_path, "0123456789abcdef")
-    left, champion = sorted(tmp_path.iterdir())
-    assert (left.name.startswith(".unfinished-"), champion.name) == (True, "champion")
-    assert bundle_store.clear_unfinished(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["champion"]
 
 
 def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
