@@ -93,7 +93,7 @@ def test_one_explanation_does_not_wait_for_those_of_many_rows(address: str) -> N
     assert is_answered_before(many, lambda: httpx2.post(f"{address}/explain", json=REQUIRED, timeout=30))
 
 
-def test_nothing_waits_for_labels_and_those_that_were_refused_are_not_stored(parcels: Parcels, tmp_path: Path) -> None:
+def test_nothing_waits_for_labels_and_refused_ones_are_not_stored(parcels: Parcels, tmp_path: Path) -> None:
     """The log is locked. The writer has a batch of predictions in its hands, and labels stand behind it."""
     url = f"sqlite:///{tmp_path}/log.db"
     with serving(parcels.store, LOG_URL=url, TIMEOUT_SECONDS="2") as client:
