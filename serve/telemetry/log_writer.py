@@ -215,7 +215,7 @@ def log_rows(batch: PredictionBatch) -> list[dict[str, Any]]:
     timing = batch.contract.timing
     time_column = timing.time if timing else ""
     predicted_at = datetime.fromtimestamp(batch.time, UTC).replace(tzinfo=None)
-    private = {name for name, column in batch.contract.request.items() if column.private}
+    private = batch.contract.private
     same = {"request_id": batch.id, "time": predicted_at, "model": batch.contract.name, "version": batch.version}
 
     records = []

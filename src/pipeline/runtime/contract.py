@@ -300,6 +300,11 @@ class Contract(Frozen):
         return {name: column for name, column in self.columns.items() if name in needed}
 
     @cached_property
+    def private(self) -> frozenset[str]:
+        """The sent columns whose values are not logged."""
+        return frozenset(name for name, column in self.request.items() if column.private)
+
+    @cached_property
     def rolling(self) -> dict[str, RollingRule]:
         """The request columns that are rolling features, each with its rule."""
         return {name: column.rolling for name, column in self.request.items() if column.rolling}
