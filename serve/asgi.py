@@ -13,6 +13,7 @@ from anyio import to_thread
 from fastapi.concurrency import run_in_threadpool
 
 from pipeline.runtime import rolling_features
+from serve.browsers import check_host, check_origin
 from serve.errors import RequestError, problem
 from serve.lanes import THREADS, Lanes, lane_of
 from serve.limits import is_light
@@ -22,6 +23,9 @@ from serve.routes import Route, Table
 from serve.settings import Settings
 from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
+
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # a browser takes a response for what its content type says
+PROBES = frozenset({"live", "ready"})  # names of routes
 
 
 class ActiveModel(NamedTuple):
@@ -96,13 +100,13 @@ class ServingApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", call_id.encode()))
+                message["headers"] += [(b"x-request-id", call_id.encode()), NO_SNIFFING]
             await send(message)
 
         try:
             route = find_route(now.table.get(path), method, path)
             route_name = route.name
-            self._admit(route, headers)
+            self._admit(route, method, headers)
             self._in_flight += not route.open  # a health check does not count towards MAX_IN_FLIGHT
             try:
                 await self._dispatch(now, route, scope, path, headers, call_id, receive, send_with_id)
@@ -130,8 +134,14 @@ class ServingApp:
         self.metrics.record_request(route, status, seconds)
         self.log.request(call_id, route, status, seconds)
 
-    def _admit(self, route: Route, headers: Headers) -> None:
-        """Raises RequestError for a request without a valid API key (401), and at MAX_IN_FLIGHT requests (503)."""
+    def _admit(self, route: Route, method: str, headers: Headers) -> None:
+        """Raises RequestError for a request of another site's page (403, 421), without a valid API key (401), and at
+        MAX_IN_FLIGHT requests (503).
+        """
+        if route.name not in PROBES:  # these find the server by its address
+            check_host(headers, self.settings.allowed_hosts)
+        if method == "POST":
+            check_origin(headers, self.settings.allowed_origins)
         if not route.open or (route.name == "/" and wants_html(headers)):  # the page shows rows, the JSON does not
             self._require_key(headers)
         if self._in_flight >= self.settings.max_in_flight and not route.open:

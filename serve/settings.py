@@ -27,6 +27,11 @@ def _separate(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def _separate_names(value: Any) -> Any:
+    """The parts of a comma-separated string in small letters, since names of hosts have none but these."""
+    return [part.lower() for part in _separate(value)] if isinstance(value, str) else value
+
+
 class Settings(BaseModel):
     """Each field comes from the environment variable of its name in capitals. An empty variable counts as not set."""
 
@@ -68,6 +73,12 @@ class Settings(BaseModel):
         description="The prediction log: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; unset is none.",
     )
     log_queue: int = Field(8192, ge=1, description="Predictions that can wait to be logged; more are dropped.")
+    allowed_hosts: Annotated[list[str], BeforeValidator(_separate_names)] = Field(
+        [], description="Names that `Host` may have, separated by commas; without any, it may have each."
+    )
+    allowed_origins: Annotated[list[str], BeforeValidator(_separate_names)] = Field(
+        [], description="Origins of other sites whose pages may send requests, such as https://shop.example."
+    )
     root_path: str = Field(
         "",
         description="The prefix that a proxy puts before every path, such as /flights, whether the proxy "
@@ -104,6 +115,14 @@ class Settings(BaseModel):
                 f"{url.partition(':')[0][:20]!r}"
             )
         return url
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def origins_are_as_browsers_send_them(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[^/\s@?#]+", origin):
+                raise ValueError("an origin should be a scheme and a host without a path, such as https://shop.example")
+        return origins
 
     @field_validator("api_keys")
     @classmethod

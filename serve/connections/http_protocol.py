@@ -28,6 +28,7 @@ from serve.connections.refusals import (
 from serve.messages import request_id
 
 PIECE = MAX_HEADER_BYTES // 2  # bytes that are parsed at a time, so that limits are checked in between
+LEAST_READ = 16_384  # bytes of a response that a client reads within HEADER_SECONDS, or it is cut off
 IDLE, HEAD, BODY = range(3)  # where in a request the last byte was
 
 
@@ -53,6 +54,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._phase = IDLE
         self._size = 0  # of the piece that is being parsed
         self._pending = 0  # bytes of earlier pieces that have led neither to whole headers nor to a part of a body
+        self._unread = 0  # bytes of responses that waited for the client when it was looked at last
         self._final_response: bytes | None = None  # the response after which nothing else is read
 
     @property
@@ -63,6 +65,17 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._connections.opened(self)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self._connections.wait(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._connections.proceed(self)
+        if self.cycle is None or self.cycle.response_complete:
+            self._connections.wait(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.closed(self)
@@ -129,6 +142,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._connections.proceed(self) and header_bytes(self.url, self.headers) > MAX_HEADER_BYTES:
             raise headers_too_large()  # in one piece they cannot be
+        if self.flow.write_paused:
+            self._connections.wait(self)  # for the client to read the responses before this one
         if len(self.headers) > MAX_HEADERS:
             raise too_many_headers(len(self.headers))
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -199,10 +214,21 @@ class HttpProtocol(HttpToolsProtocol):
             self._drop("response_not_read")
         elif self._final_response is not None:
             self.transport.abort()
+        elif self.flow.write_paused:
+            self._wait_for_reader()
         elif self._phase == HEAD:
             self._refuse(headers_late(seconds))
         else:
             self._drop("body_late" if self._phase == BODY else "no_request")
+
+    def _wait_for_reader(self) -> None:
+        """Wait on for a client that reads its response slowly, and end the connection of one that hardly does."""
+        unread = self.transport.get_write_buffer_size()
+        if self._unread - unread < LEAST_READ:
+            self._drop("response_not_read")
+            return
+        self._unread = unread
+        self._connections.wait(self)
 
     def make_room(self, limit: int) -> None:
         """End this connection at once, because another one is new and `limit` connections are open."""

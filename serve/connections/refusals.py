@@ -77,6 +77,6 @@ def response_bytes(error: RefusedError, call_id: str, default_headers: list[tupl
     """The whole response for an error. It says that the connection ends."""
     response = problem(error, call_id, "", 0)
     headers = [*default_headers, *response.raw_headers]
-    headers += [(b"x-request-id", call_id.encode()), (b"connection", b"close")]
+    headers += [(b"x-request-id", call_id.encode()), (b"x-content-type-options", b"nosniff"), (b"connection", b"close")]
     lines = [name + b": " + value for name, value in headers]
     return STATUS_LINE[error.status] + b"\r\n".join(lines) + b"\r\n\r\n" + bytes(response.body)

@@ -13,8 +13,10 @@ from pipeline.runtime.predictor import Predictor
 from serve.errors import RequestError
 from serve.limits import Limits
 from serve.messages import Call
+from serve.protocols.bodies import media_type
 from serve.protocols.lines import cell_value
 
+FORM = "application/x-www-form-urlencoded"
 LONGEST_LIST = 400  # values that a list offers; for a category with more of them a person types the value
 
 
@@ -124,6 +126,13 @@ def format_value(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)
+
+
+def only_form(call: Call) -> None:
+    """Raises RequestError (415) where the content type is not that of the page's form."""
+    kind = media_type(call.headers.get(b"content-type", b""))
+    if kind != FORM:
+        raise RequestError(415, f"The content type is {kind[:100] or 'nothing'!r}; send {FORM}")
 
 
 def form_values(call: Call, limits: Limits) -> dict[str, str]:

@@ -32,7 +32,6 @@ POLICY = (
 )
 HEADERS = {
     "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
     "vary": "accept",
@@ -85,7 +84,11 @@ def form_page(model: LoadedModel, call: Call) -> Response:
 
 
 def answer_page(model: LoadedModel, call: Call) -> Response:
-    """The answer to a submitted form. With status 422 the form again, with an error at each invalid field."""
+    """The answer to a submitted form. With status 422 the form again, with an error at each invalid field.
+
+    Raises RequestError (415) for a body that is no form.
+    """
+    form.only_form(call)
     form_values = form.form_values(call, model.limits)
     example = form_values.get("_example", "")
     body = json.dumps(form.to_row(model.predictor, form_values)).encode()

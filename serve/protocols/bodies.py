@@ -17,6 +17,8 @@ from serve.limits import Limits
 from serve.messages import Call
 
 KEYS = ("instances", "inputs", "dataframe_records", "dataframe_split")
+# botocore and curl send the last two where their caller chose no type.
+READ_AS_JSON = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 NAMED = 20  # names of columns in a message
 
 
@@ -33,6 +35,18 @@ def only_json(call: Call) -> None:
     kind = media_type(content_type)
     if "json" not in kind:
         raise RequestError(415, f"The content type is {kind[:100] or 'nothing'!r}; send application/json")
+
+
+def is_platform_json(kind: str) -> bool:
+    """Whether a platform's JSON may have this content type."""
+    return kind in READ_AS_JSON or "json" in kind
+
+
+def platform_json(call: Call) -> None:
+    """Raises RequestError (415) for a content type that no platform's client sends with JSON."""
+    kind = media_type(call.headers.get(b"content-type", b""))
+    if not is_platform_json(kind):
+        raise RequestError(415, f"The content type is {kind[:100]!r}; send application/json")
 
 
 def json_object(body: bytes) -> dict[str, Any]:

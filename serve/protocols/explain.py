@@ -18,7 +18,7 @@ from serve.errors import RequestError
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
-from serve.protocols.bodies import only_json, read_json
+from serve.protocols.bodies import only_json, platform_json, read_json
 from serve.protocols.invocations import FORMS_TAKEN, instances_body
 
 NOTHING = "no outcomes are known"
@@ -90,6 +90,7 @@ def explain_many(model: LoadedModel, call: Call) -> Response:
 
     Raises RequestError for more than `MOST` rows, and for rows that break the contract.
     """
+    platform_json(call)
     sent, at = read_json(call, model.contract, model.limits)
     if len(sent) > MOST:
         raise RequestError(413, f"{len(sent):,} rows are more than {MOST} to explain; send fewer at a time")

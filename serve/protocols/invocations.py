@@ -11,13 +11,11 @@ from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import KEY_ASKED, documented_responses, examples_body, object_schema, schema_ref
 from serve.protocols.accept import preferred
-from serve.protocols.bodies import KEYS, JSONBytesResponse, json_objects, media_type, read_json
+from serve.protocols.bodies import KEYS, JSONBytesResponse, is_platform_json, json_objects, media_type, read_json
 from serve.protocols.lines import JSON_LINES, READERS, Reader
 
 FORMS_TAKEN = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
 ANSWERED = ("application/json", "text/csv", *JSON_LINES)
-# botocore and curl send these two where their caller chose no type.
-READ_AS_JSON = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 
 
 def router(model: LoadedModel, predict_route: str | None) -> APIRouter:
@@ -105,6 +103,6 @@ def find_reader(kind: str) -> Reader:
     """The reader of a content type. Raises RequestError (415) for a type that is not read."""
     if reader := READERS.get(kind):
         return reader
-    if kind in READ_AS_JSON or "json" in kind:
+    if is_platform_json(kind):
         return read_json
     raise RequestError(415, f"The content type is {kind[:100]!r}; send {', '.join(READERS)}")

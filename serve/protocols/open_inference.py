@@ -15,7 +15,7 @@ from serve.limits import Limits
 from serve.messages import VERSION, Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import KEY_ASKED, documented_responses, examples_body, object_schema
-from serve.protocols.bodies import json_object
+from serve.protocols.bodies import json_object, platform_json
 from serve.protocols.tensors import NUMBERS, parameter_of, read_inputs
 
 LENGTH = b"inference-header-content-length"
@@ -79,6 +79,7 @@ def one_row_of_tensors(model: LoadedModel) -> dict[str, Any]:
 
 def infer(model: LoadedModel, call: Call) -> Response:
     """The predictions for the rows of the tensors. Raises RequestError for faulty tensors and rows."""
+    platform_json(call)
     limits = model.limits
     head, binary = split_body(call, limits)
     columns = dict(read_inputs(head, binary, limits))

@@ -27,7 +27,7 @@ SERVER = [
     {"attempts"},
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
-    {"limits", "lanes"},
+    {"limits", "lanes", "browsers"},
     {"validation"},
     {"model", "connections"},
     {"protocols", "reload"},

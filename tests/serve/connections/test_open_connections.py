@@ -3,13 +3,17 @@
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
 
+from serve.connections.http_protocol import HttpProtocol
 from serve.telemetry.event_log import REFUSALS_A_SECOND, EventLog
 from tests.support.parcels import REQUIRED, Parcels
 from tests.support.raw_http import ROW, connected, exchange, one_response, post, refused, until_the_end
@@ -131,6 +135,46 @@ def test_a_client_that_does_not_read_its_response_is_cut_off(hasty: httpx2.Clien
         sock.connect((hasty.base_url.host, hasty.base_url.port or 80))
         sock.sendall(b"GET /%b HTTP/1.1\r\nhost: a\r\n\r\n" % large.encode() * 16)
         wait_for(hasty, f'http_refused_total{{reason="response_not_read"}} {before + 1}')
+
+
+@contextmanager
+def pipelined_batches(client: httpx2.Client, count: int) -> Iterator[socket.socket]:
+    """A connection that sends `count` requests for half a megabyte each, more than the system keeps by itself."""
+    body = json.dumps({"rows": [REQUIRED] * 8_000}).encode()
+    head = b"POST /predict/batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((client.base_url.host, client.base_url.port or 80))
+        thread = threading.Thread(target=send_all, args=(sock, (head % len(body) + body) * count))
+        thread.start()
+        yield sock
+    thread.join()
+
+
+def send_all(sock: socket.socket, content: bytes) -> None:
+    with suppress(OSError):  # the other end is closed, as it should be
+        sock.sendall(content)
+
+
+def test_pipelined_responses_that_nobody_reads_end_the_connection(parcels: Parcels) -> None:
+    """Long before TIMEOUT_SECONDS, whose error nobody would read either."""
+    with serving(parcels.store, HEADER_SECONDS="1") as client, pipelined_batches(client, 16):
+        wait_for(client, 'http_refused_total{reason="response_not_read"} 1.0')
+        assert open_connections(client) == 1
+
+
+@pytest.mark.parametrize(("read", "what_happens"), [(0, "dropped"), (16_383, "dropped"), (16_384, "waits")])
+def test_a_client_that_reads_slowly_is_waited_for(read: int, what_happens: str) -> None:
+    """As long as it reads 16 KiB of its response within HEADER_SECONDS."""
+    events = []
+    connection: Any = SimpleNamespace(
+        _unread=500_000,
+        transport=SimpleNamespace(get_write_buffer_size=lambda: 500_000 - read),
+        _drop=lambda reason: events.append("dropped"),
+        _connections=SimpleNamespace(wait=lambda it: events.append("waits")),
+    )
+    HttpProtocol._wait_for_reader(connection)
+    assert events == [what_happens]
 
 
 def test_half_open_connections_beyond_the_open_files_shut_nobody_out(parcels: Parcels) -> None:
