@@ -5,7 +5,7 @@ It knows nothing about routes or protocols.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -68,6 +68,10 @@ class LoadedModel:
     def row(self, body: bytes) -> dict[str, Any]:
         """The one row of a JSON body. Raises RequestError with its invalid fields."""
         return self._validator.row(body)
+
+    def rows_of_body(self, body: bytes, keys: Collection[str], call: Call) -> list[dict[str, Any]] | None:
+        """The validated rows of a body with nothing but a list of them; None for a body that needs a closer look."""
+        return self._validator.rows_of_body(body, keys, call)
 
     def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
         """The validated rows of a request that has them under `at`.

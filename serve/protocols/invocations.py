@@ -15,6 +15,7 @@ from serve.protocols.bodies import KEYS, JSONBytesResponse, is_platform_json, js
 from serve.protocols.lines import JSON_LINES, READERS, Reader
 
 FORMS_TAKEN = "Also `dataframe_split`, columns under `inputs`, rows as lists, CSV with a header, and JSON Lines."
+RECORDS = ("instances", "inputs", "dataframe_records")  # keys that may hold a list of objects
 ANSWERED = ("application/json", "text/csv", *JSON_LINES)
 
 
@@ -83,8 +84,14 @@ def invoke(model: LoadedModel, call: Call) -> Response:
     Raises RequestError for a content type that is not read, and for rows that break the contract.
     """
     reader = find_reader(media_type(call.headers.get(b"content-type", b"")))
-    sent, at = reader(call, model.contract, model.limits)
-    predictions = model.predict_and_log(model.rows(sent, at, call), call)
+    rows = None
+    if reader is read_json:
+        model.limits.check_values(call.body, call)
+        rows = model.rows_of_body(call.body, RECORDS, call)
+    if rows is None:
+        sent, at = reader(call, model.contract, model.limits)
+        rows = model.rows(sent, at, call)
+    predictions = model.predict_and_log(rows, call)
 
     accepted = preferred(call.headers.get(b"accept", b""), ANSWERED)
     if accepted == "text/csv":

@@ -1,5 +1,7 @@
 """The server's own protocol: /predict for one row, and /predict/batch for many."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from serve import schemas
@@ -68,16 +70,25 @@ def batch(model: LoadedModel, call: Call) -> Response:
     """The predictions for the rows under `rows`, in their order. Raises RequestError with the invalid fields."""
     only_json(call)
     model.limits.check_values(call.body, call)
+    rows = model.rows_of_body(call.body, ("rows",), call)
+    if rows is None:
+        rows = model.rows(sent_rows(call), "rows", call)
+
+    predictions = model.predict_and_log(rows, call)
+    listed = ",".join(json_objects(predictions)).encode()
+    return JSONBytesResponse(b'{"predictions":[' + listed + b"]" + model.tail + call.id.encode() + b'"}')
+
+
+def sent_rows(call: Call) -> list[Any]:
+    """The rows of a body, not yet validated. Raises RequestError for a body that has anything but a list of rows."""
     body = json_object(call.body)
     unknown = [key for key in body if key != "rows"]
     errors = [FieldError(field=key[:100], message="There is no such field") for key in unknown[:LISTED]]
+    rows = body.get("rows")
     if "rows" not in body:
         errors.append(FieldError(field="rows", message="This field is required"))
-    elif not isinstance(body["rows"], list):
+    elif not isinstance(rows, list):
         errors.append(FieldError(field="rows", message="Should be a list"))
-    if errors:
+    if errors or not isinstance(rows, list):
         raise validation_failed(errors, search_ended(len(errors), len(unknown), "fields"))
-
-    predictions = model.predict_and_log(model.rows(body["rows"], "rows", call), call)
-    listed = ",".join(json_objects(predictions)).encode()
-    return JSONBytesResponse(b'{"predictions":[' + listed + b"]" + model.tail + call.id.encode() + b'"}')
+    return rows

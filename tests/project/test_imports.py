@@ -27,7 +27,7 @@ SERVER = [
     {"attempts"},
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
-    {"limits", "lanes", "browsers"},
+    {"limits", "lanes", "browsers", "pieces"},
     {"validation"},
     {"model", "connections"},
     {"protocols", "reload"},
