@@ -118,6 +118,7 @@ class Metrics:
     ) -> None:
         """Count rows, their predictions of shape (rows,), their missing values and their unseen values.
 
+        The rows are validated, so that all have the same columns in the same order.
         `unseen` has the number of unseen values by column. Missing values of the columns `looked_up` do not count:
         callers are not expected to send them.
         """
@@ -128,10 +129,8 @@ class Metrics:
 
         if len(rows) == 1 and None not in rows[0].values():
             return
-        for column in rows[0]:
-            if column in looked_up:
-                continue
-            missing = [row[column] for row in rows].count(None)
+        for column, values in zip(rows[0], zip(*(row.values() for row in rows), strict=True), strict=True):
+            missing = 0 if column in looked_up else values.count(None)
             if missing:
                 self._missing_counter(column).inc(missing)
 
