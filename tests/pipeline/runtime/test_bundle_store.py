@@ -94,6 +94,20 @@ def test_sums_that_point_outside_the_bundle_are_refused(tmp_path: Path) -> None:
     assert "does not list bundle.json" in str(bundle_store.damage(folder))
 
 
+def test_sums_that_are_no_ascii_text_have_been_changed(tmp_path: Path) -> None:
+    folder = bundle_store.write(tmp_path, FILES)
+    content = (folder / "SHA256SUMS").read_bytes()
+    (folder / "SHA256SUMS").write_bytes(content.replace(b"model", b"mod\xe8l"))
+    assert bundle_store.damage(folder) == "SHA256SUMS has been changed"
+
+
+def test_a_link_to_the_very_same_content_is_no_file_of_a_bundle(tmp_path: Path) -> None:
+    folder = bundle_store.write(tmp_path / "store", FILES)
+    (folder / "model.onnx").rename(tmp_path / "model.onnx")
+    (folder / "model.onnx").symlink_to(tmp_path / "model.onnx")
+    assert bundle_store.damage(folder) == "model.onnx is a symbolic link, not a regular file"
+
+
 def test_a_file_that_is_not_listed_is_no_part_of_a_bundle(tmp_path: Path) -> None:
     folder = bundle_store.write(tmp_path, FILES)
     (folder / "extra.json").touch()
@@ -118,6 +132,12 @@ def test_promotion_moves_the_pointer_and_nothing_else(tmp_path: Path) -> None:
 def test_a_path_may_be_a_store_or_a_bundle_itself(tmp_path: Path) -> None:
     folder = bundle_store.write(tmp_path, FILES)
     assert bundle_store.resolve(folder) == folder
+
+
+def test_a_store_may_be_named_by_way_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    """As in `models/../models/flights`: one folder is then met twice."""
+    bundle_store.make_folder(tmp_path / "models/../models/flights")
+    assert (tmp_path / "models/flights").is_dir()
 
 
 def test_a_store_without_a_champion_says_what_to_run(tmp_path: Path) -> None:
