@@ -1,5 +1,6 @@
 """Each gate on evidence made by hand. Whole trainings that gates refuse are in test_refused.py."""
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,15 @@ def test_one_row_is_timed_and_its_median_compared(tiny_config: Config) -> None:
     assert (result.passed, result.limit, result.why) == (False, "≤ 1000 µs", "callers wait for it")
     assert float(result.value.removesuffix(" µs")) >= 2000
     assert result_of(with_gates(tiny_config, max_microseconds=1e6), slow, "median time of one row").passed
+
+
+def test_a_median_time_that_is_its_limit_passes(tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which 1/1024 of a second passes between any two readings."""
+    readings = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(readings) / 1024)
+    for limit, passed in ((976.5625, True), (976.562, False)):
+        config = with_gates(tiny_config, max_microseconds=limit)
+        assert result_of(config, evidence(), "median time of one row", cost_of_serving).passed is passed
 
 
 def test_a_holdout_of_one_row_is_enough_to_measure_the_time(tiny_config: Config) -> None:

@@ -110,7 +110,9 @@ def test_all_features_that_are_missing_for_one_outcome_are_named(tiny_config: Co
     assert result_of(tiny_config, evidence(train=rows), "for one outcome only").value == "legs, hour"
 
 
-@pytest.mark.parametrize(("copies", "passed", "warning"), [(0, True, False), (1, True, True), (20, True, True), (21, False, True)])
+@pytest.mark.parametrize(
+    ("copies", "passed", "warning"), [(0, True, False), (1, True, True), (20, True, True), (21, False, True)]
+)
 def test_rows_of_the_holdout_in_training_warn_and_then_refuse(
     tiny_config: Config, copies: int, passed: bool, warning: bool
 ) -> None:

@@ -97,6 +97,7 @@ def test_nine_of_ten_changes_are_noticed_by_the_modules_own_tests(module: str, r
     assert not strange, f"mutmut could not finish: {strange}"
     stale = listed - {mutant[:3] for mutant in equivalent}
     assert not stale, f"equivalent.toml has changes that are not among the survivors (any more): {stale}"
+    assert not unexplained, "a test has to notice these changes, or equivalent.toml to say why they make no difference"
     assert result.share >= LEAST, f"{100 * result.share:.1f} % of the mutants are noticed"
 
 
