@@ -12,7 +12,7 @@ from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.training import leaks
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult
-from pipeline.training.leak_gates import leak_gates
+from pipeline.training.leak_gates import leak_gates, time_is_split
 from pipeline.training.leave_one_out import FeatureGain
 from tests.support import evidence as support
 from tests.support.evidence import ROWS, evidence
@@ -290,7 +290,7 @@ def test_similar_days_are_looked_for_with_the_seed_of_the_training(tiny_config: 
     when = (np.arange(100) // 5).astype("datetime64[D]").astype("datetime64[s]")
     train = rows._replace(request={**rows.request, "when": when})
     for seed in range(24):
-        result = result_of(with_seed(by_row, seed), evidence(train=train), "days on both sides")
+        (result,) = time_is_split(with_seed(by_row, seed), evidence(train=train))
         assert result.warning is bool(leaks.columns_of_similar_days(by_row.contract, train, seed))
 
 
