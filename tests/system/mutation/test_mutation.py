@@ -1,7 +1,7 @@
 """Of the small changes of a module, its own tests notice nine in ten. `make test SUITE=mutation` says how many.
 
 A change that no test can notice, because it makes no difference, stands in equivalent.toml with the reason. It does not
-count as noticed. A change that makes a difference and is not noticed is printed: write a test for it.
+count as noticed. A change that is neither noticed nor listed is printed and fails the run: write a test for it.
 """
 
 import os
