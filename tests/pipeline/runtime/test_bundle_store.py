@@ -1,7 +1,9 @@
 """Bundles on disk: whole or not there, and one pointer."""
 
+import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,41 @@ def test_a_failed_promotion_leaves_the_pointer_as_it_was(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="cannot be written: Is a directory. It is as it was before"):
         bundle_store.point(tmp_path, "0123456789abcdef")
     assert [path.name for path in tmp_path.iterdir()] == ["champion"]
+
+
+def test_unfinished_files_lie_in_the_store_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rename from another disk would not be one step. The folder for temporary files is not used, and need not exist."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    folder = bundle_store.write(tmp_path / "store", FILES)
+    bundle_store.point(tmp_path / "store", folder.name)
+    assert bundle_store.resolve(tmp_path / "store") == folder
+
+
+class Killed(BaseException):
+    """The end of a process, which no code handles."""
+
+
+def test_a_pointer_that_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: int) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(os, "fsync", killed)
+        bundle_store.point(tmp_path, "0123456789abcdef")
+    assert bundle_store.clear_unfinished(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pointer_whose_unfinished_file_is_gone_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody emptied the store meanwhile."""
+
+    def remove_all(_: int) -> None:
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+    monkeypatch.setattr(os, "fsync", remove_all)
+    with pytest.raises(ConfigError, match="cannot be written: No such file or directory. It is as it was before"):
+        bundle_store.point(tmp_path, "0123456789abcdef")
 
 
 def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
