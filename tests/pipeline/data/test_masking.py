@@ -110,6 +110,14 @@ def test_a_fold_gets_the_copies_of_its_own_training_rows_alone(tiny: Path) -> No
     assert extended.name == "one"
 
 
+def test_a_copy_is_in_the_block_of_the_row_that_it_copies(tiny: Path) -> None:
+    """Three rows on two days, and copies of the last row and the first."""
+    rows = rows_of(config_of(tiny)).examples
+    copies = masking.Copies(rows.take(np.array([2, 0])), np.array([2, 0]))
+    key = np.array(["1970-01-05T08:00", "1970-01-05T21:00", "1970-01-09T00:00"], dtype="datetime64[s]")
+    assert masking.blocks_with_copies(key, copies).tolist() == [4, 4, 8, 8, 4]
+
+
 ROLLING = [
     "columns.share={kind: number, known: before, nullable: true, meaning: Share of yeses lately, "
     'rolling: {by: [colour], days: 2, weight: 2, text: "{share} of {colour} ones"}}',

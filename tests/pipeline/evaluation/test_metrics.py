@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from pipeline.evaluation.metrics import MONITORED, constant_prediction, losses, metrics, roc_auc, spread, weighted
+from pipeline.evaluation.metrics import (
+    MONITORED,
+    constant_prediction,
+    losses,
+    metrics,
+    roc_auc,
+    spread,
+    standard_error,
+    weighted,
+)
 from pipeline.runtime.contract import Scoring
 
 NUMBERS = Scoring("regression")
@@ -139,3 +148,9 @@ def test_the_best_constant_is_the_share_of_positives_or_the_median() -> None:
 def test_probabilities_have_a_spread_of_one_and_numbers_their_own() -> None:
     assert spread(np.array([1.0, 5.0]), "regression") == 2
     assert spread(np.array([0, 1]), "binary") == 1
+
+
+@pytest.mark.parametrize(("differences", "error"), [([1.0, 3.0], 1.0), ([1.0, 3.0, 5.0], 2 / np.sqrt(3)), ([4.0], 0.0)])
+def test_the_standard_error_of_a_mean_over_folds(differences: list[float], error: float) -> None:
+    """The deviation divides by one fold less than there are; a single fold has none."""
+    assert standard_error(np.array(differences)) == pytest.approx(error)

@@ -1,7 +1,9 @@
 """Bundles on disk: whole or not there, and one pointer."""
 
+import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,41 @@ def test_a_failed_promotion_leaves_the_pointer_as_it_was(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="cannot be written: Is a directory. It is as it was before"):
         bundle_store.point(tmp_path, "0123456789abcdef")
     assert [path.name for path in tmp_path.iterdir()] == ["champion"]
+
+
+def test_unfinished_files_lie_in_the_store_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rename from another disk would not be one step. The folder for temporary files is not used, and need not exist."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    folder = bundle_store.write(tmp_path / "store", FILES)
+    bundle_store.point(tmp_path / "store", folder.name)
+    assert bundle_store.resolve(tmp_path / "store") == folder
+
+
+class Killed(BaseException):
+    """The end of a process, which no code handles."""
+
+
+def test_a_pointer_that_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: int) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(os, "fsync", killed)
+        bundle_store.point(tmp_path, "0123456789abcdef")
+    assert bundle_store.clear_unfinished(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pointer_whose_unfinished_file_is_gone_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody emptied the store meanwhile."""
+
+    def remove_all(_: int) -> None:
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+    monkeypatch.setattr(os, "fsync", remove_all)
+    with pytest.raises(ConfigError, match="cannot be written: No such file or directory. It is as it was before"):
+        bundle_store.point(tmp_path, "0123456789abcdef")
 
 
 def test_the_sums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
@@ -94,6 +131,20 @@ def test_sums_that_point_outside_the_bundle_are_refused(tmp_path: Path) -> None:
     assert "does not list bundle.json" in str(bundle_store.damage(folder))
 
 
+def test_sums_that_are_no_ascii_text_have_been_changed(tmp_path: Path) -> None:
+    folder = bundle_store.write(tmp_path, FILES)
+    content = (folder / "SHA256SUMS").read_bytes()
+    (folder / "SHA256SUMS").write_bytes(content.replace(b"model", b"mod\xe8l"))
+    assert bundle_store.damage(folder) == "SHA256SUMS has been changed"
+
+
+def test_a_link_to_the_very_same_content_is_no_file_of_a_bundle(tmp_path: Path) -> None:
+    folder = bundle_store.write(tmp_path / "store", FILES)
+    (folder / "model.onnx").rename(tmp_path / "model.onnx")
+    (folder / "model.onnx").symlink_to(tmp_path / "model.onnx")
+    assert bundle_store.damage(folder) == "model.onnx is a symbolic link, not a regular file"
+
+
 def test_a_file_that_is_not_listed_is_no_part_of_a_bundle(tmp_path: Path) -> None:
     folder = bundle_store.write(tmp_path, FILES)
     (folder / "extra.json").touch()
@@ -118,6 +169,12 @@ def test_promotion_moves_the_pointer_and_nothing_else(tmp_path: Path) -> None:
 def test_a_path_may_be_a_store_or_a_bundle_itself(tmp_path: Path) -> None:
     folder = bundle_store.write(tmp_path, FILES)
     assert bundle_store.resolve(folder) == folder
+
+
+def test_a_store_may_be_named_by_way_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    """As in `models/../models/flights`: one folder is then met twice."""
+    bundle_store.make_folder(tmp_path / "models/../models/flights")
+    assert (tmp_path / "models/flights").is_dir()
 
 
 def test_a_store_without_a_champion_says_what_to_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,16 @@ def test_counts_over_other_days_or_by_other_columns_are_refused(
     ).contract
     with pytest.raises(ValueError, match="made for other features"):
         rolling_features.load_counts(content, other)
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 0.0), (1.5, 1.0), (3, np.inf)])
+def test_counts_of_no_or_parts_of_rows_or_without_a_sum_are_refused(
+    contract: Contract, count: float, total: float
+) -> None:
+    counts: Any = {"share": {THIRD: {(FOURTH, ("red",)): (count, total)}}}
+    content = rolling_features.dump_counts(counts, contract, FOURTH)
+    with pytest.raises(ValueError, match="not possible"):
+        rolling_features.load_counts(content, contract)
 
 
 def test_old_counts_of_a_day_without_new_ones_are_dropped() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Interval
-from pipeline.training.champion_gates import against_champion
+from pipeline.training.champion_gates import against_champion, gain_is_suspicious
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult
 from pipeline.training.leave_one_out import FeatureGain
@@ -119,6 +119,19 @@ def test_a_champion_without_a_recorded_skill_refuses_no_gain(tiny_config: Config
     assert (result.passed, result.warning) == (True, True)
 
 
+def test_no_gain_at_all_passes_limits_of_zero_without_a_warning(tiny_config: Config) -> None:
+    """Also where the model has more skill than the champion had on its own holdout."""
+    same = champion(evidence().predictions, skill={"high": 0.0})
+    result = result_of(with_rule(tiny_config, max_gain=0.0, warn_gain=0.0), evidence(champion=same), BELOW)
+    assert (result.passed, result.warning) == (True, False)
+
+
+def test_only_a_gain_that_warns_is_suspicious(tiny_config: Config) -> None:
+    assert gain_is_suspicious(tiny_config, evidence(champion=champion(np.full(ROWS, 0.5))))
+    assert not gain_is_suspicious(tiny_config, evidence(champion=champion(evidence().predictions)))
+    assert not gain_is_suspicious(tiny_config, evidence())
+
+
 def test_a_gain_that_may_be_small_does_not_warn(tiny_config: Config) -> None:
     """The gain is above the limit on average, and its interval begins below it."""
     config = with_rule(tiny_config, warn_gain=0.0001)
@@ -131,7 +144,8 @@ def test_a_gain_that_may_be_small_does_not_warn(tiny_config: Config) -> None:
 def test_a_large_gain_names_the_feature_that_it_comes_from(tiny_config: Config) -> None:
     gains = [FeatureGain("size", 0.01, 0.001, 0.2, False), FeatureGain("legs", 0.04, 0.001, 0.7, True)]
     result = result_of(tiny_config, evidence(champion=champion(np.full(ROWS, 0.5)), gains=gains), BELOW)
-    assert "legs lowers it most, by 0.0400" in result.why
+    why = "so large a gain is often a leak: check that new columns are known at prediction time"
+    assert result.why == f"{why}. On the folds, legs lowers it most, by 0.0400"
 
 
 def test_the_first_model_and_a_restart_have_nothing_to_beat(tiny_config: Config) -> None:
@@ -180,3 +194,16 @@ def test_a_regression_is_compared_in_deviations_of_its_outcome(tiny_config: Conf
 
     as_good = champion(np.zeros(ROWS), r2={"high": 0.99})
     assert result_of(config, amounts._replace(champion=as_good), "mae below").passed
+
+
+def test_a_small_gain_of_a_regression_does_not_warn(tiny_config: Config) -> None:
+    """An absolute error that is lower by 0.1 is a hundredth of a deviation."""
+    config = tiny_config.model_copy(update={"task": "regression", "costs": None})
+    outcome = np.random.default_rng(0).normal(0, 10, ROWS)
+    amounts = evidence(champion=champion(outcome + 1.1))._replace(
+        train=evidence().train._replace(target=outcome),
+        holdout=evidence().holdout._replace(target=outcome),
+        predictions=outcome + 1,
+    )
+    result = result_of(config, amounts, "mae below")
+    assert (result.passed, result.warning) == (True, False)

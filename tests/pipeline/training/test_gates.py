@@ -1,5 +1,6 @@
 """Each gate on evidence made by hand. Whole trainings that gates refuse are in test_refused.py."""
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Tensors
 from pipeline.training.evidence import GateResult, verdict_of
-from pipeline.training.gates import refusal_message
+from pipeline.training.gates import beats_baseline, cost_of_serving, missing_columns, refusal_message
 from pipeline.training.missing import MissingResult
-from tests.support.evidence import evidence, refused, result_of
+from tests.support.evidence import ROWS, evidence, refused, result_of
 
 HOLDOUT_WHY = "worse than the limits is useless; better is too good to be true, most often a leak"
 
@@ -82,6 +83,12 @@ def test_a_slice_with_half_its_interval_inside_is_let_out(tiny_config: Config) -
 
     assert "roc_auc by colour" not in refused(tiny_config, evidence(slices=seen(0.5, 0.61)))
     assert "roc_auc by colour" in refused(tiny_config, evidence(slices=seen(0.5, 0.59)))
+
+
+def test_a_column_without_slices_leaves_the_others_their_gates(tiny_config: Config) -> None:
+    """All slices of the shape have too few rows."""
+    rule = tiny_config.gates.slices.model_copy(update={"columns": ["shape", "colour"]})
+    assert result_of(with_gates(tiny_config, slices=rule), evidence(), "roc_auc by colour").passed
 
 
 def test_an_export_that_is_off_is_refused(tiny_config: Config) -> None:
@@ -156,6 +163,25 @@ def test_a_model_that_misreads_missing_columns_is_refused(
     assert refused(tiny_config, evidence(missing=[result])) == expected
 
 
+@pytest.mark.parametrize(("increase", "passed"), [(0.01, True), (0.0101, False)])
+def test_the_limit_without_columns_is_inclusive(tiny_config: Config, increase: float, passed: bool) -> None:
+    result = MissingResult("weather", ["size"], increase, 0.0, 0.0, {}, 0.3, Interval(0.02, 0.01, 0.03))
+    assert result_of(tiny_config, evidence(missing=[result]), "on the folds without weather").passed is passed
+
+
+@pytest.mark.parametrize(("increase", "passed"), [(0.09, True), (0.11, False)])
+def test_a_regression_without_columns_is_compared_in_deviations(
+    tiny_config: Config, increase: float, passed: bool
+) -> None:
+    """The outcome has a deviation of ten, so the limit of 0.01 is an error of 0.1."""
+    config = tiny_config.model_copy(update={"task": "regression", "costs": None})
+    train = evidence().train._replace(target=np.tile([-10.0, 10.0], ROWS // 2))
+    missing = MissingResult("weather", ["size"], increase, 0.0, 0.0, {}, 0.3, Interval(0.02, 0.01, 0.03))
+    result, _ = missing_columns(config, evidence(train=train, missing=[missing]))
+    assert result.passed is passed
+    assert result.limit == "≤ +0.1 beyond one standard error"
+
+
 def test_a_slow_or_large_model_is_refused(tiny_config: Config) -> None:
     tight = tiny_config.model_copy(
         update={"gates": tiny_config.gates.model_copy(update={"max_microseconds": 1e-6, "max_megabytes": 0.5})}
@@ -223,6 +249,28 @@ def test_one_row_is_timed_and_its_median_compared(tiny_config: Config) -> None:
     assert result_of(with_gates(tiny_config, max_microseconds=1e6), slow, "median time of one row").passed
 
 
+def test_a_median_time_that_is_its_limit_passes(tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which 1/1024 of a second passes between any two readings."""
+    readings = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(readings) / 1024)
+    for limit, passed in ((976.5625, True), (976.562, False)):
+        config = with_gates(tiny_config, max_microseconds=limit)
+        assert result_of(config, evidence(), "median time of one row", cost_of_serving).passed is passed
+
+
+def test_a_holdout_of_one_row_is_enough_to_measure_the_time(tiny_config: Config) -> None:
+    shapes = set()
+
+    class Recording:
+        def __call__(self, data: Tensors) -> np.ndarray:
+            shapes.add((data.strings.shape, data.numbers.shape))
+            return np.zeros(1)
+
+    one_row = evidence(holdout=evidence().holdout.take(np.array([0])), session=Recording())
+    list(cost_of_serving(tiny_config, one_row))
+    assert shapes == {((1, 2), (1, 3))}
+
+
 @pytest.mark.parametrize(
     ("gate", "limits"),
     [
@@ -264,11 +312,44 @@ def test_the_baseline_is_beaten_by_the_margin(
     assert result_of(config, evidence(), "below the baseline's").passed is passed
 
 
+@pytest.mark.parametrize("use_interval", [False, True])
+def test_a_gain_that_is_its_limit_passes(tiny_config: Config, use_interval: bool) -> None:
+    """The model predicts what the baseline predicts, and its gain of 0 is allowed."""
+    constant = float(evidence().train.target.mean())
+    model = evidence()._replace(predictions=np.full(ROWS, constant))
+    assert beats_baseline(with_gates(tiny_config, use_interval=use_interval, min_gain=0.0), model).passed
+
+
+def test_the_baseline_of_a_regression_is_the_median(tiny_config: Config) -> None:
+    """One large outcome in a hundred moves the mean and not the median."""
+    config = tiny_config.model_copy(update={"task": "regression", "costs": None})
+    outcome = np.where(np.arange(ROWS) % 100 == 0, 1000.0, 5.0)
+    rows = evidence().train._replace(target=outcome)
+    result = beats_baseline(config, evidence(train=rows)._replace(holdout=rows, predictions=outcome))
+    assert result.why == "always predicting 5 needs no model"
+    assert result.value == "by 9.9500"
+
+
+@pytest.mark.parametrize(("bound", "passed"), [(0.0, True), (1e-9, False)])
+def test_an_interval_that_touches_a_limit_of_the_holdout_passes(
+    tiny_config: Config, bound: float, passed: bool
+) -> None:
+    """The upper end of the interval is the lowest value that passes, or is a little below it."""
+    low = evidence().figures["roc_auc"].high + bound
+    config = with_gates(tiny_config, use_interval=True, holdout={"roc_auc": Bounds(low=low, high=1.0)})
+    assert result_of(config, evidence(), "roc_auc on the holdout").passed is passed
+
+
 @pytest.mark.parametrize(("change", "gate"), [({"export_error": 1e-5}, "export"), ({"size": 20_000_000}, "size of")])
 def test_a_value_that_is_its_limit_passes(tiny_config: Config, change: dict[str, float], gate: str) -> None:
     ((name, limit),) = change.items()
     assert result_of(tiny_config, evidence(**change), gate).passed
     assert not result_of(tiny_config, evidence(**{name: limit * 1.001}), gate).passed
+
+
+def test_a_bundle_of_one_byte_more_than_its_limit_is_refused(tiny_config: Config) -> None:
+    config = with_gates(tiny_config, max_megabytes=20.0)
+    assert not result_of(config, evidence(size=20_000_001), "size of the bundle").passed
 
 
 def test_the_reports_of_a_refusal_and_of_a_verdict(tiny_config: Config) -> None:

@@ -1,17 +1,18 @@
 """Leaks that the gates refuse, and those that they warn of."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.config.config import Config
+from pipeline.config.config import Config, load
 from pipeline.config.splits import RowSplit
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.training import leaks
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult
-from pipeline.training.leak_gates import leak_gates
+from pipeline.training.leak_gates import leak_gates, time_is_split
 from pipeline.training.leave_one_out import FeatureGain
 from tests.support import evidence as support
 from tests.support.evidence import ROWS, evidence
@@ -79,6 +80,19 @@ def test_a_pair_is_not_refused_for_what_one_of_its_features_shows(tiny_config: C
     assert result_of(config, evidence(train=with_numbers(train, legs=nearly)), PAIR).passed
 
 
+@pytest.mark.parametrize(("below", "passed"), [(0.0, True), (1e-9, False)])
+def test_the_limit_of_a_pair_is_inclusive(tiny_config: Config, below: float, passed: bool) -> None:
+    """The measured value itself is the limit, or a little less is."""
+    train = evidence().train
+    noise = np.random.default_rng(2).normal(0, 100, ROWS)
+    rows = with_numbers(train, legs=noise, hour=train.target - noise)
+    pair = leaks.best_pair(tiny_config.contract, rows.data, rows.target, tiny_config.train.seed)
+    assert pair is not None
+    gates = tiny_config.gates.model_copy(update={"max_pair": pair.score - below})
+    config = tiny_config.model_copy(update={"gates": gates})
+    assert result_of(config, evidence(train=rows), PAIR).passed is passed
+
+
 @pytest.mark.parametrize("side", ["missing", "present"])
 def test_a_feature_that_is_missing_for_one_outcome_only_warns(tiny_config: Config, side: str) -> None:
     """Too few rows for the single-feature limit, too many to be chance."""
@@ -89,7 +103,16 @@ def test_a_feature_that_is_missing_for_one_outcome_only_warns(tiny_config: Confi
     assert (result.value, result.passed, result.warning) == ("legs", True, True)
 
 
-@pytest.mark.parametrize(("copies", "passed", "warning"), [(0, True, False), (20, True, True), (21, False, True)])
+def test_all_features_that_are_missing_for_one_outcome_are_named(tiny_config: Config) -> None:
+    train = evidence().train
+    few = train.target & (np.arange(ROWS) % 10 == 0)
+    rows = with_numbers(train, legs=np.where(few, np.nan, 4), hour=np.where(few, np.nan, 17))
+    assert result_of(tiny_config, evidence(train=rows), "for one outcome only").value == "legs, hour"
+
+
+@pytest.mark.parametrize(
+    ("copies", "passed", "warning"), [(0, True, False), (1, True, True), (20, True, True), (21, False, True)]
+)
 def test_rows_of_the_holdout_in_training_warn_and_then_refuse(
     tiny_config: Config, copies: int, passed: bool, warning: bool
 ) -> None:
@@ -123,7 +146,13 @@ def test_a_split_by_row_warns_if_days_have_their_own_luck(tiny_config: Config) -
 
 @pytest.mark.parametrize(
     ("gain", "error", "is_new", "warning"),
-    [(0.03, 0.001, True, True), (0.03, 0.006, True, False), (0.02, 0.001, True, False), (0.03, 0.001, False, False)],
+    [
+        (0.03, 0.001, True, True),
+        (0.03, 0.006, True, False),
+        (0.02, 0.001, True, False),
+        (0.025, 0.0, True, False),
+        (0.03, 0.001, False, False),
+    ],
 )
 def test_a_new_feature_of_surely_large_gain_warns(
     tiny_config: Config, gain: float, error: float, is_new: bool, warning: bool
@@ -133,6 +162,7 @@ def test_a_new_feature_of_surely_large_gain_warns(
     gains = [FeatureGain("size", gain, error, 0.9, is_new)]
     result = result_of(tiny_config, evidence(champion=champion, gains=gains), "by one feature")
     assert (result.passed, result.warning) == (True, warning)
+    assert result.limit == "a new feature surely not above 0.025"
 
 
 @pytest.mark.parametrize(("share", "warning"), [(0.5, False), (0.51, True)])
@@ -142,6 +172,14 @@ def test_a_first_model_that_lives_on_one_feature_warns(tiny_config: Config, shar
     assert result.warning is warning
     assert result.value.startswith("legs -0.2000")
     assert result.why.startswith("size:") is warning
+
+
+@pytest.mark.parametrize(("share", "names"), [(0.51, "legs, size"), (0.5, "a feature above the limit")])
+def test_all_features_above_the_limit_are_asked_about(tiny_config: Config, share: float, names: str) -> None:
+    """Without one, the question is about any such feature."""
+    gains = [FeatureGain("size", 0.1, 0.0, share, False), FeatureGain("legs", 0.2, 0.0, share, False)]
+    result = result_of(tiny_config, evidence(gains=gains), "by one feature")
+    assert result.why == f"{names}: is it known at prediction time, with this very value?"
 
 
 def test_every_gate_against_leaks_shows_value_limit_and_reason(tiny_config: Config) -> None:
@@ -184,12 +222,12 @@ def test_without_two_numbers_there_is_no_pair_and_without_gains_no_gate(tiny_con
     ]  # fmt: skip
 
 
-def test_a_feature_declared_as_known_after_is_refused(tiny_config: Config) -> None:
-    """The loader of a config refuses it too; the gate does not rely on that."""
-    late = tiny_config.columns["legs"].model_copy(update={"known": "after"})
-    config = tiny_config.model_copy(update={"columns": {**tiny_config.columns, "legs": late}})
+def test_features_declared_as_known_after_are_refused(tiny_config: Config) -> None:
+    """The loader of a config refuses them too; the gate does not rely on that."""
+    late = {name: tiny_config.columns[name].model_copy(update={"known": "after"}) for name in ("size", "legs")}
+    config = tiny_config.model_copy(update={"columns": {**tiny_config.columns, **late}})
     assert refused(config, evidence()) == ["features known only after the prediction"]
-    assert result_of(config, evidence(), "known only after").value == "legs"
+    assert result_of(config, evidence(), "known only after").value == "size, legs"
 
 
 def test_a_regression_is_measured_by_rank_correlation(tiny_config: Config) -> None:
@@ -219,6 +257,41 @@ def test_the_days_that_are_split_are_named(tiny_config: Config) -> None:
     expected = GateResult(gate, value, "no such days", True, why, warning=True)
     assert result_of(by_row, evidence(train=lucky), gate) == expected
     assert result_of(by_row, evidence(), gate) == GateResult(gate, "no such days", "no such days", True, why)
+
+
+def test_all_columns_of_similar_days_are_named(tiny: Path) -> None:
+    """One more time in each row, the same as the first."""
+    seen = "columns.seen={kind: datetime, known: before, meaning: When it was seen}"
+    config = load(tiny, [seen, "columns.hour.derived_from=[when, seen]", "split={by: row, holdout: 0.2}"])
+    train = evidence().train
+    request = {**train.request, "seen": train.request["when"]}
+    lucky = train._replace(request=request, target=np.arange(ROWS) // 50 % 2 == 0)
+    result = result_of(config, evidence(train=lucky), "days on both sides")
+    assert result.value == "by row; similar outcomes on the same day of when, seen"
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_single_feature_is_scored_with_the_seed_of_the_training(tiny_config: Config, seed: int) -> None:
+    """Columns of one value, so that only the random parts of the rows order the outcomes."""
+    flat = with_numbers(evidence().train, size=np.ones(ROWS), legs=np.ones(ROWS), hour=np.ones(ROWS))
+    scores = leaks.single_feature_scores(tiny_config.contract, flat.data, flat.target, seed)
+    result = result_of(with_seed(tiny_config, seed), evidence(train=flat), SINGLE)
+    assert result.value.endswith(f" {max(scores.values()):.3f}")
+
+
+def test_similar_days_are_looked_for_with_the_seed_of_the_training(tiny_config: Config) -> None:
+    """A hundred rows, of which five each are on a day: some seeds find similar days by chance."""
+    by_row = tiny_config.model_copy(update={"split": RowSplit(by="row", holdout=0.2)})
+    rows = evidence().train.take(np.arange(0, ROWS, 20))
+    when = (np.arange(100) // 5).astype("datetime64[D]").astype("datetime64[s]")
+    train = rows._replace(request={**rows.request, "when": when})
+    for seed in range(24):
+        (result,) = time_is_split(with_seed(by_row, seed), evidence(train=train))
+        assert result.warning is bool(leaks.columns_of_similar_days(by_row.contract, train, seed))
 
 
 @pytest.mark.parametrize(("below", "passed"), [(0.0, True), (1e-9, False)])

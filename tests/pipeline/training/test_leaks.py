@@ -115,6 +115,28 @@ def test_a_regression_has_pairs_too(tiny_config: Config) -> None:
     assert pair.score > 0.99
 
 
+def test_the_first_two_numbers_may_be_the_pair(tiny_config: Config, target: np.ndarray) -> None:
+    rng = np.random.default_rng(1)
+    noise, other = rng.normal(0, 50, (2, ROWS))
+    pair = best_pair(tiny_config.contract, numbers_of(noise, target - noise, other), target, seed=0)
+    assert pair is not None
+    assert pair.names == ("size", "legs")
+    assert pair.score > 0.99
+
+
+def test_the_mean_of_the_outcomes_says_nothing_about_a_pair(tiny_config: Config) -> None:
+    """Amounts about a million are ordered as well as amounts about zero."""
+    rng = np.random.default_rng(1)
+    outcome, noise, other = rng.normal(size=(3, ROWS))
+    data = numbers_of(noise, other, outcome - noise)
+    near_zero = best_pair(tiny_config.contract, data, outcome, seed=0)
+    far_from_zero = best_pair(tiny_config.contract, data, outcome + 1e6, seed=0)
+    assert near_zero is not None
+    assert far_from_zero is not None
+    assert far_from_zero.names == near_zero.names
+    assert far_from_zero.score == pytest.approx(near_zero.score)
+
+
 def test_few_rows_that_agree_by_chance_are_no_finding(tiny_config: Config, target: np.ndarray) -> None:
     """Ten rows without the outcome: 0.7 to the power of ten is no surprise, to the power of fifty it is."""
     quiet = np.flatnonzero(~target)

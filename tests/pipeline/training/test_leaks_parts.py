@@ -9,6 +9,7 @@ from pipeline.training.leaks import (
     added_by_pair,
     best_pair,
     bins,
+    columns_of_similar_days,
     copied_rows,
     mean_outcomes,
     ordering_score,
@@ -29,6 +30,17 @@ def test_columns_are_standardized_without_their_missing_numbers() -> None:
 def test_small_deviations_count_as_any_others() -> None:
     assert standardized(np.array([[0.001], [0.003]])).ravel().tolist() == pytest.approx([-1, 1])
     assert standardized(np.array([[4.0]])).tolist() == [[0.0]]
+
+
+def test_each_column_is_divided_by_its_own_deviation() -> None:
+    assert standardized(np.array([[1.0, 10.0], [3.0, 30.0]])).tolist() == [[-1, -1], [1, 1]]
+
+
+@pytest.mark.parametrize("rows", [100, 500, 2000])
+def test_a_column_of_one_value_is_zero_in_every_row(rows: int) -> None:
+    """Whatever the memory of the result held before."""
+    numbers = np.column_stack([np.arange(rows), np.full(rows, 7.0)])
+    assert (standardized(numbers)[:, 1] == 0).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -64,6 +76,11 @@ def test_equal_rows_are_counted_also_below_and_above_all_others() -> None:
 def test_equal_numbers_share_a_bin_and_missing_ones_have_the_next() -> None:
     one, two, other_two, three, missing = bins(np.array([1.0, 2.0, 2.0, 3.0, np.nan])).tolist()
     assert one < two == other_two < three == missing - 1
+
+
+def test_a_rare_number_below_a_common_one_has_a_bin_of_its_own() -> None:
+    """The common number is the only edge, and belongs to the bin above it."""
+    assert bins(np.array([1.0] + [2.0] * 99)).tolist() == [0] + [1] * 99
 
 
 def test_many_numbers_fall_into_fifty_bins() -> None:
@@ -132,6 +149,14 @@ def test_a_part_of_one_outcome_is_found_on_either_side(tiny_config: Config, posi
     assert present_for_one_outcome(tiny_config.contract, table(np.ones(400), target).data, target) == []
 
 
+@pytest.mark.parametrize(("positive", "expected"), [(2, []), (3, ["size"])])
+def test_a_chance_of_one_in_a_million_is_no_finding(tiny_config: Config, positive: int, expected: list[str]) -> None:
+    """One row in a thousand is positive: two rows agree by a chance of one in a million, three by one in 10⁹."""
+    target = np.arange(1000 * positive) < positive
+    data = table(np.where(target, np.nan, 1.0), target).data
+    assert present_for_one_outcome(tiny_config.contract, data, target) == expected
+
+
 @pytest.mark.parametrize(("rows", "expected"), [(19, []), (20, ["colour"])])
 def test_chance_decides_how_many_rows_have_to_agree(tiny_config: Config, rows: int, expected: list[str]) -> None:
     """Half of the rows are positive: one half to the power of 20 is below one in a million, of 19 it is not."""
@@ -166,6 +191,25 @@ def test_missing_numbers_do_not_order_the_others(tiny_config: Config) -> None:
     assert 0.95 < scores["size"] < 1
 
 
+@pytest.mark.parametrize("binary", [True, False])
+def test_missing_numbers_stand_in_the_middle_of_the_known(tiny_config: Config, binary: bool) -> None:
+    """Few sizes, so each has a bin of its own, which no other row tells about: the order of the sizes counts. The first
+    and the last row have the median of the known, and are the one pair that is not in order.
+    """
+    size = np.arange(40.0)
+    size[[0, 39]] = np.nan
+    target = np.arange(40) >= 20
+    rows = table(size, target)
+    if binary:
+        scores = single_feature_scores(tiny_config.contract, rows.data, target, seed=0)
+        assert scores["size"] == pytest.approx(1 - 0.5 / 20**2)
+    else:
+        ranks = np.r_[20.5, 1:20, 22:41, 20.5]
+        outcome = np.arange(40.0)
+        scores = single_feature_scores(tiny_config.contract, rows.data, outcome, seed=0)
+        assert scores["size"] == pytest.approx(np.corrcoef(ranks, outcome)[0, 1])
+
+
 def test_a_half_with_one_outcome_gives_no_pair(tiny_config: Config) -> None:
     """One positive row is in one half of the rows."""
     rng = np.random.default_rng(5)
@@ -174,3 +218,24 @@ def test_a_half_with_one_outcome_gives_no_pair(tiny_config: Config) -> None:
     numbers = data.numbers.copy()
     numbers[:, 1] = rng.random(50)
     assert best_pair(tiny_config.contract, data._replace(numbers=numbers), target, seed=0) is None
+
+
+def on_days(rows: Examples, rows_per_day: int) -> Examples:
+    """The rows with other times: so many of them on each day."""
+    day = np.arange(len(rows.target)) // rows_per_day
+    return rows._replace(request={**rows.request, "when": day.astype("datetime64[D]").astype("datetime64[s]")})
+
+
+def test_days_that_order_outcomes_no_better_than_the_limit_are_not_alike(tiny_config: Config) -> None:
+    """Eleven of the twenty pairs of a positive and a negative row are in order: exactly the limit of 0.55."""
+    rows = on_days(table(np.arange(12.0), np.arange(12) < 2), rows_per_day=3)
+    assert columns_of_similar_days(tiny_config.contract, rows, seed=1) == []
+
+
+def test_the_seed_decides_which_rows_tell_about_a_day(tiny_config: Config) -> None:
+    """Few rows near the limit: some seeds find similar days, and find them again."""
+    rows = on_days(table(np.arange(40.0), np.random.default_rng(1).random(40) < 0.3), rows_per_day=5)
+    first, again = ([columns_of_similar_days(tiny_config.contract, rows, seed) for seed in range(16)] for _ in range(2))
+    assert first == again
+    assert [] in first
+    assert ["when"] in first

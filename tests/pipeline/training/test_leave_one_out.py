@@ -8,7 +8,7 @@ from pipeline.data.split import Fold
 from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Tensors
 from pipeline.training.leave_one_out import feature_gains, features_to_leave_out, with_constant
-from pipeline.training.search import evaluate_candidates
+from pipeline.training.search import baseline, evaluate_candidates
 
 ROWS = 600
 
@@ -77,8 +77,11 @@ def test_one_column_loses_its_values_and_the_others_stay(tiny_config: Config, na
     assert data.strings[0, 1] == "round"  # the rows themselves are not changed
 
 
-def test_a_model_that_is_no_better_than_a_constant_has_no_shares(tiny_config: Config) -> None:
-    """Outcomes that nothing explains: the model's loss is above the constant's, and a share would have another sign."""
+@pytest.mark.parametrize("excess", [0.1, 0.0])
+def test_a_model_that_is_no_better_than_a_constant_has_no_shares(tiny_config: Config, excess: float) -> None:
+    """Outcomes that nothing explains: the model's loss is above the constant's, and a share would have another sign; or
+    it is the constant's, and there would be nothing to divide by.
+    """
     rng = np.random.default_rng(0)
     target = rng.random(ROWS) < 0.5
     strings = np.full((ROWS, 2), "same", dtype=object)
@@ -87,7 +90,8 @@ def test_a_model_that_is_no_better_than_a_constant_has_no_shares(tiny_config: Co
     config = tiny_config.model_copy(update={"train": tiny_config.train.model_copy(update={"workers": 1})})
     settings = config.candidates.named()["linear"]
     (trial,) = evaluate_candidates(config, data, target, [fold], [("linear", settings)], lambda _: None)
-    worse = trial._replace(folds={"a": {"log_loss": 0.8}})
+    constant = baseline(target, [fold], config.scoring)["log_loss"]
+    worse = trial._replace(folds={"a": {"log_loss": constant + excess}})
     (result,) = feature_gains(config, data, target, [fold], worse, {"size": False})
     assert (result.share, result.error) == (0.0, 0.0)
-    assert result.gain < 0
+    assert result.gain != 0

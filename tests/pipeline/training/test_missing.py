@@ -20,6 +20,14 @@ def test_a_model_can_be_fitted_without_any_text_or_number(settings: Settings) ->
     assert estimators.predict(fitted, data) == pytest.approx(np.full(200, 0.25), abs=0.01)
 
 
+def test_only_the_columns_without_any_value_get_one() -> None:
+    data = Tensors(
+        np.array([["", "a"], ["", "b"]], dtype=object), np.array([[np.nan, 1], [np.nan, 2]], dtype=np.float32)
+    )
+    assert with_constants(data).strings.tolist() == [["none", "a"], ["none", "b"]]
+    assert with_constants(data).numbers.tolist() == [[0, 1], [0, 2]]
+
+
 def test_a_column_with_some_values_stays_as_it_is() -> None:
     data = Tensors(np.array([["a"], [""]], dtype=object), np.array([[1.0], [np.nan]], dtype=np.float32))
     assert with_constants(data).strings.tolist() == [["a"], [""]]

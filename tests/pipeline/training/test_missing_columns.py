@@ -14,6 +14,7 @@ from pipeline.data.split import Fold
 from pipeline.datasets.table import derive
 from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Examples, Tensors, tensors
+from pipeline.runtime.rolling_features import RollingState
 from pipeline.training import estimators
 from pipeline.training.missing import FoldLosses, fit_and_score, losses_on_folds, on_holdout, with_constants
 from pipeline.training.search import CandidateResult
@@ -135,8 +136,8 @@ def test_the_gain_on_the_holdout_has_an_interval_of_90_percent(config: Config, r
     assert scale.gain == paired(target, np.full(ROWS, 0.9), predictions, blocks, plan, 0.9)["log_loss"]
 
 
-def test_a_rolling_feature_gets_the_prior_on_the_holdout(tiny: Path, rows: TrainingRows) -> None:
-    """The prior stands for a key without rows; nothing else is known where it is left out."""
+def with_rolling_feature(tiny: Path) -> Config:
+    """The share of yes by colour is the only column that may be left out."""
     share = (
         "columns.share={kind: number, known: before, nullable: true, meaning: Share of yes, minimum: 0, maximum: 1, "
         'rolling: {by: [colour], days: 1, weight: 10, text: "{share} of {colour}"}}'
@@ -144,7 +145,27 @@ def test_a_rolling_feature_gets_the_prior_on_the_holdout(tiny: Path, rows: Train
     timing = "timing={time: when, known_at: 3, ahead: 2}"
     minute = "columns.when_minute_of_day={kind: integer, known: before, derived_from: [when], meaning: Minute}"
     features = "features=[colour, legs, when_minute_of_day, share]"
-    config = load(tiny, [share, timing, minute, features, "train.resamples=50"])
+    return load(tiny, [share, timing, minute, features, "train.resamples=50", "train.workers=1", "train.rare=1"])
+
+
+def test_a_rolling_feature_gets_the_prior_on_the_folds(tiny: Path, rows: TrainingRows) -> None:
+    config = with_rolling_feature(tiny)
+    request = {**rows.examples.request, "share": np.random.default_rng(1).random(ROWS)}
+    examples = rows.examples._replace(request=request, data=tensors(derive(request), config.contract))
+    rolling = rows._replace(examples=examples, rolling_state=RollingState({}, prior=0.25, as_of=0))
+    copies = masking.make_copies(config, rolling)
+    (fold, _) = FOLDS
+
+    train = masking.with_copies(examples.take(fold.train), copies, fold.train)
+    masked = masking.mask(config, examples, ["share"], 0.25).data.take(fold.valid)
+    expected = loss_by_hand(config, train, masked, examples.target[fold.valid])
+    losses = losses_on_folds(config, rolling, copies, [fold], BEST)
+    assert losses[ALL].of_model == pytest.approx(expected)
+
+
+def test_a_rolling_feature_gets_the_prior_on_the_holdout(tiny: Path, rows: TrainingRows) -> None:
+    """The prior stands for a key without rows; nothing else is known where it is left out."""
+    config = with_rolling_feature(tiny)
     request = {**rows.examples.request, "share": np.full(ROWS, 0.75)}
     holdout = rows.examples._replace(request=request, data=tensors(derive(request), config.contract))
 

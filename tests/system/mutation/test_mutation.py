@@ -1,7 +1,7 @@
 """Of the small changes of a module, its own tests notice nine in ten. `make test SUITE=mutation` says how many.
 
 A change that no test can notice, because it makes no difference, stands in equivalent.toml with the reason. It does not
-count as noticed. A change that makes a difference and is not noticed is printed: write a test for it.
+count as noticed. A change that is neither noticed nor listed is printed and fails the run: write a test for it.
 """
 
 import os
@@ -97,6 +97,7 @@ def test_nine_of_ten_changes_are_noticed_by_the_modules_own_tests(module: str, r
     assert not strange, f"mutmut could not finish: {strange}"
     stale = listed - {mutant[:3] for mutant in equivalent}
     assert not stale, f"equivalent.toml has changes that are not among the survivors (any more): {stale}"
+    assert not unexplained, "a test has to notice these changes, or equivalent.toml to say why they make no difference"
     assert result.share >= LEAST, f"{100 * result.share:.1f} % of the mutants are noticed"
 
 
