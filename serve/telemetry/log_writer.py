@@ -24,7 +24,7 @@ from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
 AT_ONCE = 1000  # rows of one transaction at most
-OFTEN = 0.05  # seconds between two reads of the queue
+OFTEN = 0.25  # seconds between two reads of the queue: fewer and larger transactions cost the predictions less
 PATIENCE = 5.0  # seconds to write the rest of the queue when the server stops
 
 
@@ -81,6 +81,8 @@ class LogWriter:
             if self._waiting < self._max_rows and self._until is None:
                 self._waiting += len(batch.rows)
                 self._queue.append(batch)
+                if self._waiting >= AT_ONCE:
+                    self._wake.set()
                 return
         self._metrics.log_dropped.inc(len(batch.rows))
 

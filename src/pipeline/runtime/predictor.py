@@ -7,10 +7,14 @@ import pandas, scikit-learn or MLflow.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+# Its official builds report to their maker, and write an id of the machine into the home folder, unless this is set.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime

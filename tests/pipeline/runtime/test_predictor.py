@@ -1,7 +1,10 @@
 """A bundle proves itself before it answers, or does not answer."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from pipeline.datasets import table
 from pipeline.errors import BundleError
 from pipeline.runtime import bundle_store, predictor
+from tests.support import ROOT
 from tests.support.parcels import Parcels
 
 
@@ -153,3 +157,12 @@ def test_a_bundle_of_an_older_contract_is_refused_with_one_sentence(parcels: Par
     with pytest.raises(BundleError, match="this version cannot read its contract") as refused:
         predictor.load(old)
     assert "contract.task: Input should be 'binary' or 'regression'). Train again" in str(refused.value)
+
+
+def test_the_runtime_reports_to_nobody_and_writes_nothing_at_home(parcels: Parcels, tmp_path: Path) -> None:
+    """onnxruntime would put an id of this machine into the home folder, and send it with each report."""
+    code = f"from pathlib import Path; from pipeline.runtime.predictor import load; load(Path({str(parcels.store)!r}))"
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    subprocess.run([sys.executable, "-c", code], env={**environment, **home}, check=True, cwd=ROOT)
+    assert list(tmp_path.iterdir()) == []

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from conftest import MODEL, Run, ready
 from docker.models.containers import Container
 from docker.types import Ulimit
 
 from pipeline.runtime import predictor
 from serve.settings import Settings
 from tests.system.hostile.attacks import CSV, Attack, attacks
-from tests.system.image.conftest import MODEL, Run, ready
 
 HALF = b"GET /readyz HTTP/1.1\r\nhost: a\r\n"  # headers that are not complete
 HALF_OPEN = 1_100

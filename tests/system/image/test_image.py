@@ -7,7 +7,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,62 +16,12 @@ import docker
 import httpx2
 import numpy as np
 import pytest
+from conftest import IMAGE, MODEL, ROOT, Run, ready
 from docker.models.containers import Container
 
 from pipeline.runtime import bundle_store, predictor
 
-ROOT = Path(__file__).parent.parent.parent.parent
-IMAGE, MODEL = os.environ["IMAGE"], os.environ["MODEL"]
-LOCKED_DOWN = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
 BUILD = {**os.environ, "DOCKER_BUILDKIT": "1"}
-
-
-@pytest.fixture(scope="session")
-def engine() -> docker.DockerClient:
-    return docker.from_env()
-
-
-@pytest.fixture(scope="session")
-def champion() -> predictor.Predictor:
-    return predictor.load(ROOT / "models" / MODEL)
-
-
-Run = Callable[..., Container]
-
-
-@pytest.fixture(scope="session")
-def run(engine: docker.DockerClient) -> Iterator[Run]:
-    started: list[Container] = []
-
-    def start(command: str | None = None, *, port: int = 8080, **options: Any) -> Container:
-        container = engine.containers.run(
-            IMAGE, command, detach=True, ports={f"{port}/tcp": ("127.0.0.1", None)}, **LOCKED_DOWN, **options
-        )
-        started.append(container)
-        return container
-
-    yield start
-    for container in started:
-        container.remove(force=True)
-
-
-@pytest.fixture(scope="session")
-def container(run: Run) -> Container:
-    return run()
-
-
-def ready(container: Container, port: int = 8080) -> str:
-    """The server's address on this machine, once it is ready."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        container.reload()
-        assert container.status != "exited", container.logs().decode()
-        if bound := container.ports.get(f"{port}/tcp"):
-            address = f"http://127.0.0.1:{bound[0]['HostPort']}"
-            with suppress(httpx2.TransportError):
-                httpx2.get(f"{address}/readyz").raise_for_status()
-                return address
-    raise AssertionError(container.logs().decode())
 
 
 def version(address: str) -> str:
