@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 from alarms import false_alarms, replayed
 from answering import beside, explained, image, installed, one_row, server
+from attacked import attacked
 from limits import is_missed
 from logged import logged
 from remembered import worth
@@ -65,6 +66,11 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
         logged,
     ),
     "explained": ("an explanation over HTTP, p50; difference from one with 40 times the orders", "10 ms", explained),
+    "attacked": (
+        "25 hostile requests, one at a time: slowest other request meanwhile, most memory of one",
+        "100 ms, 40 MB",
+        attacked,
+    ),
     "image": ("image: over its base; `docker run` to the first answer (median of five)", "200 MB, 0.8 s", image),
     "installed": ("installed serving set, every package of `requirements/serve.txt`", "200 MB", installed),
     "tests": ("`make test`", "150 s", tests),

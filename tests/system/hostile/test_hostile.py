@@ -15,7 +15,7 @@ import pytest
 from serve.settings import Settings
 from tests.support.parcels import REQUIRED, Parcels
 from tests.support.server import serving_process
-from tests.system.hostile.attacks import Attack, attacks
+from tests.system.hostile.attacks import Attack, Row, attacks
 
 ATTACKS = attacks("parcels", REQUIRED, Settings().max_rows)
 MEMORY = 40  # megabytes that one attack takes
@@ -27,11 +27,12 @@ OTHERS = 0.5  # seconds until another request is answered meanwhile
 class Server:
     """A real server with the prediction log, and the memory of its process in megabytes."""
 
-    def __init__(self, client: httpx2.Client, pid: int) -> None:
+    def __init__(self, client: httpx2.Client, pid: int, row: Row) -> None:
         self.client = client
+        self.row = row
         self._process = Path(f"/proc/{pid}")
         for _ in range(20):  # its first requests load what an idle server has loaded
-            self.client.post("/predict", json=REQUIRED).raise_for_status()
+            self.client.post("/predict", json=row).raise_for_status()
         self.idle = self.memory("VmRSS")
 
     def memory(self, line: str) -> float:
@@ -50,7 +51,7 @@ class Server:
 def attacked(parcels: Parcels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("log") / "parcels.db"
     with serving_process(parcels.store, LOG_URL=f"sqlite:///{log}") as (client, process):
-        yield Server(client, process.pid)
+        yield Server(client, process.pid, REQUIRED)
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def other_requests(server: Server) -> Iterator[list[float]]:
     def ask() -> None:
         with httpx2.Client(base_url=server.client.base_url, timeout=30) as client:
             while not ended.is_set():
-                for method, path, row in (("GET", "/livez", None), ("POST", "/predict", REQUIRED)):
+                for method, path, row in (("GET", "/livez", None), ("POST", "/predict", server.row)):
                     began = time.monotonic()
                     client.request(method, path, json=row).raise_for_status()
                     seconds.append(time.monotonic() - began)
