@@ -22,9 +22,12 @@ from tests.support.toy import Toy
 COMMANDS = ("monitor", "refresh", "skew")
 
 
+ROOM = 700_000  # bytes of a file; a new database of MLflow has fewer, and so has what coverage writes at the end
+
+
 def full_disk() -> None:
-    """No file can grow beyond 20,000 bytes from now on."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    """No file can grow beyond ROOM from now on."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, ROOM))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -46,7 +49,7 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from pipeline.runtime import bundle_store as store
 try:
-    store.write(Path(sys.argv[1]), {"bundle.json": b"new", "model.onnx": bytes(50_000)})
+    store.write(Path(sys.argv[1]), {"bundle.json": b"new", "model.onnx": bytes(1_000_000)})
 except PipelineError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -67,13 +70,12 @@ def test_a_bundle_that_has_no_room_leaves_the_store_as_it_was(tmp_path: Path) ->
 
 def test_a_training_without_room_ends_with_one_sentence(toy: Toy) -> None:
     """MLflow's database has no room at the end of the training."""
-    room = 700_000  # bytes of a file; a new database of MLflow has fewer
     toy.config()
     sets = [f"--set={override}" for override in [*toy.overrides, f"paths.models={toy.folder}/models",
             f"paths.reports={toy.folder}/reports", f"paths.tracking=sqlite:///{toy.folder}/mlflow.db"]]  # fmt: skip
     ended = subprocess.run(
         [sys.executable, "-m", "pipeline", "train", f"{toy.folder}/toy.yaml", *sets],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        preexec_fn=full_disk,
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert ended.returncode == 2, ended.stderr
