@@ -83,8 +83,9 @@ class RowValidator:
     def rows_of_body(self, body: bytes, keys: Collection[str], call: Call) -> list[dict[str, Any]] | None:
         """The validated rows of a body that has nothing but a list of them, read and validated in one pass.
 
-        None for any other body, and for rows that are not all valid: `rows` finds the errors. Raises TimeoutError after
-        the deadline.
+        None for any other body, and for rows that are not all valid: `rows` finds the errors. It needs no count of the
+        body's values before: a piece is small, and the reading ends beyond MAX_ROWS. Raises TimeoutError after the
+        deadline.
         """
         pieces = rows_in_pieces(body, keys)
         if pieces is None:

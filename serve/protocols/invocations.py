@@ -84,10 +84,7 @@ def invoke(model: LoadedModel, call: Call) -> Response:
     Raises RequestError for a content type that is not read, and for rows that break the contract.
     """
     reader = find_reader(media_type(call.headers.get(b"content-type", b"")))
-    rows = None
-    if reader is read_json:
-        model.limits.check_values(call.body, call)
-        rows = model.rows_of_body(call.body, RECORDS, call)
+    rows = model.rows_of_body(call.body, RECORDS, call) if reader is read_json else None
     if rows is None:
         sent, at = reader(call, model.contract, model.limits)
         rows = model.rows(sent, at, call)

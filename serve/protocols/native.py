@@ -69,9 +69,9 @@ def predict(model: LoadedModel, call: Call) -> Response:
 def batch(model: LoadedModel, call: Call) -> Response:
     """The predictions for the rows under `rows`, in their order. Raises RequestError with the invalid fields."""
     only_json(call)
-    model.limits.check_values(call.body, call)
     rows = model.rows_of_body(call.body, ("rows",), call)
     if rows is None:
+        model.limits.check_values(call.body, call)
         rows = model.rows(sent_rows(call), "rows", call)
 
     predictions = model.predict_and_log(rows, call)

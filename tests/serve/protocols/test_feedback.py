@@ -21,10 +21,13 @@ def regression(config: Config, **changes: object) -> Contract:
     return config.contract.model_copy(update={"task": "regression", "target": "later", "columns": columns})
 
 
+def schema_of(contract: Contract) -> Any:
+    return TypeAdapter(list[feedback.label_model(contract)])  # type: ignore[misc]  # because the contract makes the type
+
+
 def labels(contract: Contract, text: str) -> list[tuple[str, int, float]]:
-    schema: Any = TypeAdapter(list[feedback.label_model(contract)])  # type: ignore[misc]
     body = f'{{"request_id": "a", "label": {text}}}'.encode()
-    return feedback.read_labels(schema, Limits.of(contract, 10), Call("1", body, {}, float("inf")))
+    return feedback.read_labels(schema_of(contract), Limits.of(contract, 10), Call("1", body, {}, float("inf")))
 
 
 @pytest.mark.parametrize(
@@ -83,10 +86,9 @@ def test_the_bounds_of_a_label_are_documented(tiny_config: Config) -> None:
 
 
 def refused(config: Config, body: object) -> RequestError:
-    schema: Any = TypeAdapter(list[feedback.label_model(config.contract)])  # type: ignore[misc]
     call = Call("1", json.dumps(body).encode(), {}, float("inf"))
     with pytest.raises(RequestError) as error:
-        feedback.read_labels(schema, Limits.of(config.contract, 1_000), call)
+        feedback.read_labels(schema_of(config.contract), Limits.of(config.contract, 1_000), call)
     return error.value
 
 
