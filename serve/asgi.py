@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from pipeline.runtime import rolling_features
 from serve.browsers import check_host, check_origin
 from serve.errors import RequestError, problem
-from serve.lanes import THREADS, Lanes, lane_of
+from serve.lanes import THREADS, Lanes, Place, lane_of
 from serve.limits import is_light
 from serve.messages import Call, DisconnectedError, Headers, Receive, read_body, request_id, wants_html
 from serve.model import LoadedModel
@@ -138,9 +138,9 @@ class ServingApp:
         """Raises RequestError for a request of another site's page (403, 421), without a valid API key (401), and at
         MAX_IN_FLIGHT requests (503).
         """
-        if route.name not in PROBES:  # these find the server by its address
+        if self.settings.allowed_hosts and route.name not in PROBES:  # these find the server by its address
             check_host(headers, self.settings.allowed_hosts)
-        if method == "POST":
+        if b"origin" in headers and method == "POST":
             check_origin(headers, self.settings.allowed_origins)
         if not route.open or (route.name == "/" and wants_html(headers)):  # the page shows rows, the JSON does not
             self._require_key(headers)
@@ -173,7 +173,7 @@ class ServingApp:
         receive: Receive,
         send: Any,
     ) -> None:
-        """Read the body, call the handler or FastAPI, and send the response.
+        """Read the body, call the handler or FastAPI, and send the response: in the event loop where the body is light.
 
         Raises TimeoutError at the time limit: `_end_overdue` cancels the task, since a timer for each request costs
         more. Raises RequestError for a body that cannot be read.
@@ -186,8 +186,12 @@ class ServingApp:
             has_body = scope["method"] == "POST"
             body = await read_body(receive, headers, now.model.limits.body_bytes) if has_body else b""
             call = Call(call_id, body, headers, expires, scope["query_string"])
-            inner = scope if route.handler else {**scope, "path": path}
-            await self._answer(now, route, call, inner, receive, send)
+            light = is_light(body)
+            if route.handler and light:
+                await route.handler(now.model, call)(scope, receive, send)
+            else:
+                lane = self._lanes.place(lane_of(route.name, light))
+                await self._answer_in_lane(lane, now, route, call, {**scope, "path": path}, receive, send)
         except asyncio.CancelledError:
             if task is None or time.monotonic() < expires:
                 raise  # cancelled for another reason than the time limit
@@ -196,16 +200,11 @@ class ServingApp:
         finally:
             del self._expires[task]
 
-    async def _answer(
-        self, now: ActiveModel, route: Route, call: Call, scope: Any, receive: Receive, send: Any
+    async def _answer_in_lane(
+        self, lane: Place, now: ActiveModel, route: Route, call: Call, scope: Any, receive: Receive, send: Any
     ) -> None:
-        """Call the handler, in a thread of its lane unless the body is light, or FastAPI, and send the response."""
-        light = is_light(call.body)
-        if route.handler and light:
-            await route.handler(now.model, call)(scope, receive, send)
-            return
-
-        async with self._lanes.place(lane_of(route.name, light)) as place:
+        """Call the handler in a thread of the lane, or FastAPI, and send the response."""
+        async with lane as place:
             if route.handler:
                 response = await run_in_threadpool(route.handler, now.model, call)
                 place.leave()
