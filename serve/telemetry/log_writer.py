@@ -25,13 +25,15 @@ from serve.telemetry.metrics import Metrics
 
 AT_ONCE = 1000  # rows of one transaction at most
 OFTEN = 0.25  # seconds between two reads of the queue: fewer and larger transactions cost the predictions less
+FEW = 10  # rows whose records are made with the response: the thread would hold up others with many in a row
 PATIENCE = 5.0  # seconds to write the rest of the queue when the server stops
 
 
 class PredictionBatch(NamedTuple):
     """The predictions for one request, of shape (rows,), and their rows.
 
-    `time` is in seconds since 1970; `rolling_day` is the day of the rolling features.
+    `time` is in seconds since 1970; `rolling_day` is the day of the rolling features. `records` are the log's rows where
+    they are made already.
     """
 
     id: str
@@ -41,6 +43,7 @@ class PredictionBatch(NamedTuple):
     rows: Sequence[Mapping[str, Any]]
     predictions: NDArray[np.float64]
     rolling_day: str | None = None
+    records: Sequence[Mapping[str, Any]] = ()
 
 
 class LabelBatch(NamedTuple):
@@ -77,6 +80,8 @@ class LogWriter:
 
     def put(self, batch: PredictionBatch) -> None:
         """Queue a batch. Where the queue is full or the writer has stopped, drop it and count its rows."""
+        if len(batch.rows) <= FEW and self._waiting < self._max_rows:
+            batch = batch._replace(records=log_rows(batch))
         with self._lock:
             if self._waiting < self._max_rows and self._until is None:
                 self._waiting += len(batch.rows)
@@ -144,7 +149,7 @@ class LogWriter:
             if batches:
                 records = []
                 for batch in batches:
-                    records += log_rows(batch)
+                    records += batch.records or log_rows(batch)
                 prediction_log.write(self._engine, records)
                 self._finish(len(batches), len(records))
                 self._metrics.log_written.inc(len(records))
