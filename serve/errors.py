@@ -87,8 +87,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, text in {
         400: "The body cannot be read: it is not JSON, or not what its headers say.",
         401: "An API key is required, and the request has none or an unknown one.",
+        403: "A page of another site sends the request, and ALLOWED_ORIGINS does not list that site.",
         413: "The body is larger than MAX_BODY_BYTES, or has more rows than MAX_ROWS.",
         415: "The body's content type is not supported.",
+        421: "The Host is none of ALLOWED_HOSTS.",
         422: "The request breaks the contract; every invalid field is listed.",
         503: "As many requests as MAX_IN_FLIGHT are in flight; try again after a second.",
         504: "The request was not received and answered within TIMEOUT_SECONDS.",

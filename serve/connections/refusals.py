@@ -14,9 +14,7 @@ from serve.errors import RequestError, problem
 
 MAX_HEADER_BYTES = 32_768  # of request line and headers, the default of nginx; cookies of a browser fit
 MAX_HEADERS = 100  # the default of Apache
-MAX_PIPELINED = (
-    16  # requests that one connection may send ahead of their responses; uvicorn has parsed them all by then
-)
+MAX_PIPELINED = 16  # requests that one connection sends ahead of their responses; uvicorn has parsed them all by then
 METHOD = re.compile(rb"[\w!#$%&'*+.^`|~-]+(?: |$)", re.ASCII)  # a token of RFC 9110, as far as it has arrived
 
 

@@ -32,8 +32,8 @@ PATIENCE = 5.0  # seconds to write the rest of the queue when the server stops
 class PredictionBatch(NamedTuple):
     """The predictions for one request, of shape (rows,), and their rows.
 
-    `time` is in seconds since 1970; `rolling_day` is the day of the rolling features. `records` are the log's rows where
-    they are made already.
+    `time` is in seconds since 1970; `rolling_day` is the day of the rolling features. `records` are the log's rows
+    where they are made already.
     """
 
     id: str
@@ -147,7 +147,7 @@ class LogWriter:
             batches = self._next_batches()
             first = self._queue[0]
             if batches:
-                records = []
+                records: list[Mapping[str, Any]] = []
                 for batch in batches:
                     records += batch.records or log_rows(batch)
                 prediction_log.write(self._engine, records)

@@ -42,6 +42,10 @@ AsOf = Annotated[
 LogUrl = Annotated[
     str | None, typer.Option(help="The prediction log. Default: sqlite:///log/NAME.db", envvar="LOG_URL")
 ]
+StateDir = Annotated[
+    Path | None,
+    typer.Option(help="The folder that servers read it from. Default: beside the champion.", envvar="STATE_DIR"),
+]
 Why = Annotated[str | None, typer.Option(help="The reason, for the history. Default: it asks.", envvar="WHY")]
 DEFAULT = Path("configs/flights.yaml")
 
@@ -126,21 +130,33 @@ def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Con
 
 
 @app.command()
-def refresh(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
+def refresh(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    as_of: AsOf = None,
+    log_url: LogUrl = None,
+    state_dir: StateDir = None,
+) -> None:
     """Update the rolling features from the prediction log and its labels."""
     config = load_config(path, overrides)
     from pipeline.monitoring import refresh as refreshing
     from pipeline.registry import promotion
 
     day = as_of.date() if as_of else None
-    result = refreshing.run(promotion.home(config), log_location(log_url, config), day)
+    result = refreshing.run(promotion.home(config), log_location(log_url, config), day, state_dir)
     days = f", {result.days[0]} to {result.days[-1]}" if result.days else ""
     rows = f"{result.rows:,} labelled rows of the log{days}"
     print(f"The rolling features of {config.name} are of {result.as_of} now, with {rows}.")
 
 
 @app.command()
-def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
+def monitor(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    as_of: AsOf = None,
+    log_url: LogUrl = None,
+    state_dir: StateDir = None,
+) -> None:
     """Compare predictions with their labels. Ends with 5: train again, or with 6: the data are broken."""
     config = load_config(path, overrides)
     from rich.console import Console
@@ -154,7 +170,7 @@ def monitor(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf =
     result = watching.check_champion(models, log_location(log_url, config), config.monitor, day)
 
     try:
-        report.publish(config, models, result, Console())
+        report.publish(config, state_dir or models, result, Console())
     except PipelineError as error:
         if result.code == watching.QUIET:
             raise

@@ -258,8 +258,8 @@ def result_figures(result: MonitorResult) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
 
 
-def write_result(models: Path, result: MonitorResult) -> None:
-    """Write the result beside the champion, where the champion's server reads it."""
+def write_result(state: Path, result: MonitorResult) -> None:
+    """Write the result to the folder where the champion's server reads it."""
     content = {
         "version": result.version,
         "as_of": result.as_of,
@@ -268,5 +268,4 @@ def write_result(models: Path, result: MonitorResult) -> None:
         "figures": result_figures(result),
     }
     text = json.dumps(content, ensure_ascii=False)
-    with bundle_store.locked(models):
-        bundle_store.replace(models / FILE, text.encode())
+    bundle_store.write_state(state, FILE, text.encode())

@@ -25,8 +25,8 @@ class RefreshResult(NamedTuple):
     days: list[str]
 
 
-def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
-    """Write the table for a day to `rolling_features.json` beside the champion, completely or not at all.
+def run(models: Path, url: str, as_of: date | None, state: Path | None = None) -> RefreshResult:
+    """Write the table for a day to `rolling_features.json` in `state` or beside the champion, completely or not at all.
 
     Running servers load the new file. The default day is the one after the newest row with a known outcome. The table
     has the outcomes that the log has now; a later outcome is in the next table. Raises ConfigError if the champion has
@@ -59,8 +59,7 @@ def run(models: Path, url: str, as_of: date | None) -> RefreshResult:
             f"the rolling features of {date_of(day)} have {len(content):,} bytes, more than the {limit}. Use "
             "fewer days or columns with fewer values in rolling.by"
         )
-    with bundle_store.locked(models):
-        bundle_store.replace(models / rolling_features.FILE, content)
+    bundle_store.write_state(state or models, rolling_features.FILE, content)
 
     row_days = [rolling_features.day_number(str(at.date())) for at in labelled.at]
     counted = [row_day for row_day in row_days if row_day < day]

@@ -24,8 +24,8 @@ SHOWN = 6  # columns of the data that the table on the screen lists
 WIDE = 150  # characters in a line of a table, on any screen
 
 
-def publish(config: Config, models: Path, result: MonitorResult, out: Console) -> None:
-    """Write a page to the reports and the result beside the champion, print the result, and record it in MLflow.
+def publish(config: Config, state: Path, result: MonitorResult, out: Console) -> None:
+    """Write a page to the reports and the result to `state`, print the result, and record it in MLflow.
 
     MLflow comes last: if it cannot be reached, everything else is done.
     """
@@ -33,7 +33,7 @@ def publish(config: Config, models: Path, result: MonitorResult, out: Console) -
     file.parent.mkdir(parents=True, exist_ok=True)
     with bundle_store.locked(file.parent):
         bundle_store.replace(file, page(config.question, result).encode())
-    monitor.write_result(models, result)
+    monitor.write_result(state, result)
 
     wide = Console(file=out.file, width=max(out.width, WIDE))
     if result.windows:

@@ -226,6 +226,20 @@ def clear_unfinished(store: Path) -> int:
     return len(leftovers)
 
 
+def write_state(folder: Path, name: str, content: bytes) -> None:
+    """Write a file that running servers read, completely or not at all. A folder that is missing is created.
+
+    Raises ConfigError where it cannot be written.
+    """
+    try:
+        make_folder(folder)
+        with locked(folder):
+            clear_unfinished(folder)
+            replace(folder / name, content)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written to: {error.strerror}") from None
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents, each of which other users can read. A folder that exists is left as it is."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]

@@ -125,6 +125,37 @@ def test_a_mistake_ends_with_one_message(
     assert (ended.code, words in ended.stderr) == (2, True), ended.stderr
 
 
+@pytest.mark.parametrize(("name", "file"), [("refresh", "rolling_features.json"), ("monitor", "monitor.json")])
+def test_what_servers_read_goes_to_the_state_folder(
+    models: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, name: str, file: str
+) -> None:
+    prediction_log.connect(f"sqlite:///{tmp_path}/log.db")
+    monkeypatch.setenv("LOG_URL", f"sqlite:///{tmp_path}/log.db")
+    monkeypatch.setenv("STATE_DIR", f"{tmp_path}/trusted/state")
+    paths = [f"--set=paths.{of}={tmp_path}/{of}" for of in ("models", "reports")]
+    paths.append(f"--set=paths.tracking=sqlite:///{tmp_path}/mlflow.db")
+
+    ended = command(name, str(ROOT / "tests/support/parcels.yaml"), *paths)
+
+    assert ended.code == 0, ended.stderr
+    assert (tmp_path / "trusted/state" / file).exists()
+    assert not (models / file).exists()
+
+
+def test_a_state_folder_that_is_a_file_is_one_message(
+    models: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction_log.connect(f"sqlite:///{tmp_path}/log.db")
+    (tmp_path / "state").write_text("no folder")
+    monkeypatch.setenv("STATE_DIR", f"{tmp_path}/state")
+
+    config = str(ROOT / "tests/support/parcels.yaml")
+    url = f"sqlite:///{tmp_path}/log.db"
+    ended = command("refresh", config, "--log-url", url, "--set", f"paths.models={tmp_path}/models")
+
+    assert (ended.code, "state: cannot be written to" in ended.stderr) == (2, True), ended.stderr
+
+
 def test_pruning_by_command_says_how_many(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/log.db"
     engine = prediction_log.connect(url)
