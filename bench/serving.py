@@ -133,6 +133,7 @@ def as_pipeline(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int
 
     from pipeline.config.candidates import Candidates
     from pipeline.config.config import load
+    from pipeline.data import masking
     from pipeline.data.read import read
     from pipeline.data.split import split
     from pipeline.runtime.arrays import tensors, to_columns
@@ -143,7 +144,8 @@ def as_pipeline(folder: Path, rows: list[dict[str, Any]]) -> tuple[str, dict[int
     config = load(ROOT / "configs/flights.yaml")
     record = predictor(MODELS).record
     data = read(config, folder)
-    train = data.examples.take(split(data.key, config.split).search)
+    search = split(data.key, config.split).search
+    train = masking.with_copies(data.examples.take(search), masking.make_copies(config, data), search)
     settings = Candidates.model_validate({record["candidate"]: record["settings"]}).named()[record["candidate"]]
     fitted = estimators.fit(settings, train.data, train.target, config.train, threads=2)
 
