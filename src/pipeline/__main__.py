@@ -130,6 +130,23 @@ def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Con
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the config, the model and the image.", envvar="NAME")],
+    table: Annotated[Path, typer.Argument(help="A CSV or Parquet file.", envvar="CSV")],
+    target: Annotated[str, typer.Argument(help="The column to predict.", envvar="TARGET")],
+    positive: Annotated[
+        str | None, typer.Option(help="The value of TARGET that is a yes. Default: it finds out.", envvar="POSITIVE")
+    ] = None,
+    configs: Annotated[Path, typer.Option(help="The folder of the new config.")] = Path("configs"),
+) -> None:
+    """Write a config for a table of your own, and say what to look at in it."""
+    from pipeline.onboarding.new import new as create
+    from pipeline.onboarding.summary import lines
+
+    print("\n".join(lines(create(name, table, target, configs, positive or None))))
+
+
+@app.command()
 def refresh(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: as above
