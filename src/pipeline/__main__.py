@@ -143,7 +143,8 @@ def new(
     from pipeline.onboarding.new import new as create
     from pipeline.onboarding.summary import lines
 
-    print("\n".join(lines(create(name, table, target, configs, positive or None))))
+    proposal = create(name, table, target, configs, positive or None)
+    print("\n".join(lines(proposal, configs / f"{name}.yaml")))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pipeline.runtime.contract import Frozen
 
+
 class Bounds(Frozen):
     """Limits of a metric: below `low` it is too bad, above `high` too good to be true; for a loss the reverse."""
 

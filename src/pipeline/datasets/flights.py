@@ -52,16 +52,16 @@ def derive(columns: Columns) -> dict[str, NDArray[Any]]:
 def load(file: DataFile, columns: Mapping[str, Column]) -> Loaded:
     """Load every scheduled flight that landed at its destination, with its weather and its label `late`.
 
-    Raises DataError if `file` names a path, if the package is not installed, if a file is not the published one, or if a
-    flight occurs twice.
+    Raises DataError if `file` names a path, if the package is not installed, if a file is not the published one, or
+    if a flight occurs twice.
     """
     import pandas as pd
 
     if file.path is not None:
-        raise DataError(f"data.path: the flights bring their own files; leave out {path}")
+        raise DataError(f"data.path: the flights bring their own files; leave out {file.path}")
 
     files = package_files()
-    hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    hashes = {name: hashlib.sha256(package_file.read_bytes()).hexdigest() for name, package_file in files.items()}
     for name, sha256 in hashes.items():
         if sha256 != HASHES[name]:
             raise DataError(

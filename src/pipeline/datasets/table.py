@@ -66,14 +66,13 @@ def load(file: DataFile, columns: Mapping[str, Column]) -> Loaded:
 
     content = path.read_bytes()
     try:
-        frame = read_frame(content, file, text, absent)
+        frame, names = read_frame(content, file, text, absent)
     except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
         raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
 
-    found = list(map(str, frame.columns))
     if missing := [header for header in headers.values() if header not in frame]:
-        raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(found)}")
-    if twice := [header for header in headers.values() if found.count(header) > 1]:
+        raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(names)}")
+    if twice := [header for header in headers.values() if names.count(header) > 1]:
         raise DataError(f"{path}: has the column {twice[0]!r} twice. Rename one of them")
     rows = pd.DataFrame({name: frame[header] for name, header in headers.items()})
     return Loaded(rows, {}, {path.name: hashlib.sha256(content).hexdigest()})
@@ -84,8 +83,10 @@ def missing_words(is_text: bool) -> list[str]:
     return [""] if is_text else MISSING
 
 
-def read_frame(content: bytes, file: DataFile, text: set[str], absent: Mapping[str, Sequence[str]]) -> "pd.DataFrame":
-    """The rows of a file with the columns `text` as text, and with `absent` as missing by column.
+def read_frame(
+    content: bytes, file: DataFile, text: set[str], absent: Mapping[str, Sequence[str]]
+) -> tuple["pd.DataFrame", list[str]]:
+    """The rows of a file with the columns `text` as text, with `absent` as missing by column, and the names it has.
 
     Gzip and Parquet are seen by their first bytes: a name may lie.
     """
@@ -96,15 +97,17 @@ def read_frame(content: bytes, file: DataFile, text: set[str], absent: Mapping[s
         for header, values in absent.items():
             if header in frame:
                 frame[header] = frame[header].mask(frame[header].astype("string").isin(values).fillna(False))
-        return frame
+        return frame, list(map(str, frame))
 
-    return pd.read_csv(
-        io.BytesIO(gzip.decompress(content) if content.startswith(GZIP) else content),
-        sep=file.delimiter,
-        encoding=file.encoding,
+    plain = gzip.decompress(content) if content.startswith(GZIP) else content
+    written: dict[str, Any] = {"sep": file.delimiter, "encoding": file.encoding, "skipinitialspace": True}
+    first = pd.read_csv(io.BytesIO(plain), header=None, nrows=1, dtype=str, keep_default_na=False, **written)
+    frame = pd.read_csv(
+        io.BytesIO(plain),
         decimal=file.decimal,
         dtype=dict.fromkeys(text, "string"),  # 01 is not 1
         na_values={header: list(values) for header, values in absent.items()},
         keep_default_na=False,
-        skipinitialspace=True,
+        **written,
     )
+    return frame, first.iloc[0].tolist()  # pandas renames a name that comes again

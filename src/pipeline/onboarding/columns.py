@@ -21,7 +21,7 @@ EVERYWHERE = ("?", "-", "--")  # those that mean it among words too
 DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
 TIMES = ("", " %H:%M", " %H:%M:%S")
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
-MONEY = r"[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
+MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
 IDENTIFIER = re.compile(r"(^|[_ ])(id|no|nr|number|key|index|uuid|code|customer|user)$|.*[a-z]Id$", re.IGNORECASE)
 MOSTLY = 0.5  # values that differ, of the rows: text with more says nothing of a new row
 
@@ -53,7 +53,7 @@ def describe(frame: "pd.DataFrame", target: str) -> list[Guess]:
         name = field_name(header, taken)
         taken.add(name)
         keys, note, left_out = kind_of(name, values)
-        is_key = left_out.startswith("an identifier") and values.is_unique and (values != "").all()
+        is_key = left_out.startswith("an identifier") and values.is_unique and bool((values != "").all())
 
         fingerprint = hash(tuple(values))
         if fingerprint in earlier and not left_out:
@@ -129,13 +129,13 @@ def number_keys(
         if IDENTIFIER.search(name):
             return keys, "", "an identifier: no two rows share a value"
 
-    found = sentinel(numbers)
-    if found is None:
+    mark = sentinel(numbers)
+    if mark is None:
         return keys, "", ""
-    times = int((numbers == found).sum())
-    keys["missing"] = [int(found)]
+    times = int((numbers == mark).sum())
+    keys["missing"] = [int(mark)]
     keys["nullable"] = True
-    return keys, f"{found:g} stands there {times} times, far from all others: taken as missing", ""
+    return keys, f"{mark:g} stands there {times} times, far from all others: taken as missing", ""
 
 
 def sentinel(numbers: "pd.Series[float]") -> float | None:
@@ -162,8 +162,8 @@ def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str,
     if known.str.len().max() > LONGEST:
         return keys, "", f"text: up to {known.str.len().max():,} characters"
     if known.nunique() > MOSTLY * len(known) and known.nunique() > 10:
-        what = "an identifier" if known.is_unique and known.str.fullmatch(r"\S+").all() else "text"
-        return keys, "", f"{what}: {known.nunique():,} different values in {len(known):,} rows"
+        kind = "an identifier" if known.is_unique and known.str.fullmatch(r"\S+").all() else "text"
+        return keys, "", f"{kind}: {known.nunique():,} different values in {len(known):,} rows"
     return keys, "", ""
 
 

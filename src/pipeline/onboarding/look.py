@@ -77,7 +77,7 @@ def from_text(path: Path, content: bytes, target: str) -> Table:
 
     try:
         frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except Exception as error:  # pandas raises several kinds
+    except Exception as error:  # noqa: BLE001 -- reason: pandas raises several kinds
         raise DataError(f"{path}: cannot be read as CSV with {delimiter!r} between the values: {error}") from None
     frame.columns = names
     frame = frame.apply(lambda values: values.fillna("").str.strip())
@@ -121,7 +121,9 @@ def refuse_names(path: Path, names: list[str], target: str) -> None:
     """Raises DataError for a first line that looks like data, and for a name that stands twice."""
     if target not in names and any(NUMBER.fullmatch(name.strip()) for name in names):
         shown = ", ".join(names)[:100]
-        raise DataError(f"{path}: the first line looks like data: {shown}. Put a line with the columns' names before it")
+        raise DataError(
+            f"{path}: the first line looks like data: {shown}. Put a line with the columns' names before it"
+        )
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{path}: has the column {twice[0]!r} {names.count(twice[0])} times; rename one of them")

@@ -1,5 +1,6 @@
 """What a table's target asks for: the task, and which of its values is the positive one."""
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.errors import DataError
@@ -8,16 +9,17 @@ from pipeline.onboarding.columns import UNKNOWN, as_numbers
 if TYPE_CHECKING:
     import pandas as pd
 
-YES = ("1", "true", "yes", "y", "t", "1.0", "positive", "bad", "left", "died", "fraud", "churned")
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+YES = ("true", "yes", "y", "t", "positive", "bad", "left", "died", "fraud", "churned")
 PLAIN_YES = ("1", "true", "yes", "y", "t", "1.0")
-NO = ("0", "false", "no", "n", "f", "0.0", "negative", "good", "stayed", "survived", "-1")
+NO = ("false", "no", "n", "f", "negative", "good", "stayed", "survived")
 FEW_VALUES = 10  # whole numbers with no more values are classes
 LEAST_ROWS = 50
 LEAST_OF_A_CLASS = 20
 
 
 class Outcome(NamedTuple):
-    """The task and its question, the keys of the target's column, the number of rows with an outcome, and sentences about it."""
+    """The task and its question, the keys of the target's column, the rows with an outcome, and sentences about it."""
 
     task: str
     question: str
@@ -44,7 +46,9 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     numbers = as_numbers(known)
     if positive is None and numbers is not None and len(counts) > FEW_VALUES:
         whole = bool((numbers % 1 == 0).all())
-        return Outcome("regression", f"What is {target}?", {"kind": "integer" if whole else "number"}, len(known), notes)
+        return Outcome(
+            "regression", f"What is {target}?", {"kind": "integer" if whole else "number"}, len(known), notes
+        )
 
     names = sorted(map(str, counts.index))
     if positive is not None and positive not in names:
@@ -73,14 +77,14 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
 def understood(names: list[str], yes: str) -> bool:
     """Whether a boolean column reads these values by itself, and as they are meant."""
     pairs = ({"1", "0"}, {"1.0", "0.0"}, {"true", "false"}, {"yes", "no"})
-    return {name.lower() for name in names} in pairs and yes.lower() in YES
+    return {name.lower() for name in names} in pairs and yes.lower() in PLAIN_YES
 
 
 def positive_of(names: list[str], counts: "pd.Series[int]") -> str:
     """Which of two values is the yes: by its word, by its size as a number, else the rarer one."""
     first, second = names
-    if first.isdigit() and second.isdigit():
-        return max(names, key=int)
+    if NUMBER.fullmatch(first) and NUMBER.fullmatch(second):
+        return max(names, key=float)
     for one, other in ((first, second), (second, first)):
         if one.lower() in YES or other.lower() in NO:
             return one

@@ -119,7 +119,8 @@ class Column(Frozen):
         None, description="How the file writes a date, such as %d/%m/%Y. Without it: ISO 8601. Callers send ISO 8601."
     )
     positive: list[str] = Field(
-        [], description="The values of a boolean in the file that are a yes, such as [left]. Without them: true, 1, yes."
+        [],
+        description="The values of a boolean in the file that are a yes, such as [left]. Without them: true, 1, yes.",
     )
     negative: list[str] = Field([], description="Those that are a no, such as [stayed]; with `positive`.")
     missing: list[str | int | float] = Field(
@@ -143,18 +144,21 @@ class Column(Frozen):
             except re.error as error:
                 raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from None
 
+        if self.rolling and (self.kind != "number" or not self.nullable or self.known == "after"):
+            raise ValueError("a rolling feature is a nullable number that is known before")
+        if "nullify" in self.on_violation.values() and not self.nullable:
+            raise ValueError("a breach can be nullified only where nullable is true")
+
+        return self
+
+    @model_validator(mode="after")
+    def the_file_is_written_as_the_kind_allows(self) -> Self:
         if self.format is not None and self.kind != "datetime":
             raise ValueError(f"format is for a datetime, not for a {self.kind}")
         if (self.positive or self.negative) and self.kind != "boolean":
             raise ValueError(f"positive and negative are for a boolean, not for a {self.kind}")
         if bool(self.positive) != bool(self.negative) or set(self.positive) & set(self.negative):
             raise ValueError("positive and negative go together, and no value is both")
-
-        if self.rolling and (self.kind != "number" or not self.nullable or self.known == "after"):
-            raise ValueError("a rolling feature is a nullable number that is known before")
-        if "nullify" in self.on_violation.values() and not self.nullable:
-            raise ValueError("a breach can be nullified only where nullable is true")
-
         return self
 
     @property
