@@ -1,5 +1,6 @@
 """`make new`: from a table and the name of its target to a config that trains."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
 
     Raises ConfigError where the file exists or the name cannot be one, DataError where the table cannot be used.
     """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ConfigError(f"NAME={name!r}: should be small letters, digits and underscores, such as churn_2024")
     file = configs / f"{name}.yaml"
     if file.exists():
         raise ConfigError(f"{file}: is there already, and is not overwritten; remove it or choose another NAME")

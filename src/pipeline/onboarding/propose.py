@@ -42,7 +42,7 @@ def split_of(table: Table, guesses: list[Guess]) -> Split:
             keys = {"by": "group", "group": guess.name, "holdout": HOLDOUT, "folds": 5}
             return Split(keys, guess.name, f"by group ({guess.name}): the rows of one {guess.name} stay together")
 
-    note = "by row: right where rows have nothing to do with one another. Rows with a time, or of one person, do"
+    note = "by row, which hides what rows with a time, or several rows of one person, would show: declare those"
     return Split({"by": "row", "holdout": HOLDOUT, "folds": 5}, "", note)
 
 

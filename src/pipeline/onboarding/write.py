@@ -1,6 +1,7 @@
 """The text of a config for a table, as a person would write it: a line for each column, with reasons."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,7 +108,7 @@ def target_line(proposal: Proposal) -> str:
 
 def meaning_of(header: str) -> str:
     """The header as words. A config wants three characters at least."""
-    text = header.replace("_", " ").strip()
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).replace("_", " ").strip().lower()
     return text[:1].upper() + text[1:] if len(text) >= 3 else f"Column {header}".strip()
 
 

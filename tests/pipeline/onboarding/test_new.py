@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.onboarding.new import new
 from pipeline.onboarding.summary import lines
 from pipeline.onboarding.write import Proposal
+from tests.support.command import Command
 
 Rows = dict[str, list[Any]]
 Make = Callable[..., Proposal]
@@ -80,7 +81,7 @@ def test_a_config_that_is_there_is_not_overwritten(make: Make, tmp_path: Path) -
 
 def test_a_name_that_cannot_be_one_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(csv(customers()))
-    with pytest.raises(ConfigError, match="name"):
+    with pytest.raises(ConfigError, match="should be small letters"):
         new("My Churn", tmp_path / "t.csv", "left", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
@@ -231,3 +232,35 @@ def test_a_table_that_cannot_be_used_is_one_sentence(
         make(content)
     assert sentence in str(refused.value)
     assert list((tmp_path / "configs").iterdir()) == []
+
+
+def test_the_command_says_what_it_found_and_what_to_do_next(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(csv(customers()))
+    ended = command("new", "churn", f"{tmp_path}/t.csv", "left", "--configs", str(tmp_path))
+    assert (ended.code, (tmp_path / "churn.yaml").exists()) == (0, True), ended.stderr
+    assert ended.stdout.splitlines()[:2] == [
+        f"{tmp_path}/t.csv: 200 rows, 5 columns",
+        f"task: binary; yes is 'True', {sum(customers()['left'])} of 200 rows ({sum(customers()['left']) / 200:.0%})",
+    ]
+    assert "  make train MODEL=churn   train, evaluate, and promote if the gates pass" in ended.stdout
+
+
+def test_a_command_without_its_words_shows_how_it_is_called(command: Command) -> None:
+    ended = command("new", "churn")
+    assert (ended.code, ended.stderr) == (
+        2,
+        "error: name a table: make new NAME=churn CSV=data/churn.csv TARGET=churned\n",
+    )
+
+
+def test_what_it_writes_trains_and_is_promoted(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(csv(customers(300)))
+    assert command("new", "churn", f"{tmp_path}/t.csv", "left", "--configs", str(tmp_path)).code == 0
+    paths = [f"--set=paths.{of}={tmp_path}/{of}" for of in ("models", "reports")]
+    quick = ["--set=candidates.forest=null", "--set=search.kinds={}", "--set=train.resamples=50"]
+    tracking = f"--set=paths.tracking=sqlite:///{tmp_path}/mlflow.db"
+
+    ended = command("train", str(tmp_path / "churn.yaml"), *paths, tracking, *quick)
+
+    assert ended.code == 0, ended.stderr
+    assert (tmp_path / "models/churn/champion").exists()
