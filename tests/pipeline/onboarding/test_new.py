@@ -253,11 +253,17 @@ def test_a_command_without_its_words_shows_how_it_is_called(command: Command) ->
     )
 
 
-def test_what_it_writes_trains_and_is_promoted(command: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("false_alarm", [1, 200])  # with 200 no fold has a row that is called positive
+def test_what_it_writes_trains_and_is_promoted(command: Command, tmp_path: Path, false_alarm: int) -> None:
     (tmp_path / "t.csv").write_text(csv(customers(300)))
     assert command("new", "churn", f"{tmp_path}/t.csv", "left", "--configs", str(tmp_path)).code == 0
     paths = [f"--set=paths.{of}={tmp_path}/{of}" for of in ("models", "reports")]
-    quick = ["--set=candidates.forest=null", "--set=search.kinds={}", "--set=train.resamples=50"]
+    quick = [
+        "--set=candidates.forest=null",
+        "--set=search.kinds={}",
+        "--set=train.resamples=50",
+        f"--set=costs.false_alarm={false_alarm}",
+    ]
     tracking = f"--set=paths.tracking=sqlite:///{tmp_path}/mlflow.db"
 
     ended = command("train", str(tmp_path / "churn.yaml"), *paths, tracking, *quick)
