@@ -14,7 +14,7 @@ GROUP = re.compile(
     r"(^|_)(id|customer|user|patient|client|account|household|session|device)(_?id)?$|[a-z]Id$", re.IGNORECASE
 )
 REPEATED = (0.02, 0.8)  # different values of a column that names groups, as a share of the rows
-SHORT = 8_000  # rows up to which a tree may see most of them
+MANY = 10_000  # rows from which on trees are larger, and each of a forest sees fewer of the rows
 
 
 class Split(NamedTuple):
@@ -70,19 +70,25 @@ def names_groups(table: Table, guess: Guess) -> bool:
 
 
 def models_for(rows: int) -> dict[str, Any]:
-    """The candidates, their search and `train.rare`: few rows need small leaves, and allow a tree most of them."""
-    leaf = max(5, min(200, rows // 100))
+    """The candidates, their search and `train.rare`: few rows need small trees with small leaves."""
+    many = rows >= MANY
+    leaf = max(5, min(50, rows // 100))
     forest = {"n_estimators": 60, "max_depth": 14, "min_samples_leaf": max(2, leaf // 4), "max_features": 0.3}
-    forest["max_samples"] = 0.8 if rows < SHORT else 0.3
-    boosting = {"max_iter": 100, "learning_rate": 0.05, "max_leaf_nodes": 15, "min_samples_leaf": leaf}
+    forest["max_samples"] = 0.3 if many else 0.8
+    boosting = {"max_iter": 150 if many else 100, "learning_rate": 0.1 if many else 0.05}
+    boosting |= {"max_leaf_nodes": 31 if many else 15, "min_samples_leaf": leaf}
     boosting |= {"l2_regularization": 1.0, "max_features": 0.5}
 
-    rates = {"low": 0.03, "high": 0.2, "log": True}
+    rates = {"low": 0.03, "high": 0.3, "log": True}
+    sizes = {"low": 7, "high": 63, "log": True}
     leaves = {"low": max(2, leaf // 3), "high": leaf * 3, "log": True}
     penalties = {"low": 0.01, "high": 10, "log": True}
     kinds = {
         "linear": {"trials": 3, "space": {"C": penalties}},
-        "boosting": {"trials": 6, "space": {"learning_rate": rates, "min_samples_leaf": leaves}},
+        "boosting": {
+            "trials": 8,
+            "space": {"learning_rate": rates, "max_leaf_nodes": sizes, "min_samples_leaf": leaves},
+        },
     }
     return {
         "candidates": {"linear": {"C": 1.0}, "forest": forest, "boosting": boosting},
