@@ -62,7 +62,7 @@ def test_the_smoke_config_asks_the_same_of_a_sample() -> None:
 def test_every_flight_is_read_and_none_breaks_a_rule(trained: Path) -> None:
     told = json.loads((trained / "reports/smoke/data_report.json").read_text())
     assert told["data"]["counts"]["flights: cancelled, dropped"] == 8255
-    assert told["rows"] == {"loaded": 327346, "rejected": 0, "valid": 327346, "same_key": 178}
+    assert told["rows"] == {"loaded": 327346, "rejected": 0, "valid": 327346, "without_outcome": 0, "same_key": 178}
 
 
 def test_a_flight_has_the_same_features_from_the_files_and_sent_as_json() -> None:
