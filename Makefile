@@ -37,7 +37,7 @@ endif
 
 HELP := echo "make TARGET [MODEL=name]: name is configs/name.yaml, models/name and the image; flights where none is said"; awk
 .DEFAULT_GOAL := help
-.PHONY: help help-all train mlflow serve image up down monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages bench bench-serve readme screenshots lock clean .stale
+.PHONY: help help-all train new mlflow serve image up down monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages bench bench-serve readme screenshots lock clean .stale
 
 help:
 	@$(HELP) -F ':.*## ' '/^### / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ help-all:
 
 train: .venv/.train ## clean the data, train, evaluate the gates, promote [RESTART="why the champion cannot be compared"]
 	$(BIN)/python -m pipeline train $(CONFIG)
+
+new: .venv/.train ## look at a table, and write configs/NAME.yaml for it [NAME=churn CSV=file TARGET=column]
+	@NAME="$(NAME)" CSV="$(CSV)" TARGET="$(TARGET)" POSITIVE="$(POSITIVE)" $(BIN)/python -m pipeline new
 
 mlflow: .venv/.train ## open the recorded runs in MLflow
 	$(BIN)/python -m pipeline mlflow $(CONFIG)

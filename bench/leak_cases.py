@@ -46,9 +46,10 @@ class Case(NamedTuple):
 def load_frame(config: Any, lag_hours: int) -> pd.DataFrame:
     """Load the flights with the weather of so many hours before the scheduled hour."""
     from pipeline.datasets import flights
+    from pipeline.runtime.dataset import DataFile
 
     flights.LAG_HOURS = lag_hours
-    return flights.load(None, config.columns).frame
+    return flights.load(DataFile(), config.columns).frame
 
 
 def unchanged(table: Table) -> pd.DataFrame:

@@ -130,6 +130,26 @@ def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Con
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the config, the model and the image.", envvar="NAME")] = "",
+    table: Annotated[str, typer.Argument(help="A CSV or Parquet file.", envvar="CSV")] = "",
+    target: Annotated[str, typer.Argument(help="The column to predict.", envvar="TARGET")] = "",
+    positive: Annotated[
+        str, typer.Option(help="The value of TARGET that is a yes. Default: it finds out.", envvar="POSITIVE")
+    ] = "",
+    configs: Annotated[Path, typer.Option(help="The folder of the new config.")] = Path("configs"),
+) -> None:
+    """Look at a table of your own, write a config for it, and say what to look at."""
+    if not (name and table and target):
+        raise ConfigError("name a table: make new NAME=churn CSV=data/churn.csv TARGET=churned")
+    from pipeline.onboarding.new import new as create
+    from pipeline.onboarding.summary import lines
+
+    proposal = create(name, Path(table), target, configs, positive or None)
+    print("\n".join(lines(proposal, configs / f"{name}.yaml")))
+
+
+@app.command()
 def refresh(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: as above

@@ -11,6 +11,7 @@ import pytest
 from pipeline.config.config import load as load_config
 from pipeline.datasets import flights
 from pipeline.errors import DataError
+from pipeline.runtime.dataset import DataFile
 from tests.support import ROOT
 
 
@@ -146,7 +147,7 @@ def test_derive_reads_the_local_clock_and_the_calendar() -> None:
 
 @pytest.fixture(scope="module")
 def loaded() -> flights.Loaded:
-    return flights.load(None, load_config(ROOT / "configs" / "flights.yaml").columns)
+    return flights.load(DataFile(), load_config(ROOT / "configs" / "flights.yaml").columns)
 
 
 def test_the_published_files_give_the_rows_that_were_counted_by_hand(loaded: flights.Loaded) -> None:
@@ -179,7 +180,7 @@ def test_a_changed_file_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.M
     assert hashlib.sha256(changed.read_bytes()).hexdigest() != flights.HASHES["weather.csv"]
     monkeypatch.setattr(flights, "package_files", lambda: {**files, "weather.csv": changed})
     with pytest.raises(DataError, match=r"weather.csv: is not the published file"):
-        flights.load(None, {})
+        flights.load(DataFile(), {})
 
 
 def test_a_missing_package_or_file_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +194,7 @@ def test_a_missing_package_or_file_is_told_with_what_to_do(monkeypatch: pytest.M
 
 def test_a_path_for_data_that_brings_its_own_files_is_refused() -> None:
     with pytest.raises(DataError, match="bring their own files"):
-        flights.load(Path("flights.csv"), {})
+        flights.load(DataFile(path="flights.csv"), {})
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pipeline.monitoring import matching, skew
 from pipeline.monitoring.skew import SkewResult, TableSkew
 from pipeline.runtime import prediction_log
 from pipeline.runtime.arrays import columns_to_json, to_rows
+from pipeline.runtime.dataset import DataFile
 from pipeline.runtime.rolling_features import table_offset
 from tests.support import ROOT
 
@@ -25,7 +26,7 @@ FIRST, AFTER = "2013-03-01", "2013-03-15"
 
 def fortnight() -> pd.DataFrame:
     """The raw flights of two weeks, as the dataset joins them now."""
-    frame = flights.load(None, load_config(FLIGHTS).columns).frame
+    frame = flights.load(DataFile(), load_config(FLIGHTS).columns).frame
     return frame[(frame["scheduled_departure"] >= FIRST) & (frame["scheduled_departure"] < AFTER)]
 
 

@@ -17,6 +17,7 @@ from pipeline.datasets import flights
 from pipeline.runtime import arrays
 from pipeline.runtime.arrays import columns_to_json, tensors, to_columns
 from pipeline.runtime.bundle_store import resolve
+from pipeline.runtime.dataset import DataFile
 from pipeline.runtime.predictor import Predictor
 from pipeline.runtime.predictor import load as load_predictor
 from pipeline.runtime.request_model import request_model
@@ -61,12 +62,12 @@ def test_the_smoke_config_asks_the_same_of_a_sample() -> None:
 def test_every_flight_is_read_and_none_breaks_a_rule(trained: Path) -> None:
     told = json.loads((trained / "reports/smoke/data_report.json").read_text())
     assert told["data"]["counts"]["flights: cancelled, dropped"] == 8255
-    assert told["rows"] == {"loaded": 327346, "rejected": 0, "valid": 327346, "same_key": 178}
+    assert told["rows"] == {"loaded": 327346, "rejected": 0, "valid": 327346, "without_outcome": 0, "same_key": 178}
 
 
 def test_a_flight_has_the_same_features_from_the_files_and_sent_as_json() -> None:
     config = load(SMOKE)
-    frame = clean.clean(flights.load(None, config.columns).frame.iloc[::40_000], config.contract).frame
+    frame = clean.clean(flights.load(DataFile(), config.columns).frame.iloc[::40_000], config.contract).frame
     known = clean.frame_to_columns(frame, config.contract)
     trained = {name: known.get(name, np.linspace(0, 1, len(frame)) / 3) for name in config.request}
 

@@ -4,7 +4,8 @@ This is the only module that parses settings. It does not know any dataset or tr
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -15,18 +16,18 @@ from pydantic_core import ErrorDetails
 
 from pipeline.config import yaml_reader
 from pipeline.config.candidates import Candidates, Search, faults
-from pipeline.config.gates import ASKED, Bounds, Gates
+from pipeline.config.gates import Bounds, Gates
 from pipeline.config.monitoring import Monitor, Replay, Retrain
 from pipeline.config.splits import GroupSplit, Plan, TimeSplit
 from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import DECISIVE, REPORTED
 from pipeline.runtime.contract import Column, Contract, Frozen, Scoring, sent_columns
+from pipeline.runtime.dataset import DataFile
 
 
-class Data(Frozen):
+class Data(DataFile):
     """The rows to train on: their file, sample, end and key."""
 
-    path: str | None = Field(None, description="The data file, for `dataset: table`.")
     licence: str | None = Field(None, description="SPDX identifier of the data's licence, such as CC0-1.0.")
     sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
     until: date | None = Field(None, description="Rows from this day on are left out; for a split by time.")
@@ -104,7 +105,7 @@ class Config(Contract):
         Field(validate_default=True, description="The cost of each kind of error; a binary task needs it."),
     ] = None
     masking: Masking = Field(Masking(), description="Which optional columns callers leave out together.")
-    gates: Gates = Field(description="The limits that a model has to pass to be promoted.")
+    gates: Gates = Field(Gates(), description="The limits that a model has to pass to be promoted.")
     retrain: Retrain | None = Field(None, description="How a model is trained again on newer data.")
     monitor: Monitor = Field(Monitor(), description="How the champion is monitored.")
     replay: Replay = Field(Replay(), description="The part of the data that `make replay` plays.")
@@ -165,15 +166,10 @@ class Config(Contract):
     def gates_can_be_asked(cls, gates: Gates, info: ValidationInfo) -> Gates:
         task: Any = info.data.get("task")
         for part, named in (("holdout", gates.holdout), ("slices.metrics", gates.slices.metrics)):
-            unknown = [name for name in named if task in ASKED and name not in REPORTED[task]]
+            unknown = [name for name in named if task in REPORTED and name not in REPORTED[task]]
             if unknown:
                 known = ", ".join(REPORTED[task])
                 raise ValueError(f"{part}: {unknown[0]} is no metric of a {task} task. Known: {known}")
-
-        if absent := [name for name in ASKED.get(task, ()) if name not in gates.holdout]:
-            raise ValueError(
-                f"holdout: every {task} task has limits for {', '.join(ASKED[task])}; {absent[0]} has none"
-            )
 
         columns: dict[str, Column] = info.data.get("columns") or {}
         features: list[str] = info.data.get("features") or []
@@ -198,7 +194,7 @@ class Config(Contract):
             raise ValueError("is for a split by time")
 
         for name in retrain.holdout:
-            if task in ASKED and name not in REPORTED[task]:
+            if task in REPORTED and name not in REPORTED[task]:
                 raise ValueError(f"holdout: {name} is no metric of a {task} task. Known: {', '.join(REPORTED[task])}")
         return retrain
 
@@ -265,6 +261,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     """
     places: dict[yaml_reader.Key, str] = {}
     tree = yaml_reader.read(path, places)
+    resolve_path(tree, places)
     for text in overrides:
         yaml_reader.override(tree, text, places)
 
@@ -272,6 +269,14 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
         return Config.model_validate(tree)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(error, places, path))) from None
+
+
+def resolve_path(tree: dict[str, Any], places: Mapping[yaml_reader.Key, str]) -> None:
+    """Make `data.path` relative to the folder of the file that it stands in."""
+    data = tree.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        file = places["data", "path"].rpartition(":")[0]
+        data["path"] = os.path.normpath(Path(file).parent / data["path"])
 
 
 def _explain(error: ValidationError, places: dict[yaml_reader.Key, str], path: Path) -> Iterator[str]:

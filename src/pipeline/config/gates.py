@@ -9,11 +9,6 @@ from pydantic import Field, model_validator
 
 from pipeline.runtime.contract import Frozen
 
-ASKED: dict[str, tuple[str, ...]] = {  # the metrics for which every config must have limits
-    "binary": ("roc_auc", "log_loss", "ece"),
-    "regression": ("mae",),
-}
-
 
 class Bounds(Frozen):
     """Limits of a metric: below `low` it is too bad, above `high` too good to be true; for a loss the reverse."""
@@ -31,7 +26,7 @@ class Bounds(Frozen):
 class AgainstChampion(Frozen):
     """Limits for the comparison of a challenger with the champion."""
 
-    max_increase: float = Field(ge=0, description="How much higher the log loss (or mean absolute error) may be.")
+    max_increase: float = Field(0.01, ge=0, description="How much higher the log loss (or mean absolute error) may be.")
     warn_gain: float = Field(
         0.025,
         gt=0,
@@ -55,24 +50,25 @@ class AgainstChampion(Frozen):
 class SliceRule(Frozen):
     """Limits for the metrics of each slice: the rows of the holdout that have one value of a category."""
 
-    columns: list[str] = Field(description="Categories whose values make the slices.")
+    columns: list[str] = Field([], description="Categories whose values make the slices.")
     min_rows: int = Field(1000, ge=1, description="Slices with fewer rows are not evaluated.")
     metrics: dict[str, Bounds] = Field(
-        description="Limits by metric. A slice fails if its whole interval lies outside."
+        {}, description="Limits by metric. A slice fails if its whole interval lies outside."
     )
 
 
 class Gates(Frozen):
     """What a model has to pass before it is allowed to be promoted. No gate is optional or can be switched off."""
 
-    holdout: dict[str, Bounds] = Field(min_length=1, description="Limits for metrics on the holdout, by metric.")
+    holdout: dict[str, Bounds] = Field({}, description="Limits for metrics on the holdout, by metric.")
     use_interval: bool = Field(
         False, description="If true, a gate fails only if the whole interval is outside the limits. For short windows."
     )
-    min_gain: float = Field(gt=0, description="How far the loss has to be below the loss of a constant prediction.")
-    champion: AgainstChampion = Field(description="How the comparison with the champion is decided.")
-    slices: SliceRule = Field(description="Limits for metrics on parts of the holdout.")
+    min_gain: float = Field(0, ge=0, description="How far the loss has to be below the loss of a constant prediction.")
+    champion: AgainstChampion = Field(AgainstChampion(), description="How the comparison with the champion is decided.")
+    slices: SliceRule = Field(SliceRule(), description="Limits for metrics on parts of the holdout.")
     max_single_feature: float = Field(
+        0.99,
         gt=0,
         le=1,
         description="Largest ROC AUC (regression: rank correlation) that one feature may reach by itself.",

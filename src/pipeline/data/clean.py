@@ -36,6 +36,14 @@ class CleanedFrame(NamedTuple):
     violations: list[RuleViolation]
 
 
+def with_outcome(raw: pd.DataFrame, target: str) -> pd.DataFrame:
+    """The rows whose outcome is there: a model can neither learn from the others nor be judged by them."""
+    if target not in raw:
+        return raw
+    outcome = raw[target]
+    return raw[outcome.notna() & (outcome.astype("string").str.strip() != "").fillna(False)]
+
+
 def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     """Apply every rule to every declared column that `raw` has to bring.
 
@@ -47,7 +55,7 @@ def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
         raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
 
     raw = raw.reset_index(drop=True)
-    typed = pd.DataFrame({name: as_kind(raw[name], column.kind) for name, column in declared.items()})
+    typed = pd.DataFrame({name: as_kind(raw[name], column) for name, column in declared.items()})
     untyped = list(type_violations(raw, typed, declared))
     violations = [*untyped, *rule_violations(raw, typed, declared, untyped)]
 
@@ -104,8 +112,9 @@ def refuse_too_many(cleaned: CleanedFrame, limit: float, listed: str) -> None:
         raise DataError("no row is left: every row was rejected")
 
 
-def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
+def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
     """Convert values to the type of their kind: object, float64 or datetime64. Other values become missing."""
+    kind = column.kind
     if kind == "category":
         if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
             values = values.astype("Int64")  # pandas stores whole numbers beside missing ones as floats: 7.0 was 7
@@ -118,11 +127,14 @@ def as_kind(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
         if not pd.api.types.is_datetime64_dtype(values):
             text = values.astype("string")
             values = text.mask(text.str.contains(OFFSET, na=False))
-        return pd.to_datetime(values, errors="coerce", format="ISO8601")
+        return pd.to_datetime(values, errors="coerce", format=column.format or "ISO8601")
 
     if kind == "boolean":
         text = values.astype("string").str.strip().str.lower()
         numbers_by_text = {**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}
+        if column.positive:
+            numbers_by_text = {**dict.fromkeys(column.positive, 1.0), **dict.fromkeys(column.negative, 0.0)}
+            return values.astype("string").str.strip().map(numbers_by_text).astype(float)
         return text.map(numbers_by_text).astype(float)
 
     numbers = pd.to_numeric(values, errors="coerce").astype(float)

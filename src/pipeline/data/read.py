@@ -53,11 +53,12 @@ def read_and_clean(config: Config, reports: Path) -> CleanedColumns:
     rows are rejected or no row is left: then it raises DataError.
     """
     dataset = find(config.dataset)
-    path = None if config.data.path is None else Path(config.data.path)
-    raw = dataset.load(path, config.columns)
-    valid = clean.clean(raw.frame, config.contract)
+    raw = dataset.load(config.data, config.columns)
+    known = clean.with_outcome(raw.frame, config.target)
+    valid = clean.clean(known, config.contract)
 
     counts = {"loaded": len(raw.frame), "rejected": len(valid.rejected), "valid": len(valid.frame)}
+    counts["without_outcome"] = len(raw.frame) - len(known)
     rules = clean.violation_counts(valid, config.contract)
     data = {"files": raw.hashes, "licence": config.data.licence, "counts": raw.counts, "rules": rules}
     columns = clean.frame_to_columns(valid.frame, config.contract)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.runtime.arrays import Columns
 from pipeline.runtime.contract import Column
-from pipeline.runtime.dataset import Loaded
+from pipeline.runtime.dataset import DataFile, Loaded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,19 +49,19 @@ def derive(columns: Columns) -> dict[str, NDArray[Any]]:
     return {**columns, "minute_of_day": minute, "day_of_week": (day + 3) % 7}  # day 0, 1 January 1970, was a Thursday
 
 
-def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
+def load(file: DataFile, columns: Mapping[str, Column]) -> Loaded:
     """Load every scheduled flight that landed at its destination, with its weather and its label `late`.
 
-    Raises DataError if `path` is not None, if the package is not installed, if a file is not the published one, or if a
-    flight occurs twice.
+    Raises DataError if `file` names a path, if the package is not installed, if a file is not the published one, or
+    if a flight occurs twice.
     """
     import pandas as pd
 
-    if path is not None:
-        raise DataError(f"data.path: the flights bring their own files; leave out {path}")
+    if file.path is not None:
+        raise DataError(f"data.path: the flights bring their own files; leave out {file.path}")
 
     files = package_files()
-    hashes = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    hashes = {name: hashlib.sha256(package_file.read_bytes()).hexdigest() for name, package_file in files.items()}
     for name, sha256 in hashes.items():
         if sha256 != HASHES[name]:
             raise DataError(

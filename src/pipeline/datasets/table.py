@@ -3,10 +3,12 @@
 Features are the columns, and the minute of the day and the day of the week of each date and time.
 """
 
+import gzip
 import hashlib
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,13 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.runtime.arrays import Columns
 from pipeline.runtime.contract import Column
-from pipeline.runtime.dataset import Loaded
+from pipeline.runtime.dataset import DataFile, Loaded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GZIP = b"\x1f\x8b"
+PARQUET = b"PAR1"
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns that hold no categories
 
@@ -37,32 +45,69 @@ def derive(columns: Columns) -> dict[str, NDArray[Any]]:
     return derived
 
 
-def load(path: Path | None, columns: Mapping[str, Column]) -> Loaded:
+def load(file: DataFile, columns: Mapping[str, Column]) -> Loaded:
     """Load the rows of one file under the declared names of the columns.
 
-    Raises DataError if there is no such file, if it cannot be read, or if it lacks a column.
+    Raises DataError if there is no such file, if it cannot be read, if it lacks a column, or if it has one twice.
     """
     import pandas as pd
 
-    if path is None:
+    if file.path is None:
         raise DataError("data.path: is missing; a table is read from the CSV or Parquet file that it names")
+    path = Path(file.path)
     if not path.is_file():
         raise DataError(f"data.path: {path.absolute()}: no such file")
 
     headers = {name: column.source or name for name, column in columns.items() if column.brought}
-    text = {header for name, header in headers.items() if columns[name].kind == "category"}
-    absent = {header: [""] if header in text else MISSING for header in headers.values()}
+    text = {header for name, header in headers.items() if columns[name].kind == "category" or columns[name].positive}
+    absent = {}
+    for name, header in headers.items():
+        absent[header] = [*missing_words(header in text), *file.missing, *map(str, columns[name].missing)]
 
+    content = path.read_bytes()
     try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:  # read categories as text: 01 is not 1, and None is a word
-            types = dict.fromkeys(text, "string")
-            frame = pd.read_csv(path, dtype=types, na_values=absent, keep_default_na=False)
+        frame, names = read_frame(content, file, text, absent)
     except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
         raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
 
     if missing := [header for header in headers.values() if header not in frame]:
-        raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(map(str, frame.columns))}")
+        raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(names)}")
+    if twice := [header for header in headers.values() if names.count(header) > 1]:
+        raise DataError(f"{path}: has the column {twice[0]!r} twice. Rename one of them")
     rows = pd.DataFrame({name: frame[header] for name, header in headers.items()})
-    return Loaded(rows, {}, {path.name: hashlib.sha256(path.read_bytes()).hexdigest()})
+    return Loaded(rows, {}, {path.name: hashlib.sha256(content).hexdigest()})
+
+
+def missing_words(is_text: bool) -> list[str]:
+    """What stands for a missing value. In a column of text only nothing does: None and NA may be words."""
+    return [""] if is_text else MISSING
+
+
+def read_frame(
+    content: bytes, file: DataFile, text: set[str], absent: Mapping[str, Sequence[str]]
+) -> tuple["pd.DataFrame", list[str]]:
+    """The rows of a file with the columns `text` as text, with `absent` as missing by column, and the names it has.
+
+    Gzip and Parquet are seen by their first bytes: a name may lie.
+    """
+    import pandas as pd
+
+    if content.startswith(PARQUET):
+        frame = pd.read_parquet(io.BytesIO(content))
+        for header, values in absent.items():
+            if header in frame:
+                frame[header] = frame[header].mask(frame[header].astype("string").isin(values).fillna(False))
+        return frame, list(map(str, frame))
+
+    plain = gzip.decompress(content) if content.startswith(GZIP) else content
+    written: dict[str, Any] = {"sep": file.delimiter, "encoding": file.encoding, "skipinitialspace": True}
+    first = pd.read_csv(io.BytesIO(plain), header=None, nrows=1, dtype=str, keep_default_na=False, **written)
+    frame = pd.read_csv(
+        io.BytesIO(plain),
+        decimal=file.decimal,
+        dtype=dict.fromkeys(text, "string"),  # 01 is not 1
+        na_values={header: list(values) for header, values in absent.items()},
+        keep_default_na=False,
+        **written,
+    )
+    return frame, first.iloc[0].tolist()  # pandas renames a name that comes again

@@ -115,5 +115,10 @@ def rounded(measured: Mapping[str, Interval]) -> dict[str, dict[str, float | Non
 def _rounded(interval: Interval) -> dict[str, float | None]:
     stored: dict[str, float | None] = {}
     for end, number in interval._asdict().items():
-        stored[end] = round(number, 6) if np.isfinite(number) else None
+        stored[end] = rounded_number(number)
     return stored
+
+
+def rounded_number(number: float) -> float | None:
+    """Round to six decimals; None where it is undefined."""
+    return round(number, 6) if np.isfinite(number) else None

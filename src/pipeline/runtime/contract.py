@@ -115,6 +115,17 @@ class Column(Frozen):
     )
     private: bool = Field(False, description="Never written to the prediction log.")
     source: str | None = Field(None, description="The column's name in the data file, if it differs.")
+    format: str | None = Field(
+        None, description="How the file writes a date, such as %d/%m/%Y. Without it: ISO 8601. Callers send ISO 8601."
+    )
+    positive: list[str] = Field(
+        [],
+        description="The values of a boolean in the file that are a yes, such as [left]. Without them: true, 1, yes.",
+    )
+    negative: list[str] = Field([], description="Those that are a no, such as [stayed]; with `positive`.")
+    missing: list[str | int | float] = Field(
+        [], description="Values of the file that stand for a missing one, such as -999."
+    )
     example: str | int | float | bool | None = Field(None, description="A valid value, for the form and the docs.")
 
     @model_validator(mode="after")
@@ -138,6 +149,16 @@ class Column(Frozen):
         if "nullify" in self.on_violation.values() and not self.nullable:
             raise ValueError("a breach can be nullified only where nullable is true")
 
+        return self
+
+    @model_validator(mode="after")
+    def the_file_is_written_as_the_kind_allows(self) -> Self:
+        if self.format is not None and self.kind != "datetime":
+            raise ValueError(f"format is for a datetime, not for a {self.kind}")
+        if (self.positive or self.negative) and self.kind != "boolean":
+            raise ValueError(f"positive and negative are for a boolean, not for a {self.kind}")
+        if bool(self.positive) != bool(self.negative) or set(self.positive) & set(self.negative):
+            raise ValueError("positive and negative go together, and no value is both")
         return self
 
     @property

@@ -7,10 +7,25 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic import Field
+
 from pipeline.errors import ConfigError
+from pipeline.runtime.contract import Frozen
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class DataFile(Frozen):
+    """A file of rows, and how it is written. Compression is seen in the file itself."""
+
+    path: str | None = Field(
+        None, description="The CSV or Parquet file, for `dataset: table`; relative to this config's folder."
+    )
+    delimiter: str = Field(",", min_length=1, max_length=1, description="What separates the values of a CSV file.")
+    encoding: str = Field("utf-8", description="The encoding of a CSV file, such as latin-1.")
+    decimal: str = Field(".", min_length=1, max_length=1, description="The decimal sign of a CSV file.")
+    missing: list[str] = Field([], description="More values that stand for a missing one in every column, such as ?.")
 
 
 class Loaded(NamedTuple):

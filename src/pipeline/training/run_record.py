@@ -14,7 +14,7 @@ from pipeline.config.candidates import Settings
 from pipeline.config.config import Config
 from pipeline.data.keys import day_after
 from pipeline.data.split import Split
-from pipeline.evaluation.bootstrap import Interval, rounded
+from pipeline.evaluation.bootstrap import Interval, rounded, rounded_number
 from pipeline.evaluation.slices import Slice
 from pipeline.registry import mlflow_store
 from pipeline.training.evidence import GateResult, verdict_of
@@ -44,11 +44,11 @@ def selection_record(
     }
 
 
-def rounded_folds(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Round the metrics of each fold to six decimals."""
-    rounded_metrics: dict[str, dict[str, float]] = {}
+def rounded_folds(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Round the metrics of each fold to six decimals. None is undefined: the precision of a model that says no yes."""
+    rounded_metrics: dict[str, dict[str, float | None]] = {}
     for fold, figures in folds.items():
-        rounded_metrics[fold] = {name: round(value, 6) for name, value in figures.items()}
+        rounded_metrics[fold] = {name: rounded_number(value) for name, value in figures.items()}
     return rounded_metrics
 
 

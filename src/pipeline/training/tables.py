@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
@@ -64,8 +65,13 @@ def holdout_table(figures: Mapping[str, Interval]) -> Table:
     table.add_column("95 % interval", justify="right")
 
     for metric, interval in figures.items():
-        table.add_row(metric, f"{interval.value:.4f}", f"{interval.low:.4f} to {interval.high:.4f}")
+        table.add_row(metric, number(interval.value), f"{number(interval.low)} to {number(interval.high)}")
     return table
+
+
+def number(value: float) -> str:
+    """A metric for a table; a dash where it is undefined."""
+    return f"{value:.4f}" if np.isfinite(value) else "–"
 
 
 def missing_table(results: list[MissingResult], loss: str) -> Table:

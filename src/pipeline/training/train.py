@@ -69,9 +69,11 @@ def prepare(config: Config, reports: Path, out: Console) -> Prepared:
     """Read, clean and split the data. Nothing uses the holdout before `evaluate`."""
     with console.step(out, "Read and clean the data") as say:
         rows = read(config, reports)
+        unknown = rows.about["rows"]["without_outcome"]
         say(
             f"{len(rows.key):,} rows, {describe_target(rows.examples.target)}; "
             f"{rows.about['rows']['rejected']:,} rejected, {nullified(rows.about):,} values set to missing"
+            + (f", {unknown:,} without an outcome left out" if unknown else "")
         )
 
     rare = masking.rarely_missing(config, rows.examples.request)

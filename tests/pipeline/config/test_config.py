@@ -108,10 +108,6 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
             "holdout: mae is no metric of a binary task. Known: roc_auc, average_precision, log_loss",
         ),
         ("gates.slices.metrics.r2={low: 0, high: 1}", "slices.metrics: r2 is no metric of a binary task"),
-        (
-            "gates.holdout={roc_auc: {low: 0, high: 1}, log_loss: {low: 0, high: 1}}",
-            "holdout: every binary task has limits for roc_auc, log_loss, ece; ece has none",
-        ),
         ("gates.holdout.ece={low: 0.1, high: 0}", "low 0.1 is not below high 0"),
         ("gates.max_export_error=0.1", "Input should be less than or equal to 0.0001"),
         ("gates.champion=null", "gates.champion: Input should be"),

@@ -1,11 +1,13 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.config.config import Config
-from pipeline.data.clean import as_kind, clean, frame_to_columns, refuse_too_many, violation_counts
+from pipeline.data.clean import as_kind, clean, frame_to_columns, refuse_too_many, violation_counts, with_outcome
 from pipeline.errors import DataError
-from pipeline.runtime.contract import Contract
+from pipeline.runtime.contract import Column, Contract
 
 
 @pytest.fixture
@@ -124,23 +126,44 @@ def test_data_that_lacks_a_declared_column_is_an_error(contract: Contract) -> No
         clean(frame().drop(columns="legs"), contract)
 
 
+def of_kind(kind: str, **keys: Any) -> Column:
+    return Column(kind=kind, known="before", meaning="A column", **keys)
+
+
 def test_whole_numbers_that_name_a_category_keep_their_name() -> None:
-    assert as_kind(pd.Series([7, 8]), "category").tolist() == ["7", "8"]
-    assert as_kind(pd.Series([7.0, None]), "category").tolist() == ["7", None]
+    assert as_kind(pd.Series([7, 8]), of_kind("category")).tolist() == ["7", "8"]
+    assert as_kind(pd.Series([7.0, None]), of_kind("category")).tolist() == ["7", None]
 
 
 def test_words_for_yes_and_no_are_understood() -> None:
-    assert as_kind(pd.Series(["Yes", "no", "TRUE", "0"]), "boolean").tolist() == [1, 0, 1, 0]
+    assert as_kind(pd.Series(["Yes", "no", "TRUE", "0"]), of_kind("boolean")).tolist() == [1, 0, 1, 0]
+
+
+def test_other_words_for_yes_and_no_can_be_declared() -> None:
+    column = of_kind("boolean", positive=["left"], negative=["stayed", "paused"])
+    assert as_kind(pd.Series(["left", " stayed", "paused"]), column).tolist() == [1, 0, 0]
+    assert as_kind(pd.Series(["gone"]), column).isna().all()
+
+
+def test_dates_are_read_in_the_format_that_the_config_names() -> None:
+    dates = as_kind(pd.Series(["03/04/2024", "2024-04-03"]), of_kind("datetime", format="%d/%m/%Y"))
+    assert dates.tolist() == [pd.Timestamp(2024, 4, 3), pd.NaT]
+
+
+def test_rows_without_an_outcome_are_left_out() -> None:
+    raw = pd.DataFrame({"size": [1, 2, 3, 4], "left": ["yes", "", " ", None]})
+    assert with_outcome(raw, "left")["size"].tolist() == [1]
+    assert len(with_outcome(raw, "not there")) == 4
 
 
 def test_times_with_an_offset_are_not_local_times() -> None:
     mixed = pd.Series(["2013-01-01T10:00", "2013-01-01T10:00Z", "2013-01-01T10:00+02:00", "2013-01-01T10:00-0500"])
-    assert as_kind(mixed, "datetime").isna().tolist() == [False, True, True, True]
-    assert as_kind(pd.to_datetime(mixed.iloc[[1]]), "datetime").isna().all()
+    assert as_kind(mixed, of_kind("datetime")).isna().tolist() == [False, True, True, True]
+    assert as_kind(pd.to_datetime(mixed.iloc[[1]]), of_kind("datetime")).isna().all()
 
 
 def test_numbers_that_name_a_category_and_are_not_whole_stay_as_they_are() -> None:
-    assert as_kind(pd.Series([1.5, 2.0]), "category").tolist() == ["1.5", "2.0"]
+    assert as_kind(pd.Series([1.5, 2.0]), of_kind("category")).tolist() == ["1.5", "2.0"]
 
 
 def test_a_clean_frame_becomes_the_arrays_that_a_request_travels_in(contract: Contract) -> None:

@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from pipeline.datasets.table import derive, load
 from pipeline.errors import DataError
 from pipeline.runtime.contract import Column
+from pipeline.runtime.dataset import DataFile
 
 COLUMNS = {
     "code": Column(kind="category", known="before", meaning="A code"),
@@ -17,14 +19,14 @@ COLUMNS = {
 
 def test_a_csv_file_is_read_under_the_declared_names_and_codes_stay_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mean radius,code,other\n1.5,01,x\n")
-    loaded = load(tmp_path / "a.csv", COLUMNS)
+    loaded = load(DataFile(path=str(tmp_path / "a.csv")), COLUMNS)
     assert loaded.frame.to_dict("list") == {"code": ["01"], "mean_radius": [1.5]}
     assert list(loaded.hashes) == ["a.csv"]
 
 
 def test_a_category_may_be_called_none_and_a_number_may_not(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mean radius,code\nNA,None\n1.5,\n")
-    frame = load(tmp_path / "a.csv", COLUMNS).frame
+    frame = load(DataFile(path=str(tmp_path / "a.csv")), COLUMNS).frame
     assert frame["code"].isna().tolist() == [False, True]
     assert frame["mean_radius"].isna().tolist() == [True, False]
 
@@ -32,12 +34,19 @@ def test_a_category_may_be_called_none_and_a_number_may_not(tmp_path: Path) -> N
 def test_two_columns_may_be_made_of_one(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mean radius,code\n1.5,x\n")
     again = {**COLUMNS, "again": COLUMNS["mean_radius"]}
-    assert load(tmp_path / "a.csv", again).frame.columns.tolist() == ["code", "mean_radius", "again"]
+    assert load(DataFile(path=str(tmp_path / "a.csv")), again).frame.columns.tolist() == [
+        "code",
+        "mean_radius",
+        "again",
+    ]
 
 
 def test_a_parquet_file_is_read_the_same(tmp_path: Path) -> None:
     pd.DataFrame({"mean radius": [1.5], "code": ["01"]}).to_parquet(tmp_path / "a.parquet")
-    assert load(tmp_path / "a.parquet", COLUMNS).frame.to_dict("list") == {"code": ["01"], "mean_radius": [1.5]}
+    assert load(DataFile(path=str(tmp_path / "a.parquet")), COLUMNS).frame.to_dict("list") == {
+        "code": ["01"],
+        "mean_radius": [1.5],
+    }
 
 
 def test_a_table_derives_nothing() -> None:
@@ -49,20 +58,37 @@ def test_a_table_derives_nothing() -> None:
     [
         ("a.csv", b"mean radius\n1\n", "has no column 'code'. Found: mean radius"),
         ("a.csv", b"", "cannot be read as .csv"),
-        ("a.parquet", b"not parquet", "cannot be read as .parquet"),
+        ("a.parquet", b"PAR1 and no more", "cannot be read as .parquet"),
+        ("a.csv", b"code,mean radius,code\n1,2,3\n", "has the column 'code' twice"),
     ],
 )
 def test_a_file_that_is_not_the_table_is_told_so(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=said):
-        load(tmp_path / name, COLUMNS)
+        load(DataFile(path=str(tmp_path / name)), COLUMNS)
+
+
+def test_a_file_is_read_as_its_config_says(tmp_path: Path) -> None:
+    text = "mean radius;code\n1,5;?\n-999;é\n ;-\n"
+    (tmp_path / "a.csv").write_bytes(gzip.compress(text.encode("latin-1")))
+    file = DataFile(path=str(tmp_path / "a.csv"), delimiter=";", decimal=",", encoding="latin-1", missing=["?", "-"])
+    columns = {**COLUMNS, "mean_radius": COLUMNS["mean_radius"].model_copy(update={"missing": [-999]})}
+
+    frame = load(file, columns).frame
+
+    assert frame["mean_radius"].tolist() == [
+        1.5,
+        pytest.approx(np.nan, nan_ok=True),
+        pytest.approx(np.nan, nan_ok=True),
+    ]
+    assert frame["code"].fillna("none").tolist() == ["none", "é", "none"]
 
 
 def test_a_missing_path_or_file_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.path: is missing"):
-        load(None, COLUMNS)
+        load(DataFile(), COLUMNS)
     with pytest.raises(DataError, match="no such file"):
-        load(tmp_path / "gone.csv", COLUMNS)
+        load(DataFile(path=str(tmp_path / "gone.csv")), COLUMNS)
 
 
 def test_a_date_gives_its_minute_of_day_and_its_day_of_week() -> None:

@@ -21,7 +21,7 @@ def test_batch_api_and_training_rows_are_equal_to_the_bit(parcels: Any) -> None:
     predictor = load_predictor(parcels.bundle)
     contract, table = predictor.contract, predictor.rolling
     assert table is not None
-    raw = dataset.load(Path(str(parcels.config.data.path)), parcels.config.columns).frame
+    raw = dataset.load(parcels.config.data, parcels.config.columns).frame
     late = raw[raw["sent"] >= "2013-12-20"]
     columns = clean.frame_to_columns(clean.clean(late, parcels.config.contract).frame, parcels.config.contract)
     tallies = rolling_features.count_outcomes(columns, columns["late"], contract, columns["arrived"])

@@ -71,7 +71,7 @@ def test_every_holdout_figure_has_an_interval_around_it(parcels: Parcels) -> Non
 def test_the_report_has_pictures_counts_and_rejected_rows(parcels: Parcels) -> None:
     reports = Path(parcels.config.paths.reports) / "parcels"
     told = json.loads((reports / "data_report.json").read_text())
-    assert told["rows"] == {"loaded": 4200, "rejected": 0, "valid": 4200, "same_key": 0}
+    assert told["rows"] == {"loaded": 4200, "rejected": 0, "valid": 4200, "without_outcome": 0, "same_key": 0}
     assert (reports / "rejected.csv").read_text().startswith("row,carrier,")
     assert (reports / "summary.png").read_bytes().startswith(b"\x89PNG")
 
@@ -82,9 +82,7 @@ def test_the_report_has_pictures_counts_and_rejected_rows(parcels: Parcels) -> N
 def test_a_training_row_and_the_same_row_as_json_have_equal_features(parcels: Parcels) -> None:
     """The features of a row that is sent as JSON are equal to the bit."""
     config, dataset = parcels.config, find("table")
-    frame = clean.clean(
-        dataset.load(Path(str(config.data.path)), config.columns).frame.iloc[::500], config.contract
-    ).frame
+    frame = clean.clean(dataset.load(config.data, config.columns).frame.iloc[::500], config.contract).frame
     known = clean.frame_to_columns(frame, config.contract)
     trained = {name: known.get(name, np.linspace(0, 1, len(frame)) / 3) for name in config.request}
     sent = json.loads(json.dumps(arrays.to_rows(columns_to_json(trained, config.request))))

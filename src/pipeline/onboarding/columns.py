@@ -1,0 +1,188 @@
+"""What each column of a table is, by its values: its kind, what stands for missing, and why it is left out.
+
+It knows text and no model. Every decision that a person may see otherwise has a note.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel
+
+from pipeline.data.clean import OFFSET
+from pipeline.runtime.contract import LONGEST
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNKNOWN = ("?", "-", "--", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", ".")  # beside a blank
+EVERYWHERE = ("?", "-", "--")  # those that mean it among words too
+DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
+TIMES = ("", " %H:%M", " %H:%M:%S")
+SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
+MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
+IDENTIFIER = re.compile(r"(^|[_ ])(id|no|nr|number|key|index|uuid|code|customer|user)$|.*[a-z]Id$", re.IGNORECASE)
+MOSTLY = 0.5  # values that differ, of the rows: text with more says nothing of a new row
+
+
+class Guess(NamedTuple):
+    """A column of the file: its name as a field, its header, its keys in the config, and what to know of it.
+
+    `left_out` is why it is no feature; `is_key` says that its values are unique and never missing.
+    """
+
+    name: str
+    header: str
+    keys: dict[str, Any]
+    note: str = ""
+    left_out: str = ""
+    is_key: bool = False
+
+
+def describe(frame: "pd.DataFrame", target: str) -> list[Guess]:
+    """A guess for each column but the target. A copy of an earlier column is left out."""
+    taken: set[str] = {field_name(target, set())}
+    guesses = []
+    earlier: dict[int, str] = {}
+
+    for header in frame.columns:
+        if header == target:
+            continue
+        values = frame[header]
+        name = field_name(header, taken)
+        taken.add(name)
+        keys, note, left_out = kind_of(name, values)
+        is_key = left_out.startswith("an identifier") and values.is_unique and bool((values != "").all())
+
+        fingerprint = hash(tuple(values))
+        if fingerprint in earlier and not left_out:
+            left_out = f"the same as {earlier[fingerprint]}"
+        earlier.setdefault(fingerprint, name)
+        if name != header:
+            keys["source"] = header
+        guesses.append(Guess(name, header, keys, note, left_out, is_key))
+    return guesses
+
+
+def field_name(header: str, taken: set[str]) -> str:
+    """The header as a name that a field can have: letters, digits and underscores, none of pydantic's own."""
+    name = re.sub(r"[^a-zA-Z0-9]+", "_", header).strip("_") or "column"
+    if not name[0].isalpha():
+        name = f"column_{name}"
+    if hasattr(BaseModel, name) or name == "Config":
+        name = f"{name}_value"
+    unique = name
+    number = 2
+    while unique in taken:
+        unique = f"{name}_{number}"
+        number += 1
+    return unique
+
+
+def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, str]:
+    """The keys of a column, a note, and why it is left out."""
+    known = values[~values.isin(["", *UNKNOWN])]
+    missing = len(values) - len(known)
+    keys: dict[str, Any] = {"kind": "category"}
+    if missing:
+        keys["nullable"] = True
+
+    if known.empty:
+        return keys, "", "always empty"
+    if known.nunique() == 1 and not missing:
+        return keys, "", f"always {known.iloc[0][:40]}"
+    if known.str.contains(OFFSET).all() and known.str.contains(":").all():
+        return keys, "", "times with an offset: a column of local times, without one, can be used"
+    if date_format := format_of(known):
+        keys["kind"] = "datetime"
+        if date_format != "ISO 8601":
+            keys["format"] = date_format
+        return keys, "", ""
+
+    numbers = as_numbers(known)
+    if numbers is not None:
+        return number_keys(name, values, known, numbers, keys)
+    if known.str.fullmatch(MONEY).all():
+        return keys, "", f"numbers with other signs, such as {known.iloc[0]}: write plain ones to use it"
+    return text_keys(values, keys)
+
+
+def as_numbers(known: "pd.Series[str]") -> "pd.Series[float] | None":
+    """The values as numbers; None where one is none, or is a code such as 007."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(known, errors="coerce")
+    is_code = known.str.match(r"0\d").any()
+    return None if is_code or numbers.isna().any() or np.isinf(numbers).any() else numbers
+
+
+def number_keys(
+    name: str, values: "pd.Series[str]", known: "pd.Series[str]", numbers: "pd.Series[float]", keys: dict[str, Any]
+) -> tuple[dict[str, Any], str, str]:
+    whole = bool((numbers % 1 == 0).all())
+    keys["kind"] = "integer" if whole else "number"
+
+    if whole and len(known) == len(values) and numbers.is_unique:
+        if numbers.max() - numbers.min() == len(numbers) - 1:
+            return keys, "", "counts the rows"
+        if IDENTIFIER.search(name):
+            return keys, "", "an identifier: no two rows share a value"
+
+    mark = sentinel(numbers)
+    if mark is None:
+        return keys, "", ""
+    times = int((numbers == mark).sum())
+    keys["missing"] = [int(mark)]
+    keys["nullable"] = True
+    return keys, f"{mark:g} stands there {times} times, far from all others: taken as missing", ""
+
+
+def sentinel(numbers: "pd.Series[float]") -> float | None:
+    """A number such as -999 that stands there several times, farther from the others than they are from one another."""
+    for value in (numbers.min(), numbers.max()):
+        rest = numbers[numbers != value]
+        if value in SENTINELS and len(rest) and (numbers == value).sum() > 1:
+            gap = min(abs(rest.min() - value), abs(rest.max() - value))
+            if gap > rest.max() - rest.min():
+                return float(value)
+    return None
+
+
+def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
+    """Keys of a category. A dash and a question mark are missing; NA may be a word."""
+    known = values[~values.isin(["", *EVERYWHERE])]
+    keys.pop("nullable", None)
+    if len(known) < len(values):
+        keys["nullable"] = True
+    if set(known.str.lower()) <= {"true", "false"}:
+        keys["kind"] = "boolean"
+        return keys, "", ""
+
+    if known.str.len().max() > LONGEST:
+        return keys, "", f"text: up to {known.str.len().max():,} characters"
+    if known.nunique() > MOSTLY * len(known) and known.nunique() > 10:
+        kind = "an identifier" if known.is_unique and known.str.fullmatch(r"\S+").all() else "text"
+        return keys, "", f"{kind}: {known.nunique():,} different values in {len(known):,} rows"
+    return keys, "", ""
+
+
+def format_of(known: "pd.Series[str]") -> str | None:
+    """The format of a column of dates; None where it is none. Day before month where both are possible."""
+    import pandas as pd
+
+    if not known.str.contains(r"\d[-/.]\d", regex=True).all():
+        return None
+    if known.str.match(r"\d{4}-\d\d-\d\d").all():
+        iso = pd.to_datetime(known, errors="coerce", format="ISO8601").notna().all()
+        return "ISO 8601" if iso else None
+    for form in formats():
+        if pd.to_datetime(known, errors="coerce", format=form).notna().all():
+            return form
+    return None
+
+
+def formats() -> Iterator[str]:
+    for date in DATES:
+        for time in TIMES:
+            yield date + time

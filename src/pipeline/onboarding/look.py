@@ -1,0 +1,129 @@
+"""Read a table that nobody has described: how the file is written, and its values as text.
+
+This module knows files and no config: it ends where the meaning of a column begins.
+"""
+
+import csv
+import difflib
+import gzip
+import io
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.datasets.table import GZIP, PARQUET
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ZIP = b"PK\x03\x04"  # Excel's files are zip files
+OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+DELIMITERS = ",;\t|"
+SAMPLE_LINES = 50  # by which the delimiter is found
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")  # a value that is no name of a column
+COMMA_DECIMAL = r"[-+]?\d+,\d+"
+
+
+class Table(NamedTuple):
+    """The values of a file as text, '' where there is none, and the keys of `data:` that say how it is written."""
+
+    path: Path
+    frame: "pd.DataFrame"
+    written: dict[str, Any]
+
+
+def look(path: Path, target: str) -> Table:
+    """Read the file. Raises DataError, with what to do, for a file that cannot be used or has no column `target`."""
+    if not path.is_file():
+        raise DataError(f"{path.absolute()}: no such file")
+    content = path.read_bytes()
+    if content.startswith(GZIP):
+        content = gzip.decompress(content)
+    if content.startswith((ZIP, OLD_EXCEL)):
+        raise DataError(f"{path}: is an Excel or zip file; save the sheet as CSV")
+
+    table = from_parquet(path) if content.startswith(PARQUET) else from_text(path, content, target)
+    names = list(table.frame.columns)
+    if target not in names:
+        near = difflib.get_close_matches(target, names, n=1)
+        question = f"Did you mean {near[0]!r}? " if near else ""
+        raise DataError(f"{path}: has no column {target!r}. {question}Found: {', '.join(names)}")
+    if table.frame.empty:
+        raise DataError(f"{path}: has names of columns and no rows")
+    return table
+
+
+def from_parquet(path: Path) -> Table:
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    frame.columns = frame.columns.astype(str)
+    return Table(path, frame.astype("string").fillna("").astype(object), {})
+
+
+def from_text(path: Path, content: bytes, target: str) -> Table:
+    """The table of a CSV file. Raises DataError for a file without names of columns, or with a name twice."""
+    import pandas as pd
+
+    text, encoding = decoded(content)
+    if not text.strip():
+        raise DataError(f"{path}: is empty")
+    delimiter = delimiter_of(text)
+    names = next(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True))
+    refuse_names(path, names, target)
+
+    try:
+        frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except Exception as error:  # noqa: BLE001 -- reason: pandas raises several kinds
+        raise DataError(f"{path}: cannot be read as CSV with {delimiter!r} between the values: {error}") from None
+    frame.columns = names
+    frame = frame.apply(lambda values: values.fillna("").str.strip())
+
+    written: dict[str, Any] = {}
+    if delimiter != ",":
+        written["delimiter"] = delimiter
+    if encoding != "utf-8":
+        written["encoding"] = encoding
+    decimals = [name for name, values in frame.items() if values.str.fullmatch(COMMA_DECIMAL).mean() > 0.5]
+    if delimiter != "," and decimals:
+        written["decimal"] = ","
+        frame[decimals] = frame[decimals].apply(lambda values: values.str.replace(",", "."))
+    return Table(path, frame, written)
+
+
+def decoded(content: bytes) -> tuple[str, str]:
+    """The text of a file and its encoding. Bytes that are no UTF-8 are read as Windows' Latin, which most such are."""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace"), encoding
+    try:
+        return content.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace"), "cp1252"
+
+
+def delimiter_of(text: str) -> str:
+    """The delimiter that cuts the first lines into as many values each, and into most."""
+    lines = text.splitlines()[:SAMPLE_LINES]
+
+    def agreement(delimiter: str) -> tuple[float, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        width, count = Counter(widths).most_common(1)[0]
+        return (count / len(widths) if width > 1 else 0.0), width
+
+    return max(DELIMITERS, key=agreement)
+
+
+def refuse_names(path: Path, names: list[str], target: str) -> None:
+    """Raises DataError for a first line that looks like data, and for a name that stands twice."""
+    if target not in names and any(NUMBER.fullmatch(name.strip()) for name in names):
+        shown = ", ".join(names)[:100]
+        raise DataError(
+            f"{path}: the first line looks like data: {shown}. Put a line with the columns' names before it"
+        )
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: has the column {twice[0]!r} {names.count(twice[0])} times; rename one of them")

@@ -1,0 +1,79 @@
+"""`make new`: from a table and the name of its target to a config that trains."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from pipeline.config.config import load
+from pipeline.data.read import read
+from pipeline.errors import ConfigError, DataError
+from pipeline.onboarding.columns import describe
+from pipeline.onboarding.look import look
+from pipeline.onboarding.outcome import outcome_of
+from pipeline.onboarding.propose import split_of
+from pipeline.onboarding.write import Proposal, config_text
+from pipeline.runtime.contract import Contract
+from pipeline.training import leaks
+
+LEAK = 0.99  # ROC AUC or rank correlation from which on a column is taken for the outcome itself
+MANY_REJECTED = "data.max_rejected=0.05"  # while it is looked at; the training has its own limit
+SAY_SO = "Is it known before? Then say so, and add it to the features"
+
+
+def new(name: str, path: Path, target: str, configs: Path, positive: str | None = None) -> Proposal:
+    """Write `configs/NAME.yaml`, completely or not at all, and return what it was made from.
+
+    Raises ConfigError where the file exists or the name cannot be one, DataError where the table cannot be used.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ConfigError(f"NAME={name!r}: should be small letters, digits and underscores, such as churn_2024")
+    file = configs / f"{name}.yaml"
+    if file.exists():
+        raise ConfigError(f"{file}: is there already, and is not overwritten; remove it or choose another NAME")
+    if not configs.is_dir():
+        raise ConfigError(f"{configs}: no such folder; run this in the clone's own folder")
+
+    table = look(path, target)
+    outcome = outcome_of(target, table.frame[target], positive)
+    guesses = describe(table.frame, target)
+    proposal = Proposal(name, target, table, guesses, outcome, split_of(table, guesses), {})
+
+    with tempfile.TemporaryDirectory() as folder:
+        proposal = proposal._replace(after=suspicious(proposal, Path(folder)))
+    with file.open("x", encoding="utf-8") as config:
+        config.write(config_text(proposal, configs))
+    return proposal
+
+
+def suspicious(proposal: Proposal, folder: Path) -> dict[str, str]:
+    """A question for each column that says too much of the outcome to be known before it.
+
+    Raises DataError where every column does.
+    """
+    draft = folder / "draft.yaml"
+    draft.write_text(config_text(proposal, folder), encoding="utf-8")
+    config = load(draft, [MANY_REJECTED])
+    rows = read(config, folder).examples
+    contract = config.contract
+    seed = config.train.seed
+
+    questions: dict[str, str] = {}
+    for name, score in leaks.single_feature_scores(contract, rows.data, rows.target, seed).items():
+        if score > LEAK:
+            questions[name] = f"tells the outcome by itself ({score:.3f}). {SAY_SO}"
+    for name in leaks.present_for_one_outcome(contract, rows.data, rows.target):
+        questions[name] = f"is missing only, or there only, with one outcome. {SAY_SO}"
+    pair = leaks.best_pair(contract, rows.data, rows.target, seed)
+    if pair and pair.score > LEAK and not questions.keys() & set(pair.names):
+        both = " and ".join(pair.names)
+        questions |= dict.fromkeys(pair.names, f"{both} together tell the outcome ({pair.score:.3f}). {SAY_SO}")
+
+    if questions.keys() >= set(contract.features):
+        reasons = "; ".join(sorted(set(questions.values())))
+        raise DataError(f"{proposal.table.path}: every column looks like a leak of {proposal.target}: {reasons}")
+    return {origin_of(name, contract): question for name, question in questions.items()}
+
+
+def origin_of(name: str, contract: Contract) -> str:
+    """The column of the file that a feature comes from."""
+    return (contract.columns[name].derived_from or [name])[0]

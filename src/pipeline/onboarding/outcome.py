@@ -1,0 +1,91 @@
+"""What a table's target asks for: the task, and which of its values is the positive one."""
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline.errors import DataError
+from pipeline.onboarding.columns import UNKNOWN, as_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+YES = ("true", "yes", "y", "t", "positive", "bad", "left", "died", "fraud", "churned")
+PLAIN_YES = ("1", "true", "yes", "y", "t", "1.0")
+NO = ("false", "no", "n", "f", "negative", "good", "stayed", "survived")
+FEW_VALUES = 10  # whole numbers with no more values are classes
+LEAST_ROWS = 50
+LEAST_OF_A_CLASS = 20
+
+
+class Outcome(NamedTuple):
+    """The task and its question, the keys of the target's column, the rows with an outcome, and sentences about it."""
+
+    task: str
+    question: str
+    keys: dict[str, Any]
+    rows: int
+    notes: list[str]
+
+
+def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> Outcome:
+    """The task by the target's values. `positive` names the value that is a yes, where it is not to be found out.
+
+    Raises DataError where there is nothing to learn: too few rows, or one value only.
+    """
+    known = values[~values.isin(["", *UNKNOWN])]
+    counts = known.value_counts()
+    notes = []
+    if len(known) < len(values):
+        notes.append(f"{len(values) - len(known):,} rows without {target} are left out")
+    if len(known) < LEAST_ROWS:
+        raise DataError(f"{target}: {len(known)} rows have an outcome; folds and a holdout need {LEAST_ROWS} at least")
+    if len(counts) == 1:
+        raise DataError(f"{target}: is {counts.index[0]!r} in every row: there is nothing to learn")
+
+    numbers = as_numbers(known)
+    if positive is None and numbers is not None and len(counts) > FEW_VALUES:
+        whole = bool((numbers % 1 == 0).all())
+        return Outcome(
+            "regression", f"What is {target}?", {"kind": "integer" if whole else "number"}, len(known), notes
+        )
+
+    names = sorted(map(str, counts.index))
+    if positive is not None and positive not in names:
+        raise DataError(f"{target}: {positive!r} is none of its values: {', '.join(names)[:300]}")
+    if positive is None and len(names) > 2:
+        raise DataError(
+            f"{target}: has {len(names)} values: {', '.join(names)[:200]}. A model here answers yes or no, or with a "
+            f"number: choose one against the rest with POSITIVE={names[0]!r}"
+        )
+
+    yes = positive or positive_of(names, counts)
+    rows = int(counts[yes])
+    if min(rows, len(known) - rows) < LEAST_OF_A_CLASS:
+        raise DataError(
+            f"{target}: {min(rows, len(known) - rows)} of {len(known):,} rows have the rarer outcome; folds and a "
+            f"holdout need {LEAST_OF_A_CLASS} at least"
+        )
+    question = f"Is {target} true?" if yes.lower() in PLAIN_YES else f"Is {target} {yes}?"
+    notes.append(f"yes is {yes!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
+    keys: dict[str, Any] = {"kind": "boolean"}
+    if not understood(names, yes):
+        keys |= {"positive": [yes], "negative": [name for name in names if name != yes]}
+    return Outcome("binary", question, keys, len(known), notes)
+
+
+def understood(names: list[str], yes: str) -> bool:
+    """Whether a boolean column reads these values by itself, and as they are meant."""
+    pairs = ({"1", "0"}, {"1.0", "0.0"}, {"true", "false"}, {"yes", "no"})
+    return {name.lower() for name in names} in pairs and yes.lower() in PLAIN_YES
+
+
+def positive_of(names: list[str], counts: "pd.Series[int]") -> str:
+    """Which of two values is the yes: by its word, by its size as a number, else the rarer one."""
+    first, second = names
+    if NUMBER.fullmatch(first) and NUMBER.fullmatch(second):
+        return max(names, key=float)
+    for one, other in ((first, second), (second, first)):
+        if one.lower() in YES or other.lower() in NO:
+            return one
+    return str(counts.idxmin())

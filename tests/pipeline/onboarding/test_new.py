@@ -1,0 +1,272 @@
+"""`make new`: what it makes of small tables with the habits of real files."""
+
+import gzip
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pipeline.config.config import Config, load
+from pipeline.errors import ConfigError, DataError
+from pipeline.onboarding.new import new
+from pipeline.onboarding.summary import lines
+from pipeline.onboarding.write import Proposal
+from tests.support.command import Command
+
+Rows = dict[str, list[Any]]
+Make = Callable[..., Proposal]
+
+
+def customers(count: int = 200, seed: int = 0) -> Rows:
+    """Made-up customers; who has few months leaves more often."""
+    draw = random.Random(seed)
+    months = [draw.randint(1, 72) for _ in range(count)]
+    left = [draw.random() < 0.8 - month / 100 for month in months]
+    plan = [draw.choice(["basic", "plus"]) for _ in range(count)]
+    spent = [round(month * draw.uniform(20, 110), 2) for month in months]
+    return {
+        "customer": [f"C{n:04}" for n in range(count)],
+        "plan": plan,
+        "months": months,
+        "spent": spent,
+        "left": left,
+    }
+
+
+def csv(rows: Rows, delimiter: str = ",") -> str:
+    return pd.DataFrame(rows).to_csv(index=False, sep=delimiter)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes the config of a table, whose content it is given."""
+    (tmp_path / "configs").mkdir()
+
+    def made(content: str | bytes, target: str = "left", positive: str | None = None, name: str = "t.csv") -> Proposal:
+        raw = content.encode() if isinstance(content, str) else content
+        (tmp_path / name).write_bytes(raw)
+        return new("churn", tmp_path / name, target, tmp_path / "configs", positive)
+
+    return made
+
+
+def config_of(made: Proposal) -> Config:
+    return load(made.table.path.parent / "configs/churn.yaml")
+
+
+def text_of(made: Proposal) -> str:
+    return (made.table.path.parent / "configs/churn.yaml").read_text(encoding="utf-8")
+
+
+def test_a_plain_table_becomes_a_config_that_loads(make: Make) -> None:
+    config = config_of(make(csv(customers())))
+    assert (config.task, config.target, config.split.by) == ("binary", "left", "row")
+    assert config.features == ["plan", "months", "spent"]
+    assert {name: config.columns[name].kind for name in config.features} == {
+        "plan": "category", "months": "integer", "spent": "number",
+    }  # fmt: skip
+    assert config.data.key == ["customer"]
+    assert config.columns["months"].example == sorted(customers()["months"])[99]
+
+
+def test_a_config_that_is_there_is_not_overwritten(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "configs/churn.yaml").write_text("mine")
+    with pytest.raises(ConfigError, match="is there already"):
+        make(csv(customers()))
+    assert (tmp_path / "configs/churn.yaml").read_text() == "mine"
+
+
+def test_a_name_that_cannot_be_one_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(csv(customers()))
+    with pytest.raises(ConfigError, match="should be small letters"):
+        new("My Churn", tmp_path / "t.csv", "left", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "value"),
+    [
+        (csv(customers(), ";"), "delimiter", ";"),
+        (csv(customers(), "\t"), "delimiter", "\t"),
+        (csv(customers()).replace("basic", "café").encode("cp1252"), "encoding", "cp1252"),
+        (csv(customers()).encode("utf-16"), "encoding", "utf-16"),
+        (gzip.compress(csv(customers()).encode()), "delimiter", ","),
+        (csv(customers(), ";").replace(".", ","), "decimal", ","),
+        (csv({**customers(), "plan": ["?", "basic"] * 100}), "missing", ["?"]),
+    ],
+)
+def test_how_a_file_is_written_is_found_out(make: Make, content: str | bytes, key: str, value: object) -> None:
+    created = make(content)
+    config = config_of(created)
+    assert getattr(config.data, key) == value
+    assert config.columns["spent"].kind == "number"
+
+
+def test_a_parquet_file_is_a_table_too(make: Make, tmp_path: Path) -> None:
+    pd.DataFrame(customers()).to_parquet(tmp_path / "source.parquet")
+    config = config_of(make((tmp_path / "source.parquet").read_bytes(), name="t.parquet"))
+    assert config.features == ["plan", "months", "spent"]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [("Y", "N"), (">50K", "<=50K"), (2, 1), ("left", "stayed"), (1, 0), ("True", "False")]
+)
+def test_the_positive_of_two_values_is_named(make: Make, yes: object, no: object) -> None:
+    table = {**customers(), "left": [yes if left else no for left in customers()["left"]]}
+    created = make(csv(table))
+    target = config_of(created).columns["left"]
+    assert created.outcome.notes[-1].startswith(f"yes is '{yes}', ")
+    assert (target.positive or [str(yes)]) == [str(yes)]
+    assert (target.negative or [str(no)]) == [str(no)]
+
+
+def test_one_of_three_values_can_be_chosen_against_the_rest(make: Make) -> None:
+    table = {**customers(), "left": ["gone", "paused", "stayed", "stayed"] * 50}
+    with pytest.raises(DataError, match="has 3 values: gone, paused, stayed.*POSITIVE='gone'"):
+        make(csv(table))
+    target = config_of(make(csv(table), positive="gone")).columns["left"]
+    assert (target.positive, target.negative) == (["gone"], ["paused", "stayed"])
+
+
+def test_a_number_of_many_values_is_a_regression(make: Make) -> None:
+    config = config_of(make(csv(customers()), target="spent"))
+    assert (config.task, config.question) == ("regression", "What is spent?")
+
+
+def test_dates_split_by_time_and_have_their_format(make: Make) -> None:
+    days = pd.date_range("2024-01-01", periods=200).strftime("%d/%m/%Y").tolist()
+    config = config_of(make(csv({**customers(), "joined": days})))
+    assert (config.split.by, config.columns["joined"].format) == ("time", "%d/%m/%Y")
+    assert "joined_day_of_week" in config.features
+
+
+def test_rows_of_one_customer_stay_together(make: Make) -> None:
+    config = config_of(make(csv({**customers(), "customer": [f"C{n // 4}" for n in range(200)]})))
+    assert (config.split.by, "customer" in config.features) == ("group", False)
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (["NL"] * 200, "always NL"),
+        ([f"note {n} of a customer" for n in range(200)], "text: 200 different values in 200 rows"),
+        (list(range(200)), "counts the rows"),
+        ([""] * 200, "always empty"),
+        (customers()["months"], "the same as months"),
+        ([f"${n},000.50" for n in range(1, 201)], "numbers with other signs, such as $1,000.50"),
+        (["2024-01-01T00:00:00Z"] * 100 + ["2024-02-01T00:00:00Z"] * 100, "times with an offset"),
+        (["x" * 101, "y"] * 100, "text: up to 101 characters"),
+    ],
+)
+def test_what_says_nothing_of_a_new_row_is_left_out(make: Make, column: list[object], reason: str) -> None:
+    created = make(csv({**customers(), "extra": column}))
+    left_out = {guess.header: guess.left_out for guess in created.guesses}
+    assert left_out["extra"].startswith(reason)
+    assert "extra" not in config_of(created).features
+    assert f"left out: {reason}" in text_of(created)
+
+
+def test_a_number_far_from_all_others_is_a_missing_one(make: Make) -> None:
+    months = [-999 if n % 20 == 0 else month for n, month in enumerate(customers()["months"])]
+    created = make(csv({**customers(), "months": months}))
+    assert config_of(created).columns["months"].missing == [-999]
+    assert "look at: months: -999 stands there 10 times, far from all others: taken as missing" in lines(
+        created, Path("churn.yaml")
+    )
+
+
+def test_codes_with_a_leading_zero_are_no_numbers(make: Make) -> None:
+    config = config_of(make(csv({**customers(), "office": ["007", "012"] * 100})))
+    assert config.columns["office"].kind == "category"
+
+
+def test_names_that_are_no_fields_get_a_source(make: Make) -> None:
+    table = customers()
+    renamed = {"no": table["months"], "Monthly Charge ($)": table["spent"], "copy": table["plan"], "on": table["left"]}
+    config = config_of(make(csv(renamed), target="on"))
+    assert config.features == ["no", "Monthly_Charge", "copy_value"]
+    assert config.columns["Monthly_Charge"].source == "Monthly Charge ($)"
+
+
+def test_a_column_that_is_there_for_one_outcome_only_is_known_after(make: Make) -> None:
+    left = customers()["left"]
+    created = make(csv({**customers(), "cancelled": ["2024-01-01" if yes else "" for yes in left]}))
+    config = config_of(created)
+    assert (config.columns["cancelled"].known, "cancelled" in config.features) == ("after", False)
+    assert "Is it known before?" in text_of(created)
+
+
+def test_two_columns_that_make_the_outcome_are_a_leak(make: Make) -> None:
+    table = {"base": [n % 37 for n in range(200)], "extra": [n % 11 for n in range(200)]}
+    total = [base + extra for base, extra in zip(table["base"], table["extra"], strict=True)]
+    with pytest.raises(DataError, match="every column looks like a leak of total"):
+        make(csv({**table, "total": total}), target="total")
+
+
+def test_rows_without_an_outcome_are_counted(make: Make) -> None:
+    table = {**customers(), "left": ["" if n % 20 == 0 else str(left) for n, left in enumerate(customers()["left"])]}
+    assert "10 rows without left are left out" in make(csv(table)).outcome.notes
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "is empty"),
+        ("plan,months,left\n", "has names of columns and no rows"),
+        (csv(customers()).partition("\n")[2], "the first line looks like data: C0000"),
+        (csv(customers()).replace("spent", "months", 1), "has the column 'months' 2 times"),
+        (csv(customers()).replace("left", "lefft", 1), "has no column 'left'. Did you mean 'lefft'?"),
+        (csv(customers(20)), "20 rows have an outcome; folds and a holdout need 50 at least"),
+        (csv({**customers(), "left": [n % 50 == 0 for n in range(200)]}), "4 of 200 rows have the rarer outcome"),
+        (csv({**customers(), "left": ["yes"] * 200}), "is 'yes' in every row"),
+        (b"PK\x03\x04 and more", "is an Excel or zip file; save the sheet as CSV"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_one_sentence(
+    make: Make, tmp_path: Path, content: str | bytes, sentence: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        make(content)
+    assert sentence in str(refused.value)
+    assert list((tmp_path / "configs").iterdir()) == []
+
+
+def test_the_command_says_what_it_found_and_what_to_do_next(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(csv(customers()))
+    ended = command("new", "churn", f"{tmp_path}/t.csv", "left", "--configs", str(tmp_path))
+    assert (ended.code, (tmp_path / "churn.yaml").exists()) == (0, True), ended.stderr
+    assert ended.stdout.splitlines()[:2] == [
+        f"{tmp_path}/t.csv: 200 rows, 5 columns",
+        f"task: binary; yes is 'True', {sum(customers()['left'])} of 200 rows ({sum(customers()['left']) / 200:.0%})",
+    ]
+    assert "  make train MODEL=churn   train, evaluate, and promote if the gates pass" in ended.stdout
+
+
+def test_a_command_without_its_words_shows_how_it_is_called(command: Command) -> None:
+    ended = command("new", "churn")
+    assert (ended.code, ended.stderr) == (
+        2,
+        "error: name a table: make new NAME=churn CSV=data/churn.csv TARGET=churned\n",
+    )
+
+
+@pytest.mark.parametrize("false_alarm", [1, 200])  # with 200 no fold has a row that is called positive
+def test_what_it_writes_trains_and_is_promoted(command: Command, tmp_path: Path, false_alarm: int) -> None:
+    (tmp_path / "t.csv").write_text(csv(customers(300)))
+    assert command("new", "churn", f"{tmp_path}/t.csv", "left", "--configs", str(tmp_path)).code == 0
+    paths = [f"--set=paths.{of}={tmp_path}/{of}" for of in ("models", "reports")]
+    quick = [
+        "--set=candidates.forest=null",
+        "--set=search.kinds={}",
+        "--set=train.resamples=50",
+        f"--set=costs.false_alarm={false_alarm}",
+    ]
+    tracking = f"--set=paths.tracking=sqlite:///{tmp_path}/mlflow.db"
+
+    ended = command("train", str(tmp_path / "churn.yaml"), *paths, tracking, *quick)
+
+    assert ended.code == 0, ended.stderr
+    assert (tmp_path / "models/churn/champion").exists()
