@@ -58,7 +58,10 @@ class SliceRule(Frozen):
 
 
 class Gates(Frozen):
-    """What a model has to pass before it is allowed to be promoted. No gate is optional or can be switched off."""
+    """What a model has to pass before it is allowed to be promoted.
+
+    Limits of metrics may be left out. No other gate can be switched off.
+    """
 
     holdout: dict[str, Bounds] = Field({}, description="Limits for metrics on the holdout, by metric.")
     use_interval: bool = Field(

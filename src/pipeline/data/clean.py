@@ -47,6 +47,8 @@ def with_outcome(raw: pd.DataFrame, target: str) -> pd.DataFrame:
 def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     """Apply every rule to every declared column that `raw` has to bring.
 
+    Rows without an outcome are left out.
+
     A violation rejects its row or, with the action `nullify`, sets the value to missing. Raises DataError if a declared
     column is absent.
     """
@@ -54,7 +56,7 @@ def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     if missing := [name for name in declared if name not in raw]:
         raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
 
-    raw = raw.reset_index(drop=True)
+    raw = with_outcome(raw.reset_index(drop=True), contract.target)  # the others keep their numbers
     typed = pd.DataFrame({name: as_kind(raw[name], column) for name, column in declared.items()})
     untyped = list(type_violations(raw, typed, declared))
     violations = [*untyped, *rule_violations(raw, typed, declared, untyped)]

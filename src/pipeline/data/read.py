@@ -54,11 +54,10 @@ def read_and_clean(config: Config, reports: Path) -> CleanedColumns:
     """
     dataset = find(config.dataset)
     raw = dataset.load(config.data, config.columns)
-    known = clean.with_outcome(raw.frame, config.target)
-    valid = clean.clean(known, config.contract)
+    valid = clean.clean(raw.frame, config.contract)
 
     counts = {"loaded": len(raw.frame), "rejected": len(valid.rejected), "valid": len(valid.frame)}
-    counts["without_outcome"] = len(raw.frame) - len(known)
+    counts["without_outcome"] = counts["loaded"] - counts["rejected"] - counts["valid"]
     rules = clean.violation_counts(valid, config.contract)
     data = {"files": raw.hashes, "licence": config.data.licence, "counts": raw.counts, "rules": rules}
     columns = clean.frame_to_columns(valid.frame, config.contract)

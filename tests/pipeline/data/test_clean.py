@@ -156,6 +156,15 @@ def test_rows_without_an_outcome_are_left_out() -> None:
     assert len(with_outcome(raw, "not there")) == 4
 
 
+def test_rejected_rows_keep_their_numbers_beside_rows_without_outcome(contract: Contract) -> None:
+    raw = frame()
+    raw["good"] = raw["good"].astype(object)
+    raw.loc[0, "good"] = None
+    raw.loc[2, "colour"] = None
+    cleaned = clean(raw, contract)
+    assert (cleaned.rejected.index.tolist(), len(cleaned.frame)) == ([2], 1)
+
+
 def test_times_with_an_offset_are_not_local_times() -> None:
     mixed = pd.Series(["2013-01-01T10:00", "2013-01-01T10:00Z", "2013-01-01T10:00+02:00", "2013-01-01T10:00-0500"])
     assert as_kind(mixed, of_kind("datetime")).isna().tolist() == [False, True, True, True]
