@@ -59,10 +59,10 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     ),
     "one_row": ("one row in process, request columns to answer, p50", "60 µs", one_row),
     "server": ("server: start to ready (median of five), resident memory", "0.8 s, 110 MB", server),
-    "beside": ("one row while batches of 10,000 are answered", "20 ms", beside),
+    "beside": ("one row while batches of 10,000 are answered, p99", "15 ms", beside),
     "logged": (
-        "prediction log at 2,000 one-row requests/s: rows dropped, more memory",
-        "0, 35 MB",
+        "prediction log at half the largest rate, one row each: rows dropped, more memory, CPU",
+        "0, 35 MB, CPU ≤ 1.10",
         logged,
     ),
     "explained": ("an explanation over HTTP, p50; difference from one with 40 times the orders", "10 ms", explained),

@@ -18,7 +18,8 @@ from pipeline.runtime.predictor import Predictor, as_predictions
 from serve.errors import RequestError
 from serve.limits import Limits
 from serve.messages import Call
-from serve.telemetry.log_writer import LogWriter, PredictionBatch
+from serve.telemetry.log_process import LogSource, PredictionBatch
+from serve.telemetry.log_writer import LogWriter
 from serve.telemetry.metrics import Metrics
 from serve.validation import CHUNK, RowValidator
 
@@ -53,6 +54,7 @@ class LoadedModel:
         self._validator = RowValidator(predictor.row_model, self.limits)
         self._metrics = metrics
         self._writer = writer
+        self._source = LogSource.of(self.contract, self.version)
 
         unit = self.contract.columns[self.contract.target].unit
         threshold = self.scoring.threshold
@@ -139,8 +141,7 @@ class LoadedModel:
         predictions = self.predict(rows, call)
         if self._writer:
             day = self.predictor.rolling.day if self.predictor.rolling else None
-            batch = PredictionBatch(call.id, time.time(), self.contract, self.version, rows, predictions, day)
-            self._writer.put(batch)
+            self._writer.put(PredictionBatch(call.id, time.time(), self._source, rows, predictions.tolist(), day))
         return as_predictions(predictions, self.scoring)
 
     def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The prediction log's writer: a bounded queue, and a thread that writes the queue to the database.
+"""The prediction log's writer: a bounded queue, and a thread that passes it on to the process that writes the database.
 
 A prediction never waits for the database; labels wait for their write and fail with it. While the database cannot be
 written to, the thread tries again and again. Meanwhile the queue fills up; batches that find no room are dropped and
@@ -8,42 +8,18 @@ counted. It knows nothing about HTTP.
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic_core import to_json
+from typing import NamedTuple
 
 from pipeline.errors import ConfigError
-from pipeline.runtime.contract import Contract
 from serve.telemetry.event_log import EventLog
+from serve.telemetry.log_process import LogProcess, LogWriteError, PredictionBatch
 from serve.telemetry.metrics import Metrics
 
 AT_ONCE = 1000  # rows of one transaction at most
 OFTEN = 0.25  # seconds between two reads of the queue: fewer and larger transactions cost the predictions less
-FEW = 10  # rows whose records are made with the response: the thread would hold up others with many in a row
 PATIENCE = 5.0  # seconds to write the rest of the queue when the server stops
-
-
-class PredictionBatch(NamedTuple):
-    """The predictions for one request, of shape (rows,), and their rows.
-
-    `time` is in seconds since 1970; `rolling_day` is the day of the rolling features. `records` are the log's rows
-    where they are made already.
-    """
-
-    id: str
-    time: float
-    contract: Contract
-    version: str
-    rows: Sequence[Mapping[str, Any]]
-    predictions: NDArray[np.float64]
-    rolling_day: str | None = None
-    records: Sequence[Mapping[str, Any]] = ()
 
 
 class LabelBatch(NamedTuple):
@@ -72,7 +48,7 @@ class LogWriter:
         self._wake = threading.Event()
         self._until: float | None = None  # the time to give up at, once the server stops
         self._broken = False
-        self._engine: Any = None  # the thread makes it, because the import of the log's module takes a while
+        self._process: LogProcess | None = None  # the thread starts it with the first batch
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
 
         metrics.log_waiting.set_function(lambda: self._waiting)
@@ -80,8 +56,6 @@ class LogWriter:
 
     def put(self, batch: PredictionBatch) -> None:
         """Queue a batch. Where the queue is full or the writer has stopped, drop it and count its rows."""
-        if len(batch.rows) <= FEW and self._waiting < self._max_rows:
-            batch = batch._replace(records=log_rows(batch))
         with self._lock:
             if self._waiting < self._max_rows and self._until is None:
                 self._waiting += len(batch.rows)
@@ -114,6 +88,8 @@ class LogWriter:
             self._until = time.monotonic() + PATIENCE
         self._wake.set()
         self._thread.join(PATIENCE + 1)
+        if self._process is not None and self._thread.is_alive():
+            self._process.kill()
 
     def _run(self) -> None:
         """The thread: write the queue until `stop` is called and the queue is empty.
@@ -133,31 +109,27 @@ class LogWriter:
                 if self._until is not None and time.monotonic() + pause > self._until:
                     self._give_up()
 
-        if self._engine is not None:
-            self._engine.dispose()
+        if self._process is not None:
+            self._process.close()
 
     def _empty(self) -> None:
         """Write the queue, one transaction at a time. A batch leaves the queue only after it is written."""
-        from pipeline.runtime import prediction_log
-
         while self._queue:
-            if self._engine is None:
-                self._engine = prediction_log.connect(self.url)
+            if self._process is None:
+                self._process = LogProcess(self.url)
 
             batches = self._next_batches()
             first = self._queue[0]
             if batches:
-                records: list[Mapping[str, Any]] = []
-                for batch in batches:
-                    records += batch.records or log_rows(batch)
-                prediction_log.write(self._engine, records)
-                self._finish(len(batches), len(records))
-                self._metrics.log_written.inc(len(records))
+                rows = sum(len(batch.rows) for batch in batches)
+                self._process.write(batches)
+                self._finish(len(batches), rows)
+                self._metrics.log_written.inc(rows)
             elif isinstance(first, LabelBatch):
                 if not is_awaited(first):
                     self._finish(1, 0, len(first.labels))
                     continue
-                unknown = prediction_log.store_labels(self._engine, first.labels, prediction_log.now())
+                unknown = self._process.store_labels(first.labels)
                 self._finish(1, 0, len(first.labels))
                 self._metrics.record_labels(len(first.labels))
                 first.unknown.set_result(unknown)
@@ -191,9 +163,14 @@ class LogWriter:
     def _fail(self, error: Exception) -> None:
         """Count and log an error. Senders of labels get it; predictions stay in the queue."""
         self._metrics.log_failures.inc()
+        from_database = isinstance(error, LogWriteError)
         if not self._broken:
-            self._log.write("prediction log fails", reason=f"{type(error).__name__}: {error}")
+            reason = str(error) if from_database else f"{type(error).__name__}: {error}"
+            self._log.write("prediction log fails", reason=reason)
         self._broken = True
+        if self._process is not None and not from_database:
+            self._process.kill()
+            self._process = None
 
         with self._lock:
             label_batches = [item for item in self._queue if isinstance(item, LabelBatch)]
@@ -215,27 +192,3 @@ class LogWriter:
 def is_awaited(batch: LabelBatch) -> bool:
     """Whether the sender of these labels still waits. It cannot be cancelled any more after that."""
     return batch.unknown.running() or batch.unknown.set_running_or_notify_cancel()
-
-
-def log_rows(batch: PredictionBatch) -> list[dict[str, Any]]:
-    """The rows of the log's table for one request, without the values of columns that the contract marks private."""
-    timing = batch.contract.timing
-    time_column = timing.time if timing else ""
-    predicted_at = datetime.fromtimestamp(batch.time, UTC).replace(tzinfo=None)
-    private = batch.contract.private
-    same = {"request_id": batch.id, "time": predicted_at, "model": batch.contract.name, "version": batch.version}
-
-    records = []
-    for number, (row, prediction) in enumerate(zip(batch.rows, batch.predictions.tolist(), strict=True)):
-        at = datetime.fromisoformat(row[time_column]) if time_column in row else predicted_at
-        inputs = {name: value for name, value in row.items() if name not in private} if private else row
-        record = {
-            **same,
-            "memory": batch.rolling_day,
-            "row": number,
-            "at": at,
-            "inputs": to_json(inputs).decode(),
-            "answer": prediction,
-        }
-        records.append(record)
-    return records
