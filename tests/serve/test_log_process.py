@@ -54,6 +54,17 @@ def test_a_large_request_is_logged_in_its_order(tmp_path: Path) -> None:
     assert stored(tmp_path / "log.db") == [("a", n, n / 1000) for n in range(450)]
 
 
+def test_a_row_without_its_time_is_logged_at_the_time_of_its_prediction(tmp_path: Path) -> None:
+    process = LogProcess(f"sqlite:///{tmp_path}/log.db")
+    rows: list[dict[str, Any]] = [{"sent": "2014-01-02T03:04:05", "note": "a\nb"}, {}]
+    process.write([PredictionBatch("a", 0.0, LogSource("parcels", "v", "sent", []), rows, [0.5, 0.5])])
+    process.close()
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        logged = connection.execute('SELECT "at", inputs FROM predictions ORDER BY id').fetchall()
+    assert logged[0] == ("2014-01-02 03:04:05.000000", '{"sent":"2014-01-02T03:04:05","note":"a\\nb"}')
+    assert logged[1] == ("1970-01-01 00:00:00.000000", "{}")
+
+
 def test_the_reason_of_the_database_arrives_and_the_process_works_on(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("a file where a folder should be")
     process = LogProcess(f"sqlite:///{tmp_path}/there/log.db")
