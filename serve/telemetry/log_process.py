@@ -167,21 +167,20 @@ def main(descriptor: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server ends first, and what it still sends is written
 
-    os.nice(5)  # where cores are few, requests go first
-
     with suppress(EOFError, OSError), Connection(descriptor) as connection:
         answer(connection)
 
 
 def answer(connection: Connection) -> None:
     """Write each transaction that arrives and reply. Raises EOFError when the other end is closed."""
+    from pipeline.runtime import prediction_log
+
+    os.nice(5)  # where cores are few, requests go first
     url = connection.recv_bytes().decode()
     engine: Any = None
     while True:
         records, labels = receive(connection)
         try:
-            from pipeline.runtime import prediction_log
-
             engine = engine or prediction_log.connect(url)
             prediction_log.write(engine, records)
             unknown = prediction_log.store_labels(engine, labels, prediction_log.now()) if labels else []

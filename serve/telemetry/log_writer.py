@@ -19,7 +19,7 @@ from serve.telemetry.metrics import Metrics
 
 AT_ONCE = 1000  # rows of one transaction at most
 OFTEN = 0.25  # seconds between two reads of the queue: fewer and larger transactions cost the predictions less
-PATIENCE = 5.0  # seconds to write the rest of the queue when the server stops
+PATIENCE = 8.0  # seconds to write the rest of the queue when the server stops
 
 
 class LabelBatch(NamedTuple):
@@ -48,7 +48,7 @@ class LogWriter:
         self._wake = threading.Event()
         self._until: float | None = None  # the time to give up at, once the server stops
         self._broken = False
-        self._process: LogProcess | None = None  # the thread starts it with the first batch
+        self._process: LogProcess | None = None  # the thread starts it, and another after one that died
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
 
         metrics.log_waiting.set_function(lambda: self._waiting)
@@ -114,10 +114,10 @@ class LogWriter:
 
     def _empty(self) -> None:
         """Write the queue, one transaction at a time. A batch leaves the queue only after it is written."""
-        while self._queue:
-            if self._process is None:
-                self._process = LogProcess(self.url)
+        if self._process is None:
+            self._process = LogProcess(self.url)
 
+        while self._queue:
             batches = self._next_batches()
             first = self._queue[0]
             if batches:

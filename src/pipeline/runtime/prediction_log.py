@@ -25,7 +25,6 @@ VERSION = 2
 UPGRADES = {1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",)}  # statements from a version to the next
 REPAIR = "remove the old rows with `python -m pipeline log prune`, or name another log with LOG_URL"
 CHUNK_ROWS = 500  # request ids in one query
-ROWS_AT_ONCE = 1000  # of one insertion; SQLite takes 32,766 values
 
 tables = sql.MetaData()
 number = sql.BigInteger().with_variant(sql.Integer, "sqlite")  # SQLite autoincrements only an INTEGER column
@@ -53,7 +52,6 @@ labels = sql.Table(
     sql.Column("label", sql.Float, nullable=False),
     sql.Column("received", sql.DateTime, nullable=False),
 )
-WRITTEN = tuple(column.name for column in predictions.columns if column.name != "id")
 SAME_PREDICTION = sql.and_(predictions.c.request_id == labels.c.request_id, predictions.c.row == labels.c.row)
 log_metadata = sql.Table("log_version", tables, sql.Column("version", sql.Integer, nullable=False))
 
@@ -137,33 +135,10 @@ def _upgrade(connection: Connection, name: str) -> None:
 
 
 def write(engine: Engine, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert predictions in one transaction: all of them or none.
-
-    One statement has many rows. A statement for each row would make the caller's threads take turns for each row.
-    """
-    with writing(engine) as connection:
-        for first in range(0, len(rows), ROWS_AT_ONCE):
-            part = rows[first : first + ROWS_AT_ONCE]
-            connection.exec_driver_sql(*_insertion(part, connection.dialect.name))
-
-
-def _insertion(rows: Sequence[Mapping[str, Any]], dialect: str) -> tuple[str, tuple[Any, ...]]:
-    """The statement that inserts the rows, and its values."""
-    is_sqlite = dialect == "sqlite"
-    place = "?" if is_sqlite else "%s"
-    group = "(" + ",".join([place] * len(WRITTEN)) + ")"
-    names = ",".join(f'"{name}"' for name in WRITTEN)
-    groups = ",".join([group] * len(rows))
-    statement = f"INSERT INTO predictions ({names}) VALUES {groups}"  # noqa: S608 -- reason: names of our own columns
-
-    values = []
-    for row in rows:
-        for name in WRITTEN:
-            value = row.get(name)
-            if is_sqlite and isinstance(value, datetime):
-                value = value.isoformat(" ", "microseconds")  # as SQLAlchemy stores and reads it
-            values.append(value)
-    return statement, tuple(values)
+    """Insert predictions in one transaction: all of them or none."""
+    if rows:
+        with writing(engine) as connection:
+            connection.execute(predictions.insert(), rows)
 
 
 def store_labels(
