@@ -137,7 +137,8 @@ def print_limits(outcome: "Outcome", config: "Config", path: Path, out: "Console
 
     limits = proposed_limits(config.task, outcome.holdout)
     if limits:
-        out.print(f"\nNo metric has a limit yet. To refuse later models that are far from this one, add to {path}:")
+        intro = f"\nNo metric has a limit yet. To refuse later models that are far from this one, add to {path}:"
+        out.print(intro, highlight=False, soft_wrap=True)
         out.print("\n".join(limits), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -23,5 +23,10 @@ def proposed_limits(task: Task, figures: Mapping[str, Interval]) -> list[str]:
         if math.isfinite(margin) and margin > 0:
             lowest = max(0.0, low - margin)
             highest = min(LARGEST.get(metric, math.inf), high + margin)
-            lines.append(f"    {metric}: {{low: {lowest:.3g}, high: {highest:.3g}}}")
+            lines.append(f"    {metric}: {{low: {plain(lowest)}, high: {plain(highest)}}}")
     return ["gates:", "  holdout:", *lines] if lines else []
+
+
+def plain(value: float) -> str:
+    """The number with three digits that count, without an exponent, which YAML may read as text."""
+    return repr(float(f"{value:.3g}")).removesuffix(".0")

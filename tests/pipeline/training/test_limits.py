@@ -24,6 +24,11 @@ def test_proposed_limits_stay_where_a_metric_can_be() -> None:
     ]
 
 
+def test_large_numbers_are_numbers_in_yaml() -> None:
+    lines = proposed_limits("regression", {"mae": Interval(99_000.0, 98_000.0, 100_000.0)})
+    assert lines[2:] == ["    mae: {low: 97000, high: 101000}"]
+
+
 def test_a_metric_without_an_interval_gets_no_limit() -> None:
     assert proposed_limits("regression", {"mae": Interval(2.0, 2.0, 2.0)}) == []
     assert proposed_limits("regression", {"mae": Interval(2.0, float("nan"), 2.5)}) == []
