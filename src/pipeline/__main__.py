@@ -117,6 +117,8 @@ def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Con
         return
     if not outcome.news:
         out.print("\nNothing new: this model is the champion already.")
+    if outcome.news and not config.gates.holdout:
+        print_limits(outcome, config, path, out)
     out.print(f"\nThe champion of [b]{config.name}[/b] is {outcome.bundle}. Next:", soft_wrap=True)
 
     model = "" if config.name == DEFAULT.stem else f" MODEL={config.name}"
@@ -127,6 +129,17 @@ def print_next_steps(outcome: "Outcome", config: "Config", path: Path, out: "Con
     if path != DEFAULT.with_stem(config.name):
         runs = f"python -m pipeline mlflow {path}"
     console.next_steps(out, {serve: "answer predictions over HTTP", runs: "look at this run and the ones before it"})
+
+
+def print_limits(outcome: "Outcome", config: "Config", path: Path, out: "Console") -> None:
+    """Print limits for metrics to paste into a config that has none."""
+    from pipeline.training.limits import proposed_limits
+
+    limits = proposed_limits(config.task, outcome.holdout)
+    if limits:
+        intro = f"\nNo metric has a limit yet. To refuse later models that are far from this one, add to {path}:"
+        out.print(intro, highlight=False, soft_wrap=True)
+        out.print("\n".join(limits), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -18,7 +18,7 @@ class Tree(Frozen):
     """One decision tree on ordinal categories and imputed numbers."""
 
     max_depth: int = Field(8, ge=1, description="Depth of the tree.")
-    min_samples_leaf: int = Field(200, ge=1, description="Training rows that a leaf needs.")
+    min_samples_leaf: int = Field(20, ge=1, description="Training rows that a leaf needs.")
 
 
 class Forest(Frozen):
@@ -37,7 +37,7 @@ class Boosting(Frozen):
     max_iter: int = Field(200, ge=1, description="Number of trees.")
     learning_rate: float = Field(0.05, gt=0, description="Learning rate: the share of each tree that is added.")
     max_leaf_nodes: int = Field(15, ge=2, description="Leaves of a tree.")
-    min_samples_leaf: int = Field(200, ge=1, description="Training rows that a leaf needs.")
+    min_samples_leaf: int = Field(20, ge=1, description="Training rows that a leaf needs.")
     l2_regularization: float = Field(10.0, ge=0, description="L2 penalty on the leaves.")
     max_features: float = Field(0.5, gt=0, le=1, description="Share of the features that a split may use.")
 
@@ -64,7 +64,10 @@ Settings = Linear | Tree | Forest | Boosting | Perceptron | Blend
 
 
 class Candidates(Frozen):
-    """The kinds of model to compare, simplest first. A kind that is not named is not trained."""
+    """The kinds of model to compare, simplest first. A kind that is not named is not trained.
+
+    Where none is named, `defaults.with_candidates` chooses by the number of rows.
+    """
 
     linear: Linear | None = Field(None, description="Logistic or ridge regression.")
     tree: Tree | None = Field(None, description="A decision tree.")
@@ -72,12 +75,6 @@ class Candidates(Frozen):
     boosting: Boosting | None = Field(None, description="Histogram gradient boosting.")
     perceptron: Perceptron | None = Field(None, description="A neural network with one hidden layer.")
     blend: Blend | None = Field(None, description="The weighted mean of linear and boosting.")
-
-    @model_validator(mode="after")
-    def at_least_one(self) -> Self:
-        if not self.named():
-            raise ValueError(f"name at least one candidate: {', '.join(type(self).model_fields)}")
-        return self
 
     def named(self) -> dict[str, Settings]:
         """The settings of each named kind, simplest first."""

@@ -47,7 +47,11 @@ class Train(Frozen):
         description="Processes that fit folds side by side, one thread each; auto is one for each core. The result "
         "does not depend on it.",
     )
-    rare: int = Field(50, ge=1, description="A category value with fewer training rows counts as unknown.")
+    rare: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="A category value with fewer training rows counts as unknown; auto is 1 % of the rows, at least 2 "
+        "and at most 50.",
+    )
     resamples: int = Field(500, ge=20, description="Bootstrap resamples behind each interval.")
     clip: Bounds | None = Field(
         None, description="A regression is trained on outcomes clipped to this range; it is scored on all outcomes."
@@ -98,7 +102,11 @@ class Config(Contract):
     split: Annotated[
         Plan, Field(discriminator="by", description="How rows become folds and a holdout: by time, group or row.")
     ]
-    candidates: Candidates = Field(description="The kinds of model to compare, with their settings.")
+    candidates: Candidates = Field(
+        Candidates(),
+        description="The kinds of model to compare, with their settings. Without any, they and the search follow the "
+        "number of rows.",
+    )
     search: Search = Field(Search(), description="The search over their settings.")
     costs: Annotated[
         Costs | None,
@@ -202,6 +210,8 @@ class Config(Contract):
     @classmethod
     def search_can_be_made(cls, search: Search, info: ValidationInfo) -> Search:
         candidates: Candidates | None = info.data.get("candidates")
+        if candidates and not candidates.named() and search != Search():
+            raise ValueError("is for candidates that are named: without `candidates` both follow the number of rows")
         errors = faults(search, candidates) if candidates is not None else []
         if errors:
             raise ValueError("; ".join(errors))

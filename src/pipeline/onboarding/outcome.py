@@ -19,12 +19,11 @@ LEAST_OF_A_CLASS = 20
 
 
 class Outcome(NamedTuple):
-    """The task and its question, the keys of the target's column, the rows with an outcome, and sentences about it."""
+    """The task and its question, the keys of the target's column, and sentences about it."""
 
     task: str
     question: str
     keys: dict[str, Any]
-    rows: int
     notes: list[str]
 
 
@@ -46,9 +45,7 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     numbers = as_numbers(known)
     if positive is None and numbers is not None and len(counts) > FEW_VALUES:
         whole = bool((numbers % 1 == 0).all())
-        return Outcome(
-            "regression", f"What is {target}?", {"kind": "integer" if whole else "number"}, len(known), notes
-        )
+        return Outcome("regression", f"What is {target}?", {"kind": "integer" if whole else "number"}, notes)
 
     names = sorted(map(str, counts.index))
     if positive is not None and positive not in names:
@@ -71,7 +68,7 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     keys: dict[str, Any] = {"kind": "boolean"}
     if not understood(names, yes):
         keys |= {"positive": [yes], "negative": [name for name in names if name != yes]}
-    return Outcome("binary", question, keys, len(known), notes)
+    return Outcome("binary", question, keys, notes)
 
 
 def understood(names: list[str], yes: str) -> bool:

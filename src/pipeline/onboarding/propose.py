@@ -1,4 +1,4 @@
-"""What fits a table: how its rows are split, and kinds of model and settings for so many rows."""
+"""How the rows of a table are split."""
 
 import re
 from typing import Any, NamedTuple
@@ -14,7 +14,6 @@ GROUP = re.compile(
     r"(^|_)(id|customer|user|patient|client|account|household|session|device)(_?id)?$|[a-z]Id$", re.IGNORECASE
 )
 REPEATED = (0.02, 0.8)  # different values of a column that names groups, as a share of the rows
-MANY = 10_000  # rows from which on trees are larger, and each of a forest sees fewer of the rows
 
 
 class Split(NamedTuple):
@@ -67,31 +66,3 @@ def names_groups(table: Table, guess: Guess) -> bool:
     share = values.nunique() / len(values)
     is_complete = guess.keys["kind"] in ("category", "integer") and not guess.keys.get("nullable")
     return bool(GROUP.search(guess.name)) and is_complete and REPEATED[0] < share < REPEATED[1]
-
-
-def models_for(rows: int) -> dict[str, Any]:
-    """The candidates, their search and `train.rare`: few rows need small trees with small leaves."""
-    many = rows >= MANY
-    leaf = max(5, min(50, rows // 100))
-    forest = {"n_estimators": 60, "max_depth": 14, "min_samples_leaf": max(2, leaf // 4), "max_features": 0.3}
-    forest["max_samples"] = 0.3 if many else 0.8
-    boosting = {"max_iter": 150 if many else 100, "learning_rate": 0.1 if many else 0.05}
-    boosting |= {"max_leaf_nodes": 31 if many else 15, "min_samples_leaf": leaf}
-    boosting |= {"l2_regularization": 1.0, "max_features": 0.5}
-
-    rates = {"low": 0.03, "high": 0.3, "log": True}
-    sizes = {"low": 7, "high": 63, "log": True}
-    leaves = {"low": max(2, leaf // 3), "high": leaf * 3, "log": True}
-    penalties = {"low": 0.01, "high": 10, "log": True}
-    kinds = {
-        "linear": {"trials": 3, "space": {"C": penalties}},
-        "boosting": {
-            "trials": 8,
-            "space": {"learning_rate": rates, "max_leaf_nodes": sizes, "min_samples_leaf": leaves},
-        },
-    }
-    return {
-        "candidates": {"linear": {"C": 1.0}, "forest": forest, "boosting": boosting},
-        "search": {"kinds": kinds},
-        "train": {"rare": max(2, min(50, rows // 100))},
-    }

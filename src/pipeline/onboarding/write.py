@@ -12,9 +12,12 @@ import yaml
 from pipeline.onboarding.columns import EVERYWHERE, Guess, field_name
 from pipeline.onboarding.look import Table
 from pipeline.onboarding.outcome import Outcome
-from pipeline.onboarding.propose import Split, models_for
+from pipeline.onboarding.propose import Split
 
 DAY_OF_WEEK = "Day of the week, Monday is 0"
+MODELS = """\
+# Kinds of model, the search over their settings and the gates follow the number of rows and the first champion.
+# To choose them: candidates, search and gates in docs/configuration.md."""
 
 
 class Proposal(NamedTuple):
@@ -49,7 +52,7 @@ def config_text(proposal: Proposal, folder: Path) -> str:
     if outcome.task == "binary":
         why = "# What a missed yes costs, and what a false alarm: they decide from which probability on the label is 1."
         sections.append(f"{why}\ncosts: {flow({'miss': 1, 'false_alarm': 1})}")
-    sections.append(f"# For {outcome.rows:,} rows.\n{block(models_for(outcome.rows))}")
+    sections.append(MODELS)
     return "\n\n".join(sections) + "\n"
 
 
@@ -132,17 +135,3 @@ def flow(value: Mapping[str, Any]) -> str:
     """Keys and values on one line."""
     text: str = yaml.safe_dump(dict(value), default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
     return text.strip()
-
-
-def block(tree: Mapping[str, Mapping[str, Any]]) -> str:
-    """A paragraph for each section, a line for each of its keys, and for each kind of model."""
-    paragraphs = []
-    for section, entries in tree.items():
-        lines = [f"{section}:"]
-        for key, value in entries.items():
-            if key == "kinds":
-                lines += ["  kinds:", *(f"    {kind}: {flow(trials)}" for kind, trials in value.items())]
-            else:
-                lines.append(f"  {key}: {flow(value) if isinstance(value, dict) else value}")
-        paragraphs.append("\n".join(lines))
-    return "\n\n".join(paragraphs)

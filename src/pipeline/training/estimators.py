@@ -84,7 +84,8 @@ def build(settings: Settings, data: Tensors, train: Train, *, classify: bool) ->
             return VotingRegressor(parts, weights=weights)
         return VotingClassifier(parts, voting="soft", weights=weights, flatten_transform=False)
 
-    known = [frequent_categories(data.strings[:, n], train.rare) for n in range(data.strings.shape[1])]
+    rare = max(2, min(50, len(data.strings) // 100)) if train.rare == "auto" else train.rare
+    known = [frequent_categories(data.strings[:, n], rare) for n in range(data.strings.shape[1])]
     numbers = list(range(len(known), len(known) + data.numbers.shape[1]))
 
     if isinstance(settings, Tree | Forest | Boosting):

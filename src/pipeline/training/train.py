@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pipeline import console
 from pipeline.config.config import Config
+from pipeline.config.defaults import with_candidates
 from pipeline.data import masking
 from pipeline.data.masking import Copies
 from pipeline.data.read import TrainingRows, read
@@ -54,6 +55,7 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
 
     with working_folder(reports_home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
         prepared = prepare(config, reports, out)
+        config = with_candidates(config, len(prepared.rows.key))
         selection = select(config, prepared, out)
         if config.split.test == "none":
             return record_selection(config, prepared, selection, reports, out)

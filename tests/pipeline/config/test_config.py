@@ -120,7 +120,6 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("costs=null", "are missing: what a miss costs against a false alarm decides the threshold"),
         ("task=regression", "the target good of a regression task has to be a number or an integer"),
         ("gates=null", "gates: Input should be a valid dictionary"),
-        ("candidates={}", "name at least one candidate"),
         ("candidates.linear.c=3", "Did you mean C?"),
         ("costs.miss=null", "costs.miss: Input should be a valid number; found None"),
         ("train.seed", "should be a key, = and a value, such as --set train.seed=3"),
