@@ -2,12 +2,13 @@
 
 import hashlib
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, field_serializer, model_validator
 
 from pipeline.errors import ConfigError
 from pipeline.runtime.contract import Frozen
@@ -16,16 +17,46 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ADDRESS = r"(https://[\w.-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?)/[!-~]+"  # printable ASCII, no password
+SHA256 = "^[0-9a-fA-F]{64}$"
+
+
 class DataFile(Frozen):
     """A file of rows, and how it is written. Compression is seen in the file itself."""
 
     path: str | None = Field(
         None, description="The CSV or Parquet file, for `dataset: table`; relative to this config's folder."
     )
+    url: str | None = Field(
+        None, description="The https address from which the file is downloaded if it is not there; needs sha256."
+    )
+    sha256: Annotated[str, StringConstraints(pattern=SHA256, to_lower=True)] | None = Field(
+        None, description="The hash of the file, in 64 hex digits: no other file is trained on."
+    )
+    max_megabytes: float = Field(1000, gt=0, description="A larger file is not downloaded.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="What separates the values of a CSV file.")
     encoding: str = Field("utf-8", description="The encoding of a CSV file, such as latin-1.")
     decimal: str = Field(".", min_length=1, max_length=1, description="The decimal sign of a CSV file.")
     missing: list[str] = Field([], description="More values that stand for a missing one in every column, such as ?.")
+
+    @model_validator(mode="after")
+    def url_can_be_used(self) -> Self:
+        if self.url and not re.fullmatch(ADDRESS, self.url, re.ASCII):
+            raise ValueError(
+                "url: should be https://HOST/PATH, without a password in it; http is for localhost and 127.0.0.1"
+            )
+        if self.url and not (self.path and self.sha256):
+            raise ValueError("url: needs path, where the file is kept, and sha256, its hash (`sha256sum FILE`)")
+        return self
+
+    @field_serializer("url")
+    def url_for_records(self, url: str | None) -> str | None:
+        return without_query(url) if url else None
+
+
+def without_query(url: str) -> str:
+    """The part of an address that may be printed and recorded: a query may hold the key of a private store."""
+    return re.split("[?#]", url, maxsplit=1)[0]
 
 
 class Loaded(NamedTuple):
