@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from pydantic import Field, StringConstraints, field_serializer, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from pipeline.errors import ConfigError
 from pipeline.runtime.contract import Frozen
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 ADDRESS = r"(https://[\w.-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?)/[!-~]+"  # printable ASCII, no password
-SHA256 = "^[0-9a-fA-F]{64}$"
 
 
 class DataFile(Frozen):
@@ -27,12 +26,8 @@ class DataFile(Frozen):
     path: str | None = Field(
         None, description="The CSV or Parquet file, for `dataset: table`; relative to this config's folder."
     )
-    url: str | None = Field(
-        None, description="The https address from which the file is downloaded if it is not there; needs sha256."
-    )
-    sha256: Annotated[str, StringConstraints(pattern=SHA256, to_lower=True)] | None = Field(
-        None, description="The hash of the file, in 64 hex digits: no other file is trained on."
-    )
+    url: str | None = Field(None, description="Where the file is downloaded from if it is not there; needs sha256.")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="The hash that the file has to have.")
     max_megabytes: float = Field(1000, gt=0, description="A larger file is not downloaded.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="What separates the values of a CSV file.")
     encoding: str = Field("utf-8", description="The encoding of a CSV file, such as latin-1.")
@@ -41,22 +36,15 @@ class DataFile(Frozen):
 
     @model_validator(mode="after")
     def url_can_be_used(self) -> Self:
-        if self.url and not re.fullmatch(ADDRESS, self.url, re.ASCII):
-            raise ValueError(
-                "url: should be https://HOST/PATH, without a password in it; http is for localhost and 127.0.0.1"
-            )
-        if self.url and not (self.path and self.sha256):
-            raise ValueError("url: needs path, where the file is kept, and sha256, its hash (`sha256sum FILE`)")
+        if self.url and not (re.fullmatch(ADDRESS, self.url, re.ASCII) and self.path and self.sha256):
+            place = "url: should be https://HOST/PATH without a password (http for localhost alone)"
+            raise ValueError(f"{place}, beside `path`, where the file is kept, and `sha256`, its hash")
         return self
 
     @field_serializer("url")
-    def url_for_records(self, url: str | None) -> str | None:
-        return without_query(url) if url else None
-
-
-def without_query(url: str) -> str:
-    """The part of an address that may be printed and recorded: a query may hold the key of a private store."""
-    return re.split("[?#]", url, maxsplit=1)[0]
+    def public_url(self, url: str | None) -> str | None:
+        """The address as it is printed and recorded: without a query, which may hold the key of a private store."""
+        return url and re.split("[?#]", url)[0]
 
 
 class Loaded(NamedTuple):

@@ -14,7 +14,7 @@ from pipeline.training.search import CandidateResult
 
 SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "mae", "rmse", "r2", "bias")  # in the leaderboard
 
-RARE = 0.1  # the share of rows below which a class is rare
+RARE = 0.1  # the share of rows below which an outcome is rare
 VERDICTS = {"pass": "green", "WARN": "bold yellow", "REFUSED": "bold red"}  # with their styles
 
 
@@ -95,17 +95,14 @@ def missing_table(results: list[MissingResult], loss: str) -> Table:
 
 
 def rare_class_warning(target: NDArray[np.bool_], threshold: float) -> str | None:
-    """Write what a rare class means for the metrics of a binary task. None where no class is rare."""
-    positive = int(target.sum())
-    rarer = min(positive, len(target) - positive)
+    """Write what a rare outcome means for the metrics. None where neither is rare."""
+    rarer = min(int(target.sum()), int((~target).sum()))
     if rarer >= RARE * len(target):
         return None
-
-    name = "positive" if rarer == positive else "negative"
     return (
-        f"Only {rarer:,} rows are {name}: accuracy misleads, since always the other class reaches "
-        f"{1 - rarer / len(target):.1%}. Look at average_precision and the costs, which set the threshold to "
-        f"{threshold:.3g}."
+        f"Only {rarer:,} rows have the rarer outcome: accuracy misleads, since never to predict it reaches "
+        f"{1 - rarer / len(target):.1%}. Look at average_precision and the costs, which put the threshold at "
+        f"{threshold:.3g}"
     )
 
 
