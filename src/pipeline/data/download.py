@@ -17,9 +17,6 @@ from pipeline.console import Say
 from pipeline.errors import DataError
 from pipeline.runtime.dataset import ADDRESS, DataFile
 
-BLOCK = 2**20  # bytes
-PATIENCE = 30  # seconds without a byte
-
 
 class SameScheme(HTTPRedirectHandler):
     """Follows a redirect only to an address of the same scheme that a config could name."""
@@ -71,15 +68,14 @@ def received(file: DataFile) -> Iterator[bytes]:
     place = f"data.url: {file.public_url(file.url)}"
     size = 0
     try:
-        with build_opener(SameScheme).open(str(file.url), timeout=PATIENCE) as response:
+        with build_opener(SameScheme).open(str(file.url), timeout=30) as response:
             length = response.length or 0  # 0 where the server does not say
-            while max(length, size) <= file.max_megabytes * 1e6 and (block := response.read(BLOCK)):
+            while max(length, size) <= file.max_megabytes * 1e6 and (block := response.read(2**20)):
                 size += len(block)
                 yield block
     except HTTPError as error:
-        reason = "a redirect to where it may not lead" if error.code in range(300, 400) else "no file"
-        remedy = "Correct the address or, if it needs a login, bring the file to data.path yourself"
-        raise DataError(f"{place}: answers {error.code}, {reason}. {remedy}") from None
+        reason = "a redirect that is not followed" if error.code in range(300, 400) else "no file"
+        raise DataError(f"{place}: answers {error.code}, {reason}. Correct it, or fill data.path yourself") from None
     except (OSError, HTTPException, ValueError, OverflowError) as error:
         raise DataError(f"{place}: cannot be read: {error!r}. Check the address and the network, try again") from None
 

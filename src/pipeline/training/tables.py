@@ -100,9 +100,8 @@ def rare_class_warning(target: NDArray[np.bool_], threshold: float) -> str | Non
     if rarer >= RARE * len(target):
         return None
     return (
-        f"Only {rarer:,} rows have the rarer outcome: accuracy misleads, since never to predict it reaches "
-        f"{1 - rarer / len(target):.1%}. Look at average_precision and the costs, which put the threshold at "
-        f"{threshold:.3g}"
+        f"Only {rarer:,} rows have the rarer outcome: accuracy misleads: a constant has {1 - rarer / len(target):.1%}. "
+        f"Look at average_precision and the costs, which put the threshold at {threshold:.3g}"
     )
 
 

@@ -120,10 +120,10 @@ def test_a_file_that_has_changed_is_an_error_and_stays(tmp_path: Path, url: str 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/none.csv", r"/none.csv: answers 404, no file. Correct the address"),
-        ("/ftp", "answers 302, a redirect to where it may not lead"),
-        ("/file", "answers 302, a redirect to where it may not lead"),
-        ("/elsewhere", "answers 302, a redirect to where it may not lead"),
+        ("/none.csv", r"/none.csv: answers 404, no file. Correct it"),
+        ("/ftp", "answers 302, a redirect that is not followed"),
+        ("/file", "answers 302, a redirect that is not followed"),
+        ("/elsewhere", "answers 302, a redirect that is not followed"),
         ("/cut.csv", "the connection ended after 5 of 20 bytes. Try again"),
         ("/vast.csv", "is larger than data.max_megabytes 1 allows"),
         ("/garbage", "cannot be read: .*Check the address"),
