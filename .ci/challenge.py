@@ -8,18 +8,29 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.config import load
+from pipeline.errors import PipelineError
+from pipeline.training.retrain import plan
+
 ROOT = Path(__file__).parent.parent
-FIRST = date(2013, 5, 1)  # where there is no champion to go on from
+FIRST = {"flights": date(2013, 5, 1)}  # where there is no champion to go on from; this month for any other model
 REFUSED = 4
 
 
 def main(model: str) -> None:
     """Train a challenger as of AS_OF; by default that is one month after the champion's last day of training data.
 
-    Where no champion knows only the days up to a month before, such a champion is trained first.
+    Where no champion knows only the days up to a month before, such a champion is trained first. Ends with the code of
+    the error, before any work, where the config has no time to go on by.
     """
+    try:
+        plan(load(ROOT / f"configs/{model}.yaml"), None)
+    except PipelineError as error:
+        print(f"error: configs/{model}.yaml: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
     champion = record(model)
-    following = months(champion["until"], 1) if champion else FIRST
+    following = months(champion["until"], 1) if champion else FIRST.get(model, date.today().replace(day=1))
     as_of = os.environ.get("AS_OF") or str(following)
     before = str(months(as_of, -1))
 

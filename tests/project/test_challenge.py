@@ -3,8 +3,10 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,14 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT
+from tests.support.toy import TINY
+
+MODEL = "flights"
+BY_TIME = TINY.replace("name: tiny", f"name: {MODEL}")
+RETRAIN = "retrain: {compare_on: 1 day, fold_length: 1 day, holdout: {roc_auc: {low: 0.6, high: 0.9}}}\n"
+BY_ROW = BY_TIME.replace(
+    "{by: time, time: when, holdout: 2 days, folds: 2, fold_length: 1 day}", "{by: row, holdout: 0.2}"
+)
 
 
 class Repository:
@@ -28,7 +38,12 @@ class Repository:
         monkeypatch.setattr(self.module, "retrain", self.retrain)
         monkeypatch.delenv("AS_OF", raising=False)
         (folder / "reports").mkdir()
+        self.declare(BY_TIME + RETRAIN)
         self.asked: list[str] = []
+
+    def declare(self, config: str) -> None:
+        (self.folder / "configs").mkdir(exist_ok=True)
+        (self.folder / f"configs/{MODEL}.yaml").write_text(config)
 
     def champion(self, until: str) -> None:
         bundle = self.folder / "models/flights" / until
@@ -87,6 +102,27 @@ def test_a_model_that_was_refused_is_nothing_better(repository: Repository) -> N
     assert ended.value.code == 3
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (BY_ROW, "split.by is row: retrain and challenge need a split by time, .* Use `make train`"),
+        (BY_TIME, "retrain: is missing"),
+    ],
+)
+def test_a_model_without_days_to_go_on_by_is_not_challenged(
+    repository: Repository, capsys: pytest.CaptureFixture[str], config: str, message: str
+) -> None:
+    """It ends before any work, and the champion stays."""
+    repository.champion("2013-11-01")
+    repository.declare(config)
+    with pytest.raises(SystemExit) as ended:
+        repository.challenge()
+    assert ended.value.code == 2
+    assert re.search(f"^error: configs/{MODEL}.yaml: {message}", capsys.readouterr().err)
+    assert repository.asked == []
+    assert (repository.folder / f"models/{MODEL}/champion").exists()
+
+
 Script = Callable[..., Any]
 
 
@@ -100,13 +136,13 @@ def script(tmp_path: Path) -> Script:
         (tmp_path / "bin" / name).write_text("#!/usr/bin/env bash\n")
         (tmp_path / "bin" / name).chmod(0o755)
 
-    def run(name: str, gh: str) -> Any:
+    def run(name: str, gh: str, model: str = MODEL) -> Any:
         (tmp_path / "bin/gh").write_text(f'#!/usr/bin/env bash\necho "gh $*" >>said\n{gh}\n')
         shutil.copy(ROOT / ".ci" / name, tmp_path / name)
         environment = {
             **os.environ,
             "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
-            "MODEL": "flights",
+            "MODEL": model,
             "GITHUB_REPOSITORY": "me/mine",
             "GITHUB_SERVER_URL": "https://github.example",
             "GITHUB_RUN_ID": "17",
@@ -114,6 +150,33 @@ def script(tmp_path: Path) -> Script:
         return subprocess.run([f"./{name}"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     return run
+
+
+@pytest.mark.parametrize(("config", "days"), [(BY_TIME + RETRAIN, "true"), (BY_ROW, "false")])
+def test_every_month_a_model_without_days_is_left_alone(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, days: str
+) -> None:
+    """With a notice, which GitHub shows on the run's page."""
+    for name, line in (("bin/make", ""), (".venv/bin/python", f'exec {sys.executable} "$@"')):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / f"configs/{MODEL}.yaml").write_text(config)
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    ended = script("has-days", "exit 1")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "output").read_text() == f"days={days}\n"
+    assert ("::notice::" in ended.stdout) == (days == "false")
+
+
+def test_a_script_works_on_the_makefiles_own_model_where_none_is_named(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Makefile").write_text("PYTHON ?= python3\nMODEL ?= churn\n")
+    gh = "mkdir -p models/churn; echo aaaa >models/churn/champion; tar --create --gzip models; rm -r models"
+    ended = script("released-champion", f'if [ "$2" = list ]; then echo v1; else {gh}; fi', model="")
+    assert ended.stdout == "the champion of v1: aaaa\n", ended.stderr
 
 
 MAKES = "mkdir -p models/flights; echo aaaa >models/flights/champion"

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.config import Config
-from pipeline.data import clean
+from pipeline.console import Say
+from pipeline.data import clean, download
 from pipeline.data.keys import day_after, first_day, refuse_same_keys, row_keys, rows_of_same_key, split_keys
 from pipeline.data.split import sample, split
 from pipeline.errors import ConfigError, DataError
@@ -46,13 +47,14 @@ class CleanedColumns(NamedTuple):
     names: Mapping[str, Mapping[str, str]]
 
 
-def read_and_clean(config: Config, reports: Path) -> CleanedColumns:
-    """Load the data and apply the contract's rules.
+def read_and_clean(config: Config, reports: Path, say: Say = lambda _: None) -> CleanedColumns:
+    """Load the data, downloaded first if need be, and apply the contract's rules.
 
     Writes `config.json`, `data_report.json` and `rejected.csv` to the folder `reports`. They are there even if too many
     rows are rejected or no row is left: then it raises DataError.
     """
     dataset = find(config.dataset)
+    download.fetch(config.data, say)
     raw = dataset.load(config.data, config.columns)
     valid = clean.clean(raw.frame, config.contract)
 
@@ -73,12 +75,12 @@ def read_and_clean(config: Config, reports: Path) -> CleanedColumns:
     return CleanedColumns(columns, about, raw.names)
 
 
-def read(config: Config, reports: Path) -> TrainingRows:
+def read(config: Config, reports: Path, say: Say = lambda _: None) -> TrainingRows:
     """Read the rows for a training: the share `data.sample` of the rows before `data.until`.
 
     Raises DataError if there are no such rows, ConfigError for a feature that `derive` does not make.
     """
-    columns, about, names = read_and_clean(config, reports)
+    columns, about, names = read_and_clean(config, reports, say)
     key = split_keys(columns, config)
 
     known = np.arange(len(key))

@@ -36,7 +36,12 @@ def plan(config: Config, as_of: date | None) -> tuple[Config, TimeSplit]:
     Raises ConfigError if the config has no `retrain` section or does not split by time.
     """
     rule = config.retrain
-    if rule is None or not isinstance(config.split, TimeSplit):
+    if not isinstance(config.split, TimeSplit):
+        raise ConfigError(
+            f"split.by is {config.split.by}: retrain and challenge need a split by time, since the newest days compare "
+            "the new model with the champion. Use `make train`: it compares both on the holdout"
+        )
+    if rule is None:
         raise ConfigError("retrain: is missing; it has the days where a retrained model is compared with the champion")
 
     split = config.split.model_copy(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +14,7 @@ from pipeline.training.search import CandidateResult
 
 SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "mae", "rmse", "r2", "bias")  # in the leaderboard
 
+RARE = 0.1  # the share of rows below which an outcome is rare
 VERDICTS = {"pass": "green", "WARN": "bold yellow", "REFUSED": "bold red"}  # with their styles
 
 
@@ -90,6 +92,17 @@ def missing_table(results: list[MissingResult], loss: str) -> Table:
             numbers.append(result.holdout["ece"])
         table.add_row(result.group, *(f"{number:.4f}" for number in numbers))
     return table
+
+
+def rare_class_warning(target: NDArray[np.bool_], threshold: float) -> str | None:
+    """Write what a rare outcome means for the metrics. None where neither is rare."""
+    rarer = min(int(target.sum()), int((~target).sum()))
+    if rarer >= RARE * len(target):
+        return None
+    return (
+        f"Only {rarer:,} rows have the rarer outcome: accuracy misleads: a constant has {1 - rarer / len(target):.1%}. "
+        f"Look at average_precision and the costs, which put the threshold at {threshold:.3g}"
+    )
 
 
 def rarely_missing_warning(shares: Mapping[str, float]) -> str:

@@ -70,7 +70,7 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
 def prepare(config: Config, reports: Path, out: Console) -> Prepared:
     """Read, clean and split the data. Nothing uses the holdout before `evaluate`."""
     with console.step(out, "Read and clean the data") as say:
-        rows = read(config, reports)
+        rows = read(config, reports, say)
         unknown = rows.about["rows"]["without_outcome"]
         say(
             f"{len(rows.key):,} rows, {describe_target(rows.examples.target)}; "
@@ -81,6 +81,9 @@ def prepare(config: Config, reports: Path, out: Console) -> Prepared:
     rare = masking.rarely_missing(config, rows.examples.request)
     if rare:
         out.print(tables.rarely_missing_warning(rare), soft_wrap=True, highlight=False)
+
+    if config.costs and (warning := tables.rare_class_warning(rows.examples.target, config.costs.threshold)):
+        out.print(warning, soft_wrap=True, highlight=False)
 
     parts = split(rows.key, config.split)
     train = rows.examples.take(parts.search)

@@ -125,6 +125,11 @@ def test_without_a_rule_there_is_nothing_to_judge_by(toy: Toy) -> None:
         retrain.run(toy.config(), None, Console(quiet=True))
 
 
+def test_without_a_time_there_is_a_plain_training_instead(toy: Toy) -> None:
+    with pytest.raises(ConfigError, match=r"split.by is row: retrain .* a split by time, .*Use `make train`"):
+        retrain.run(toy.config("split={by: row, holdout: 0.2}"), None, Console(quiet=True))
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

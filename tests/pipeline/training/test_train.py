@@ -1,5 +1,6 @@
 """The whole way from raw rows to a champion, on the parcels config and on a table that no code knows."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pipeline.runtime.arrays import columns_to_json, tensors, to_columns
 from pipeline.runtime.dataset import find
 from pipeline.runtime.predictor import load as load_predictor
 from pipeline.runtime.request_model import request_model
-from pipeline.training.train import run
+from pipeline.training.train import prepare, run
 from tests.support.parcels import CONFIG, Parcels, settings
 from tests.support.server import serving
 from tests.support.toy import Toy, in_folder
@@ -74,6 +75,17 @@ def test_the_report_has_pictures_counts_and_rejected_rows(parcels: Parcels) -> N
     assert told["rows"] == {"loaded": 4200, "rejected": 0, "valid": 4200, "without_outcome": 0, "same_key": 0}
     assert (reports / "rejected.csv").read_text().startswith("row,carrier,")
     assert (reports / "summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_rare_outcome_is_mentioned_once_when_the_data_were_read(toy: Toy, tmp_path: Path) -> None:
+    frame = pd.read_csv(toy.folder / "toy.csv")
+    frame["good"] = frame.index % 20 == 0
+    frame.to_csv(toy.folder / "toy.csv", index=False)
+    printed = io.StringIO()
+    prepare(toy.config(), tmp_path, Console(file=printed, width=200))
+    assert "5.0% positive" in printed.getvalue()
+    assert printed.getvalue().count("Only 200 rows have the rarer outcome: accuracy misleads") == 1
+    assert "which put the threshold at 0.25\n" in printed.getvalue()
 
 
 # --- no skew: a row is the same row wherever it comes from ---------------------------------------------------------
