@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PIECE_ROWS = 200  # of one message: while the server makes it, nothing else runs there
 PATIENCE = 5.0  # seconds that the process has to end by itself
-START = "from serve.telemetry.log_process import main; main({})"
+START = "import sys; sys.path[:] = {path}; from serve.telemetry.log_process import main; main({descriptor})"
 
 
 class LogSource(NamedTuple):
@@ -73,9 +73,8 @@ class LogProcess:
         with theirs:
             number = theirs.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", START.format(number)],
+                [sys.executable, "-c", START.format(path=sys.path, descriptor=number)],
                 pass_fds=[number],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
