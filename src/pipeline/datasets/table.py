@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.runtime.arrays import Columns
 from pipeline.runtime.contract import Column
-from pipeline.runtime.dataset import DataFile, Loaded
+from pipeline.runtime.dataset import DataFile, Loaded, refuse_absent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +70,7 @@ def load(file: DataFile, columns: Mapping[str, Column]) -> Loaded:
     except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
         raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
 
-    if missing := [header for header in headers.values() if header not in frame]:
-        raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(names)}")
+    refuse_absent(headers, names, str(path))
     if twice := [header for header in headers.values() if names.count(header) > 1]:
         raise DataError(f"{path}: has the column {twice[0]!r} twice. Rename one of them")
     rows = pd.DataFrame({name: frame[header] for name, header in headers.items()})

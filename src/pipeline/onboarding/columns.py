@@ -4,13 +4,13 @@ It knows text and no model. Every decision that a person may see otherwise has a
 """
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
 
 from pipeline.data.clean import OFFSET
+from pipeline.data.notation import format_of
 from pipeline.runtime.contract import LONGEST
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = ("?", "-", "--", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", ".")  # beside a blank
 EVERYWHERE = ("?", "-", "--")  # those that mean it among words too
-DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
-TIMES = ("", " %H:%M", " %H:%M:%S")
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
 MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
 IDENTIFIER = re.compile(r"(^|[_ ])(id|no|nr|number|key|index|uuid|code|customer|user)$|.*[a-z]Id$", re.IGNORECASE)
@@ -165,24 +163,3 @@ def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str,
         kind = "an identifier" if known.is_unique and known.str.fullmatch(r"\S+").all() else "text"
         return keys, "", f"{kind}: {known.nunique():,} different values in {len(known):,} rows"
     return keys, "", ""
-
-
-def format_of(known: "pd.Series[str]") -> str | None:
-    """The format of a column of dates; None where it is none. Day before month where both are possible."""
-    import pandas as pd
-
-    if not known.str.contains(r"\d[-/.]\d", regex=True).all():
-        return None
-    if known.str.match(r"\d{4}-\d\d-\d\d").all():
-        iso = pd.to_datetime(known, errors="coerce", format="ISO8601").notna().all()
-        return "ISO 8601" if iso else None
-    for form in formats():
-        if pd.to_datetime(known, errors="coerce", format=form).notna().all():
-            return form
-    return None
-
-
-def formats() -> Iterator[str]:
-    for date in DATES:
-        for time in TIMES:
-            yield date + time

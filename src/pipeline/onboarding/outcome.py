@@ -1,18 +1,15 @@
 """What a table's target asks for: the task, and which of its values is the positive one."""
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.data.notation import positive_of
 from pipeline.errors import DataError
 from pipeline.onboarding.columns import UNKNOWN, as_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
-YES = ("true", "yes", "y", "t", "positive", "bad", "left", "died", "fraud", "churned")
 PLAIN_YES = ("1", "true", "yes", "y", "t", "1.0")
-NO = ("false", "no", "n", "f", "negative", "good", "stayed", "survived")
 FEW_VALUES = 10  # whole numbers with no more values are classes
 LEAST_ROWS = 50
 LEAST_OF_A_CLASS = 20
@@ -78,14 +75,3 @@ def understood(names: list[str], yes: str) -> bool:
     """Whether a boolean column reads these values by itself, and as they are meant."""
     pairs = ({"1", "0"}, {"1.0", "0.0"}, {"true", "false"}, {"yes", "no"})
     return {name.lower() for name in names} in pairs and yes.lower() in PLAIN_YES
-
-
-def positive_of(names: list[str], counts: "pd.Series[int]") -> str:
-    """Which of two values is the yes: by its word, by its size as a number, else the rarer one."""
-    first, second = names
-    if NUMBER.fullmatch(first) and NUMBER.fullmatch(second):
-        return max(names, key=float)
-    for one, other in ((first, second), (second, first)):
-        if one.lower() in YES or other.lower() in NO:
-            return one
-    return str(counts.idxmin())

@@ -1,19 +1,24 @@
-"""Find a dataset's module by its name, and the type that its `load` function returns."""
+"""Find a dataset's module by its name, the type that its `load` function returns, and the check of its columns."""
 
+import difflib
 import hashlib
 import importlib
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.runtime.contract import Frozen
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DELIMITERS = ";\t|,"
 
 
 class DataFile(Frozen):
@@ -55,3 +60,40 @@ def find(name: str) -> ModuleType:
 def module_hash(name: str) -> str:
     """Return the SHA-256 of the dataset's source file."""
     return hashlib.sha256(Path(str(find(name).__file__)).read_bytes()).hexdigest()
+
+
+def refuse_absent(headers: Mapping[str, str], present: Iterable[str], place: str) -> None:
+    """Raise DataError that lists every declared column that the data lack, with the most similar name there.
+
+    `headers` has the name in the data by declared name, `present` the names that are there.
+    """
+    names = list(map(str, present))
+    absent = {name: header for name, header in headers.items() if header not in names}
+    if not absent:
+        return
+
+    by_letters = {letters(name): name for name in reversed(names)}
+    lines = []
+    for name, header in absent.items():
+        near = difflib.get_close_matches(letters(header), by_letters, n=1)
+        hint = f"is it {by_letters[near[0]]!r}? Then write source: {by_letters[near[0]]}" if near else "nothing like it"
+        lines.append(f"  {name}: no {header!r}; {hint}")
+
+    marks = [mark for mark in DELIMITERS if len(names) == 1 and mark in names[0]]
+    if marks:
+        lines.append(f"There is one column only: write delimiter: {json.dumps(marks[0])} under data")
+    elif len(absent) > len(headers) / 2:
+        lines.append(
+            "Most are not there: is data.path right? If they come from a config that this one extends, write "
+            "columns: !replace above your own"
+        )
+    shown = ", ".join(names)
+    raise DataError(
+        f"{place}: has no column for {len(absent)} of {len(headers)} declared ones. Name the right one with source, or "
+        f"remove them from columns:\n" + "\n".join(lines) + f"\nFound: {shown[:1000]}"
+    )
+
+
+def letters(name: str) -> str:
+    """The name as small letters and digits, by which names are compared."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
