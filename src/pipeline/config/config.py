@@ -305,8 +305,8 @@ def _explain(error: ValidationError, places: dict[yaml_reader.Key, str], path: P
 
     if inherited:
         yield (
-            f"{path} extends {', '.join(sorted(inherited))}: write such a key here too, or null to remove it; a section "
-            "tagged !replace, as in `split: !replace {…}`, takes nothing from there"
+            f"{path} extends {', '.join(sorted(inherited))}: write such a key here too, or null to remove it; a "
+            "section tagged !replace, as in `split: !replace {…}`, takes nothing from there"
         )
 
 

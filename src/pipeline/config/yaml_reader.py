@@ -26,7 +26,12 @@ class Loader(yaml.SafeLoader):
     """YAML's plain types, and `!replace`."""
 
 
-Loader.add_constructor("!replace", lambda loader, node: Replacement(loader.construct_mapping(node, deep=True)))
+def _replacement(loader: yaml.SafeLoader, node: Any) -> Replacement:
+    entries: Any = loader.construct_mapping(node, deep=True)
+    return Replacement(entries)
+
+
+Loader.add_constructor("!replace", _replacement)
 
 
 def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.runtime.contract import LONGEST, Column, Contract
 from pipeline.runtime.dataset import refuse_absent
 
-OFFSET = r"(?:Z|\d[T ]\d.*[+-]\d\d:?\d\d)$"  # a time with an offset is no local time, and callers send local times
+OFFSET = r"(?:Z|\d[T ]\d.*[+-]\d\d(?::?\d\d)?)$"  # a time with an offset is no local time, and callers send local times
 TRUE = {"true", "1", "1.0", "yes"}
 FALSE = {"false", "0", "0.0", "no"}
 
@@ -53,7 +53,7 @@ def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     column is absent.
     """
     declared = {name: column for name, column in contract.columns.items() if column.brought}
-    refuse_absent({name: name for name in declared}, raw, contract.dataset)
+    refuse_absent({name: name for name in declared}, map(str, raw), contract.dataset)
     raw = with_outcome(raw.reset_index(drop=True), contract.target)  # the others keep their numbers
     typed = pd.DataFrame({name: as_kind(raw[name], column) for name, column in declared.items()})
     untyped = list(type_violations(raw, typed, declared))
@@ -114,8 +114,16 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
             return values.astype("string").str.strip().map(numbers_by_text).astype(float)
         return text.map(numbers_by_text).astype(float)
 
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    numbers = as_numbers(values)
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
+
+
+def as_numbers(values: "pd.Series[Any]") -> "pd.Series[float]":
+    """The values as float64; missing where one is no number."""
+    try:
+        return pd.to_numeric(values, errors="coerce").astype(float)
+    except OverflowError:  # pandas keeps an integer of hundreds of digits as an object
+        return pd.to_numeric(values.astype("string"), errors="coerce").astype(float)
 
 
 def type_violations(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[RuleViolation]:

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from pipeline.config.config import Config
-from pipeline.config.splits import GroupSplit, TimeSplit
-from pipeline.data.clean import OFFSET, CleanedFrame, RuleViolation
+from pipeline.data.clean import OFFSET, CleanedFrame, RuleViolation, as_numbers
 from pipeline.data.notation import format_of, positive_of
 from pipeline.errors import DataError
 from pipeline.runtime.contract import FLOAT32_MAX, LONGEST, Column
@@ -19,6 +19,7 @@ from pipeline.runtime.contract import FLOAT32_MAX, LONGEST, Column
 EXAMPLES = 3
 LISTED = 10  # different values that a line of the config may name
 COMMA_DECIMAL = r"[-+]?\d+,\d+"
+NEEDED = "Fill or leave out these rows: data.key, split or timing needs the column"
 NOT_OF_KIND = {
     "number": "not a number",
     "integer": "not a whole number",
@@ -28,12 +29,16 @@ NOT_OF_KIND = {
 
 
 class Case(NamedTuple):
-    """A column, the values that violate one of its rules, all its values, and whether a row may lack one."""
+    """A column, the values that violate one of its rules, all its values, and whether a row may lack one.
+
+    Rows without the target are left out: it need not be nullable for that.
+    """
 
     column: Column
     invalid: "pd.Series[Any]"
     values: "pd.Series[Any]"
     optional: bool
+    is_target: bool
 
 
 def refuse_too_many(cleaned: CleanedFrame, raw: pd.DataFrame, config: Config, listed: str) -> None:
@@ -55,7 +60,9 @@ def refuse_too_many(cleaned: CleanedFrame, raw: pd.DataFrame, config: Config, li
     lines = [f"  {describe(violation, raw, config)}" for violation in rejecting]
     raise DataError(
         f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
-        f"({int(limit * total)} rows):\n" + "\n".join(lines) + f"\nAll of them: {listed}. Where the values are right, "
+        f"({int(limit * total)} rows):\n"
+        + "\n".join(lines)
+        + f"\nAll rejected rows: {listed}. Where the values are right, "
         "change the config as above; where they are wrong, the data; or raise data.max_rejected"
     )
 
@@ -64,7 +71,7 @@ def describe(violation: RuleViolation, raw: pd.DataFrame, config: Config) -> str
     """One line: the column, the fact with its count, examples with their rows, and what to write in the config."""
     name = violation.column
     invalid = violation.values
-    case = Case(config.columns[name], invalid, raw[name], name not in required(config))
+    case = Case(config.columns[name], invalid, raw[name], name not in required(config), name == config.target)
     fact, remedy = REMEDIES[violation.rule](case)
 
     count = f"{len(invalid):,} rows" if len(invalid) > 1 else "1 row"
@@ -75,14 +82,10 @@ def describe(violation: RuleViolation, raw: pd.DataFrame, config: Config) -> str
 
 def required(config: Config) -> set[str]:
     """The columns that no row may lack, whatever the model does with missing values."""
-    names = {config.target, *config.data.key}
-    if isinstance(config.split, TimeSplit):
-        names.add(config.split.time)
-    if isinstance(config.split, GroupSplit):
-        names.add(config.split.group)
-    if config.timing:
-        names |= {config.timing.time, config.timing.known or config.target}
-    return names
+    timing = config.timing
+    times = {timing.time, timing.known or timing.time} if timing else set()
+    keys = {getattr(config.split, part, config.target) for part in ("time", "group")}
+    return {config.target, *config.data.key, *times, *keys}
 
 
 def distinct(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -91,16 +94,17 @@ def distinct(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def as_missing(case: Case, values: "pd.Series[Any]") -> str:
-    """What to write where these values stand for a missing one."""
-    if case.column.nullable or not case.optional:
-        nullable = ""
-    else:
-        nullable = ", nullable: true"
-    words = distinct(values).tolist()
-    if len(words) > LISTED:
-        return f"Write on_violation: {{type: nullify}}{nullable}" if case.optional else "Mend or remove these rows"
-    texts = [word if isinstance(word, int) else str(word) for word in words]
-    return f"Write missing: {json.dumps([*case.column.missing, *texts], ensure_ascii=False)}{nullable}"
+    """The keys with which these values stand for a missing one."""
+    marks = [mark if isinstance(mark, int | float) and np.isfinite(mark) else str(mark) for mark in distinct(values)]
+    optional = [] if case.column.nullable or case.is_target else ["nullable: true"]
+    if not case.optional and not case.is_target:
+        return NEEDED
+    if len(marks) <= LISTED:
+        listed = json.dumps([*case.column.missing, *marks], ensure_ascii=False)
+        return f"Write {', '.join([f'missing: {listed}', *optional])}"
+    if case.is_target:
+        return "Mend these rows, or leave them out"
+    return f"Write {', '.join(['on_violation: {type: nullify}', *optional])}"
 
 
 def type_remedy(case: Case) -> tuple[str, str]:
@@ -111,27 +115,32 @@ def type_remedy(case: Case) -> tuple[str, str]:
 
 
 def number(case: Case) -> str:
-    numbers = pd.to_numeric(case.invalid, errors="coerce")
-    words = case.invalid[numbers.isna()].astype(str)
-    if words.empty:
+    is_number = np.isfinite(as_numbers(case.invalid))
+    marks = case.invalid[~is_number].astype(str)
+    if marks.empty:
         return "Write kind: number"
-    if words.str.fullmatch(COMMA_DECIMAL).all():
+    if marks.str.fullmatch(COMMA_DECIMAL).all():
         return 'Write decimal: "," in data'
-    if len(words) > len(case.values) / 2:
-        return "Write kind: category"
-    return as_missing(case, words) + (", kind: number" if len(words) < len(case.invalid) else "")
+    if len(marks) > len(case.values) / 2:
+        return "Write kind: category, or plain numbers in the file"
+    return as_missing(case, marks) + (", kind: number" if is_number.any() else "")
 
 
 def yes_and_no(case: Case) -> str:
+    """The two lists, where no value is understood yet."""
     counts = case.values.dropna().astype(str).str.strip().value_counts()
     names = sorted(name for name in counts.index if name)
     if case.column.positive:
         return f"Add {', '.join(map(repr, distinct(case.invalid)))} to positive or to negative"
-    if len(names) != 2:
+    if len(case.invalid) < counts.sum() or len(names) == 1:
         return as_missing(case, case.invalid)
-    positive = positive_of(names, counts)
-    negative = next(name for name in names if name != positive)
-    return f"Write positive: {json.dumps([positive])}, negative: {json.dumps([negative])}"
+    if len(names) > LISTED:
+        return f"It has {len(names)} values: write another kind"
+
+    positive = positive_of(names, counts) if len(names) == 2 else names[0]
+    negative = [name for name in names if name != positive]
+    lists = f"positive: {json.dumps([positive])}, negative: {json.dumps(negative)}"
+    return f"Write, as it is meant, {lists}"
 
 
 def date_format(case: Case) -> str:
@@ -150,7 +159,7 @@ def date_format(case: Case) -> str:
 
 def range_remedy(case: Case) -> tuple[str, str]:
     """For numbers beyond a bound. One number in several rows may stand for a missing value."""
-    numbers = pd.to_numeric(case.invalid)
+    numbers = as_numbers(case.invalid)
     low, high = case.column.limits
     if numbers.abs().max() > FLOAT32_MAX:
         return "infinite, or too large for a float32,", as_missing(case, case.invalid)
@@ -164,29 +173,24 @@ def range_remedy(case: Case) -> tuple[str, str]:
         facts.append(f"above maximum {high:.9g}")
         bounds.append(f"maximum: {numbers.max():.9g}")
     remedy = f"Write {', '.join(bounds)}"
-    if case.optional and len(numbers) > 1 and numbers.nunique() == 1:
-        remedy += f". If it stands for a missing value: {as_missing(case, numbers.astype(case.invalid.dtype))}"
+    if len(numbers) > 1 and numbers.nunique() == 1:
+        remedy += f". Where it stands for a missing value: {as_missing(case, case.invalid)}"
     return " or ".join(facts), remedy
 
 
 def values_remedy(case: Case) -> tuple[str, str]:
-    words = [str(value) for value in distinct(case.invalid)]
-    if len(words) > LISTED:
-        return "not one of its values", f"Remove values, or add these {len(words)}"
-    entries = json.dumps({word: word for word in words}, ensure_ascii=False)
-    return "not one of its values", f"Add to values: {entries}"
-
-
-def missing_remedy(case: Case) -> tuple[str, str]:
-    is_needed = "Fill or remove these rows: the target, data.key, split and timing need the column"
-    return "missing", "Write nullable: true" if case.optional else is_needed
+    names = [str(value) for value in distinct(case.invalid)]
+    remedy = f"Remove values, or add these {len(names)}"
+    if len(names) <= LISTED:
+        remedy = f"Add to values: {json.dumps({name: name for name in names}, ensure_ascii=False)}"
+    return "not one of its values", remedy
 
 
 REMEDIES: dict[str, Callable[[Case], tuple[str, str]]] = {
     "type": type_remedy,
     "range": range_remedy,
     "values": values_remedy,
-    "missing": missing_remedy,
+    "missing": lambda case: ("missing", "Write nullable: true" if case.optional else NEEDED),
     "pattern": lambda case: (f"unlike the pattern {case.column.pattern}", "Write another pattern, or none"),
     "length": lambda _: (f"longer than {LONGEST} characters", "Shorten them, or leave the column out"),
 }

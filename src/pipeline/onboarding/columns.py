@@ -4,6 +4,7 @@ It knows text and no model. Every decision that a person may see otherwise has a
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from pipeline.data.clean import OFFSET
 from pipeline.data.notation import format_of
+from pipeline.datasets.table import MISSING
 from pipeline.runtime.contract import LONGEST
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
         return keys, "", f"always {known.iloc[0][:40]}"
     if known.str.contains(OFFSET).all() and known.str.contains(":").all():
         return keys, "", "times with an offset: a column of local times, without one, can be used"
+    if marks := marks_of(values, MISSING):
+        keys["missing"] = marks
     if date_format := format_of(known):
         keys["kind"] = "datetime"
         if date_format != "ISO 8601":
@@ -104,6 +108,11 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
     if known.str.fullmatch(MONEY).all():
         return keys, "", f"numbers with other signs, such as {known.iloc[0]}: write plain ones to use it"
     return text_keys(values, keys)
+
+
+def marks_of(values: "pd.Series[str]", understood: Sequence[str]) -> list[str]:
+    """The marks for a missing value that stand there, without those that a config has by itself or under data."""
+    return sorted({*UNKNOWN} & {*values} - {*understood, *EVERYWHERE})
 
 
 def as_numbers(known: "pd.Series[str]") -> "pd.Series[float] | None":
@@ -131,7 +140,7 @@ def number_keys(
     if mark is None:
         return keys, "", ""
     times = int((numbers == mark).sum())
-    keys["missing"] = [int(mark)]
+    keys["missing"] = [*keys.get("missing", []), int(mark)]
     keys["nullable"] = True
     return keys, f"{mark:g} stands there {times} times, far from all others: taken as missing", ""
 
@@ -151,6 +160,7 @@ def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str,
     """Keys of a category. A dash and a question mark are missing; NA may be a word."""
     known = values[~values.isin(["", *EVERYWHERE])]
     keys.pop("nullable", None)
+    keys.pop("missing", None)
     if len(known) < len(values):
         keys["nullable"] = True
     if set(known.str.lower()) <= {"true", "false"}:

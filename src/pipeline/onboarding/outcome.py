@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.data.notation import positive_of
 from pipeline.errors import DataError
-from pipeline.onboarding.columns import UNKNOWN, as_numbers
+from pipeline.onboarding.columns import UNKNOWN, as_numbers, marks_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +40,13 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     if len(counts) == 1:
         raise DataError(f"{target}: is {counts.index[0]!r} in every row: there is nothing to learn")
 
+    marks = marks_of(values, [])
+    missing: dict[str, Any] = {"missing": marks} if marks else {}
     numbers = as_numbers(known)
     if positive is None and numbers is not None and len(counts) > FEW_VALUES:
         whole = bool((numbers % 1 == 0).all())
-        return Outcome(
-            "regression", f"What is {target}?", {"kind": "integer" if whole else "number"}, len(known), notes
-        )
+        keys = {"kind": "integer" if whole else "number", **missing}
+        return Outcome("regression", f"What is {target}?", keys, len(known), notes)
 
     names = sorted(map(str, counts.index))
     if positive is not None and positive not in names:
@@ -65,7 +66,7 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
         )
     question = f"Is {target} true?" if yes.lower() in PLAIN_YES else f"Is {target} {yes}?"
     notes.append(f"yes is {yes!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
-    keys: dict[str, Any] = {"kind": "boolean"}
+    keys = {"kind": "boolean", **missing}
     if not understood(names, yes):
         keys |= {"positive": [yes], "negative": [name for name in names if name != yes]}
     return Outcome("binary", question, keys, len(known), notes)

@@ -67,30 +67,32 @@ def refuse_absent(headers: Mapping[str, str], present: Iterable[str], place: str
 
     `headers` has the name in the data by declared name, `present` the names that are there.
     """
-    names = list(map(str, present))
+    names = list(present)
     absent = {name: header for name, header in headers.items() if header not in names}
     if not absent:
         return
 
     by_letters = {letters(name): name for name in reversed(names)}
     lines = []
+    unlike = []
     for name, header in absent.items():
         near = difflib.get_close_matches(letters(header), by_letters, n=1)
-        hint = f"is it {by_letters[near[0]]!r}? Then write source: {by_letters[near[0]]}" if near else "nothing like it"
-        lines.append(f"  {name}: no {header!r}; {hint}")
+        if near:
+            lines.append(f"  {name}: is it {by_letters[near[0]]!r}? Then write source: {by_letters[near[0]]}")
+        else:
+            unlike.append(header)
+    if unlike:
+        lines.append(f"  nothing like {', '.join(unlike)}")
 
     marks = [mark for mark in DELIMITERS if len(names) == 1 and mark in names[0]]
     if marks:
         lines.append(f"There is one column only: write delimiter: {json.dumps(marks[0])} under data")
-    elif len(absent) > len(headers) / 2:
-        lines.append(
-            "Most are not there: is data.path right? If they come from a config that this one extends, write "
-            "columns: !replace above your own"
-        )
-    shown = ", ".join(names)
+    elif len(unlike) > len(headers) / 2:
+        lines.append("Is data.path right? Write columns: !replace if they come from a config that this one extends")
+    shown = ", ".join(names)[:1000]
     raise DataError(
         f"{place}: has no column for {len(absent)} of {len(headers)} declared ones. Name the right one with source, or "
-        f"remove them from columns:\n" + "\n".join(lines) + f"\nFound: {shown[:1000]}"
+        "remove them from columns:\n" + "\n".join([*lines, f"Found: {shown}"])
     )
 
 

@@ -57,8 +57,8 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     the training rows of a fold. Raises RefusedError if the export of a candidate is not exact.
     """
     for fold in folds:
-        refuse_uniform(target[fold.train], config.target, f"the training rows of fold {fold.name}")
-        refuse_uniform(target[fold.valid], config.target, f"the validation rows of fold {fold.name}")
+        refuse_uniform(target[fold.train], config, f"the training rows of fold {fold.name}", "fewer or shorter folds")
+        refuse_uniform(target[fold.valid], config, f"the validation rows of fold {fold.name}", "a longer fold_length")
         refuse_empty(data.take(fold.train), config, f"the training rows of fold {fold.name}")
 
     rows = np.random.default_rng(config.train.seed).permutation(folds[-1].train)[:PROBE]
@@ -83,6 +83,8 @@ def run_trials(
     Raises DataError if the sample leaves a fold without rows.
     """
     sampled_folds = sample_folds(config, folds, unit)
+    for fold in sampled_folds:
+        refuse_uniform(target[fold.train], config, f"the sampled rows of fold {fold.name}", "a larger search.sample")
     kinds = config.candidates.named()
     plans = {name: config.search.plan(name) for name in kinds}
     studies = {name: _study(kinds[name], plan, config.train.seed) for name, plan in plans.items()}
@@ -228,10 +230,17 @@ def baseline(target: Array, folds: list[Fold], scoring: Scoring) -> dict[str, fl
     return means
 
 
-def refuse_uniform(target: Array, name: str, where: str) -> None:
-    """Raise DataError if all outcomes are the same: there is nothing to learn or to evaluate."""
+def refuse_uniform(target: Array, config: Config, where: str, remedy: str) -> None:
+    """Raise DataError if all outcomes are the same: there is nothing to learn or to evaluate.
+
+    `remedy` is what a split by time then needs.
+    """
     if (target == target[0]).all():
-        raise DataError(f"{name}: all {len(target)} outcomes in {where} are the same")
+        if config.split.by != "time":
+            remedy = "fewer folds or more rows"  # a larger sample is more rows, too
+        raise DataError(
+            f"{config.target}: all {len(target)} outcomes in {where} are the same, {target[0]}. Use {remedy}"
+        )
 
 
 def refuse_empty(data: Tensors, config: Config, where: str) -> None:
@@ -241,7 +250,7 @@ def refuse_empty(data: Tensors, config: Config, where: str) -> None:
     empty += [name for name, column in zip(contract.numbers, data.numbers.T, strict=True) if np.isnan(column).all()]
 
     if empty:
-        raise DataError(f"{', '.join(empty)}: no value at all in {where}. Leave it out of the features")
+        raise DataError(f"{', '.join(empty)}: no value at all in {where}. Remove from features what has none")
 
 
 def evaluate_fold(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> FoldResult | str:
