@@ -68,8 +68,19 @@ def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> di
 
     base_path = Path(os.path.normpath(path.parent / base))
     merged = _merge(read(base_path, places, (*chain, path)), tree)
+    for key in [key for key in places if not _holds(merged, key)]:
+        del places[key]
     places.update(here)
     return merged
+
+
+def _holds(tree: Any, key: Key) -> bool:
+    """Whether the tree has the key: neither null nor `!replace` has removed it."""
+    for name in key:
+        if not isinstance(tree, dict) or name not in tree:
+            return False
+        tree = tree[name]
+    return True
 
 
 def _absent(path: Path, chain: tuple[Path, ...]) -> str:

@@ -41,8 +41,8 @@ def split(key: NDArray[Any], plan: Plan) -> Split:
     for fold in parts.folds:
         if not len(fold.train) or not len(fold.valid):
             lacking = "judge" if len(fold.train) else "train"
-            remedy = "fewer or shorter folds" if isinstance(plan, TimeSplit) else "fewer folds or more rows"
-            raise DataError(f"split: fold {fold.name} has no rows to {lacking} on. Use {remedy}")
+            remedy = "Use fewer or shorter folds, or more rows"
+            raise DataError(f"split: fold {fold.name} has no rows to {lacking} on. {remedy}")
 
     if not len(parts.holdout):
         raise DataError("split: the holdout has no rows. Make it longer")

@@ -49,6 +49,13 @@ def test_what_the_example_says_of_other_columns_is_named_by_file(tiny: Path) -> 
     ]
 
 
+def test_a_key_that_replacing_removed_is_missing_in_ones_own_file(tiny: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^\S*/own.yaml:3: split.holdout: is missing: share of the rows, such as 0.2$"
+    ):
+        own(tiny, "extends: tiny.yaml\nname: mine\nsplit: !replace {by: row}\n")
+
+
 def test_a_fault_of_ones_own_file_says_nothing_of_the_example(tiny: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         own(tiny, "extends: tiny.yaml\nname: mine\ntrain: {sed: 3}\n")

@@ -84,7 +84,7 @@ def longer(rows: Rows, line: int) -> str:
         (csv(customers()).replace("spent", "months", 1), "has the column 'months' 2 times", "no column for 1 of 5"),
         (csv({**customers(), "again": [1] * 200}).replace("again", "months", 1), "months' 2 times", "'months' twice"),
         (csv(customers(20)), "20 rows have an outcome", "all 7 outcomes in the training rows of fold part 1 of 2 are"),
-        (csv(customers(1)), "1 rows have an outcome", "fold part 1 of 2 has no rows to train on. Use fewer folds or"),
+        (csv(customers(1)), "1 rows have an outcome", "fold part 1 of 2 has no rows to train on. Use fewer or shorter"),
         (csv(customers(0)), "has names of columns and no rows", "the data has no rows"),
         (csv({**EMPTY}), "0 rows have an outcome", "left: is missing in all 200 rows: there is nothing to learn from"),
         (csv({**customers(), "left": [""] * 200}), "0 rows have an outcome", "left: is missing in all 200 rows"),
@@ -182,10 +182,10 @@ def test_rows_that_are_all_alike_cannot_be_divided(train: Train, tmp_path: Path)
         (150, 200, [], "all 110 outcomes in the training rows of fold 20 Apr 2024 to 19 May 2024 are the same, False. Use "
          "fewer or shorter folds"),
         (0, 100, [], "all 30 outcomes in the validation rows of fold 20 Apr 2024 to 19 May 2024 are the same, False. Use "
-         "a longer fold_length"),
-        (0, 165, [], "all 30 outcomes in the holdout are the same, False. Use a longer holdout"),
+         "fewer or longer folds"),
+        (0, 165, [], "all 30 outcomes in the holdout are the same, False. Use a larger holdout"),
         (1, 200, ["search.sample=0.02"],
-         "all 3 outcomes in the sampled rows of fold 20 Apr 2024 to 19 May 2024 are the same, False. Use a larger search.sample"),
+         "all 3 outcomes in the sampled rows of fold 20 Apr 2024 to 19 May 2024 are the same, False. Use a larger search.sample, or"),
     ],
 )  # fmt: skip
 def test_a_fold_with_one_outcome_is_named_with_what_to_do(
