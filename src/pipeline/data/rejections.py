@@ -20,12 +20,6 @@ EXAMPLES = 3
 LISTED = 10  # different values that a line of the config may name
 COMMA_DECIMAL = r"[-+]?\d+,\d+"
 NEEDED = "Fill or leave out these rows: data.key, split or timing needs the column"
-NOT_OF_KIND = {
-    "number": "not a number",
-    "integer": "not a whole number",
-    "boolean": "neither yes nor no",
-    "datetime": "not a date",
-}
 
 
 class Case(NamedTuple):
@@ -111,7 +105,7 @@ def type_remedy(case: Case) -> tuple[str, str]:
     """For values that are not of the column's kind."""
     kind = case.column.kind
     remedies: dict[str, Callable[[Case], str]] = {"boolean": yes_and_no, "datetime": date_format}
-    return NOT_OF_KIND[kind], remedies.get(kind, number)(case)
+    return f"no {kind}", remedies.get(kind, number)(case)
 
 
 def number(case: Case) -> str:

@@ -53,7 +53,7 @@ def test_every_column_and_rule_has_a_line_the_largest_first(tiny_config: Config)
     lines = refusal(raw, tiny_config)
     assert [line.partition(":")[0] for line in lines[1:-1]] == ["  later", "  legs", "  shape", "  legs"]
     assert lines[2] == (
-        "  legs: not a whole number in 2 rows, such as 'n/a' (row 1), '?' (row 3). "
+        "  legs: no integer in 2 rows, such as 'n/a' (row 1), '?' (row 3). "
         'Write missing: ["n/a", "?"], nullable: true'
     )
     assert lines[-1].startswith("All rejected rows: reports/rejected.csv. Where the values are right, ")
@@ -62,7 +62,7 @@ def test_every_column_and_rule_has_a_line_the_largest_first(tiny_config: Config)
 @pytest.mark.parametrize(
     ("column", "values", "line"),
     [
-        ("legs", [4, 2.5, 0, 1], "not a whole number in 1 row, such as 2.5 (row 1). Write kind: number"),
+        ("legs", [4, 2.5, 0, 1], "no integer in 1 row, such as 2.5 (row 1). Write kind: number"),
         ("legs", ["4", "2.5", "?", "1"], 'Write missing: ["?"], nullable: true, kind: number'),
         ("legs", [4, float("inf"), 0, 1], 'Write missing: ["inf"], nullable: true'),
         ("legs", [4, None, 0, 1], "legs: missing in 1 row. Write nullable: true"),
@@ -71,19 +71,19 @@ def test_every_column_and_rule_has_a_line_the_largest_first(tiny_config: Config)
         ("legs", [-9, -9, 0, 1], "Write minimum: -9. Where it stands for a missing value: Write missing: [-9], null"),
         ("size", ["1,5", "2,5", "3", "4"], "such as '1,5' (row 0), '2,5' (row 1). Write decimal: \",\" in data"),
         ("size", ["a", "b", "c", "4"], "Write kind: category, or plain numbers in the file"),
-        ("size", ["a", "b", "3", "4"], 'size: not a number in 2 rows, such as \'a\' (row 0), \'b\' (row 1). '
+        ("size", ["a", "b", "3", "4"], 'size: no number in 2 rows, such as \'a\' (row 0), \'b\' (row 1). '
          'Write missing: ["a", "b"]'),
         ("size", [1, float("inf"), 2, 3], "infinite, or too large for a float32, in 1 row, such as inf (row 1)"),
         ("shape", ["oval", "round", "oval", "flat"], "not one of its values in 3 rows, such as 'oval' (row 0), 'flat' "
          '(row 3). Add to values: {"oval": "oval", "flat": "flat"}'),
         ("colour", ["r" * 101, "red", "red", "red"], "longer than 100 characters in 1 row"),
-        ("when", ["31.12.2024", "30.12.2024"] * 2, 'not a date in 4 rows, such as \'31.12.2024\' (row 0), '
+        ("when", ["31.12.2024", "30.12.2024"] * 2, 'no datetime in 4 rows, such as \'31.12.2024\' (row 0), '
          '\'30.12.2024\' (row 1). Write format: "%d.%m.%Y"'),
         ("when", [*DAYS[:3], "31.12.2024"], "The other rows write dates in another way: write all in one"),
         ("when", [*DAYS[:3], "2013-01-04T10:00Z"], "Write local times in the file, without an offset"),
         ("when", [*DAYS[:3], "soon"], "Fill or leave out these rows: data.key, split or timing needs the column"),
         ("when", [*DAYS[:3], None], "Fill or leave out these rows: data.key, split or timing needs the column"),
-        ("good", ["gone", "stayed"] * 2, 'neither yes nor no in 4 rows, such as \'gone\' (row 0), \'stayed\' (row 1). '
+        ("good", ["gone", "stayed"] * 2, 'no boolean in 4 rows, such as \'gone\' (row 0), \'stayed\' (row 1). '
          'Write, as it is meant, positive: ["gone"], negative: ["stayed"]'),
         ("good", ["ja", "nein", "nein", "nein"], 'positive: ["ja"], negative: ["nein"]'),
         ("good", ["a", "b", "c", "a"], 'positive: ["a"], negative: ["b", "c"]'),
