@@ -5,7 +5,7 @@ This is the only module that parses settings. It does not know any dataset or tr
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -290,19 +290,42 @@ def resolve_path(tree: dict[str, Any], places: Mapping[yaml_reader.Key, str]) ->
 
 
 def _explain(error: ValidationError, places: dict[yaml_reader.Key, str], path: Path) -> Iterator[str]:
-    """Yield one line for each fault, with the place of the key or of the nearest section above it."""
+    """Yield one line for each fault, with the place of the key or of the nearest section above it.
+
+    A last line has what to do about keys of a file that this one extends.
+    """
+    inherited: set[str] = set()
     for fault in error.errors(include_url=False):
         loc = fault["loc"]
         key = (loc[0], *loc[2:]) if loc[:1] == ("split",) else loc  # pydantic inserts the kind of split
+        if fault["type"] == "union_tag_not_found":
+            key = (*loc, "by")
+        advice = _advice(fault, loc)
+        named = (*key, *advice.partition(": ")[0].split("."))  # our own validators name the key within a section
+        if named in places:
+            key = named
+            advice = advice.partition(": ")[2]
         nearest = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in places), None)
         place = places[nearest] if nearest else str(path)
-        yield f"{place}: {'.'.join(map(str, key))}: {_advice(fault, loc)}"
+        yield f"{place}: {'.'.join(map(str, key))}: {advice}"
+
+        file = place.rpartition(":")[0]
+        if nearest and file != str(path) and not place.startswith("--set "):
+            inherited.add(file)
+
+    if inherited:
+        yield (
+            f"{path} extends {', '.join(sorted(inherited))}: write such a key here too, or null to remove it; a "
+            "section tagged !replace, as in `split: !replace {…}`, takes nothing from there"
+        )
 
 
 def _advice(fault: ErrorDetails, loc: yaml_reader.Key) -> str:
-    """Say what is wrong with a key and, for an unknown key, which key was probably meant."""
+    """Say what is wrong with a key and, for an unknown or missing key, which key or value was probably meant."""
+    if fault["type"] == "union_tag_not_found":
+        return f"is missing; {_alternatives(_section(loc)['discriminator']['mapping'])}"
     if fault["type"] == "missing":
-        return "is missing"
+        return f"is missing{_expected(loc)}"
     if loc == ("task",) and fault["input"] == "classification":
         return "classification is called binary now"
 
@@ -315,7 +338,29 @@ def _advice(fault: ErrorDetails, loc: yaml_reader.Key) -> str:
         return f"is not a key here. {question}Known: {', '.join(here)}"
 
     text = fault["msg"].removeprefix("Value error, ")
-    return text if isinstance(fault["input"], dict) else f"{text}; found {fault['input']!r}"
+    if fault["type"] == "string_type" and isinstance(fault["input"], bool):
+        text += ": YAML reads yes, no, on and off as true and false, so put it into quotes"
+    return text if isinstance(fault["input"], dict) else f"{text}; found {repr(fault['input'])[:200]}"
+
+
+def _expected(loc: yaml_reader.Key) -> str:
+    """Say what may stand at a key that is missing: its values, or its meaning with the keys of a section."""
+    node = _properties(loc[:-1]).get(str(loc[-1]), {})
+    if "enum" in node:
+        return f"; {_alternatives(node['enum'])}"
+
+    section = _section(loc)
+    entry = _section((*loc, "NAME")) if "additionalProperties" in section else {}
+    keys = _alternatives(section.get("properties", []))
+    if entry:
+        keys = f"each with {', '.join(entry.get('required', []))}"
+    meaning = node["description"].rstrip(".")
+    return f": {meaning[0].lower()}{meaning[1:]}" + (f" ({keys})" if keys else "")
+
+
+def _alternatives(values: Iterable[str]) -> str:
+    *others, last = [*values] or [""]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _anywhere() -> list[str]:
@@ -334,7 +379,13 @@ def _nearest(name: str, keys: Sequence[str]) -> str | None:
 
 
 def _properties(loc: yaml_reader.Key) -> dict[str, Any]:
-    """Return the keys that are allowed at `loc`, from the JSON schema of a config."""
+    """Return the keys that are allowed at `loc`, each with its schema."""
+    properties: dict[str, Any] = _section(loc).get("properties", {})
+    return properties
+
+
+def _section(loc: yaml_reader.Key) -> dict[str, Any]:
+    """Return the JSON schema of what stands at `loc` in a config."""
     schema = Config.model_json_schema()
     node = schema
 
@@ -346,6 +397,4 @@ def _properties(loc: yaml_reader.Key) -> dict[str, Any]:
         node = next((choice for choice in node.get("anyOf", []) if "$ref" in choice), node)
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-
-    properties: dict[str, Any] = node.get("properties", {})
-    return properties
+    return node

@@ -18,9 +18,9 @@ class TimeSplit(Frozen):
 
     by: Literal["time"] = Field(description="Rows are divided by their time.")
     time: str = Field(description="The column with the date and time.")
-    holdout: Span = Field(description="Length of the holdout, at the end.")
+    holdout: Span = Field(description="Length of the holdout, at the end, such as 2 months.")
     folds: int = Field(3, ge=1, description="Number of folds before it.")
-    fold_length: Span = Field(description="Length of the validation part of a fold.")
+    fold_length: Span = Field(description="Length of the validation part of a fold, such as 1 month.")
     test: Opened = "once"
 
 
@@ -28,7 +28,7 @@ class RowSplit(Frozen):
     """For rows without time: a stable hash of the row's key decides its fold or the holdout, so it never moves."""
 
     by: Literal["row"] = Field(description="Rows are divided by a hash of their key.")
-    holdout: Share = Field(description="Share of the rows.")
+    holdout: Share = Field(description="Share of the rows, such as 0.2.")
     folds: int = Field(5, ge=2, description="Number of folds.")
     test: Opened = "once"
 
@@ -38,7 +38,7 @@ class GroupSplit(Frozen):
 
     by: Literal["group"] = Field(description="Groups are divided by a hash of their name.")
     group: str = Field(description="The column that names the group.")
-    holdout: Share = Field(description="Share of the groups.")
+    holdout: Share = Field(description="Share of the groups, such as 0.2.")
     folds: int = Field(5, ge=2, description="Number of folds.")
     test: Opened = "once"
 

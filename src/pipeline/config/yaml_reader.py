@@ -3,7 +3,9 @@
 This module does not know the keys of a config; `pipeline.config.config` validates them.
 """
 
+import os
 from collections.abc import Iterator
+from itertools import chain as chained
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,24 @@ import yaml
 from pipeline.errors import ConfigError
 
 Key = tuple[str | int, ...]
+MOST_NODES = 100_000  # keys and values of one text, with those of its aliases
+MISTAGGED = (TypeError, LookupError, AttributeError)  # what PyYAML raises for !!bool maybe and the like
+
+
+class Replacement(dict[str, Any]):
+    """A section tagged `!replace`: it takes nothing from the file that its own extends."""
+
+
+class Loader(yaml.SafeLoader):
+    """YAML's plain types, and `!replace`."""
+
+
+def _replacement(loader: yaml.SafeLoader, node: Any) -> Replacement:
+    entries: Any = loader.construct_mapping(node, deep=True)
+    return Replacement(entries)
+
+
+Loader.add_constructor("!replace", _replacement)
 
 
 def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -26,19 +46,18 @@ def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> di
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        nearby = ", ".join(str(p) for p in sorted(path.parent.glob("*.yaml"))) or "none"
-        raise ConfigError(f"{path}: no such config file. Found beside it: {nearby}") from None
+        raise ConfigError(_absent(path, chain)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a text file: {error}") from None
 
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        tree = _separate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date such as 2013-13-01 is a bare ValueError
+        node, value = parse(text)
+    except ValueError as error:
         raise ConfigError(f"{path}: is not valid YAML: {error}") from None
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}: should hold keys and values, such as `name: flights`")
 
+    tree = _separate(value)
     here = dict(_walk(node, path, ()))
     base = tree.pop("extends", None)
     if base is None:
@@ -47,15 +66,66 @@ def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> di
     if not isinstance(base, str):
         raise ConfigError(f"{here[('extends',)]}: extends: should be the name of a config file, not {base!r}")
 
-    merged = _merge(read(path.parent / base, places, (*chain, path)), tree)
+    base_path = Path(os.path.normpath(path.parent / base))
+    merged = _merge(read(base_path, places, (*chain, path)), tree)
+    for key in [key for key in places if not _holds(merged, key)]:
+        del places[key]
     places.update(here)
     return merged
+
+
+def _holds(tree: Any, key: Key) -> bool:
+    """Whether the tree has the key: neither null nor `!replace` has removed it."""
+    for name in key:
+        if not isinstance(tree, dict) or name not in tree:
+            return False
+        tree = tree[name]
+    return True
+
+
+def _absent(path: Path, chain: tuple[Path, ...]) -> str:
+    """The message for a missing file, with the configs beside it, or beside the file that extends it."""
+    folder = chain[-1].parent if chain else path.parent
+    nearby = ", ".join(str(p) for p in sorted(folder.glob("*.yaml"))) or "none"
+    asked = f"{chain[-1]}: extends {path}, relative to its own folder: " if chain else f"{path}: "
+    return f"{asked}no such config file. Found beside it: {nearby}"
+
+
+def parse(text: str) -> tuple[yaml.Node | None, Any]:
+    """Parse a text as YAML. Return its root node, where aliases share nodes, and its value.
+
+    Raises ValueError, with the reason, for a text that is not valid, or too large with its aliases written out.
+    """
+    try:
+        node = yaml.compose(text, Loader=Loader)
+        if node is not None and _count(node, {}) > MOST_NODES:
+            raise ValueError(f"it holds more than {MOST_NODES:,} keys and values, with those of its aliases")
+        return node, yaml.load(text, Loader=Loader)  # noqa: S506 -- reason: it is a SafeLoader
+    except RecursionError:
+        raise ValueError("it is nested too deeply, or within itself") from None
+    except MISTAGGED:
+        raise ValueError("a value does not fit its tag, such as !!int or !!bool: remove the tag") from None
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+def _count(node: yaml.Node, counts: dict[int, int]) -> int:
+    """Count a node and those below it, once for every alias, without writing the aliases out.
+
+    `counts` has the nodes that are counted already, by identity.
+    """
+    if id(node) not in counts:
+        inner = node.value if isinstance(node, yaml.CollectionNode) else []
+        if isinstance(node, yaml.MappingNode):
+            inner = chained.from_iterable(inner)
+        counts[id(node)] = 1 + sum(_count(below, counts) for below in inner)
+    return counts[id(node)]
 
 
 def _separate(value: Any) -> Any:
     """Copy a tree so that YAML aliases no longer share a dict: an override then changes only one of them."""
     if isinstance(value, dict):
-        return {key: _separate(inner) for key, inner in value.items()}
+        return type(value)({key: _separate(inner) for key, inner in value.items()})
     return value
 
 
@@ -78,10 +148,13 @@ def _walk(node: yaml.MappingNode, path: Path, at: Key) -> Iterator[tuple[Key, st
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Merge the tree `over` into `base`, key by key at every level. A value of null in `over` removes the key."""
+    """Merge the tree `over` into `base`, key by key at every level.
+
+    In `over`, null removes a key, and a section tagged `!replace` is not merged.
+    """
     merged = {**base, **over}
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
+        if isinstance(value, dict) and isinstance(base.get(key), dict) and not isinstance(value, Replacement):
             merged[key] = _merge(base[key], value)
     return {key: value for key, value in merged.items() if value is not None}
 
@@ -93,12 +166,13 @@ def override(tree: dict[str, Any], text: str, places: dict[Key, str]) -> None:
     """
     key, equals, written = text.partition("=")
     names = key.strip().split(".")
+    text = text[:100]
     if not equals or not all(names):
         raise ConfigError(f"--set {text}: should be a key, = and a value, such as --set train.seed=3")
     try:
-        value = yaml.safe_load(written)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"--set {text}: {written!r} is not a value: {error}") from None
+        value = parse(written)[1]
+    except ValueError as error:
+        raise ConfigError(f"--set {text}: {written[:100]!r} is not a value: {error}") from None
 
     inner = tree
     for name in names[:-1]:

@@ -11,10 +11,10 @@ import pandas as pd
 import pandera.pandas as pa
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
 from pipeline.runtime.contract import LONGEST, Column, Contract
+from pipeline.runtime.dataset import refuse_absent
 
-OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"  # a time with an offset is no local time, and callers send local times
+OFFSET = r"(?:Z|\d[T ]\d.*[+-]\d\d(?::?\d\d)?)$"  # a time with an offset is no local time, and callers send local times
 TRUE = {"true", "1", "1.0", "yes"}
 FALSE = {"false", "0", "0.0", "no"}
 
@@ -53,9 +53,7 @@ def clean(raw: pd.DataFrame, contract: Contract) -> CleanedFrame:
     column is absent.
     """
     declared = {name: column for name, column in contract.columns.items() if column.brought}
-    if missing := [name for name in declared if name not in raw]:
-        raise DataError(f"{contract.dataset}: the data has no column {missing[0]!r}. Found: {', '.join(map(str, raw))}")
-
+    refuse_absent({name: name for name in declared}, map(str, raw), contract.dataset)
     raw = with_outcome(raw.reset_index(drop=True), contract.target)  # the others keep their numbers
     typed = pd.DataFrame({name: as_kind(raw[name], column) for name, column in declared.items()})
     untyped = list(type_violations(raw, typed, declared))
@@ -91,29 +89,6 @@ def violation_counts(cleaned: CleanedFrame, contract: Contract) -> list[dict[str
     return counts
 
 
-def refuse_too_many(cleaned: CleanedFrame, limit: float, listed: str) -> None:
-    """Raise DataError if more than the share `limit` of the rows is rejected, or if no row is left.
-
-    `listed` is the path of the file with the rejected rows, for the message.
-    """
-    total = len(cleaned.frame) + len(cleaned.rejected)
-    if total == 0:
-        raise DataError("the data has no rows")
-
-    if len(cleaned.rejected) > limit * total:
-        rejecting = [violation for violation in cleaned.violations if violation.action == "reject"]
-        worst = max(rejecting, key=lambda violation: len(violation.values))
-        examples = ", ".join(f"{value!r} (row {row})" for row, value in worst.values.head(5).items())
-        raise DataError(
-            f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
-            f"({int(limit * total)} rows). Most broke {worst.column}: {worst.rule} ({len(worst.values)} rows), such as "
-            f"{examples}. All of them: {listed}. Fix the data or the rule in the config, or raise the limit"
-        )
-
-    if cleaned.frame.empty:
-        raise DataError("no row is left: every row was rejected")
-
-
 def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
     """Convert values to the type of their kind: object, float64 or datetime64. Other values become missing."""
     kind = column.kind
@@ -139,8 +114,16 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
             return values.astype("string").str.strip().map(numbers_by_text).astype(float)
         return text.map(numbers_by_text).astype(float)
 
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    numbers = as_numbers(values)
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
+
+
+def as_numbers(values: "pd.Series[Any]") -> "pd.Series[float]":
+    """The values as float64; missing where one is no number."""
+    try:
+        return pd.to_numeric(values, errors="coerce").astype(float)
+    except OverflowError:  # pandas keeps an integer of hundreds of digits as an object
+        return pd.to_numeric(values.astype("string"), errors="coerce").astype(float)
 
 
 def type_violations(raw: pd.DataFrame, typed: pd.DataFrame, declared: dict[str, Column]) -> Iterator[RuleViolation]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.config import Config
 from pipeline.console import Say
-from pipeline.data import clean, download
+from pipeline.data import clean, download, rejections
 from pipeline.data.keys import day_after, first_day, refuse_same_keys, row_keys, rows_of_same_key, split_keys
 from pipeline.data.split import sample, split
 from pipeline.errors import ConfigError, DataError
@@ -70,7 +70,7 @@ def read_and_clean(config: Config, reports: Path, say: Say = lambda _: None) -> 
     (reports / "data_report.json").write_bytes(json_bytes(about))
     valid.rejected.to_csv(reports / "rejected.csv", index_label="row")
 
-    clean.refuse_too_many(valid, config.data.max_rejected, f"{config.paths.reports}/{config.name}.failed/rejected.csv")
+    rejections.refuse_too_many(valid, raw.frame, config, f"{config.paths.reports}/{config.name}.failed/rejected.csv")
     refuse_same_keys(columns, config, repeated)
     return CleanedColumns(columns, about, raw.names)
 

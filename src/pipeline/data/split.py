@@ -41,7 +41,8 @@ def split(key: NDArray[Any], plan: Plan) -> Split:
     for fold in parts.folds:
         if not len(fold.train) or not len(fold.valid):
             lacking = "judge" if len(fold.train) else "train"
-            raise DataError(f"split: fold {fold.name} has no rows to {lacking} on. Use fewer or shorter folds")
+            remedy = "Use fewer or shorter folds, or more rows"
+            raise DataError(f"split: fold {fold.name} has no rows to {lacking} on. {remedy}")
 
     if not len(parts.holdout):
         raise DataError("split: the holdout has no rows. Make it longer")
@@ -83,7 +84,14 @@ def begin(plan: TimeSplit, end: date) -> str:
 
 
 def by_hash(hashes: NDArray[np.uint64], plan: RowSplit | GroupSplit) -> Split:
-    """Split by the hash [rows] of a row or group, as a share between 0 and 1. New rows do not move a row."""
+    """Split by the hash [rows] of a row or group, as a share between 0 and 1. New rows do not move a row.
+
+    Raises DataError if all rows have one hash.
+    """
+    if len(hashes) > 1 and (hashes == hashes[0]).all():
+        remedy = "split by row or time" if isinstance(plan, GroupSplit) else "name columns that differ in data.key"
+        raise DataError(f"split: all {len(hashes)} rows are of one {plan.by}, as their values are the same: {remedy}")
+
     share = hashes.astype(np.float64) / 2.0**64
     before_holdout = share < 1 - plan.holdout
     part = np.floor(share / (1 - plan.holdout) * plan.folds)

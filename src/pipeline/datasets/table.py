@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.runtime.arrays import Columns
 from pipeline.runtime.contract import Column
-from pipeline.runtime.dataset import DataFile, Loaded
+from pipeline.runtime.dataset import DataFile, Loaded, refuse_absent
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
+EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # new files are zip files
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # in columns that hold no categories
 
@@ -55,27 +56,40 @@ def load(file: DataFile, columns: Mapping[str, Column]) -> Loaded:
     if file.path is None:
         raise DataError("data.path: is missing; a table is read from the CSV or Parquet file that it names")
     path = Path(file.path)
-    if not path.is_file():
-        raise DataError(f"data.path: {path.absolute()}: no such file")
-
+    content = file_content(path)
     headers = {name: column.source or name for name, column in columns.items() if column.brought}
     text = {header for name, header in headers.items() if columns[name].kind == "category" or columns[name].positive}
     absent = {}
     for name, header in headers.items():
         absent[header] = [*missing_words(header in text), *file.missing, *map(str, columns[name].missing)]
 
-    content = path.read_bytes()
     try:
         frame, names = read_frame(content, file, text, absent)
     except Exception as error:  # pyarrow and pandas raise a dozen kinds between them
-        raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
+        is_encoding = isinstance(error, UnicodeError)
+        remedy = ". Write its encoding under data, such as encoding: cp1252" if is_encoding else ""
+        raise DataError(f"data.path: {path}: cannot be read as {path.suffix or 'CSV'}: {error}{remedy}") from error
 
-    if missing := [header for header in headers.values() if header not in frame]:
-        raise DataError(f"{path}: has no column {missing[0]!r}. Found: {', '.join(names)}")
+    refuse_absent(headers, names, str(path))
     if twice := [header for header in headers.values() if names.count(header) > 1]:
         raise DataError(f"{path}: has the column {twice[0]!r} twice. Rename one of them")
     rows = pd.DataFrame({name: frame[header] for name, header in headers.items()})
     return Loaded(rows, {}, {path.name: hashlib.sha256(content).hexdigest()})
+
+
+def file_content(path: Path) -> bytes:
+    """The bytes of a table's file. Raises DataError, with what to do, where it cannot be one."""
+    try:
+        if not path.is_file():
+            fact = "is a folder; name a file in it" if path.is_dir() else "no such file"
+            raise DataError(f"{path.absolute()}: {fact}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+    if content.startswith(EXCEL):
+        raise DataError(f"{path}: is an Excel or zip file; save the sheet as CSV")
+    return content
 
 
 def missing_words(is_text: bool) -> list[str]:
@@ -96,11 +110,12 @@ def read_frame(
         frame = pd.read_parquet(io.BytesIO(content))
         for header, values in absent.items():
             if header in frame:
-                frame[header] = frame[header].mask(frame[header].astype("string").isin(values).fillna(False))
+                frame[header] = frame[header].mask(as_text(frame[header]).isin(values).fillna(False))
         return frame, list(map(str, frame))
 
     plain = gzip.decompress(content) if content.startswith(GZIP) else content
     written: dict[str, Any] = {"sep": file.delimiter, "encoding": file.encoding, "skipinitialspace": True}
+    refuse_nul(plain, file.encoding)
     first = pd.read_csv(io.BytesIO(plain), header=None, nrows=1, dtype=str, keep_default_na=False, **written)
     frame = pd.read_csv(
         io.BytesIO(plain),
@@ -110,4 +125,30 @@ def read_frame(
         keep_default_na=False,
         **written,
     )
+    refuse_long_rows(frame)
     return frame, first.iloc[0].tolist()  # pandas renames a name that comes again
+
+
+def as_text(values: "pd.Series[Any]") -> "pd.Series[str]":
+    """The values as text. Raises ValueError, with the column's name, for bytes that are no text."""
+    try:
+        return values.astype("string")
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"the column {values.name!r} holds bytes that are no text; save it as text, or without it"
+        ) from None
+
+
+def refuse_nul(content: bytes, encoding: str) -> None:
+    """Raise ValueError for a NUL byte, where the encoding needs none."""
+    if b"\0" in content and len("a".encode(encoding)) == 1:
+        line = content[: content.index(b"\0")].count(b"\n") + 1
+        raise ValueError(f"line {line} has a NUL byte: it is no text, or has another encoding, such as utf-16")
+
+
+def refuse_long_rows(frame: "pd.DataFrame") -> None:
+    """Raise ValueError where pandas took first values for the names of rows, because there are more than names."""
+    import pandas as pd
+
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError("rows have more values than the first line has names: add the names, or quote the values")

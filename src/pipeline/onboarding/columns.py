@@ -4,13 +4,15 @@ It knows text and no model. Every decision that a person may see otherwise has a
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
 
 from pipeline.data.clean import OFFSET
+from pipeline.data.notation import format_of
+from pipeline.datasets.table import MISSING
 from pipeline.runtime.contract import LONGEST
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = ("?", "-", "--", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", ".")  # beside a blank
 EVERYWHERE = ("?", "-", "--")  # those that mean it among words too
-DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
-TIMES = ("", " %H:%M", " %H:%M:%S")
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
 MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
 IDENTIFIER = re.compile(r"(^|[_ ])(id|no|nr|number|key|index|uuid|code|customer|user)$|.*[a-z]Id$", re.IGNORECASE)
@@ -94,6 +94,8 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
         return keys, "", f"always {known.iloc[0][:40]}"
     if known.str.contains(OFFSET).all() and known.str.contains(":").all():
         return keys, "", "times with an offset: a column of local times, without one, can be used"
+    if marks := marks_of(values, MISSING):
+        keys["missing"] = marks
     if date_format := format_of(known):
         keys["kind"] = "datetime"
         if date_format != "ISO 8601":
@@ -106,6 +108,11 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
     if known.str.fullmatch(MONEY).all():
         return keys, "", f"numbers with other signs, such as {known.iloc[0]}: write plain ones to use it"
     return text_keys(values, keys)
+
+
+def marks_of(values: "pd.Series[str]", understood: Sequence[str]) -> list[str]:
+    """The marks for a missing value that stand there, without those that a config has by itself or under data."""
+    return sorted({*UNKNOWN} & {*values} - {*understood, *EVERYWHERE})
 
 
 def as_numbers(known: "pd.Series[str]") -> "pd.Series[float] | None":
@@ -133,7 +140,7 @@ def number_keys(
     if mark is None:
         return keys, "", ""
     times = int((numbers == mark).sum())
-    keys["missing"] = [int(mark)]
+    keys["missing"] = [*keys.get("missing", []), int(mark)]
     keys["nullable"] = True
     return keys, f"{mark:g} stands there {times} times, far from all others: taken as missing", ""
 
@@ -153,6 +160,7 @@ def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str,
     """Keys of a category. A dash and a question mark are missing; NA may be a word."""
     known = values[~values.isin(["", *EVERYWHERE])]
     keys.pop("nullable", None)
+    keys.pop("missing", None)
     if len(known) < len(values):
         keys["nullable"] = True
     if set(known.str.lower()) <= {"true", "false"}:
@@ -165,24 +173,3 @@ def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str,
         kind = "an identifier" if known.is_unique and known.str.fullmatch(r"\S+").all() else "text"
         return keys, "", f"{kind}: {known.nunique():,} different values in {len(known):,} rows"
     return keys, "", ""
-
-
-def format_of(known: "pd.Series[str]") -> str | None:
-    """The format of a column of dates; None where it is none. Day before month where both are possible."""
-    import pandas as pd
-
-    if not known.str.contains(r"\d[-/.]\d", regex=True).all():
-        return None
-    if known.str.match(r"\d{4}-\d\d-\d\d").all():
-        iso = pd.to_datetime(known, errors="coerce", format="ISO8601").notna().all()
-        return "ISO 8601" if iso else None
-    for form in formats():
-        if pd.to_datetime(known, errors="coerce", format=form).notna().all():
-            return form
-    return None
-
-
-def formats() -> Iterator[str]:
-    for date in DATES:
-        for time in TIMES:
-            yield date + time

@@ -12,14 +12,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.datasets.table import GZIP, PARQUET
+from pipeline.datasets.table import GZIP, PARQUET, as_text, file_content, refuse_long_rows, refuse_nul
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ZIP = b"PK\x03\x04"  # Excel's files are zip files
-OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 DELIMITERS = ",;\t|"
 SAMPLE_LINES = 50  # by which the delimiter is found
@@ -37,15 +35,16 @@ class Table(NamedTuple):
 
 def look(path: Path, target: str) -> Table:
     """Read the file. Raises DataError, with what to do, for a file that cannot be used or has no column `target`."""
-    if not path.is_file():
-        raise DataError(f"{path.absolute()}: no such file")
-    content = path.read_bytes()
-    if content.startswith(GZIP):
-        content = gzip.decompress(content)
-    if content.startswith((ZIP, OLD_EXCEL)):
-        raise DataError(f"{path}: is an Excel or zip file; save the sheet as CSV")
+    content = file_content(path)
+    try:
+        if content.startswith(GZIP):
+            content = gzip.decompress(content)
+        table = from_parquet(path, content) if content.startswith(PARQUET) else from_text(path, content, target)
+    except DataError:
+        raise
+    except Exception as error:  # pandas, pyarrow, csv and gzip raise a dozen kinds between them
+        raise DataError(f"{path}: cannot be read as {path.suffix or 'CSV'}: {error}") from error
 
-    table = from_parquet(path) if content.startswith(PARQUET) else from_text(path, content, target)
     names = list(table.frame.columns)
     if target not in names:
         near = difflib.get_close_matches(target, names, n=1)
@@ -56,12 +55,12 @@ def look(path: Path, target: str) -> Table:
     return table
 
 
-def from_parquet(path: Path) -> Table:
+def from_parquet(path: Path, content: bytes) -> Table:
     import pandas as pd
 
-    frame = pd.read_parquet(path)
+    frame = pd.read_parquet(io.BytesIO(content))
     frame.columns = frame.columns.astype(str)
-    return Table(path, frame.astype("string").fillna("").astype(object), {})
+    return Table(path, frame.apply(as_text).fillna("").astype(object), {})
 
 
 def from_text(path: Path, content: bytes, target: str) -> Table:
@@ -69,16 +68,16 @@ def from_text(path: Path, content: bytes, target: str) -> Table:
     import pandas as pd
 
     text, encoding = decoded(content)
+    refuse_nul(text.encode(), "utf-8")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise DataError(f"{path}: is empty")
     delimiter = delimiter_of(text)
     names = next(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True))
     refuse_names(path, names, target)
 
-    try:
-        frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except Exception as error:  # noqa: BLE001 -- reason: pandas raises several kinds
-        raise DataError(f"{path}: cannot be read as CSV with {delimiter!r} between the values: {error}") from None
+    frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True)
+    refuse_long_rows(frame)
     frame.columns = names
     frame = frame.apply(lambda values: values.fillna("").str.strip())
 

@@ -11,7 +11,7 @@ from pipeline.onboarding.columns import describe
 from pipeline.onboarding.look import look
 from pipeline.onboarding.outcome import outcome_of
 from pipeline.onboarding.propose import split_of
-from pipeline.onboarding.write import Proposal, config_text
+from pipeline.onboarding.write import Proposal, config_text, features_of
 from pipeline.runtime.contract import Contract
 from pipeline.training import leaks
 
@@ -37,6 +37,10 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
     outcome = outcome_of(target, table.frame[target], positive)
     guesses = describe(table.frame, target)
     proposal = Proposal(name, target, table, guesses, outcome, split_of(table, guesses), {})
+
+    if not list(features_of(proposal)):
+        reasons = "; ".join(f"{guess.header} is left out: {guess.left_out}" for guess in guesses)
+        raise DataError(f"{path}: has no column to predict {target} from. {reasons[:500]}")
 
     with tempfile.TemporaryDirectory() as folder:
         proposal = proposal._replace(after=suspicious(proposal, Path(folder)))

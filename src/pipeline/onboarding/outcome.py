@@ -1,18 +1,15 @@
 """What a table's target asks for: the task, and which of its values is the positive one."""
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.data.notation import positive_of
 from pipeline.errors import DataError
-from pipeline.onboarding.columns import UNKNOWN, as_numbers
+from pipeline.onboarding.columns import UNKNOWN, as_numbers, marks_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
-YES = ("true", "yes", "y", "t", "positive", "bad", "left", "died", "fraud", "churned")
 PLAIN_YES = ("1", "true", "yes", "y", "t", "1.0")
-NO = ("false", "no", "n", "f", "negative", "good", "stayed", "survived")
 FEW_VALUES = 10  # whole numbers with no more values are classes
 LEAST_ROWS = 50
 LEAST_OF_A_CLASS = 20
@@ -42,10 +39,13 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     if len(counts) == 1:
         raise DataError(f"{target}: is {counts.index[0]!r} in every row: there is nothing to learn")
 
+    marks = marks_of(values, [])
+    missing: dict[str, Any] = {"missing": marks} if marks else {}
     numbers = as_numbers(known)
     if positive is None and numbers is not None and len(counts) > FEW_VALUES:
         whole = bool((numbers % 1 == 0).all())
-        return Outcome("regression", f"What is {target}?", {"kind": "integer" if whole else "number"}, notes)
+        keys = {"kind": "integer" if whole else "number", **missing}
+        return Outcome("regression", f"What is {target}?", keys, notes)
 
     names = sorted(map(str, counts.index))
     if positive is not None and positive not in names:
@@ -65,7 +65,7 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
         )
     question = f"Is {target} true?" if yes.lower() in PLAIN_YES else f"Is {target} {yes}?"
     notes.append(f"yes is {yes!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
-    keys: dict[str, Any] = {"kind": "boolean"}
+    keys = {"kind": "boolean", **missing}
     if not understood(names, yes):
         keys |= {"positive": [yes], "negative": [name for name in names if name != yes]}
     return Outcome("binary", question, keys, notes)
@@ -75,14 +75,3 @@ def understood(names: list[str], yes: str) -> bool:
     """Whether a boolean column reads these values by itself, and as they are meant."""
     pairs = ({"1", "0"}, {"1.0", "0.0"}, {"true", "false"}, {"yes", "no"})
     return {name.lower() for name in names} in pairs and yes.lower() in PLAIN_YES
-
-
-def positive_of(names: list[str], counts: "pd.Series[int]") -> str:
-    """Which of two values is the yes: by its word, by its size as a number, else the rarer one."""
-    first, second = names
-    if NUMBER.fullmatch(first) and NUMBER.fullmatch(second):
-        return max(names, key=float)
-    for one, other in ((first, second), (second, first)):
-        if one.lower() in YES or other.lower() in NO:
-            return one
-    return str(counts.idxmin())

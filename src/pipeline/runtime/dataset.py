@@ -1,22 +1,24 @@
-"""Find a dataset's module by its name, and the type that its `load` function returns."""
+"""Find a dataset's module by its name, the type that its `load` function returns, and the check of its columns."""
 
+import difflib
 import hashlib
 import importlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydantic import Field, field_serializer, model_validator
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.runtime.contract import Frozen
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
+DELIMITERS = ";\t|,"
 ADDRESS = r"(https://[\w.-]+(:\d+)?|http://(localhost|127\.0\.0\.1)(:\d+)?)/[!-~]+"  # printable ASCII, no password
 
 
@@ -74,3 +76,42 @@ def find(name: str) -> ModuleType:
 def module_hash(name: str) -> str:
     """Return the SHA-256 of the dataset's source file."""
     return hashlib.sha256(Path(str(find(name).__file__)).read_bytes()).hexdigest()
+
+
+def refuse_absent(headers: Mapping[str, str], present: Iterable[str], place: str) -> None:
+    """Raise DataError that lists every declared column that the data lack, with the most similar name there.
+
+    `headers` has the name in the data by declared name, `present` the names that are there.
+    """
+    names = list(present)
+    absent = {name: header for name, header in headers.items() if header not in names}
+    if not absent:
+        return
+
+    by_letters = {letters(name): name for name in reversed(names)}
+    lines = []
+    unlike = []
+    for name, header in absent.items():
+        near = difflib.get_close_matches(letters(header), by_letters, n=1)
+        if near:
+            lines.append(f"  {name}: is it {by_letters[near[0]]!r}? Then write source: {by_letters[near[0]]}")
+        else:
+            unlike.append(header)
+    if unlike:
+        lines.append(f"  nothing like {', '.join(unlike)}")
+
+    marks = [mark for mark in DELIMITERS if len(names) == 1 and mark in names[0]]
+    if marks:
+        lines.append(f"There is one column only: write delimiter: {json.dumps(marks[0])} under data")
+    elif len(unlike) > len(headers) / 2:
+        lines.append("Is data.path right? Write columns: !replace if they come from a config that this one extends")
+    shown = ", ".join(names)[:1000]
+    raise DataError(
+        f"{place}: has no column for {len(absent)} of {len(headers)} declared ones. Name the right one with source, or "
+        "remove them from columns:\n" + "\n".join([*lines, f"Found: {shown}"])
+    )
+
+
+def letters(name: str) -> str:
+    """The name as small letters and digits, by which names are compared."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -141,7 +141,7 @@ def open_holdout(
 
     `predictions` and `block_ids` have shape [rows]. Raises DataError if all outcomes of the holdout are the same.
     """
-    search.refuse_uniform(holdout.target, config.target, "the holdout")
+    search.refuse_uniform(holdout.target, config.target, "the holdout", "a larger holdout")
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
     rule = config.gates.slices
 

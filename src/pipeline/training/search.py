@@ -57,8 +57,9 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     the training rows of a fold. Raises RefusedError if the export of a candidate is not exact.
     """
     for fold in folds:
-        refuse_uniform(target[fold.train], config.target, f"the training rows of fold {fold.name}")
-        refuse_uniform(target[fold.valid], config.target, f"the validation rows of fold {fold.name}")
+        where = f"rows of fold {fold.name}"
+        refuse_uniform(target[fold.train], config.target, f"the training {where}", "fewer or shorter folds")
+        refuse_uniform(target[fold.valid], config.target, f"the validation {where}", "fewer or longer folds")
         refuse_empty(data.take(fold.train), config, f"the training rows of fold {fold.name}")
 
     rows = np.random.default_rng(config.train.seed).permutation(folds[-1].train)[:PROBE]
@@ -80,9 +81,12 @@ def run_trials(
     The study proposes a whole batch before it gets the first result of that batch, and it gets the results in the order
     of the proposals. So the trials do not depend on the number of workers.
 
-    Raises DataError if the sample leaves a fold without rows.
+    Raises DataError if the sample leaves a fold without rows, or with one outcome only.
     """
     sampled_folds = sample_folds(config, folds, unit)
+    for fold in sampled_folds:
+        where = f"the sampled rows of fold {fold.name}"
+        refuse_uniform(target[fold.train], config.target, where, "a larger search.sample")
     kinds = config.candidates.named()
     plans = {name: config.search.plan(name) for name in kinds}
     studies = {name: _study(kinds[name], plan, config.train.seed) for name, plan in plans.items()}
@@ -228,10 +232,11 @@ def baseline(target: Array, folds: list[Fold], scoring: Scoring) -> dict[str, fl
     return means
 
 
-def refuse_uniform(target: Array, name: str, where: str) -> None:
+def refuse_uniform(target: Array, name: str, where: str, remedy: str) -> None:
     """Raise DataError if all outcomes are the same: there is nothing to learn or to evaluate."""
     if (target == target[0]).all():
-        raise DataError(f"{name}: all {len(target)} outcomes in {where} are the same")
+        fact = f"{name}: all {len(target)} outcomes in {where} are the same, {target[0]}"
+        raise DataError(f"{fact}. Use {remedy}, or more rows")
 
 
 def refuse_empty(data: Tensors, config: Config, where: str) -> None:
@@ -241,7 +246,7 @@ def refuse_empty(data: Tensors, config: Config, where: str) -> None:
     empty += [name for name, column in zip(contract.numbers, data.numbers.T, strict=True) if np.isnan(column).all()]
 
     if empty:
-        raise DataError(f"{', '.join(empty)}: no value at all in {where}. Leave it out of the features")
+        raise DataError(f"{', '.join(empty)}: no value at all in {where}. Remove from features what has none")
 
 
 def evaluate_fold(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> FoldResult | str:

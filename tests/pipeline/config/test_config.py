@@ -139,6 +139,41 @@ def test_an_end_of_the_data_is_for_rows_that_have_a_time(tiny: Path) -> None:
         load(tiny, ["data.until=2013-01-05", "split={by: row, holdout: 0.2}"])
 
 
+@pytest.mark.parametrize(
+    ("override", "advice"),
+    [
+        ("columns.size={}", "columns.size.known: is missing; before or after"),
+        ("split={}", "split.by: is missing; group, row or time"),
+        (
+            "split={by: time, time: when}",
+            "split.holdout: is missing: length of the holdout, at the end, such as 2 months",
+        ),
+        ("costs={miss: 1}", "costs.false_alarm: is missing: cost of a warning for a negative row"),
+        ("columns.good.positive=[yes]", "YAML reads yes, no, on and off as true and false, so put it into quotes"),
+    ],
+)
+def test_a_part_that_is_missing_is_named_with_its_values(tiny: Path, override: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tiny, [override])
+    assert advice in str(refused.value)
+
+
+def test_a_section_that_is_missing_is_named_with_its_keys(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("{}")
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path / "empty.yaml")
+    lines = str(refused.value).replace(f"{tmp_path}/empty.yaml: ", "").splitlines()
+    assert {
+        "task: is missing; binary or regression",
+        "target: is missing: the column to predict; it is known only after the prediction",
+        "columns: is missing: every column of the data and every feature, by name (each with kind, known, meaning)",
+        "features: is missing: the model's inputs, in order",
+        "split: is missing: how rows become folds and a holdout: by time, group or row",
+        "candidates: is missing: the kinds of model to compare, with their settings "
+        "(linear, tree, forest, boosting, perceptron or blend)",
+    } <= set(lines)
+
+
 def test_every_fault_is_told_at_once(tiny: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load(tiny, ["train.seed=x", "costs.miss=0", "split.folds=0"])
@@ -155,12 +190,16 @@ def test_every_fault_is_told_at_once(tiny: Path) -> None:
         ("name: &a {b: *a}", "is not valid YAML"),
         ("extends: [a]", "broken.yaml:1: extends: should be the name of a config file"),
         ("extends: broken.yaml", "extends itself"),
-        ("extends: gone.yaml", "gone.yaml: no such config file. Found beside it: .*broken.yaml"),
+        (
+            "extends: gone.yaml",
+            "extends .*gone.yaml, relative to its own folder: no such config file. Found .*broken.yaml",
+        ),
+        ("extends: ../{folder}/broken.yaml", "extends itself"),
         ("{}", "name: is missing"),
     ],
 )
 def test_a_file_that_is_no_config_is_told_so(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "broken.yaml").write_text(text)
+    (tmp_path / "broken.yaml").write_text(text.replace("{folder}", tmp_path.name))
     with pytest.raises(ConfigError, match=said):
         load(tmp_path / "broken.yaml")
 

@@ -56,7 +56,19 @@ def test_a_table_derives_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", b"mean radius\n1\n", "has no column 'code'. Found: mean radius"),
+        (
+            "a.csv",
+            b"mean radius\n1\n",
+            r"has no column for 1 of 2 declared ones(?s:.*) nothing like code\nFound: mean radius",
+        ),
+        ("a.csv", b"Code;Mean_Radius\n", r'There is one column only: write delimiter: ";" under data'),
+        (
+            "a.csv",
+            b"Mean_Radius,x\n",
+            r"mean_radius: is it 'Mean_Radius'\? Then write source: Mean_Radius\n  nothing like code",
+        ),
+        ("a.csv", b"x,y\n", r"nothing like code, mean radius\nIs data.path right\? Write columns: !replace if"),
+        ("a.csv", "code,é\n".encode("cp1252"), r"Write its encoding under data, such as encoding: cp1252"),
         ("a.csv", b"", "cannot be read as .csv"),
         ("a.parquet", b"PAR1 and no more", "cannot be read as .parquet"),
         ("a.csv", b"code,mean radius,code\n1,2,3\n", "has the column 'code' twice"),

@@ -1,8 +1,8 @@
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DataError
 from pipeline.runtime import dataset
-from pipeline.runtime.dataset import find, module_hash
+from pipeline.runtime.dataset import find, module_hash, refuse_absent
 
 
 def test_a_dataset_is_found_by_the_name_of_its_file() -> None:
@@ -24,3 +24,8 @@ def test_a_dataset_that_fails_to_import_something_else_says_what(monkeypatch: py
     monkeypatch.setattr(dataset.importlib, "import_module", lacking)
     with pytest.raises(ModuleNotFoundError, match="geopandas"):
         find("table")
+
+
+def test_names_are_compared_by_their_letters_alone() -> None:
+    with pytest.raises(DataError, match="MONTHS: is it 'months'"):
+        refuse_absent({"MONTHS": "MONTHS"}, ["months"], "t.csv")

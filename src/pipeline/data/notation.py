@@ -1,0 +1,46 @@
+"""How files write dates and answers: the format, and the positive of two values, from the values themselves."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
+TIMES = ("", " %H:%M", " %H:%M:%S")
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+YES = ("true", "yes", "y", "t", "positive", "bad", "left", "died", "fraud", "churned")
+NO = ("false", "no", "n", "f", "negative", "good", "stayed", "survived")
+
+
+def format_of(known: "pd.Series[str]") -> str | None:
+    """The format of a column of dates; None where it is none. Day before month where both are possible."""
+    import pandas as pd
+
+    if not known.str.contains(r"\d[-/.]\d", regex=True).all():
+        return None
+    if known.str.match(r"\d{4}-\d\d-\d\d").all():
+        iso = pd.to_datetime(known, errors="coerce", format="ISO8601").notna().all()
+        return "ISO 8601" if iso else None
+    for form in formats():
+        if pd.to_datetime(known, errors="coerce", format=form).notna().all():
+            return form
+    return None
+
+
+def formats() -> Iterator[str]:
+    for date in DATES:
+        for time in TIMES:
+            yield date + time
+
+
+def positive_of(names: list[str], counts: "pd.Series[int]") -> str:
+    """Which of two values is the yes: by its word, by its size as a number, else the rarer one."""
+    first, second = names
+    if NUMBER.fullmatch(first) and NUMBER.fullmatch(second):
+        return max(names, key=float)
+    for one, other in ((first, second), (second, first)):
+        if one.lower() in YES or other.lower() in NO:
+            return one
+    return str(counts.idxmin())
