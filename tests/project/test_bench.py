@@ -79,5 +79,5 @@ def test_a_table_that_a_step_stopped_is_marked_with_the_reason() -> None:
     limits = [line for line in limit_lines([stopped]) if "missed" in line]
     assert limits == [
         "| tables that a step stopped | 0 | 1 of 1: diamonds_10000 **missed** |",
-        "| 10,000 rows, from CSV to the first prediction over HTTP | 60 s | – **missed** |",
+        "| 10,000 rows of diamonds, from CSV to the first prediction over HTTP | 60 s | – **missed** |",
     ]
