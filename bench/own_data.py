@@ -97,7 +97,11 @@ def limit_lines(results: list[Result]) -> list[str]:
         ),
         ("champions with a larger loss than HistGradientBoosting on the folds", "0", listed(worse, len(qualities))),
         ("the same on the holdout", "reported", listed(worse_on_holdout, len(qualities))),
-        (f"{timed.rows:,} rows of {timed.table.dataset}, from CSV to the first prediction over HTTP", "60 s", seconds_of(timed)),
+        (
+            f"{timed.rows:,} rows of {timed.table.dataset}, from CSV to the first prediction over HTTP",
+            "60 s",
+            seconds_of(timed),
+        ),
     ]
     lines = ["| what | limit | measured |", "|---|---|---|"]
     for title, limit, measured in rows:
