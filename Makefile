@@ -30,7 +30,11 @@ NEEDS_signing := .venv/.dev .venv-release/.release
 NEEDS_ := .venv/.dev
 ENVIRONMENT_clients := .venv-clients
 ENVIRONMENT_deploy := .venv-deploy
-KNOWN := $(if $(filter bench,$(MAKECMDGOALS)),leaks,$(SUITES))
+BENCHES := leaks own
+BENCH_ := measure
+BENCH_leaks := leaks
+BENCH_own := own_data
+KNOWN := $(if $(filter bench,$(MAKECMDGOALS)),$(BENCHES),$(SUITES))
 ifneq ($(filter-out $(KNOWN),$(SUITE)),)
 $(error SUITE=$(SUITE): there is no such suite. There are: $(KNOWN))
 endif
@@ -169,8 +173,8 @@ format: .venv/.lint #+ rewrite the code in the house's style
 packages: #+ Debian packages that tests/system drives: a browser, PostgreSQL, Prometheus, kubectl
 	@.ci/packages
 
-bench: .venv/.dev #+ measure everything that docs/benchmarks.md states, and write it there [SUITE=leaks: docs/leaks.md]
-	$(BIN)/python bench/$(or $(SUITE),measure).py
+bench: .venv/.dev #+ measure everything that docs/benchmarks.md states, and write it there [SUITE=leaks: docs/leaks.md, SUITE=own: docs/own-data.md]
+	$(BIN)/python bench/$(BENCH_$(SUITE)).py
 
 bench-serve: .venv/.dev .venv-peers/.peers #+ this server and its peers, in turns, with wrk (apt install wrk)
 	$(BIN)/python bench/serving.py
@@ -190,6 +194,7 @@ lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requ
 	for set in checks deploy release; do $(COMPILE) --group pyproject.toml:$$set -o requirements/$$set.txt || exit; done
 	$(COMPILE) --group pyproject.toml:mlflow -c requirements/dev.txt -o requirements/mlflow.txt
 	$(COMPILE) --group pyproject.toml:peers -o requirements/peers.txt
+	$(COMPILE) --no-deps --group pyproject.toml:tables -o requirements/tables.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
 clean: #+ remove the environments, caches and reports; models and the record of runs stay

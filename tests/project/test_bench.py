@@ -8,8 +8,14 @@ from tests.support import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 
+from histgradient import Comparison, Quality
 from limits import is_missed
+from onboarded import STEPS, Onboarded
+from own_data import Result, limit_lines, losses, table_line
+from public_tables import TIMED
 from serving import slowest
+
+from pipeline.evaluation.bootstrap import Interval
 
 
 @pytest.mark.parametrize(
@@ -43,3 +49,35 @@ def test_a_limit_that_is_missed_is_marked(limit: str, measured: str, missed: boo
 def test_a_measurement_without_the_quantity_of_its_limit_is_an_error() -> None:
     with pytest.raises(ValueError, match="has no seconds"):
         is_missed("10 s", "3 GB")
+
+
+def compared(low: float, high: float) -> Comparison:
+    return Comparison(0.31, 0.3, Interval(0.01, low, high))
+
+
+def onboarded(held: int, failure: str = "", seconds: float = 34.2) -> Result:
+    """A table whose first steps held, as many as `held`, with a champion that is level."""
+    level = compared(-0.01, 0.03)
+    quality = Quality("regression", "boosting", level, level, None) if held > 1 else None
+    return Result(TIMED, 10_000, 10, Onboarded(list(STEPS[:held]), failure, seconds, [2e-8]), quality)
+
+
+def test_a_champion_is_worse_only_where_the_whole_interval_is_above_zero() -> None:
+    assert losses(compared(-0.001, 0.02)) == ["0.3100", "0.3000", "+0.0100 (-0.0010 to +0.0200)"]
+    assert losses(compared(0.001, 0.02))[-1] == "+0.0100 (+0.0010 to +0.0200) **missed**"
+
+
+def test_a_table_that_took_all_steps_in_time_misses_nothing() -> None:
+    whole = onboarded(len(STEPS))
+    assert table_line(whole).endswith("| 34 | all |")
+    assert "missed" not in "".join(limit_lines([whole]))
+
+
+def test_a_table_that_a_step_stopped_is_marked_with_the_reason() -> None:
+    stopped = onboarded(1, "train: ends with 4: refused", float("nan"))
+    assert table_line(stopped).endswith("| – | new; train: ends with 4: refused **missed** |")
+    limits = [line for line in limit_lines([stopped]) if "missed" in line]
+    assert limits == [
+        "| tables that a step stopped | 0 | 1 of 1: diamonds_10000 **missed** |",
+        "| 10,000 rows of diamonds, from CSV to the first prediction over HTTP | 60 s | – **missed** |",
+    ]

@@ -33,6 +33,7 @@ def test_every_target_is_phony() -> None:
     ("words", "message"),
     [
         (["train", "CONFIG=configs/churn.yaml"], "CONFIG is MODEL now"),
+        (["bench", "SUITE=soak"], "SUITE=soak: there is no such suite. There are: leaks own"),
         (["test", "SUITE=soak"], "SUITE=soak: there is no such suite. There are: broken clients"),
     ],
 )
@@ -47,3 +48,11 @@ def test_one_variable_says_which_model_a_target_works_on(target: str) -> None:
     printed = make("-n", target, "MODEL=churn").stdout
     assert "flights" not in printed
     assert "churn" in printed or target == "try"  # `try` takes it from the environment
+
+
+@pytest.mark.parametrize(
+    ("words", "script"), [([], "measure"), (["SUITE=leaks"], "leaks"), (["SUITE=own"], "own_data")]
+)
+def test_each_suite_of_the_benchmark_is_a_script(words: list[str], script: str) -> None:
+    assert f"bench/{script}.py" in make("-n", "bench", *words).stdout
+    assert (ROOT / f"bench/{script}.py").exists()
