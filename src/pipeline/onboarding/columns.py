@@ -135,6 +135,9 @@ def number_keys(
             return keys, "", "counts the rows"
         if IDENTIFIER.search(name):
             return keys, "", "an identifier: no two rows share a value"
+        if numbers.is_monotonic_increasing or numbers.is_monotonic_decreasing:
+            return keys, "", "goes on from row to row, as numbers of rows do"
+        return keys, "no two rows share a value: take it out of the features if it is an identifier", ""
 
     mark = sentinel(numbers)
     if mark is None:

@@ -154,6 +154,8 @@ def test_rows_of_one_customer_stay_together(make: Make) -> None:
         (["NL"] * 200, "always NL"),
         ([f"note {n} of a customer" for n in range(200)], "text: 200 different values in 200 rows"),
         (list(range(200)), "counts the rows"),
+        (list(range(0, 1000, 5)), "goes on from row to row"),
+        (list(range(1000, 0, -5)), "goes on from row to row"),
         ([""] * 200, "always empty"),
         (customers()["months"], "the same as months"),
         ([f"${n},000.50" for n in range(1, 201)], "numbers with other signs, such as $1,000.50"),
@@ -176,6 +178,12 @@ def test_a_number_far_from_all_others_is_a_missing_one(make: Make) -> None:
     assert "look at: months: -999 stands there 10 times, far from all others: taken as missing" in lines(
         created, Path("churn.yaml")
     )
+
+
+def test_whole_numbers_that_no_rows_share_are_pointed_out(make: Make) -> None:
+    created = make(csv({**customers(), "balance": [n * 37 % 1009 for n in range(1, 201)]}))
+    assert "balance" in config_of(created).features
+    assert any(line.startswith("look at: balance: no two rows share") for line in lines(created, Path("churn.yaml")))
 
 
 def test_codes_with_a_leading_zero_are_no_numbers(make: Make) -> None:
