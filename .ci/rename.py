@@ -204,8 +204,7 @@ def summary(before: Texts, after: Texts, request: Request) -> list[str]:
         steps += [
             "make readme  put what your commands print into README and docs, and say the rest in your own words",
             "make lock    resolve the dependencies again; what is locked works without it too",
-            "train.yml    trains every month. Its first day is FIRST in .ci/challenge.py; without a time in your table,",
-            "             remove the workflow",
+            "train.yml    trains every month, from FIRST in .ci/challenge.py on; remove it if your table has no time",
         ]
     return [*edited, *removed, "", "Next:", *(f"  {step}" for step in steps)]
 
