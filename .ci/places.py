@@ -4,11 +4,8 @@ import re
 
 PACKAGE = "mlops-reference"
 EXAMPLE = "flights"
-HERE = (
-    ".ci/rename.py",
-    ".ci/places.py",
-    ".ci/example.py",
-)  # they know the template's names for as long as they are here
+EXAMPLE_SCRIPT = ".ci/example.py"
+HERE = (".ci/rename.py", ".ci/places.py", EXAMPLE_SCRIPT)  # they know the names of the template
 # Replaced wherever they stand, in these files at the least: the package's name, and the default model in four forms.
 EVERYWHERE = {
     PACKAGE: ("pyproject.toml", "Dockerfile", "compose.yaml", "serve/messages.py"),

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import example
 import places
 
 ROOT = Path(__file__).parent.parent
@@ -68,6 +67,7 @@ def check_request(request: Request) -> None:
             raise places.RenameError(f"{key}={value!r}: should be one line of printable characters")
     if request.without not in ("", places.EXAMPLE):
         raise places.RenameError(f"WITHOUT={request.without}: the only example is {places.EXAMPLE}")
+    check_not_done(request)
     check_config(request)
 
     if git("status", "--porcelain", "--untracked-files=no"):
@@ -77,6 +77,23 @@ def check_request(request: Request) -> None:
         )
 
 
+def package() -> str:
+    """The name of the package as it is now: that of the template until a rename."""
+    return re.findall(r'^name = "(.*)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[0]
+
+
+def check_not_done(request: Request) -> None:
+    """Raise RenameError where a rename was done before. The example may be taken away later, under the same name."""
+    present = package()
+    if present != places.PACKAGE and (present != request.package or not request.without):
+        raise places.RenameError(
+            f'this repository was renamed already: pyproject.toml has name = "{present}". To choose other names, take '
+            "that commit back (git revert) and rename again"
+        )
+    if request.without and not (ROOT / places.EXAMPLE_SCRIPT).exists():
+        raise places.RenameError(f"WITHOUT={request.without}: the {places.EXAMPLE} are not here any more")
+
+
 def check_config(request: Request) -> None:
     """Raise RenameError where the model has no config, or one that the example's removal would take away."""
     config = f"configs/{request.name}.yaml"
@@ -84,6 +101,8 @@ def check_config(request: Request) -> None:
         made = f"make new NAME={request.name} CSV=data/{request.name}.csv TARGET=column"
         raise places.RenameError(f"{config}: there is no such config, and {request.name} becomes the default. {made}")
     if request.without:
+        import example  # the script goes away with the example
+
         configs = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "configs").glob("*.yaml")}
         if config in example.configs(configs):
             raise places.RenameError(f"{config}: belongs to the {places.EXAMPLE}, which WITHOUT takes away")
@@ -115,20 +134,13 @@ def tracked_texts() -> Texts:
 
 def changed(texts: Texts, request: Request) -> Texts:
     """The texts after the rename. Raises RenameError where a file does not have a text that should be replaced."""
-    present = re.findall(r'^name = "(.*)"$', texts.get("pyproject.toml", ""), re.MULTILINE)
-    is_template = places.PACKAGE in present
-    has_example = f"configs/{places.EXAMPLE}.yaml" in texts
-
-    if not is_template and (request.package not in present or not request.without):
-        raise places.RenameError(
-            f"this repository was renamed already: pyproject.toml says name = {present}. To choose other names, take "
-            "that commit back (git revert) and rename again"
-        )
-    if request.without and not has_example:
-        raise places.RenameError(f"WITHOUT={request.without}: the {places.EXAMPLE} are not here any more")
-    if is_template:
+    if package() == places.PACKAGE:
         texts = renamed(texts, request)
-    return example.removed(texts) if request.without else texts
+    if request.without:
+        import example
+
+        texts = example.removed(texts)
+    return texts
 
 
 def renamed(texts: Texts, request: Request) -> Texts:
