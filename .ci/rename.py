@@ -55,7 +55,7 @@ def refuse(message: str) -> int:
 def check_request(request: Request) -> None:
     """Raise RenameError where the request, the config or the state of the repository does not allow a rename."""
     if not (request.name and request.title and request.owner):
-        missing = [key for key, value in zip(("NAME", "TITLE", "OWNER"), request, strict=False) if not value]
+        missing = [key.upper() for key, value in request._asdict().items() if not value and key != "without"]
         raise places.RenameError(f"{', '.join(missing)}: missing. {USAGE}")
     if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", request.name):
         raise places.RenameError(
@@ -103,7 +103,10 @@ def check_config(request: Request) -> None:
     if request.without:
         import example  # the script goes away with the example
 
-        configs = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "configs").glob("*.yaml")}
+        configs = {
+            path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+            for path in (ROOT / "configs").glob("*.yaml")
+        }
         if config in example.configs(configs):
             raise places.RenameError(f"{config}: belongs to the {places.EXAMPLE}, which WITHOUT takes away")
 
@@ -122,13 +125,15 @@ def git(*words: str) -> str:
 
 
 def tracked_texts() -> Texts:
-    """The tracked files that are text; those of other kinds, such as pictures, have an empty one."""
+    """The tracked files that are text in UTF-8; others, such as pictures and tables, have an empty one and stay."""
     texts = {}
     for path in git("ls-files", "-z").strip("\0").split("\0"):
         file = ROOT / path
         if file.is_file() and not file.is_symlink():
-            content = file.read_bytes()
-            texts[path] = "" if b"\0" in content else content.decode("utf-8")
+            try:
+                texts[path] = file.read_bytes().decode("utf-8")
+            except UnicodeDecodeError:
+                texts[path] = ""
     return texts
 
 

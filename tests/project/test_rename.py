@@ -49,6 +49,8 @@ def copied(folder: Path) -> Path:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
     (folder / "configs/churn_2.yaml").write_text(CHURN)
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data/churn.csv").write_bytes("plan;left\ncafé;yes\n".encode("latin-1"))
     git(folder, "init", "--quiet")
     commit(folder)
     return folder
@@ -63,7 +65,9 @@ def rename(folder: Path, **asked: str) -> "subprocess.CompletedProcess[str]":
 def texts(folder: Path) -> dict[str, str]:
     """The tracked texts that are there, without those of the script itself."""
     files = [path for path in git(folder, "ls-files").splitlines() if (folder / path).is_file()]
-    return {path: (folder / path).read_text() for path in files if path not in OWN and not path.endswith(".png")}
+    return {
+        path: (folder / path).read_text() for path in files if path not in OWN and not path.endswith((".png", ".csv"))
+    }
 
 
 def run_there(folder: Path, *words: str) -> str:

@@ -18,7 +18,7 @@ def customers(path: Path) -> None:
     draw = random.Random(0)
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
+        rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["plan", "months", "charge", "churned"])
         for _ in range(3_000):
             plan, months, charge = draw.choice(["basic", "plus"]), draw.randint(1, 60), round(draw.uniform(5, 90), 2)
