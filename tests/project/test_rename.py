@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from tests.support.pages import tree
 
 ASKED = {"NAME": "churn_2", "TITLE": "Will a customer leave?", "OWNER": "Ada Lovelace"}
 # What the template was called; its own script knows it, to say that a rename has been done.
@@ -240,6 +241,14 @@ def test_without_the_flights_nothing_of_them_is_left(stripped: Path) -> None:
     assert {path: own.findall(text) for path, text in there.items() if own.search(text)} == {}
     assert not [path for path, text in there.items() if path.startswith("configs/") and "extends: flights" in text]
     assert not {"bench", "tests/flights"} & {path.relative_to(stripped).as_posix() for path in stripped.rglob("*")}
+
+
+def test_without_the_flights_the_readme_names_only_what_is_there(stripped: Path) -> None:
+    """The other pages are checked by their own tests, in the copy too."""
+    readme = (stripped / "README.md").read_text()
+    named = [*tree(readme, "## What is in here"), *re.findall(r"(?:\]\(|src(?:set)?=\")([\w./-]+)", readme)]
+    assert len(named) > 40
+    assert [path for path in named if not path.startswith("http") and not (stripped / path).exists()] == []
 
 
 def test_without_the_flights_every_lock_has_what_it_needs(stripped: Path) -> None:
