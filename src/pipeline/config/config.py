@@ -3,19 +3,18 @@
 This is the only module that parses settings. It does not know any dataset or training library.
 """
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from pipeline.config import yaml_reader
 from pipeline.config.candidates import Candidates, Search, faults
+from pipeline.config.explain import explain
 from pipeline.config.gates import Bounds, Gates
 from pipeline.config.monitoring import Monitor, Replay, Retrain
 from pipeline.config.splits import GroupSplit, Plan, TimeSplit
@@ -240,30 +239,6 @@ class Config(Contract):
         return Contract.model_construct(**{name: getattr(self, name) for name in Contract.model_fields})
 
 
-RENAMED = {  # the old names of keys, for a helpful error message
-    "memory": "timing",
-    "remembers": "rolling",
-    "breach": "on_violation",
-    "surely": "use_interval",
-    "alone": "max_single_feature",
-    "pooled": "pooled_windows",
-    "least": "min_days",
-    "alarms": "min_bad",
-    "of": "out_of",
-    "gone": "max_constant_share",
-    "words": "text",
-    "baseline": "min_gain",
-    "worse": "max_increase",
-    "exact": "max_export_error",
-    "microseconds": "max_microseconds",
-    "megabytes": "max_megabytes",
-    "figures": "metrics",
-    "judge": "compare_on",
-    "days": "window_days",
-    "rows": "min_rows",
-}
-
-
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     """Load the config in `path`, merged over the file that it `extends`, with each override `a.b=c` applied.
 
@@ -278,7 +253,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, places, path))) from None
+        faults = error.errors(include_url=False)
+        raise ConfigError("\n".join(explain(faults, Config.model_json_schema(), places, path))) from None
 
 
 def resolve_path(tree: dict[str, Any], places: Mapping[yaml_reader.Key, str]) -> None:
@@ -287,114 +263,3 @@ def resolve_path(tree: dict[str, Any], places: Mapping[yaml_reader.Key, str]) ->
     if isinstance(data, dict) and isinstance(data.get("path"), str):
         file = places["data", "path"].rpartition(":")[0]
         data["path"] = os.path.normpath(Path(file).parent / data["path"])
-
-
-def _explain(error: ValidationError, places: dict[yaml_reader.Key, str], path: Path) -> Iterator[str]:
-    """Yield one line for each fault, with the place of the key or of the nearest section above it.
-
-    A last line has what to do about keys of a file that this one extends.
-    """
-    inherited: set[str] = set()
-    for fault in error.errors(include_url=False):
-        loc = fault["loc"]
-        key = (loc[0], *loc[2:]) if loc[:1] == ("split",) else loc  # pydantic inserts the kind of split
-        if fault["type"] == "union_tag_not_found":
-            key = (*loc, "by")
-        advice = _advice(fault, loc)
-        named = (*key, *advice.partition(": ")[0].split("."))  # our own validators name the key within a section
-        if named in places:
-            key = named
-            advice = advice.partition(": ")[2]
-        nearest = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in places), None)
-        place = places[nearest] if nearest else str(path)
-        yield f"{place}: {'.'.join(map(str, key))}: {advice}"
-
-        file = place.rpartition(":")[0]
-        if nearest and file != str(path) and not place.startswith("--set "):
-            inherited.add(file)
-
-    if inherited:
-        yield (
-            f"{path} extends {', '.join(sorted(inherited))}: write such a key here too, or null to remove it; a "
-            "section tagged !replace, as in `split: !replace {…}`, takes nothing from there"
-        )
-
-
-def _advice(fault: ErrorDetails, loc: yaml_reader.Key) -> str:
-    """Say what is wrong with a key and, for an unknown or missing key, which key or value was probably meant."""
-    if fault["type"] == "union_tag_not_found":
-        return f"is missing; {_alternatives(_section(loc)['discriminator']['mapping'])}"
-    if fault["type"] == "missing":
-        return f"is missing{_expected(loc)}"
-    if loc == ("task",) and fault["input"] == "classification":
-        return "classification is called binary now"
-
-    if fault["type"] == "extra_forbidden":
-        here = list(_properties(loc[:-1]))
-        if RENAMED.get(str(loc[-1])) in here:
-            return f"is called {RENAMED[str(loc[-1])]} now"
-        near = _nearest(str(loc[-1]), here) or _nearest(str(loc[-1]), _anywhere())
-        question = f"Did you mean {near}? " if near else ""
-        return f"is not a key here. {question}Known: {', '.join(here)}"
-
-    text = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "string_type" and isinstance(fault["input"], bool):
-        text += ": YAML reads yes, no, on and off as true and false, so put it into quotes"
-    return text if isinstance(fault["input"], dict) else f"{text}; found {repr(fault['input'])[:200]}"
-
-
-def _expected(loc: yaml_reader.Key) -> str:
-    """Say what may stand at a key that is missing: its values, or its meaning with the keys of a section."""
-    node = _properties(loc[:-1]).get(str(loc[-1]), {})
-    if "enum" in node:
-        return f"; {_alternatives(node['enum'])}"
-
-    section = _section(loc)
-    entry = _section((*loc, "NAME")) if "additionalProperties" in section else {}
-    keys = _alternatives(section.get("properties", []))
-    if entry:
-        keys = f"each with {', '.join(entry.get('required', []))}"
-    meaning = node["description"].rstrip(".")
-    return f": {meaning[0].lower()}{meaning[1:]}" + (f" ({keys})" if keys else "")
-
-
-def _alternatives(values: Iterable[str]) -> str:
-    *others, last = [*values] or [""]
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _anywhere() -> list[str]:
-    """List the keys of every section, as SECTION.KEY."""
-    keys: list[str] = []
-    for section in _properties(()):
-        keys += [f"{section}.{key}" for key in _properties((section,))]
-    return keys
-
-
-def _nearest(name: str, keys: Sequence[str]) -> str | None:
-    """Return the key whose last part is most similar to the name, or None without a similar one."""
-    last_parts = {key.rpartition(".")[2].lower(): key for key in reversed(keys)}
-    near = difflib.get_close_matches(name.lower(), last_parts, n=1, cutoff=0.5)
-    return last_parts[near[0]] if near else None
-
-
-def _properties(loc: yaml_reader.Key) -> dict[str, Any]:
-    """Return the keys that are allowed at `loc`, each with its schema."""
-    properties: dict[str, Any] = _section(loc).get("properties", {})
-    return properties
-
-
-def _section(loc: yaml_reader.Key) -> dict[str, Any]:
-    """Return the JSON schema of what stands at `loc` in a config."""
-    schema = Config.model_json_schema()
-    node = schema
-
-    for part in loc:
-        if "discriminator" in node:
-            node = {"$ref": node["discriminator"]["mapping"][part]}
-        else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
-        node = next((choice for choice in node.get("anyOf", []) if "$ref" in choice), node)
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return node
