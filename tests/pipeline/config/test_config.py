@@ -169,8 +169,6 @@ def test_a_section_that_is_missing_is_named_with_its_keys(tmp_path: Path) -> Non
         "columns: is missing: every column of the data and every feature, by name (each with kind, known, meaning)",
         "features: is missing: the model's inputs, in order",
         "split: is missing: how rows become folds and a holdout: by time, group or row",
-        "candidates: is missing: the kinds of model to compare, with their settings "
-        "(linear, tree, forest, boosting, perceptron or blend)",
     } <= set(lines)
 
 
