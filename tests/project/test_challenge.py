@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Repository:
         spec.loader.exec_module(self.module)
         monkeypatch.setattr(self.module, "ROOT", folder)
         monkeypatch.setattr(self.module, "retrain", self.retrain)
+        monkeypatch.setattr(self.module, "FIRST", {MODEL: date(2013, 5, 1)})
         monkeypatch.delenv("AS_OF", raising=False)
         (folder / "reports").mkdir()
         self.declare(BY_TIME + RETRAIN)

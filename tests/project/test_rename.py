@@ -76,7 +76,8 @@ def run_there(folder: Path, *words: str) -> str:
     about = folder / "src/churn_2.egg-info/PKG-INFO"  # as `pip install --editable` writes it
     about.parent.mkdir(exist_ok=True)
     about.write_text("Metadata-Version: 2.1\nName: churn-2\nVersion: 0.1.0\n")
-    environment = {**os.environ, "PYTHONPATH": f"{folder}/src{os.pathsep}{folder}"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment["PYTHONPATH"] = f"{folder}/src{os.pathsep}{folder}"
     command = [sys.executable, "-m", *words]
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-5000:] + ended.stderr[-5000:]

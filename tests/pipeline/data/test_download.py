@@ -175,7 +175,7 @@ def test_an_address_where_nobody_answers_is_one_sentence(tmp_path: Path, host: s
 )
 def test_other_addresses_are_refused_and_not_printed(tmp_path: Path, url: str) -> None:
     (tmp_path / "tiny.yaml").write_text(f"{TINY}data: {{path: t.csv, url: '{url}', sha256: {SHA256}}}")
-    with pytest.raises(ConfigError, match="data: url: should be https://HOST/PATH without a password") as refused:
+    with pytest.raises(ConfigError, match="data.url: should be https://HOST/PATH without a password") as refused:
         load(tmp_path / "tiny.yaml")
     assert "secret" not in str(refused.value)
 
@@ -184,7 +184,7 @@ def test_other_addresses_are_refused_and_not_printed(tmp_path: Path, url: str) -
 def test_an_address_needs_a_path_and_a_hash(tmp_path: Path, rest: str) -> None:
     (tmp_path / "tiny.yaml").write_text(f"{TINY}data: {{url: 'https://example.org/t.csv', {rest}}}")
     with pytest.raises(
-        ConfigError, match="data: url: should be .* beside `path`, where the file is kept, and `sha256`"
+        ConfigError, match="data.url: should be .* beside `path`, where the file is kept, and `sha256`"
     ):
         load(tmp_path / "tiny.yaml")
 

@@ -283,7 +283,7 @@ def test_a_comparison_that_fails_leaves_the_report_before_it(comparison: Compari
     ended = invoke(comparison, command, rows({"size": 99}))
     assert ended.code == 3
     reports = comparison.folder / "reports"
-    assert f"All of them: {reports}/tiny.skew.failed/rejected.csv" in ended.stderr
+    assert f"All rejected rows: {reports}/tiny.skew.failed/rejected.csv" in ended.stderr
     assert (reports / "tiny.skew.failed/rejected.csv").exists()
     assert json.loads((reports / "tiny.skew" / skew.FILE).read_text())["rows"] == 1
 
