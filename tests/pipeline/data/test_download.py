@@ -183,9 +183,7 @@ def test_other_addresses_are_refused_and_not_printed(tmp_path: Path, url: str) -
 @pytest.mark.parametrize("rest", [f"sha256: {SHA256}", "path: t.csv"])
 def test_an_address_needs_a_path_and_a_hash(tmp_path: Path, rest: str) -> None:
     (tmp_path / "tiny.yaml").write_text(f"{TINY}data: {{url: 'https://example.org/t.csv', {rest}}}")
-    with pytest.raises(
-        ConfigError, match="data.url: should be .* beside `path`, where the file is kept, and `sha256`"
-    ):
+    with pytest.raises(ConfigError, match="data.url: should be .* beside `path`, where the file is kept, and `sha256`"):
         load(tmp_path / "tiny.yaml")
 
 

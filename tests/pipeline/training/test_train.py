@@ -289,7 +289,9 @@ def test_rows_that_break_the_contract_too_often_stop_the_training(breast_cancer:
     frame.loc[:9, "mean radius"] = -1.0
     frame.to_csv(tmp_path / "cancer.csv", index=False)
     overrides = [*in_folder(tmp_path), "columns.mean_radius.minimum=0"]
-    with pytest.raises(DataError, match=r"(?s)10 of 569 rows were rejected, .* mean_radius: below minimum 0 in 10 rows"):
+    with pytest.raises(
+        DataError, match=r"(?s)10 of 569 rows were rejected, .* mean_radius: below minimum 0 in 10 rows"
+    ):
         run(load(breast_cancer, overrides), Console(quiet=True))
     assert len(pd.read_csv(tmp_path / "reports/cancer.failed/rejected.csv")) == 10
     assert not (tmp_path / "models/cancer/champion").exists()
