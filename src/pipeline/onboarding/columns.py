@@ -98,9 +98,10 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
         keys["missing"] = marks
     if date_format := format_of(known):
         keys["kind"] = "datetime"
-        if date_format != "ISO 8601":
-            keys["format"] = date_format
-        return keys, "", ""
+        if date_format == "ISO 8601":
+            return keys, "", ""
+        keys["format"] = date_format
+        return keys, f"dates are read as {date_format}, such as {known.iloc[0]}", ""
 
     numbers = as_numbers(known)
     if numbers is not None:

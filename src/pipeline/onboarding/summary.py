@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from pipeline.onboarding.columns import EVERYWHERE
 from pipeline.onboarding.write import Proposal
 
 LISTED = 6  # columns of one list
@@ -16,6 +17,10 @@ def lines(proposal: Proposal, file: Path) -> Iterator[str]:
     yield f"task: {'; '.join([proposal.outcome.task, *proposal.outcome.notes])}"
     yield f"split: {proposal.split.note}"
 
+    if missing := [f"{header} {count:,}" for header, count in missing_counts(proposal).items()]:
+        more = f" and {len(missing) - LISTED} more columns" if len(missing) > LISTED else ""
+        yield f"missing values: {', '.join(missing[:LISTED])}{more}"
+
     left_out = {guess.header: guess.left_out for guess in proposal.guesses if guess.left_out}
     noted = {guess.header: guess.note for guess in proposal.guesses if guess.note and not guess.left_out}
     yield from listed("left out", left_out)
@@ -24,6 +29,17 @@ def lines(proposal: Proposal, file: Path) -> Iterator[str]:
     yield f"\nWritten: {file}. Next:"
     yield f"  make train MODEL={proposal.name}   train, evaluate, and promote if the gates pass"
     yield f"  make serve MODEL={proposal.name}   answer predictions over HTTP"
+
+
+def missing_counts(proposal: Proposal) -> dict[str, int]:
+    """The missing values of each column that is not left out, most first: blanks and the marks that stand for one."""
+    counts = {}
+    for guess in proposal.guesses:
+        marks = ["", *EVERYWHERE, *map(str, guess.keys.get("missing", []))]
+        missing = int(proposal.table.frame[guess.header].isin(marks).sum())
+        if missing and not guess.left_out:
+            counts[guess.header] = missing
+    return dict(sorted(counts.items(), key=lambda count: -count[1]))
 
 
 def listed(title: str, notes: Mapping[str, str]) -> Iterator[str]:

@@ -171,6 +171,14 @@ def test_what_says_nothing_of_a_new_row_is_left_out(make: Make, column: list[obj
     assert f"left out: {reason}" in text_of(created)
 
 
+def test_missing_values_are_counted_and_the_format_of_dates_is_said(make: Make) -> None:
+    days = pd.date_range("2024-01-01", periods=200).strftime("%d/%m/%Y").tolist()
+    months = ["?" if n % 20 == 0 else month for n, month in enumerate(customers()["months"])]
+    printed = list(lines(make(csv({**customers(), "months": months, "joined": days})), Path("churn.yaml")))
+    assert "missing values: months 10" in printed
+    assert "look at: joined: dates are read as %d/%m/%Y, such as 01/01/2024" in printed
+
+
 def test_a_number_far_from_all_others_is_a_missing_one(make: Make) -> None:
     months = [-999 if n % 20 == 0 else month for n, month in enumerate(customers()["months"])]
     created = make(csv({**customers(), "months": months}))
