@@ -159,7 +159,7 @@ def test_every_month_a_model_without_days_is_left_alone(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, days: str
 ) -> None:
     """With a notice, which GitHub shows on the run's page."""
-    for name, line in (("bin/make", ""), (".venv/bin/python", f'exec {sys.executable} "$@"')):
+    for name, line in (("bin/make", ""), (".venv/bin/python", f'exec "{sys.executable}" "$@"')):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
         (tmp_path / name).chmod(0o755)

@@ -59,7 +59,7 @@ def copied(folder: Path) -> Path:
 
 def rename(folder: Path, **asked: str) -> "subprocess.CompletedProcess[str]":
     words = [f"{name}={value}" for name, value in asked.items()]
-    command = ["make", "--no-print-directory", "rename", f"PYTHON={sys.executable}", *words]
+    command = ["make", "--no-print-directory", "rename", f"PYTHON='{sys.executable}'", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
