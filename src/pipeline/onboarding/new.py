@@ -26,7 +26,9 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
     Raises ConfigError where the file exists or the name cannot be one, DataError where the table cannot be used.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ConfigError(f"NAME={name!r}: should be small letters, digits and underscores, such as churn_2024")
+        near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        example = near if near[:1].isalpha() else "churn_2024"
+        raise ConfigError(f"NAME={name!r}: should be small letters, digits and underscores, such as {example}")
     file = configs / f"{name}.yaml"
     if file.exists():
         raise ConfigError(f"{file}: is there already, and is not overwritten; remove it or choose another NAME")
@@ -61,21 +63,24 @@ def suspicious(proposal: Proposal, folder: Path) -> dict[str, str]:
     contract = config.contract
     seed = config.train.seed
 
-    questions: dict[str, str] = {}
+    facts: dict[str, str] = {}
     for name, score in leaks.single_feature_scores(contract, rows.data, rows.target, seed).items():
         if score > LEAK:
-            questions[name] = f"tells the outcome by itself ({score:.3f}). {SAY_SO}"
+            facts[name] = f"tells the outcome by itself ({score:.3f})"
     for name in leaks.present_for_one_outcome(contract, rows.data, rows.target):
-        questions[name] = f"is missing only, or there only, with one outcome. {SAY_SO}"
+        facts[name] = "is missing only, or there only, with one outcome"
     pair = leaks.best_pair(contract, rows.data, rows.target, seed)
-    if pair and pair.score > LEAK and not questions.keys() & set(pair.names):
+    if pair and pair.score > LEAK and not facts.keys() & set(pair.names):
         both = " and ".join(pair.names)
-        questions |= dict.fromkeys(pair.names, f"{both} together tell the outcome ({pair.score:.3f}). {SAY_SO}")
+        facts |= dict.fromkeys(pair.names, f"{both} together tell the outcome ({pair.score:.3f})")
 
-    if questions.keys() >= set(contract.features):
-        reasons = "; ".join(sorted(set(questions.values())))
-        raise DataError(f"{proposal.table.path}: every column looks like a leak of {proposal.target}: {reasons}")
-    return {origin_of(name, contract): question for name, question in questions.items()}
+    if facts.keys() >= set(contract.features):
+        reasons = "; ".join(sorted(set(facts.values())))
+        raise DataError(
+            f"{proposal.table.path}: every column looks like a leak of {proposal.target}: {reasons}. Bring columns that "
+            "are known before it"
+        )
+    return {origin_of(name, contract): f"{fact}. {SAY_SO}" for name, fact in facts.items()}
 
 
 def origin_of(name: str, contract: Contract) -> str:

@@ -47,31 +47,42 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
         keys = {"kind": "integer" if whole else "number", **missing}
         return Outcome("regression", f"What is {target}?", keys, notes)
 
-    names = sorted(map(str, counts.index))
-    if positive is not None and positive not in names:
-        raise DataError(f"{target}: {positive!r} is none of its values: {', '.join(names)[:300]}")
-    if positive is None and len(names) > 2:
+    folded = known.str.casefold()  # yes, Yes and YES are one value
+    counts = folded.value_counts()
+    if len(counts) == 1:
+        raise DataError(f"{target}: is {known.iloc[0]!r} in every row: there is nothing to learn")
+    spelled = {str(name): str(known[folded == name].mode().iloc[0]) for name in sorted(counts.index)}
+    names = [*spelled]
+    listed = ", ".join(spelled.values())
+    wanted = positive.strip().casefold() if positive is not None else None
+    if wanted is not None and wanted not in names:
+        raise DataError(f"{target}: {positive!r} is none of its values: {listed[:300]}")
+    if wanted is None and len(names) > 2:
         raise DataError(
-            f"{target}: has {len(names)} values: {', '.join(names)[:200]}. A model here answers yes or no, or with a "
-            f"number: choose one against the rest with POSITIVE={names[0]!r}"
+            f"{target}: has {len(names)} values: {listed[:200]}. A model here answers yes or no, or with a number: "
+            f"choose one against the rest, such as POSITIVE={spelled[str(counts.idxmin())]!r}"
         )
 
-    yes = positive or positive_of(names, counts)
+    yes = wanted or positive_of(names, counts)
     rows = int(counts[yes])
     if min(rows, len(known) - rows) < LEAST_OF_A_CLASS:
         raise DataError(
             f"{target}: {min(rows, len(known) - rows)} of {len(known):,} rows have the rarer outcome; folds and a "
             f"holdout need {LEAST_OF_A_CLASS} at least"
         )
-    question = f"Is {target} true?" if yes.lower() in PLAIN_YES else f"Is {target} {yes}?"
-    notes.append(f"yes is {yes!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
+    question = f"Is {target} true?" if yes in PLAIN_YES else f"Is {target} {spelled[yes]}?"
+    notes.append(f"yes is {spelled[yes]!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
     keys = {"kind": "boolean", **missing}
     if not understood(names, yes):
-        keys |= {"positive": [yes], "negative": [name for name in names if name != yes]}
+        keys |= {"positive": spellings(known[folded == yes]), "negative": spellings(known[folded != yes])}
     return Outcome("binary", question, keys, notes)
 
 
 def understood(names: list[str], yes: str) -> bool:
     """Whether a boolean column reads these values by itself, and as they are meant."""
     pairs = ({"1", "0"}, {"1.0", "0.0"}, {"true", "false"}, {"yes", "no"})
-    return {name.lower() for name in names} in pairs and yes.lower() in PLAIN_YES
+    return set(names) in pairs and yes in PLAIN_YES
+
+
+def spellings(values: "pd.Series[str]") -> list[str]:
+    return sorted(map(str, values.unique()))

@@ -43,7 +43,7 @@ def config_text(proposal: Proposal, folder: Path) -> str:
 
     sections = [
         f"# Made by `make new` from {table.path.name}. It is yours: say what the columns mean, and what is known when.",
-        f"name: {name}\nquestion: {scalar(outcome.question)}\ntask: {outcome.task}\ndataset: table",
+        f"name: {scalar(name)}\nquestion: {scalar(outcome.question)}\ntask: {outcome.task}\ndataset: table",
         f"data: {flow(data_keys(proposal, folder))}",
         "\n".join(["columns:", *column_lines(proposal), target_line(proposal)]),
         f"target: {scalar(field)}\nfeatures:\n{features}",

@@ -5,6 +5,7 @@ The server, its OpenAPI document and the registered MLflow model all validate ro
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -83,7 +84,14 @@ def value_type(column: Column) -> Any:
         "datetime": Annotated[str, AfterValidator(_exists)],
     }
     kind = Literal[tuple(column.values)] if column.values else kinds[column.kind]
+    if column.nullable and column.missing:
+        return Annotated[kind | None, BeforeValidator(partial(without_mark, column.missing))]
     return kind | None if column.nullable else kind
+
+
+def without_mark(marks: Sequence[Any], value: Any) -> Any:
+    """Replace a value that stands for a missing one, such as -999, by None, as data cleaning does."""
+    return None if value in marks and not isinstance(value, bool) else value
 
 
 def _matching(pattern: str) -> Any:

@@ -171,6 +171,36 @@ def test_what_says_nothing_of_a_new_row_is_left_out(make: Make, column: list[obj
     assert f"left out: {reason}" in text_of(created)
 
 
+@pytest.mark.parametrize("positive", [None, "yes", "YES"])
+def test_answers_that_differ_in_case_are_one(make: Make, positive: str | None) -> None:
+    rows = customers()
+    answers = [("yes", "Yes", "YES")[n % 3] if left else ("no", "No")[n % 2] for n, left in enumerate(rows["left"])]
+    created = make(csv({**rows, "left": answers}), positive=positive)
+    assert config_of(created).columns["left"].positive == []
+    assert any(f"yes is 'yes', {sum(rows['left'])} of 200 rows" in line.lower() for line in lines(created, Path("a")))
+
+
+@pytest.mark.parametrize("positive", ["gone", "Gone", " GONE "])
+def test_every_spelling_of_the_values_is_in_the_config(make: Make, positive: str) -> None:
+    states = [("gone", "Gone", "paused", "stayed")[n % 4] for n in range(200)]
+    target = config_of(make(csv({**customers(), "left": states}), positive=positive)).columns["left"]
+    assert [*target.positive] == ["Gone", "gone"]
+    assert [*target.negative] == ["paused", "stayed"]
+
+
+def test_the_rarest_value_is_proposed_as_the_positive_one(make: Make) -> None:
+    states = [("no", "No", "paused", "gone")[n % 4] for n in range(199)]
+    with pytest.raises(DataError, match="has 3 values: gone, No, paused.* such as POSITIVE='gone'"):
+        make(csv({**customers(199), "left": states}))
+
+
+@pytest.mark.parametrize("name", ["no", "on", "null"])
+def test_a_name_that_yaml_misreads_is_quoted(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text(csv(customers()))
+    new(name, tmp_path / "t.csv", "left", tmp_path)
+    assert load(tmp_path / f"{name}.yaml").name == name
+
+
 def test_missing_values_are_counted_and_the_format_of_dates_is_said(make: Make) -> None:
     days = pd.date_range("2024-01-01", periods=200).strftime("%d/%m/%Y").tolist()
     months = ["?" if n % 20 == 0 else month for n, month in enumerate(customers()["months"])]

@@ -109,6 +109,16 @@ def test_a_number_without_bounds_still_has_to_fit_float32(tiny_config: Config) -
         model.model_validate({**ROW, "size": 1e39})
 
 
+@pytest.mark.parametrize(("size", "accepted"), [(-999, None), (-999.0, None), (2.5, 2.5), (None, None)])
+def test_a_mark_for_a_missing_value_is_missing_in_a_request_too(
+    tiny_config: Config, size: float | None, accepted: float | None
+) -> None:
+    """Data cleaning has taught the model so."""
+    marked = tiny_config.columns["size"].model_copy(update={"missing": [-999]})
+    model = request_model(tiny_config.contract.model_copy(update={"columns": {**tiny_config.columns, "size": marked}}))
+    assert model.model_validate({**ROW, "size": size}).model_dump()["size"] == accepted
+
+
 def test_the_published_schema_carries_meaning_unit_bounds_and_choices(row_model: type[BaseModel]) -> None:
     published = row_model.model_json_schema()["properties"]
     assert published["size"]["description"] == "Size of it [cm]"
