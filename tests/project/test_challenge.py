@@ -140,7 +140,8 @@ def script(tmp_path: Path) -> Script:
 
     def run(name: str, gh: str, model: str = MODEL) -> Any:
         (tmp_path / "bin/gh").write_text(f'#!/usr/bin/env bash\necho "gh $*" >>said\n{gh}\n')
-        shutil.copy(ROOT / ".ci" / name, tmp_path / name)
+        for copied in (name, "model"):
+            shutil.copy(ROOT / ".ci" / copied, tmp_path / copied)
         environment = {
             **os.environ,
             "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",

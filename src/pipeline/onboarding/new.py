@@ -77,8 +77,8 @@ def suspicious(proposal: Proposal, folder: Path) -> dict[str, str]:
     if facts.keys() >= set(contract.features):
         reasons = "; ".join(sorted(set(facts.values())))
         raise DataError(
-            f"{proposal.table.path}: every column looks like a leak of {proposal.target}: {reasons}. Bring columns that "
-            "are known before it"
+            f"{proposal.table.path}: every column looks like a leak of {proposal.target}: {reasons}. Bring "
+            "columns that are known before it"
         )
     return {origin_of(name, contract): f"{fact}. {SAY_SO}" for name, fact in facts.items()}
 
