@@ -26,11 +26,21 @@ REDIRECTS = {
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
+class Server(ThreadingHTTPServer):
+    """A server on a free port that keeps the paths it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Site)
+        self.requests: list[str] = []
+
+
 class Site(BaseHTTPRequestHandler):
     """Answers by path: the file, or a habit of real servers."""
 
+    server: Server
+
     def do_GET(self) -> None:
-        self.server.requests.append(self.path)  # type: ignore[attr-defined]
+        self.server.requests.append(self.path)
         match self.path.partition("?")[0]:
             case "/file.csv":
                 self.answer(200, CONTENT, {"Content-Length": str(len(CONTENT))})
@@ -62,9 +72,8 @@ class Site(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
-        server.requests = []  # type: ignore[attr-defined]
+def server() -> Iterator[Server]:
+    with Server() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -73,7 +82,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 
 @pytest.fixture
-def site(server: ThreadingHTTPServer) -> str:
+def site(server: Server) -> str:
     return f"http://127.0.0.1:{server.server_port}"
 
 
@@ -99,11 +108,11 @@ def test_a_file_that_is_not_there_is_downloaded(site: str, tmp_path: Path, path:
     assert progress == ["0.0 MB of t.csv downloaded"]
 
 
-def test_a_file_that_is_there_is_not_asked_for_again(server: ThreadingHTTPServer, site: str, tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_not_asked_for_again(server: Server, site: str, tmp_path: Path) -> None:
     wanted = file(f"{site}/file.csv", tmp_path)
     fetch(wanted, silent)
     fetch(wanted, silent)
-    assert server.requests == ["/file.csv"]  # type: ignore[attr-defined]
+    assert server.requests == ["/file.csv"]
 
 
 def test_the_file_may_be_read_by_whom_the_umask_lets(site: str, tmp_path: Path) -> None:
@@ -187,11 +196,11 @@ def test_an_address_needs_a_path_and_a_hash(tmp_path: Path, rest: str) -> None:
         load(tmp_path / "tiny.yaml")
 
 
-def test_a_key_in_the_query_is_sent_and_never_shown(server: ThreadingHTTPServer, site: str, tmp_path: Path) -> None:
+def test_a_key_in_the_query_is_sent_and_never_shown(server: Server, site: str, tmp_path: Path) -> None:
     wanted = file(f"{site}/none.csv?key=secret", tmp_path)
     with pytest.raises(DataError) as refused:
         fetch(wanted, silent)
-    assert server.requests == ["/none.csv?key=secret"]  # type: ignore[attr-defined]
+    assert server.requests == ["/none.csv?key=secret"]
     assert "secret" not in f"{refused.value}{wanted.model_dump_json()}"
 
 
