@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.runtime import rolling_features
-from pipeline.runtime.arrays import Columns, as_array, to_columns
+from pipeline.runtime.arrays import Columns, as_array, count_missing, to_columns
 from pipeline.runtime.predictor import Predictor, as_predictions
 from serve.errors import RequestError
 from serve.limits import Limits
@@ -105,7 +105,8 @@ class LoadedModel:
             raise RequestError(422, text)
 
         self.last_columns = columns
-        self._metrics.record_predictions(rows, predictions, self.predictor.unseen(columns), self.contract.rolling)
+        unseen, missing = self.predictor.unseen(columns), count_missing(rows, columns)
+        self._metrics.record_predictions(predictions, unseen, missing, self.contract.rolling)
         return predictions
 
     @cached_property

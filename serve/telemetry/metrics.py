@@ -111,28 +111,22 @@ class Metrics:
 
     def record_predictions(
         self,
-        rows: Sequence[Mapping[str, Any]],
         predictions: NDArray[np.float64],
         unseen: Mapping[str, int],
+        missing: Mapping[str, int],
         looked_up: Collection[str] = (),
     ) -> None:
-        """Count rows, their predictions of shape (rows,), their missing values and their unseen values.
+        """Count predictions of shape (rows,), and their rows' unseen and missing values by column.
 
-        The rows are validated, so that all have the same columns in the same order.
-        `unseen` has the number of unseen values by column. Missing values of the columns `looked_up` do not count:
-        callers are not expected to send them.
+        Missing values of the columns `looked_up` do not count: callers are not expected to send them.
         """
-        self._rows.inc(len(rows))
+        self._rows.inc(len(predictions))
         self._predictions.observe(predictions)
         for column, count in unseen.items():
             self._unseen.labels(column).inc(count)
-
-        if len(rows) == 1 and None not in rows[0].values():
-            return
-        for column, values in zip(rows[0], zip(*(row.values() for row in rows), strict=True), strict=True):
-            missing = 0 if column in looked_up else values.count(None)
-            if missing:
-                self._missing_counter(column).inc(missing)
+        for column, count in missing.items():
+            if column not in looked_up:
+                self._missing_counter(column).inc(count)
 
     def record_labels(self, count: int) -> None:
         self._labels.inc(count)

@@ -66,6 +66,19 @@ def as_array(values: Sequence[Any], kind: str) -> NDArray[Any]:
     return np.array(values, dtype=np.float64)
 
 
+def count_missing(rows: Sequence[Mapping[str, Any]], columns: Columns) -> dict[str, int]:
+    """Count the missing values of validated rows, which are also given as columns. Complete columns are left out."""
+    if len(rows) == 1:  # NumPy is slow for one row
+        return {name: 1 for name, value in rows[0].items() if value is None}
+
+    counts = {}
+    for name, values in columns.items():
+        missing = values == "" if values.dtype == object else values != values  # NaN and NaT differ from themselves
+        if count := int(np.count_nonzero(missing)):
+            counts[name] = count
+    return counts
+
+
 def tensors(columns: Columns, contract: Contract) -> Tensors:
     """Convert features to the model's inputs. Training and serving both round numbers to float32 here."""
     rows = len(columns[contract.features[0]])

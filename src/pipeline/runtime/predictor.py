@@ -156,8 +156,8 @@ def as_predictions(predictions: NDArray[np.float64], scoring: Scoring) -> dict[s
     """Round predictions and name them as in a response: `probability` and `label`, or `value` for a regression."""
     if scoring.task == "regression":
         return {"value": [float(f"{prediction:.{DIGITS}g}") for prediction in predictions.tolist()]}
-    probabilities = [round(prediction * 10**DIGITS) / 10**DIGITS for prediction in predictions.tolist()]
-    return {"probability": probabilities, "label": [int(probability >= scoring.cut) for probability in probabilities]}
+    probabilities = np.rint(predictions * 10**DIGITS) / 10**DIGITS
+    return {"probability": probabilities.tolist(), "label": (probabilities >= scoring.cut).astype(int).tolist()}
 
 
 def load(place: Path, key: Path | None = None) -> Predictor:

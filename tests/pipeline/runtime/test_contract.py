@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from pipeline.config.config import Config
-from pipeline.runtime.arrays import as_array, tensors, to_columns
+from pipeline.runtime.arrays import as_array, count_missing, tensors, to_columns
 from pipeline.runtime.contract import Column, Contract
 from pipeline.runtime.request_model import request_model, without_nan
 
@@ -163,6 +163,15 @@ def test_a_field_that_some_rows_lack_is_missing_in_them(tiny_config: Config) -> 
     assert columns["legs"][0] == 4
     assert np.isnan(columns["legs"][1])
     assert columns["shape"].tolist() == ["round", ""]
+
+
+@pytest.mark.parametrize("others", [[], [ROW]])
+def test_missing_values_of_every_kind_are_counted_in_one_row_and_in_many(
+    tiny_config: Config, others: list[dict[str, object]]
+) -> None:
+    rows = [{**dict.fromkeys(ROW), "legs": 4}, *others]
+    columns = to_columns(rows, tiny_config.contract)
+    assert count_missing(rows, columns) == {"colour": 1, "shape": 1, "when": 1, "size": 1}
 
 
 def test_a_copy_changes_no_key_that_is_not_there(tiny_config: Config) -> None:
