@@ -156,6 +156,9 @@ def as_predictions(predictions: NDArray[np.float64], scoring: Scoring) -> dict[s
     """Round predictions and name them as in a response: `probability` and `label`, or `value` for a regression."""
     if scoring.task == "regression":
         return {"value": [float(f"{prediction:.{DIGITS}g}") for prediction in predictions.tolist()]}
+    if len(predictions) == 1:  # NumPy is slow for one row
+        probability = round(predictions.item() * 10**DIGITS) / 10**DIGITS
+        return {"probability": [probability], "label": [int(probability >= scoring.cut)]}
     probabilities = np.rint(predictions * 10**DIGITS) / 10**DIGITS
     return {"probability": probabilities.tolist(), "label": (probabilities >= scoring.cut).astype(int).tolist()}
 
