@@ -132,7 +132,7 @@ def value_text(model: LoadedModel, column: Column, reason: Mapping[str, Any]) ->
     if column.kind == "boolean":
         value = YES_NO[reason["value"]]
     if column.kind == "datetime":
-        value = datetime.fromisoformat(value).strftime("%a %d %b %Y, %H:%M")
+        value = datetime.fromisoformat(value).strftime("%a %d %b %Y" if column.is_date else "%a %d %b %Y, %H:%M")
     if column.kind == "category":
         value = model.predictor.choices.get(reason["field"], {}).get(value, value)
 

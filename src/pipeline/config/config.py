@@ -235,8 +235,17 @@ class Config(Contract):
 
     @cached_property
     def contract(self) -> Contract:
-        """The part of the config that is saved in the bundle, without validating it again."""
-        return Contract.model_construct(**{name: getattr(self, name) for name in Contract.model_fields})
+        """The part of the config that is saved in the bundle, without validating it again.
+
+        What stands for a missing value in the whole file does so in each of its columns.
+        """
+        parts = {name: getattr(self, name) for name in Contract.model_fields}
+        if marks := self.data.missing:
+            columns = self.columns.items()
+            parts["columns"] = {
+                name: column.model_copy(update={"missing": [*column.missing, *marks]}) for name, column in columns
+            }
+        return Contract.model_construct(**parts)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

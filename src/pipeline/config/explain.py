@@ -70,7 +70,8 @@ def advice_for(fault: ErrorDetails, schema: Schema) -> str:
     text = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "string_type" and isinstance(fault["input"], bool):
         text += ": YAML reads yes, no, on and off as true and false, so put it into quotes"
-    return text if isinstance(fault["input"], dict) else f"{text}; found {repr(fault['input'])[:200]}"
+    names_its_part = isinstance(fault["input"], list) and fault["type"] == "value_error"
+    return text if isinstance(fault["input"], dict) or names_its_part else f"{text}; found {repr(fault['input'])[:200]}"
 
 
 def expected_at(loc: Key, schema: Schema) -> str:

@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError
 
 Key = tuple[str | int, ...]
 MOST_NODES = 100_000  # keys and values of one text, with those of its aliases
+LAYOUT = "Keys of one section begin in the same column, after blanks; a text with `: ` or ` #` stands in quotes"
 MISTAGGED = (TypeError, LookupError, AttributeError)  # what PyYAML raises for !!bool maybe and the like
 
 
@@ -105,6 +106,9 @@ def parse(text: str) -> tuple[yaml.Node | None, Any]:
         raise ValueError("it is nested too deeply, or within itself") from None
     except MISTAGGED:
         raise ValueError("a value does not fit its tag, such as !!int or !!bool: remove the tag") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{line}{error.problem}. {LAYOUT}") from None
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
 

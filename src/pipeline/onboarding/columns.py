@@ -97,11 +97,7 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
     if marks := marks_of(values, MISSING):
         keys["missing"] = marks
     if date_format := format_of(known):
-        keys["kind"] = "datetime"
-        if date_format == "ISO 8601":
-            return keys, "", ""
-        keys["format"] = date_format
-        return keys, f"dates are read as {date_format}, such as {known.iloc[0]}", ""
+        return date_keys(known, date_format, keys)
 
     numbers = as_numbers(known)
     if numbers is not None:
@@ -109,6 +105,18 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
     if known.str.fullmatch(MONEY).all():
         return keys, "", f"numbers with other signs, such as {known.iloc[0]}: write plain ones to use it"
     return text_keys(values, keys)
+
+
+def date_keys(known: "pd.Series[str]", date_format: str, keys: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
+    """Keys of a date. ISO 8601 needs a format only where it has no time of day: requests have none either then."""
+    keys["kind"] = "datetime"
+    note = ""
+    if date_format != "ISO 8601":
+        keys["format"] = date_format
+        note = f"dates are read as {date_format}, such as {known.iloc[0]}"
+    elif known.str.len().max() == len("2024-03-01"):
+        keys["format"] = "%Y-%m-%d"
+    return keys, note, ""
 
 
 def marks_of(values: "pd.Series[str]", understood: Sequence[str]) -> list[str]:
@@ -176,4 +184,15 @@ def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str,
     if known.nunique() > MOSTLY * len(known) and known.nunique() > 10:
         kind = "an identifier" if known.is_unique and known.str.fullmatch(r"\S+").all() else "text"
         return keys, "", f"{kind}: {known.nunique():,} different values in {len(known):,} rows"
-    return keys, "", ""
+    return keys, alike(known), ""
+
+
+def alike(known: "pd.Series[str]") -> str:
+    """A note where values differ only in capitals or blanks, with the most frequent of them."""
+    counts = known.value_counts()
+    folded = counts.index.str.casefold().str.split().str.join(" ")
+    again = folded[folded.duplicated()]
+    if again.empty:
+        return ""
+    names = " and ".join(map(repr, counts.index[folded == again[0]]))
+    return f"{names} count as different values: write them alike in the file if they are one"

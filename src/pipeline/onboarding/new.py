@@ -10,13 +10,13 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.onboarding.columns import describe
 from pipeline.onboarding.look import look
 from pipeline.onboarding.outcome import outcome_of
-from pipeline.onboarding.propose import split_of
+from pipeline.onboarding.propose import beside_split, split_of
 from pipeline.onboarding.write import Proposal, config_text, features_of
 from pipeline.runtime.contract import Contract
 from pipeline.training import leaks
 
 LEAK = 0.99  # ROC AUC or rank correlation from which on a column is taken for the outcome itself
-MANY_REJECTED = "data.max_rejected=0.05"  # while it is looked at; the training has its own limit
+ANY_REJECTED = "data.max_rejected=0.999"  # while it is looked at: the training lists them, and what would accept them
 SAY_SO = "Is it known before? Then say so, and add it to the features"
 
 
@@ -38,7 +38,8 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
     table = look(path, target)
     outcome = outcome_of(target, table.frame[target], positive)
     guesses = describe(table.frame, target)
-    proposal = Proposal(name, target, table, guesses, outcome, split_of(table, guesses), {})
+    split = split_of(table, guesses)
+    proposal = Proposal(name, target, table, [*beside_split(table, guesses, split)], outcome, split, {})
 
     if not list(features_of(proposal)):
         reasons = "; ".join(f"{guess.header} is left out: {guess.left_out}" for guess in guesses)
@@ -58,7 +59,7 @@ def suspicious(proposal: Proposal, folder: Path) -> dict[str, str]:
     """
     draft = folder / "draft.yaml"
     draft.write_text(config_text(proposal, folder), encoding="utf-8")
-    config = load(draft, [MANY_REJECTED])
+    config = load(draft, [ANY_REJECTED])
     rows = read(config, folder).examples
     contract = config.contract
     seed = config.train.seed

@@ -70,7 +70,8 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
             f"{target}: {min(rows, len(known) - rows)} of {len(known):,} rows have the rarer outcome; folds and a "
             f"holdout need {LEAST_OF_A_CLASS} at least"
         )
-    question = f"Is {target} true?" if yes in PLAIN_YES else f"Is {target} {spelled[yes]}?"
+    title = target.rstrip("?! ")
+    question = f"Is {title} true?" if yes in PLAIN_YES else f"Is {title} {spelled[yes].rstrip('?! ')}?"
     notes.append(f"yes is {spelled[yes]!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
     keys = {"kind": "boolean", **missing}
     if not understood(names, yes):

@@ -1,6 +1,7 @@
 """How the rows of a table are split."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -13,6 +14,7 @@ FEWEST_DAYS = 20  # of a split by time
 GROUP = re.compile(
     r"(^|_)(id|customer|user|patient|client|account|household|session|device)(_?id)?$|[a-z]Id$", re.IGNORECASE
 )
+LATER = re.compile(r"birth|until|(^|_)(end|due)|expir|close|resolve|deliver|return|update", re.IGNORECASE)
 REPEATED = (0.02, 0.8)  # different values of a column that names groups, as a share of the rows
 
 
@@ -47,7 +49,7 @@ def split_of(table: Table, guesses: list[Guess]) -> Split:
 
 def days_of(table: Table, guess: Guess) -> float:
     """The length in days of a column that may be the rows' time; 0 for any other."""
-    is_time = guess.keys["kind"] == "datetime" and not guess.left_out and "birth" not in guess.name.lower()
+    is_time = guess.keys["kind"] == "datetime" and not guess.left_out and not LATER.search(guess.name)
     if not is_time or guess.keys.get("nullable"):
         return 0.0
     times = pd.to_datetime(table.frame[guess.header], format=guess.keys.get("format", "ISO8601"))
@@ -66,3 +68,18 @@ def names_groups(table: Table, guess: Guess) -> bool:
     share = values.nunique() / len(values)
     is_complete = guess.keys["kind"] in ("category", "integer") and not guess.keys.get("nullable")
     return bool(GROUP.search(guess.name)) and is_complete and REPEATED[0] < share < REPEATED[1]
+
+
+def beside_split(table: Table, guesses: list[Guess], split: Split) -> Iterator[Guess]:
+    """The guesses, without columns that only name what several rows are of, and with a question about other dates."""
+    for guess in guesses:
+        is_date = guess.keys["kind"] == "datetime" and guess.name != split.column
+        if guess.left_out:
+            yield guess
+        elif names_groups(table, guess):
+            count = table.frame[guess.header].nunique()
+            yield guess._replace(left_out=f"names what several rows are of ({count:,}): a new one would be unknown")
+        elif is_date and not guess.note:
+            yield guess._replace(note="is this date known before the outcome? Else take it out of the features")
+        else:
+            yield guess

@@ -3,6 +3,7 @@
 This module uses numpy and pydantic. It knows nothing of training, YAML or any dataset.
 """
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -116,7 +117,9 @@ class Column(Frozen):
     private: bool = Field(False, description="Never written to the prediction log.")
     source: str | None = Field(None, description="The column's name in the data file, if it differs.")
     format: str | None = Field(
-        None, description="How the file writes a date, such as %d/%m/%Y. Without it: ISO 8601. Callers send ISO 8601."
+        None,
+        description="How the file writes a date, such as %d/%m/%Y. Without it: ISO 8601 with a time of day. Callers "
+        "send ISO 8601, without a time of day where the format has none.",
     )
     positive: list[str] = Field(
         [],
@@ -165,6 +168,11 @@ class Column(Frozen):
     def brought(self) -> bool:
         """Whether the data file has to contain the column: it is neither derived nor a rolling feature."""
         return not self.derived_from and not self.rolling
+
+    @property
+    def is_date(self) -> bool:
+        """Whether its values are dates without a time of day."""
+        return self.format is not None and not re.search("%[HIcXs]", self.format)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -248,7 +256,7 @@ class Contract(Frozen):
             raise ValueError(f"listed twice: {', '.join(sorted(twice))}")
         for name in features:
             if name not in columns:
-                raise ValueError(f"{name} is not a declared column")
+                raise ValueError(undeclared(name, columns))
             if columns[name].known == "after":
                 raise ValueError(f"{name} is known only after the moment of prediction: it cannot be a feature")
             if columns[name].kind == "datetime":
@@ -287,7 +295,7 @@ class Contract(Frozen):
     def target_is_a_known_outcome(cls, target: str, info: ValidationInfo) -> str:
         columns: dict[str, Column] = info.data.get("columns") or {}
         if columns and target not in columns:
-            raise ValueError(f"{target} is not a declared column")
+            raise ValueError(undeclared(target, columns))
 
         kinds = OUTCOMES.get(str(info.data.get("task")), ())
         if columns and kinds and (columns[target].known != "after" or columns[target].kind not in kinds):
@@ -351,6 +359,12 @@ def sent_columns(features: Iterable[str], columns: Mapping[str, Column]) -> set[
     for name in features:
         sent.update(columns[name].derived_from or [name])
     return sent
+
+
+def undeclared(name: str, columns: Iterable[str]) -> str:
+    """The message for a name of no column, with the one that was probably meant."""
+    near = difflib.get_close_matches(name, columns, n=1)
+    return f"{name} is not a declared column" + (f". Did you mean {near[0]}?" if near else "")
 
 
 def _nothing(_: Mapping[str, Any]) -> tuple[()]:

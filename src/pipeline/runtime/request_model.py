@@ -20,9 +20,12 @@ DAYS = f"{LONG}|{SHORT}|02-(?:0[1-9]|1[0-9]|2[0-8])"
 LEAP = "(?:(?:19|20|21)(?:0[48]|[2468][048]|[13579][26])|2000)-02-29"
 DATE = f"(?:(?:19|20|21)[0-9]{{2}}-(?:{DAYS})|{LEAP})"
 MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-LOCAL_TIME = rf"^{DATE}[T ]{MINUTE}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?$"
+TIME = rf"[T ]{MINUTE}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?"
+LOCAL_TIME = f"^{DATE}{TIME}$"
+LOCAL_DATE = f"^{DATE}(?:{TIME})?$"  # of a column without times of day
 WHOLE_SECOND = re.compile(f"{DATE}T{MINUTE}(?::[0-5][0-9])?", re.ASCII)
 EXISTS = re.compile(LOCAL_TIME, re.ASCII)
+DATE_EXISTS = re.compile(DATE, re.ASCII)
 LARGEST = 2**53  # float64 represents every integer up to this one
 
 
@@ -61,7 +64,9 @@ def _field(column: Column) -> Any:
         text += "; looked up if a request lacks it"
 
     examples = None if column.example is None else [column.example]
-    pattern = LOCAL_TIME if column.kind == "datetime" else column.pattern and f"^(?:{column.pattern})$"
+    pattern = column.pattern and f"^(?:{column.pattern})$"
+    if column.kind == "datetime":
+        pattern = LOCAL_DATE if column.is_date else LOCAL_TIME
     extra: Any = {"pattern": pattern} if pattern else None
     default: Any = None if column.nullable else ...
     return Field(default, description=text, examples=examples, json_schema_extra=extra)
@@ -81,7 +86,7 @@ def value_type(column: Column) -> Any:
         "number": Annotated[float, Field(ge=low, le=high, allow_inf_nan=False)],
         "integer": Annotated[int, Field(**whole), BeforeValidator(integral)],
         "boolean": bool,
-        "datetime": Annotated[str, AfterValidator(_exists)],
+        "datetime": Annotated[str, AfterValidator(_date_exists if column.is_date else _exists)],
     }
     kind = Literal[tuple(column.values)] if column.values else kinds[column.kind]
     if column.nullable and column.missing:
@@ -124,5 +129,14 @@ def _exists(value: str) -> str:
     if WHOLE_SECOND.fullmatch(value):
         return value
     if not EXISTS.fullmatch(value):
-        raise ValueError("Should be a date and time that exists, such as 2013-07-01T17:30, without an offset")
+        raise ValueError("Should be a date and time that exists, such as 2024-03-01T17:30, without an offset")
     return value.replace(" ", "T").partition(".")[0]
+
+
+def _date_exists(value: str) -> str:
+    """Return the midnight at which a date begins, as cleaning reads it. Raises ValueError for any other text."""
+    if DATE_EXISTS.fullmatch(value):
+        return f"{value}T00:00"
+    if not EXISTS.fullmatch(value):
+        raise ValueError("Should be a date that exists, such as 2024-03-01")
+    return _exists(value)

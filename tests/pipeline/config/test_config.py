@@ -68,7 +68,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
     ("override", "said"),
     [
         ("features=[later]", "later is known only after the moment of prediction: it cannot be a feature"),
-        ("features=[colours]", "colours is not a declared column"),
+        ("features=[colours]", "colours is not a declared column. Did you mean colour?"),
         ("features=[size, size]", "listed twice: size"),
         ("features=[when]", "when is a date and time: derive a category or a number from it"),
         ("target=size", "target size of a binary task has to be a boolean that is known after"),
@@ -182,6 +182,7 @@ def test_every_fault_is_told_at_once(tiny: Path) -> None:
     ("text", "said"),
     [
         ("a: [", "is not valid YAML"),
+        ("a:\n  b: 1\n c: 2", "is not valid YAML: line 3: .* Keys of one section begin in the same column"),
         ("day: 2013-13-01", "is not valid YAML"),
         ("- a", "should hold keys and values"),
         ("name: a\nname: b", "broken.yaml:2: name is there twice, also on line 1"),

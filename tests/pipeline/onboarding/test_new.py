@@ -8,12 +8,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from pipeline.config.config import Config, load
+from pipeline.data.read import read
 from pipeline.errors import ConfigError, DataError
 from pipeline.onboarding.new import new
 from pipeline.onboarding.summary import lines
 from pipeline.onboarding.write import Proposal
+from pipeline.runtime.request_model import request_model
 from tests.support.command import Command
 
 Rows = dict[str, list[Any]]
@@ -146,6 +149,59 @@ def test_dates_split_by_time_and_have_their_format(make: Make) -> None:
 def test_rows_of_one_customer_stay_together(make: Make) -> None:
     config = config_of(make(csv({**customers(), "customer": [f"C{n // 4}" for n in range(200)]})))
     assert (config.split.by, "customer" in config.features) == ("group", False)
+
+
+def test_the_name_of_a_customer_is_no_feature_beside_a_time_either(make: Make) -> None:
+    days = pd.date_range("2024-01-01", periods=200).astype(str).tolist()
+    created = make(csv({**customers(), "customer": [f"C{n // 4}" for n in range(200)], "ordered": days}))
+    assert config_of(created).split.by == "time"
+    assert "customer" not in config_of(created).features
+    assert any("customer: names what several rows are of (50)" in line for line in lines(created, Path("churn.yaml")))
+
+
+def test_the_end_of_a_contract_is_not_the_time_of_the_split(make: Make) -> None:
+    days = pd.date_range("2024-01-01", periods=200).astype(str).tolist()
+    later = pd.date_range("2026-01-01", periods=200).astype(str).tolist()
+    created = make(csv({"valid_until": later[::-1], "ordered": days, **customers()}))
+    assert config_of(created).split.model_dump()["time"] == "ordered"
+    assert "look at: valid_until: is this date known before the outcome?" in "\n".join(lines(created, Path("a")))
+
+
+def test_dates_without_a_time_of_day_are_dates_in_requests(make: Make) -> None:
+    days = pd.date_range("2024-01-01", periods=200).astype(str).tolist()
+    contract = config_of(make(csv({**customers(), "ordered": days}))).contract
+    row = {"plan": "basic", "months": 3, "spent": 5.0}
+    assert request_model(contract).model_validate({**row, "ordered": "2024-02-29"}).model_dump()["ordered"] == (
+        "2024-02-29T00:00"
+    )
+    with pytest.raises(ValidationError, match="Should be a date that exists, such as 2024-03-01"):
+        request_model(contract).model_validate({**row, "ordered": "2023-02-29"})
+
+
+def test_values_that_differ_in_capitals_or_blanks_are_pointed_out(make: Make) -> None:
+    created = make(csv({**customers(), "plan": ["pay later", "Pay  Later", "cash", "cash"] * 50}))
+    note = "look at: plan: 'pay later' and 'Pay  Later' count as different values"
+    assert any(line.startswith(note) for line in lines(created, Path("churn.yaml")))
+
+
+def test_a_question_that_is_the_name_of_the_target_reads_as_one(make: Make) -> None:
+    rows = customers()
+    answers = ["Left!" if left else "stayed" for left in rows.pop("left")]
+    created = make(csv({**rows, "Gone?": answers}), target="Gone?", positive="Left!")
+    assert config_of(created).question == "Is Gone Left?"
+
+
+def test_what_stands_for_missing_in_the_file_does_so_in_a_request(make: Make) -> None:
+    contract = config_of(make(csv({**customers(), "plan": ["?", "basic", "plus", "plus"] * 50}))).contract
+    row = request_model(contract).model_validate({"plan": "?", "months": 3, "spent": 5.0})
+    assert row.model_dump()["plan"] is None
+
+
+def test_many_rows_that_break_a_rule_are_left_to_the_training_to_say(make: Make) -> None:
+    notes = ["a", "b"] * 100
+    created = make(csv({**customers(), "spent": [1e39 if n % 10 == 0 else n for n in range(200)], "note": notes}))
+    with pytest.raises(DataError, match="20 of 200 rows were rejected"):
+        read(config_of(created), created.table.path.parent)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ WRONG: list[tuple[Row, str, str]] = [
     (
         {"sent": "2013-02-30T10:00"},
         "sent",
-        "Should be a date and time that exists, such as 2013-07-01T17:30, without an offset",
+        "Should be a date and time that exists, such as 2024-03-01T17:30, without an offset",
     ),
     ({"tmp": "1"}, "tmp", "There is no such field"),
     ({"carrier": None}, "carrier", "Should be a text"),
