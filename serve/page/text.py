@@ -150,6 +150,11 @@ def change_text(model: LoadedModel, contribution: float) -> str:
     return f"{verb} it by {abs(contribution) * 100:.1f} percentage points"
 
 
+def class_title(model: LoadedModel, name: str) -> str:
+    """The name of a class for people, from the contract."""
+    return (model.contract.columns[model.contract.target].values or {}).get(name, name)
+
+
 def example_at(model: LoadedModel, number: str) -> Example | None:
     """The bundle's example with this number; after the last example the count begins again. None for other text."""
     examples = model.predictor.examples
@@ -167,6 +172,8 @@ def actual_outcome(model: LoadedModel, row: Mapping[str, Any], example: Example 
     if not is_same_row(row_columns, example_columns):
         return None
 
+    if isinstance(example.outcome, str):
+        return class_title(model, example.outcome)
     if isinstance(example.outcome, bool):
         return YES_NO[example.outcome]
     target = model.contract.columns[model.contract.target]

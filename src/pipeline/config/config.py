@@ -19,7 +19,7 @@ from pipeline.config.gates import Bounds, Gates
 from pipeline.config.monitoring import Monitor, Replay, Retrain
 from pipeline.config.splits import GroupSplit, Plan, TimeSplit
 from pipeline.errors import ConfigError
-from pipeline.evaluation.metrics import DECISIVE, REPORTED
+from pipeline.evaluation.metrics import DECISIVE, REPORTED, reported
 from pipeline.runtime.contract import Column, Contract, Frozen, Scoring, sent_columns
 from pipeline.runtime.dataset import DataFile
 
@@ -164,21 +164,21 @@ class Config(Contract):
         task = info.data.get("task")
         if task == "binary" and costs is None:
             raise ValueError("are missing: what a miss costs against a false alarm decides the threshold")
-        if task == "regression" and costs is not None:
-            raise ValueError("are for a binary task: a regression has no threshold")
+        if task != "binary" and costs is not None:
+            raise ValueError(f"are for a binary task: a {task} task has no threshold")
         return costs
 
     @field_validator("gates")
     @classmethod
     def gates_can_be_asked(cls, gates: Gates, info: ValidationInfo) -> Gates:
+        columns: dict[str, Column] = info.data.get("columns") or {}
         task: Any = info.data.get("task")
         for part, named in (("holdout", gates.holdout), ("slices.metrics", gates.slices.metrics)):
-            unknown = [name for name in named if task in REPORTED and name not in REPORTED[task]]
+            known = known_metrics(task, columns.get(info.data.get("target", "")))
+            unknown = [name for name in named if known and name not in known]
             if unknown:
-                known = ", ".join(REPORTED[task])
-                raise ValueError(f"{part}: {unknown[0]} is no metric of a {task} task. Known: {known}")
+                raise ValueError(f"{part}: {unknown[0]} is no metric of a {task} task. Known: {', '.join(known)}")
 
-        columns: dict[str, Column] = info.data.get("columns") or {}
         features: list[str] = info.data.get("features") or []
         if not columns or not features:
             return gates  # invalid columns or features are reported by their own validators
@@ -200,9 +200,11 @@ class Config(Contract):
         if split and not isinstance(split, TimeSplit):
             raise ValueError("is for a split by time")
 
+        columns: dict[str, Column] = info.data.get("columns") or {}
+        known = known_metrics(task, columns.get(info.data.get("target", "")))
         for name in retrain.holdout:
-            if task in REPORTED and name not in REPORTED[task]:
-                raise ValueError(f"holdout: {name} is no metric of a {task} task. Known: {', '.join(REPORTED[task])}")
+            if known and name not in known:
+                raise ValueError(f"holdout: {name} is no metric of a {task} task. Known: {', '.join(known)}")
         return retrain
 
     @field_validator("search")
@@ -219,7 +221,7 @@ class Config(Contract):
     @field_validator("train")
     @classmethod
     def only_numbers_are_clipped(cls, train: Train, info: ValidationInfo) -> Train:
-        if train.clip and info.data.get("task") == "binary":
+        if train.clip and info.data.get("task") != "regression":
             raise ValueError("clip: is for a regression")
         return train
 
@@ -231,7 +233,7 @@ class Config(Contract):
     @property
     def scoring(self) -> Scoring:
         threshold = self.costs.threshold if self.costs else None
-        return Scoring(self.task, threshold)
+        return Scoring(self.task, threshold, self.classes)
 
     @cached_property
     def contract(self) -> Contract:
@@ -246,6 +248,12 @@ class Config(Contract):
                 name: column.model_copy(update={"missing": [*column.missing, *marks]}) for name, column in columns
             }
         return Contract.model_construct(**parts)
+
+
+def known_metrics(task: Any, target: Column | None) -> tuple[str, ...]:
+    """The names of the metrics that gates may limit; empty where the task is invalid, which is reported elsewhere."""
+    classes = tuple(target.values or ()) if target and task == "multiclass" else ()
+    return reported(Scoring(task, None, classes)) if task in REPORTED else ()
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

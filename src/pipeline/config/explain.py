@@ -59,7 +59,7 @@ def advice_for(fault: ErrorDetails, schema: Schema) -> str:
     if fault["type"] == "missing":
         return f"is missing{expected_at(loc, schema)}"
     if loc == ("task",) and fault["input"] == "classification":
-        return "classification is called binary here"
+        return "classification is called binary here, or multiclass for three classes or more"
 
     if fault["type"] == "extra_forbidden":
         here = list(keys_at(loc[:-1], schema))

@@ -18,7 +18,7 @@ from pipeline.data.split import sample, split
 from pipeline.errors import ConfigError, DataError
 from pipeline.evaluation.bootstrap import blocks
 from pipeline.runtime import rolling_features
-from pipeline.runtime.arrays import Columns, Examples, json_bytes, take_rows, tensors
+from pipeline.runtime.arrays import Columns, Examples, as_outcome, json_bytes, take_rows, tensors
 from pipeline.runtime.dataset import find
 from pipeline.runtime.rolling_features import RollingState
 
@@ -104,8 +104,7 @@ def read(config: Config, reports: Path, say: Say = lambda _: None) -> TrainingRo
     if missing:
         raise ConfigError(f"features: {missing[0]} is not made by `derive` of the dataset {config.dataset}")
 
-    outcome = columns[config.target][rows]
-    target = outcome == 1 if config.task == "binary" else outcome
+    target = as_outcome(columns[config.target][rows], config)
     examples = Examples(request, tensors(derived, config.contract), target)
     return TrainingRows(examples, key[rows], row_keys(columns, config)[rows], about, names, state)
 

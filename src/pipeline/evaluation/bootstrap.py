@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.curves import Array, Floats
-from pipeline.evaluation.metrics import DECISIVE, RATIO, weighted
+from pipeline.evaluation.metrics import DECISIVE, RATIO, base_name, weighted
 from pipeline.runtime.contract import Scoring
 
 ENDS = {  # the lowest and highest possible value of a metric; without an entry, 0 and 1
@@ -46,7 +46,7 @@ def with_intervals(
 ) -> dict[str, Interval]:
     """Compute the named metrics, each with a 95 % interval from resampled blocks; without names, the reported ones.
 
-    `outcome`, `prediction` and `blocks` have shape (rows,). The interval is the 2.5th to 97.5th percentile of the
+    `outcome` and `blocks` have shape (rows,). The interval is the 2.5th to 97.5th percentile of the
     resamples, shifted so that their mean is the metric. A sum of absolute differences, such as the calibration error,
     is larger in a resample than in the sample; other metrics hardly move.
     """
@@ -62,7 +62,7 @@ def with_intervals(
 
 def interval(name: str, value: float, resampled: Floats) -> Interval:
     """Return a metric with its interval from the resamples, shape (resamples,), in which the metric is defined."""
-    lowest, highest = ENDS.get(name, (0.0, 1.0))
+    lowest, highest = ENDS.get(base_name(name), (0.0, 1.0))
     finite = resampled[np.isfinite(resampled)]
     defined = finite if len(finite) else np.array([value])
     low, high = np.percentile(defined, [2.5, 97.5]) - (defined.mean() - value)
@@ -70,9 +70,9 @@ def interval(name: str, value: float, resampled: Floats) -> Interval:
 
 
 def paired(outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstrap, level: float) -> dict[str, Interval]:
-    """Compute new minus old for the loss and, for a binary task, ROC AUC, each with an interval at `level`.
+    """Compute new minus old for the loss and, but for a regression, ROC AUC, each with an interval at `level`.
 
-    `new` and `old` are predictions for the same rows, shape (rows,). Both are resampled with the same blocks, so that a
+    `new` and `old` are predictions for the same rows. Both are resampled with the same blocks, so that a
     block that is hard for both models cancels out.
     """
     names = DECISIVE[plan.scoring.task]

@@ -1,6 +1,7 @@
 """Metrics of predictions, each computed in one place: from rows, or from the weights of the rows in a resample.
 
-Predictions of a binary task are probabilities of the positive class, those of a regression are numbers.
+Predictions of a binary task are probabilities of the positive class, those of a multiclass task have shape (rows,
+classes), and those of a regression are numbers. An outcome of a multiclass task is the position of its class.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,23 +22,44 @@ Part = Callable[[Floats], dict[str, Any]]  # some of the metrics, as NumPy numbe
 RATES = ("accuracy", "precision", "recall", "f1")
 REPORTED: dict[Task, tuple[str, ...]] = {  # for a fold and for the holdout
     "binary": ("roc_auc", "average_precision", "log_loss", "skill", "brier", "ece", *RATES),
+    "multiclass": ("roc_auc", "log_loss", "skill", "ece", "accuracy", "macro_f1"),
     "regression": ("mae", "rmse", "r2", "bias"),
 }
+OF_CLASS = ("precision", "recall")  # also reported, for each class
 # The metrics by which a model is monitored. They do not rise and fall with the share of positives.
 MONITORED: dict[Task, tuple[str, ...]] = {
     "binary": ("skill", "roc_auc", RATIO, "ece"),
+    "multiclass": ("skill", "roc_auc", "ece"),
     "regression": ("skill", ABOVE),
 }
 DECISIVE: dict[Task, tuple[str, ...]] = {  # by which two models are compared: the loss, then the ranking
     "binary": ("log_loss", "roc_auc"),
+    "multiclass": ("log_loss", "roc_auc"),
     "regression": ("mae",),
 }
+
+
+def reported(scoring: Scoring) -> tuple[str, ...]:
+    """The names of the metrics for a fold and for the holdout; those of a class are such as `recall setosa`."""
+    of_class = tuple(f"{metric} {name}" for metric in OF_CLASS for name in scoring.classes)
+    return REPORTED[scoring.task] + of_class
+
+
+def monitored(scoring: Scoring) -> tuple[str, ...]:
+    """The names of the metrics by which a model is monitored."""
+    return MONITORED[scoring.task] + tuple(f"{RATIO} {name}" for name in scoring.classes)
+
+
+def base_name(metric: str) -> str:
+    """The name of a metric without its class."""
+    return metric.partition(" ")[0]
 
 
 def metrics(outcome: Array, prediction: Array, scoring: Scoring, names: Sequence[str] = ()) -> dict[str, float]:
     """Compute the named metrics with each row counted once; without names, the reported ones.
 
-    `outcome` and `prediction` have shape (rows,). A metric that is undefined, such as without a positive row, is NaN.
+    `outcome` has shape (rows,), `prediction` (rows,) or (rows, classes). A metric that is undefined, such as without a
+    positive row, is NaN.
     """
     return weighted(outcome, prediction, scoring, names)(np.ones(len(outcome)))
 
@@ -47,11 +69,12 @@ def weighted(outcome: Array, prediction: Array, scoring: Scoring, names: Sequenc
 
     Work that does not depend on the weights is done once, and only for the groups of metrics that the names need.
     """
-    wanted = names or REPORTED[scoring.task]
+    wanted = names or reported(scoring)
+    bases = {base_name(name) for name in wanted}
     y = outcome.astype(np.float64)
     p = prediction.astype(np.float64)
     groups = PARTS[scoring.task].items()
-    parts = [make(y, p, scoring) for group, make in groups if set(group) & set(wanted)]
+    parts = [make(y, p, scoring) for group, make in groups if bases.intersection(group)]
 
     def at(weight: Floats) -> dict[str, float]:
         values: dict[str, Any] = {}
@@ -155,6 +178,78 @@ def threshold_metrics(outcome: Floats, probability: Floats, scoring: Scoring) ->
     return at
 
 
+# --- probabilities of classes ---------------------------------------------------------------------------------------
+
+
+def macro_roc_auc(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
+    """The mean over the classes of the ROC AUC of one class against the rest (Provost and Domingos, 2000).
+
+    A class without a row, or with all of them, has none.
+    """
+    columns = enumerate(probability.T)
+    parts = [roc_auc_metric((outcome == number).astype(np.float64), column, scoring) for number, column in columns]
+
+    def at(weight: Floats) -> dict[str, Any]:
+        return {"roc_auc": mean_of_defined(np.array([part(weight)["roc_auc"] for part in parts]))}
+
+    return at
+
+
+def class_losses(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
+    """Log loss, and skill: 1 minus the log loss over that of always predicting these rows' shares of the classes."""
+    loss = losses(outcome, probability)
+    code = outcome.astype(np.int64)
+
+    def at(weight: Floats) -> dict[str, Any]:
+        share = np.bincount(code, weight, len(scoring.classes)) / weight.sum()
+        entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)))
+        log_loss = weight @ loss / weight.sum()
+        return {"log_loss": log_loss, "skill": 1 - log_loss / entropy if entropy else np.nan}
+
+    return at
+
+
+def class_rates(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
+    """Accuracy, the mean F1 of the classes, and precision and recall of each, where the label is the most probable."""
+    code = outcome.astype(np.int64)
+    label = probability.argmax(axis=1)
+    right = label == code
+    count = len(scoring.classes)
+
+    def at(weight: Floats) -> dict[str, Any]:
+        hits = np.bincount(code[right], weight[right], count)
+        predicted = np.bincount(label, weight, count)
+        actual = np.bincount(code, weight, count)
+        rates = {"precision": hits / predicted, "recall": hits / actual}
+        f1 = 2 * hits / (predicted + actual)
+        values = {"accuracy": hits.sum() / weight.sum(), "macro_f1": mean_of_defined(f1)}
+        for metric, of_class in rates.items():
+            values |= {f"{metric} {name}": of_class[number] for number, name in enumerate(scoring.classes)}
+        return values
+
+    return at
+
+
+def class_calibration(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
+    """Calibration error of the most probable class (Guo et al., 2017); observed over predicted rows of each class."""
+    code = outcome.astype(np.int64)
+    right = (probability.argmax(axis=1) == code).astype(np.float64)
+    top_label = calibration(right, probability.max(axis=1), scoring)
+
+    def at(weight: Floats) -> dict[str, Any]:
+        ratio = np.bincount(code, weight, len(scoring.classes)) / (weight @ probability)
+        of_class = {f"{RATIO} {name}": ratio[number] for number, name in enumerate(scoring.classes)}
+        return {"ece": top_label(weight)["ece"], **of_class}
+
+    return at
+
+
+def mean_of_defined(values: Floats) -> float:
+    """The mean of the values that are no NaN; NaN if all are."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else np.nan
+
+
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +297,12 @@ PARTS: dict[Task, dict[tuple[str, ...], Callable[[Floats, Floats, Scoring], Part
         ("ece", RATIO): calibration,
         RATES: threshold_metrics,
     },
+    "multiclass": {
+        ("roc_auc",): macro_roc_auc,
+        ("log_loss", "skill"): class_losses,
+        ("accuracy", "macro_f1", *OF_CLASS): class_rates,
+        ("ece", RATIO): class_calibration,
+    },
     "regression": {
         ("mae", "rmse", "r2", "bias"): error_metrics,
         ("skill", ABOVE): median_skill,
@@ -218,14 +319,21 @@ def roc_auc(outcome: Array, score: Array) -> float:
 
 def losses(outcome: Array, probability: Array) -> Floats:
     """Compute the log loss of each row, shape (rows,)."""
-    likelihood = np.where(outcome, probability, 1 - probability)
+    if probability.ndim > 1:
+        likelihood = np.take_along_axis(probability, outcome.astype(np.int64)[:, None], axis=1)[:, 0]
+    else:
+        likelihood = np.where(outcome, probability, 1 - probability)
     return np.asarray(-np.log(np.clip(likelihood, EPSILON, 1 - EPSILON)), dtype=np.float64)
 
 
-def constant_prediction(outcome: Array, task: Task) -> float:
-    """Return the best constant prediction: the share of positive rows or, for a regression, the median."""
-    constant = np.median(outcome) if task == "regression" else np.mean(outcome)
-    return float(constant)
+def constant_prediction(outcome: Array, task: Task, rows: int) -> Floats:
+    """Return the best constant prediction for some outcomes, for so many rows: shape [rows] or [rows, classes].
+
+    It is the share of positive rows, the share of each class or, for a regression, the median.
+    """
+    if task == "multiclass":
+        return np.tile(np.bincount(outcome) / len(outcome), (rows, 1))
+    return np.full(rows, float(np.median(outcome) if task == "regression" else np.mean(outcome)))
 
 
 def spread(outcome: Array, task: Task) -> float:

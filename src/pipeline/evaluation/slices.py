@@ -30,17 +30,17 @@ def slices(
 ) -> list[Slice]:
     """Compute the reported metrics, with intervals, for each value of the named columns.
 
-    A value with fewer than `min_rows` rows is left out and, for a binary task, one whose rows all have one outcome.
-    `outcome`, `prediction` and `blocks` have shape (rows,).
+    A value with fewer than `min_rows` rows is left out and, but for a regression, one whose rows all have one outcome.
+    `outcome` and `blocks` have shape (rows,).
     """
-    needs_both_outcomes = plan.scoring.task == "binary"
+    needs_two_outcomes = plan.scoring.task != "regression"
     parts = []
 
     for name in names:
         values = columns[name].astype(str)
         for value in np.unique(values):
             rows = np.flatnonzero(values == value)
-            if len(rows) < min_rows or (needs_both_outcomes and len(np.unique(outcome[rows])) < 2):
+            if len(rows) < min_rows or (needs_two_outcomes and len(np.unique(outcome[rows])) < 2):
                 continue
             measured = with_intervals(outcome[rows], prediction[rows], blocks[rows], plan)
             parts.append(Slice(name, str(value), len(rows), measured))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.monitoring import Monitor
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, with_intervals
-from pipeline.evaluation.metrics import ABOVE, MONITORED, RATIO, metrics
+from pipeline.evaluation.metrics import ABOVE, RATIO, base_name, metrics, monitored
 
 Array = NDArray[Any]
 # The best possible value of every metric. A numeric prediction is best where half of the outcomes lie above it. The
@@ -69,14 +69,14 @@ def weekly_windows(
         rows = week.stop - week.start
         week_metrics = {}
         if rows:
-            week_metrics = metrics(outcome[week], answer[week], plan.scoring, MONITORED[plan.scoring.task])
+            week_metrics = metrics(outcome[week], answer[week], plan.scoring, monitored(plan.scoring))
 
         unit = blocks(day[span])
         days = len(np.unique(unit))
         enough_rows = span.stop - span.start >= rule.min_rows and rows >= rule.min_rows / rule.pooled_windows
         intervals = {}
         if days >= rule.min_days and enough_rows:
-            intervals = with_intervals(outcome[span], answer[span], unit, plan, MONITORED[plan.scoring.task])
+            intervals = with_intervals(outcome[span], answer[span], unit, plan, monitored(plan.scoring))
 
         degraded = [
             name
@@ -91,7 +91,7 @@ def weekly_windows(
 def is_outside(name: str, figure: Interval, expected: Mapping[str, Interval]) -> bool:
     """Whether a metric's whole interval lies outside the reference's, and the metric is farther from its ideal."""
     known = expected[name]
-    ideal = IDEAL.get(name, figure.value)
+    ideal = IDEAL.get(base_name(name), figure.value)
     is_disjoint = figure.high < known.low or figure.low > known.high
     return is_disjoint and abs(figure.value - ideal) > abs(known.value - ideal)
 

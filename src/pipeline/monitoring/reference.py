@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, rounded, with_intervals
-from pipeline.evaluation.metrics import MONITORED
+from pipeline.evaluation.metrics import monitored
 from pipeline.monitoring import drift
 from pipeline.runtime.arrays import Columns, json_bytes
 from pipeline.runtime.contract import Column
@@ -53,8 +53,10 @@ def reference(
         }
 
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
-    names = MONITORED[config.task]
+    names = monitored(config.scoring)
     figures = with_intervals(unseen.outcome, unseen.answer, blocks(unseen.key), plan, names)
+    predictions = comparable(learnt.answer, config.classes)
+    summary = {} if config.classes else number_summary(predictions)
 
     return json_bytes(
         {
@@ -62,10 +64,15 @@ def reference(
             "quantiles": QUANTILES,
             "columns": columns,
             "target": number_summary(learnt.target.astype(np.float64)),
-            "predictions": number_summary(learnt.answer) | drift.profile(learnt.answer, day, config.monitor),
+            "predictions": summary | drift.profile(predictions, day, config.monitor),
             "outcomes": {"rows": len(unseen.outcome), "figures": rounded(figures)},
         }
     )
+
+
+def comparable(predictions: Array, classes: tuple[str, ...]) -> Array:
+    """What drift compares of predictions, shape [rows]: the names of the most probable classes, or the numbers."""
+    return np.array(classes, dtype=object)[predictions.argmax(axis=1)] if classes else predictions
 
 
 def column_profile(values: Array, day: NDArray[np.int64] | None, column: Column, config: Config) -> dict[str, Any]:

@@ -60,7 +60,15 @@ def from_parquet(path: Path, content: bytes) -> Table:
 
     frame = pd.read_parquet(io.BytesIO(content))
     frame.columns = frame.columns.astype(str)
-    return Table(path, frame.apply(as_text).fillna("").astype(object), {})
+    return Table(path, frame.apply(lambda values: as_text(whole(values))).fillna("").astype(object), {})
+
+
+def whole(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Whole numbers that are stored as floats, because some are missing, without their .0."""
+    import pandas as pd
+
+    is_whole = pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all()
+    return values.astype("Int64") if is_whole else values
 
 
 def from_text(path: Path, content: bytes, target: str) -> Table:

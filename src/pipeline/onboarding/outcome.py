@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.data.notation import positive_of
 from pipeline.errors import DataError
-from pipeline.onboarding.columns import UNKNOWN, as_numbers, marks_of
+from pipeline.onboarding.columns import UNKNOWN, alike, as_numbers, marks_of
+from pipeline.runtime.contract import CLASSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +14,7 @@ PLAIN_YES = ("1", "true", "yes", "y", "t", "1.0")
 FEW_VALUES = 10  # whole numbers with no more values are classes
 LEAST_ROWS = 50
 LEAST_OF_A_CLASS = 20
+LEAST_OF_SEVERAL = 10  # rows of each of three classes or more
 
 
 class Outcome(NamedTuple):
@@ -58,10 +60,7 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     if wanted is not None and wanted not in names:
         raise DataError(f"{target}: {positive!r} is none of its values: {listed[:300]}")
     if wanted is None and len(names) > 2:
-        raise DataError(
-            f"{target}: has {len(names)} values: {listed[:200]}. A model here answers yes or no, or with a number: "
-            f"choose one against the rest, such as POSITIVE={spelled[str(counts.idxmin())]!r}"
-        )
+        return several_classes(target, known, notes, missing)
 
     yes = wanted or positive_of(names, counts)
     rows = int(counts[yes])
@@ -77,6 +76,31 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     if not understood(names, yes):
         keys |= {"positive": spellings(known[folded == yes]), "negative": spellings(known[folded != yes])}
     return Outcome("binary", question, keys, notes)
+
+
+def several_classes(target: str, known: "pd.Series[str]", notes: list[str], missing: dict[str, Any]) -> Outcome:
+    """The outcome of a target with three values or more. Raises DataError for too many of them, or too few rows."""
+    counts = known.value_counts()
+    names = sorted(map(str, counts.index), key=lambda name: (len(name), name) if name.isdecimal() else (0, name))
+    rarest = str(counts.idxmin())
+    one = f"or predict one of them against the rest with POSITIVE={rarest!r}"
+    if len(names) > CLASSES[1]:
+        raise DataError(
+            f"{target}: has {len(names)} values, and a model tells {CLASSES[1]} classes apart at most: merge them, "
+            f"{one}"
+        )
+    if counts.min() < LEAST_OF_SEVERAL:
+        raise DataError(
+            f"{target}: {counts.min()} of {len(known):,} rows are {rarest!r}; folds and a holdout need "
+            f"{LEAST_OF_SEVERAL} of each class at least. Merge it with another, leave these rows out, {one}"
+        )
+    notes.append(
+        f"{len(names)} classes: {counts.max():,} rows of {counts.idxmax()!r} to {counts.min():,} of {rarest!r}"
+    )
+    if same := alike(known):
+        notes.append(same)
+    question = f"Which {target.rstrip('?! ')} is it?"
+    return Outcome("multiclass", question, {"kind": "category", **missing, "values": {n: n for n in names}}, notes)
 
 
 def understood(names: list[str], yes: str) -> bool:

@@ -31,7 +31,7 @@ class Tensors(NamedTuple):
 class Examples(NamedTuple):
     """The same rows as request columns, as the model's inputs, and as outcomes.
 
-    The outcome is boolean for a classification and float64 for a regression.
+    The outcome is boolean for a binary task, the position of a class for a multiclass one, float64 for a regression.
     """
 
     request: Columns
@@ -64,6 +64,14 @@ def as_array(values: Sequence[Any], kind: str) -> NDArray[Any]:
     if kind == "datetime":
         return np.array(values, dtype="datetime64[s]")
     return np.array(values, dtype=np.float64)
+
+
+def as_outcome(values: NDArray[Any], contract: Contract) -> NDArray[Any]:
+    """Convert the target's values to outcomes: true or false, positions in `contract.classes`, or numbers."""
+    if contract.task == "multiclass":
+        position = {name: number for number, name in enumerate(contract.classes)}
+        return np.array([position[value] for value in values], dtype=np.int64)
+    return values == 1 if contract.task == "binary" else values
 
 
 def count_missing(rows: Sequence[Mapping[str, Any]], columns: Columns) -> dict[str, int]:

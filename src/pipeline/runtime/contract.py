@@ -14,11 +14,16 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "multiclass", "regression"]
 Rule = Literal["type", "range", "length", "values", "pattern"]
 Action = Literal["reject", "nullify"]
 
-OUTCOMES = {"binary": ("boolean",), "regression": ("number", "integer")}  # kinds of a target, by task
+OUTCOMES = {  # kinds of a target, by task
+    "binary": ("boolean",),
+    "multiclass": ("category",),
+    "regression": ("number", "integer"),
+}
+CLASSES = (3, 50)  # the fewest and the most of a multiclass task
 ROLLING_VALUES = ("share", "mean")  # what the text of a rolling feature may have of its value
 LONGEST = 100  # characters of a category value
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -37,10 +42,11 @@ class Frozen(BaseModel):
 
 
 class Scoring(NamedTuple):
-    """How predictions are scored: the task and, for a binary task, the probability from which on the label is 1."""
+    """How predictions are scored: the task, the probability from which on a binary label is 1, the names of classes."""
 
     task: Task
     threshold: float | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def cut(self) -> float:
@@ -191,7 +197,7 @@ class Contract(Frozen):
     )
     question: str = Field(description="The question that a prediction answers, for the page and the docs.")
     noun: str = Field("case", description="One word for a row, such as flight.")
-    task: Task = Field(description="binary: yes or no; regression: a number.")
+    task: Task = Field(description="binary: yes or no; multiclass: one of 3 to 50 classes; regression: a number.")
     dataset: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$",
         description="The module in src/pipeline/datasets; table reads any CSV or Parquet file.",
@@ -303,10 +309,22 @@ class Contract(Frozen):
                 f"the target {target} of a {info.data.get('task')} task has to be a {' or an '.join(kinds)} that is "
                 "known after the moment of prediction"
             )
+        fewest, most = CLASSES
+        is_multiclass = bool(columns) and info.data.get("task") == "multiclass"
+        if is_multiclass and not fewest <= len(columns[target].values or ()) <= most:
+            raise ValueError(
+                f"the target {target} of a multiclass task names its {fewest} to {most} classes: "
+                "values: {setosa: Setosa, virginica: Virginica, …}"
+            )
         if columns and columns[target].nullable:
             raise ValueError(f"the target {target} cannot be nullable: no row can be used without its outcome")
 
         return target
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of a multiclass task, in the order of their probabilities; empty for another task."""
+        return tuple(self.columns[self.target].values or ()) if self.task == "multiclass" else ()
 
     @cached_property
     def strings(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Load a bundle and predict with it: probabilities for a binary task, numbers for a regression.
+"""Load a bundle and predict with it: probabilities of a class or of several classes, numbers for a regression.
 
 Before its first prediction a bundle is verified: its hashes are checked, and its golden rows are scored again.
 
@@ -35,7 +35,7 @@ PICTURE = re.compile(r"[\w-]+\.png", re.ASCII)  # a name that is also a path of 
 
 
 class Session:
-    """The model in onnxruntime, on one thread: two matrices in, one prediction per row out."""
+    """The model in onnxruntime, on one thread: two matrices in, the predictions of each row out."""
 
     def __init__(self, model: bytes) -> None:
         options = onnxruntime.SessionOptions()
@@ -51,7 +51,22 @@ class Session:
     def __call__(self, data: Tensors) -> NDArray[np.float64]:
         fed = {name: getattr(data, name) for name in self._inputs}
         output: NDArray[np.float32] = self._session.run(self._outputs, fed)[0]
-        return output[:, -1].astype(np.float64)
+        return as_answers(output.astype(np.float64))
+
+
+def as_answers(output: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The numbers of a regression or the probabilities of the second of two classes, shape (rows,).
+
+    The probabilities of more classes stay as they are, shape (rows, classes).
+    """
+    if output.ndim == 1:
+        return output
+    return output if output.shape[1] > 2 else output[:, -1]
+
+
+def top_probability(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The probability of the most probable class; other predictions as they are; shape (rows,)."""
+    return predictions if predictions.ndim == 1 else predictions.max(axis=1)
 
 
 class Golden(NamedTuple):
@@ -66,7 +81,7 @@ class Example(NamedTuple):
     """A row of the holdout and its outcome."""
 
     row: dict[str, Any]
-    outcome: bool | float
+    outcome: bool | float | str
 
 
 class Manifest(Frozen):
@@ -92,7 +107,7 @@ class Predictor:
         self.manifest = Manifest.model_validate_json(content)
         self.version = bundle_store.digest(content)
         self.contract = self.manifest.contract
-        self.scoring = Scoring(self.contract.task, self.manifest.threshold)
+        self.scoring = Scoring(self.contract.task, self.manifest.threshold, self.contract.classes)
 
         named = (*DECIDING, rolling_features.FILE) if self.contract.rolling else DECIDING
         deciding = {name: part(files, name) for name in named}
@@ -123,7 +138,10 @@ class Predictor:
         self._session = Session(deciding["model.onnx"])
 
     def predict(self, columns: Columns) -> NDArray[np.float64]:
-        """Return the probability of label 1 or, for a regression, the number for each row; shape (rows,)."""
+        """Return the probability of label 1 or, for a regression, the number for each row; shape (rows,).
+
+        A multiclass task has a probability for each class; shape (rows, classes).
+        """
         return self._session(tensors(self._derive(self.with_rolling_features(columns)), self.contract))
 
     def with_rolling_features(self, columns: Columns) -> Columns:
@@ -152,10 +170,17 @@ class Predictor:
         return counts
 
 
-def as_predictions(predictions: NDArray[np.float64], scoring: Scoring) -> dict[str, list[float]]:
-    """Round predictions and name them as in a response: `probability` and `label`, or `value` for a regression."""
+def as_predictions(predictions: NDArray[np.float64], scoring: Scoring) -> dict[str, list[Any]]:
+    """Round predictions and name them as in a response: `probability` and `label`, or `value` for a regression.
+
+    A multiclass task has `probabilities`, from the name of a class to its probability, and the most probable as label.
+    """
     if scoring.task == "regression":
         return {"value": [float(f"{prediction:.{DIGITS}g}") for prediction in predictions.tolist()]}
+    if scoring.task == "multiclass":
+        rounded = (np.rint(predictions * 10**DIGITS) / 10**DIGITS).tolist()
+        labels = [scoring.classes[number] for number in predictions.argmax(axis=1)]
+        return {"probabilities": [dict(zip(scoring.classes, row, strict=True)) for row in rounded], "label": labels}
     if len(predictions) == 1:  # NumPy is slow for one row
         probability = round(predictions.item() * 10**DIGITS) / 10**DIGITS
         return {"probability": [probability], "label": [int(probability >= scoring.cut)]}
@@ -221,7 +246,7 @@ def prove(predictor: Predictor, folder: Path) -> None:
     if not within.all():
         different = int(np.count_nonzero(~within))
         raise BundleError(
-            f"{folder}: {different} of {len(errors)} golden rows get another prediction than the trained model gave "
+            f"{folder}: {different} of {errors.size} golden rows get another prediction than the trained model gave "
             f"(a difference of up to {np.nanmax(errors):.3g}, allowed {TOLERANCE:g}). {hint}"
         )
 

@@ -78,7 +78,10 @@ def display_files(config: Config, holdout: Examples, reports: Path) -> dict[str,
     """Make the files for people to look at: some rows of the holdout with their outcomes, and the pictures."""
     drawn = np.random.default_rng(config.train.seed).permutation(len(holdout.target))[:EXAMPLES]
     sampled = holdout.take(drawn)
-    examples = {"columns": columns_to_json(sampled.request, config.request), "outcomes": sampled.target.tolist()}
+    outcomes = sampled.target.tolist()
+    if config.classes:
+        outcomes = [config.classes[number] for number in outcomes]
+    examples = {"columns": columns_to_json(sampled.request, config.request), "outcomes": outcomes}
 
     files = {"examples.json": json_bytes(examples)}
     for path in reports.glob("*.png"):
@@ -134,10 +137,10 @@ def commit() -> str | None:
 
 
 def decision_rule(config: Config, train: Examples) -> dict[str, float]:
-    """Return the threshold of the label or, for a regression, the spread of the outcomes in their own unit."""
+    """Return the threshold of a binary label or, for a regression, the spread of the outcomes in their own unit."""
     if config.task == "regression":
         return {"spread": spread(train.target, config.task)}
-    return {"threshold": config.scoring.cut}
+    return {"threshold": config.scoring.cut} if config.task == "binary" else {}
 
 
 def manifest(

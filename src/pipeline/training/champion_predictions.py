@@ -22,7 +22,6 @@ from pipeline.runtime.predictor import load
 
 ANSWERS = "answers"  # the folder beside the bundles, with each model's predictions for its holdout
 ENOUGH = 0.9  # the smallest share of the rows for which saved predictions can be used
-RECORD = np.dtype([("key", "<u8"), ("answer", "<f4")])
 
 
 class ChampionPredictions(NamedTuple):
@@ -71,6 +70,8 @@ def predict_with_champion(
         other = champion.contract
         if other.target != contract.target or other.task != contract.task:
             return unavailable(name, f"not comparable: it predicts another outcome, {other.target} ({other.task})")
+        if other.classes != contract.classes:
+            return unavailable(name, f"not comparable: it knows other classes, {', '.join(other.classes)}")
 
         figures = champion.manifest.metrics
         features = tuple(other.features)
@@ -136,10 +137,10 @@ def unavailable(name: str, why: str) -> ChampionPredictions:
 def save_predictions(models: Path, digest: str, keys: NDArray[np.uint64], predictions: NDArray[np.float64]) -> None:
     """Save a model's prediction for each holdout row with the row's key. The file is complete or absent.
 
-    `keys` and `predictions` have shape [rows].
+    `keys` has shape [rows], `predictions` [rows] or [rows, classes].
     """
     bundle_store.make_folder(models / ANSWERS)
-    record = np.empty(len(keys), RECORD)
+    record = np.empty(len(keys), [("key", "<u8"), ("answer", "<f4", predictions.shape[1:])])
     record["key"] = keys
     record["answer"] = predictions
 

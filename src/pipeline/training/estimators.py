@@ -1,6 +1,6 @@
 """The candidates: kinds of scikit-learn pipeline, each built so that its ONNX export is exact.
 
-A boolean outcome needs classifiers, a number needs regressors.
+A boolean outcome and the position of a class need classifiers, a number needs regressors.
 
 This module avoids what the ONNX converter gets wrong. Boosting gets ordinal codes as numbers, and no native categories.
 Trees get no scaler. The encoder's list leaves out rare values, and the encoder does not group them. `export/onnx.py`
@@ -35,6 +35,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.config.candidates import Blend, Boosting, Forest, Linear, Perceptron, Settings, Tree
 from pipeline.config.config import Train
 from pipeline.runtime.arrays import Tensors
+from pipeline.runtime.predictor import as_answers
 
 
 def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *, threads: int = 1) -> BaseEstimator:
@@ -43,7 +44,7 @@ def fit(settings: Settings, data: Tensors, target: NDArray[Any], train: Train, *
     `target` has shape [rows]. BLAS always gets one thread, because its sums, and so the coefficients, depend on the
     number of threads. OpenMP's sums do not.
     """
-    classify = target.dtype == np.bool_
+    classify = target.dtype != np.float64
     if train.clip and not classify:
         target = np.clip(target, train.clip.low, train.clip.high)
     built = build(settings, data, train, classify=classify)
@@ -136,10 +137,13 @@ def regressor(settings: Settings, seed: int) -> BaseEstimator:
 
 
 def predict(fitted: Any, data: Tensors) -> NDArray[np.float64]:
-    """Predict the probability of the positive class, or the number, of each row: shape [rows]."""
+    """Predict the probability of the positive class, or the number, of each row: shape [rows].
+
+    The probabilities of more than two classes have the shape [rows, classes].
+    """
     frame = to_frame(data)
-    predictions = fitted.predict_proba(frame)[:, 1] if is_classifier(fitted) else fitted.predict(frame)
-    return np.asarray(predictions, dtype=np.float64)
+    predictions = fitted.predict_proba(frame) if is_classifier(fitted) else fitted.predict(frame)
+    return as_answers(np.asarray(predictions, dtype=np.float64))
 
 
 def to_frame(data: Tensors) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def evaluate(
     model = refit(config, best, masked, holdout, "everything before the holdout", out)
     with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
         evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
-        constant = constant_prediction(train.target, config.task)
+        constant = constant_prediction(train.target, config.task, len(holdout.target))
         prior = masking.prior_of(rows)
         missing = on_holdout(config, holdout, model.session, prior, losses, constant, evaluation.blocks)
         evaluation = evaluation._replace(missing=missing)

@@ -55,15 +55,15 @@ def holdout_limits(config: Config, evidence: Evidence) -> Iterator[GateResult]:
 
 def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
     """Check that the loss is lower than the loss of a constant prediction, by a margin."""
-    constant = constant_prediction(evidence.train.target, config.task)
-    baseline = np.full(len(evidence.predictions), constant)
+    baseline = constant_prediction(evidence.train.target, config.task, len(evidence.predictions))
     outcome = evidence.holdout.target
     differences = paired(outcome, baseline, evidence.predictions, evidence.blocks, bootstrap(config), 0.9)
     gain = differences[config.loss]  # baseline minus model
 
     gate = f"{config.loss} below the baseline's"
     min_gain = config.gates.min_gain
-    why = f"always predicting {constant:.4g} needs no model"
+    constant = ", ".join(f"{number:.4g}" for number in np.atleast_1d(baseline[0]))
+    why = f"always predicting {constant} needs no model"
     if config.gates.use_interval:
         value = f"by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
         return GateResult(gate, value, f"upper end of the interval ≥ {min_gain:g}", gain.high >= min_gain, why)

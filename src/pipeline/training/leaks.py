@@ -25,7 +25,7 @@ CHANCE = 1e-6  # a pattern that is rarer than this by chance has a reason
 ALIKE = {
     True: 0.55,
     False: 0.1,
-}  # of the mean outcomes of days, binary or not: above it, days differ by more than chance
+}  # of the mean outcomes of days, classes or numbers: above it, days differ by more than chance
 NATURAL = 0.1  # equal rows that differ in the outcome, as a share of what chance gives: above it they are no copies
 
 
@@ -49,10 +49,14 @@ class CopiedRows(NamedTuple):
 def single_feature_scores(contract: Contract, data: Tensors, target: Array, seed: int) -> dict[str, float]:
     """Return by feature how well it alone orders the outcomes of rows that it was not fitted on: 1 is perfect.
 
-    A category is ordered by the mean outcome of its value in the other parts of the rows, so a value that occurs once
-    says nothing. A number is ordered by its size, by whether it is missing, or like a category by its bin: the best of
-    the three counts.
+    For several classes that is the mean over the classes, each against the rest. A category is ordered by the mean
+    outcome of its value in the other parts of the rows, so a value that occurs once says nothing. A number is ordered
+    by its size, by whether it is missing, or like a category by its bin: the best of the three counts.
     """
+    if target.dtype == np.int64:
+        one_by_one = [single_feature_scores(contract, data, outcome, seed) for outcome in against_the_rest(target)]
+        return {name: float(np.mean([scores[name] for scores in one_by_one])) for name in one_by_one[0]}
+
     score_of = ordering_score(target)
     part = np.random.default_rng(seed).integers(PARTS, size=len(target))
     outcome = target.astype(np.float64)
@@ -68,6 +72,11 @@ def single_feature_scores(contract: Contract, data: Tensors, target: Array, seed
         orders = [filled, missing.astype(np.float64), mean_outcomes(bins(numbers), outcome, part)]
         scores[name] = max(score_of(order) for order in orders)
     return scores
+
+
+def against_the_rest(target: NDArray[np.int64]) -> list[NDArray[np.bool_]]:
+    """Return for each class that occurs whether a row has it, shape [rows]."""
+    return [target == number for number in np.unique(target)]
 
 
 def bins(numbers: Array) -> NDArray[np.int64]:
@@ -122,8 +131,10 @@ def best_pair(contract: Contract, data: Tensors, target: Array, seed: int) -> Pa
 
     Two columns can add up to the outcome, or differ by it, while neither shows it. One half of the rows chooses the
     pair by R², which for two columns follows from their three correlations, and its weights by least squares. The
-    other half scores their weighted sum.
+    other half scores their weighted sum. Several classes have no such order: None.
     """
+    if target.dtype == np.int64:
+        return None
     numbers = standardized(data.numbers)
     half = np.random.default_rng(seed).random(len(target)) < 0.5
     if len(np.unique(target[half])) < 2 or len(np.unique(target[~half])) < 2:
@@ -175,19 +186,17 @@ def present_for_one_outcome(contract: Contract, data: Tensors, target: Array) ->
 
     Only if so many rows would not agree by chance. A regression has no such features.
     """
-    if target.dtype != np.bool_:
+    if target.dtype == np.float64:
         return []
 
     columns = dict(zip(contract.strings, (data.strings == "").T, strict=True))
     columns |= dict(zip(contract.numbers, np.isnan(data.numbers).T, strict=True))
-    positive = target.mean()
     names = []
     for name, missing in columns.items():
         for rows in (missing, ~missing):
             outcomes = target[rows]
-            by_chance = [positive ** len(outcomes)] if outcomes.all() else []
-            by_chance += [(1 - positive) ** len(outcomes)] if not outcomes.any() else []
-            if by_chance and max(by_chance) < CHANCE and name not in names:
+            is_one = len(outcomes) > 0 and bool((outcomes == outcomes[0]).all())
+            if is_one and (target == outcomes[0]).mean() ** len(outcomes) < CHANCE and name not in names:
                 names.append(name)
     return names
 
@@ -229,16 +238,16 @@ def columns_of_similar_days(contract: Contract, rows: Examples, seed: int) -> li
 
     A day's outcomes in the other parts of the rows order the outcomes of this part better than chance.
     """
-    binary = rows.target.dtype == np.bool_
-    score_of = ordering_score(rows.target)
+    is_number = rows.target.dtype == np.float64
+    outcomes = against_the_rest(rows.target) if rows.target.dtype == np.int64 else [rows.target]
     part = np.random.default_rng(seed).integers(PARTS, size=len(rows.target))
-    outcome = rows.target.astype(np.float64)
 
     names = []
     for name, column in contract.request.items():
         if column.kind != "datetime":
             continue
         day = np.unique(rows.request[name].astype("datetime64[D]"), return_inverse=True)[1]
-        if score_of(mean_outcomes(day, outcome, part)) > ALIKE[bool(binary)]:
+        scores = [ordering_score(outcome)(mean_outcomes(day, outcome.astype(np.float64), part)) for outcome in outcomes]
+        if np.mean(scores) > ALIKE[not is_number]:
             names.append(name)
     return names

@@ -19,7 +19,7 @@ from pipeline.data.split import Fold
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
 from pipeline.evaluation.metrics import metrics, standard_error
 from pipeline.runtime.arrays import Examples, Tensors
-from pipeline.runtime.predictor import Session
+from pipeline.runtime.predictor import Session, top_probability
 from pipeline.training import estimators, search
 from pipeline.training.search import CandidateResult
 
@@ -40,7 +40,8 @@ class MissingResult(NamedTuple):
 
     `fold_loss` and `fold_loss_without` are means over the folds: of the model, and of one trained without the columns.
     `fold_error` is the standard error of their difference.
-    `holdout` has the metrics on the holdout, `mean_prediction` the mean of the predictions there, and `gain` the loss
+    `holdout` has the metrics on the holdout, `mean_prediction` the mean of the predictions there (multiclass: of the
+    most probable class), and `gain` the loss
     of a constant prediction minus that of the model, with its 90 % interval.
     """
 
@@ -129,15 +130,14 @@ def on_holdout(
     session: Session,
     prior: float | None,
     losses: dict[str, FoldLosses],
-    constant: float,
+    baseline: NDArray[np.float64],
     blocks: NDArray[np.int64],
 ) -> list[MissingResult]:
     """Predict the holdout without the columns of each group.
 
-    `losses` are those of the folds, `constant` is the constant prediction to compare with, and `blocks` [rows] are
-    those of the bootstrap.
+    `losses` are those of the folds, `baseline` [rows] is the constant prediction to compare with, and `blocks` [rows]
+    are those of the bootstrap.
     """
-    baseline = np.full(len(holdout.target), constant)
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
 
     results = []
@@ -145,6 +145,6 @@ def on_holdout(
         predictions = session(masking.mask(config, holdout, columns, prior).data)
         figures = metrics(holdout.target, predictions, config.scoring)
         gain = paired(holdout.target, baseline, predictions, blocks, plan, 0.9)[config.loss]
-        mean = float(predictions.mean())
+        mean = float(top_probability(predictions).mean())
         results.append(MissingResult(group, columns, *losses[group], figures, mean, gain))
     return results

@@ -3,7 +3,7 @@
 Each function draws one picture on one pair of axes, from plain values: this module knows no config, data set or model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from pipeline.evaluation.metrics import roc_auc
 from pipeline.plotting import ACCENT, INK, QUIET
 from pipeline.training.search import CandidateResult
 
+MANY = 5  # classes from which on their names are small
+MOST_COUNTS = 20  # classes up to which each cell of a confusion matrix has its count
 MARKERS = "osD^vP"  # the candidates that were not chosen share a colour and differ by their marker
 Array = NDArray[Any]
 
@@ -99,27 +101,22 @@ def draw_precision_recall(axes: Axes, outcome: Array, probability: Array, thresh
     axes.set(title="Holdout: precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
 
 
-def draw_confusion(axes: Axes, outcome: Array, flagged: Array, threshold: float) -> None:
-    """Draw the confusion matrix of the flags [rows], that is the predictions at the threshold."""
-    counts = np.zeros((2, 2), dtype=np.int64)
-    for truth, predicted in np.ndindex(2, 2):
-        counts[truth, predicted] = np.sum((outcome == truth) & (flagged == predicted))
+def draw_confusion(axes: Axes, outcome: Array, predicted: Array, names: Sequence[str], title: str) -> None:
+    """Draw the confusion matrix of the labels `predicted` [rows]; `names` are those of the classes 0, 1, 2 …"""
+    size = len(names)
+    counts = np.zeros((size, size), dtype=np.int64)
+    np.add.at(counts, (outcome.astype(np.int64), predicted.astype(np.int64)), 1)
 
+    small: dict[str, Any] = {"fontsize": 6} if size >= MANY else {}
     axes.imshow(counts, cmap="Greens")
-    for truth, predicted in np.ndindex(2, 2):
-        count = counts[truth, predicted]
+    for truth, label in np.ndindex(size, size) if size <= MOST_COUNTS else ():
+        count = counts[truth, label]
         color = "white" if count > counts.max() / 2 else INK
-        axes.text(predicted, truth, f"{count:,}", ha="center", va="center", color=color)
+        axes.text(label, truth, f"{count:,}", ha="center", va="center", color=color, **small)
 
-    axes.set(
-        title=f"Holdout at threshold {threshold:.2f}",
-        xlabel="predicted",
-        ylabel="outcome",
-        xticks=(0, 1),
-        yticks=(0, 1),
-    )
-    axes.set_xticklabels(["no", "yes"])
-    axes.set_yticklabels(["no", "yes"])
+    axes.set(title=title, xlabel="predicted", ylabel="outcome", xticks=range(size), yticks=range(size))
+    axes.set_xticklabels(names, rotation=90 if size >= MANY else 0, **small)
+    axes.set_yticklabels(names, **small)
 
 
 def draw_errors(axes: Axes, outcome: Array, prediction: Array, unit: str) -> None:

@@ -15,11 +15,15 @@ from pipeline.config.config import Config
 from pipeline.evaluation.metrics import metrics
 from pipeline.plotting import Picture
 from pipeline.runtime.arrays import Examples
-from pipeline.runtime.predictor import Session
+from pipeline.runtime.predictor import Session, top_probability
 from pipeline.training import plots
 from pipeline.training.search import CandidateResult
 
-SUMMARY = {"binary": ("folds", "roc", "calibration"), "regression": ("folds", "calibration", "errors")}
+SUMMARY = {
+    "binary": ("folds", "roc", "calibration"),
+    "multiclass": ("folds", "confusion", "calibration"),
+    "regression": ("folds", "calibration", "errors"),
+}
 IMPORTANCE_ROWS = 5000  # of the holdout, for permutation importance
 Pictures = dict[str, Picture]
 
@@ -29,7 +33,7 @@ def search_pictures(
 ) -> Pictures:
     """Return the pictures of the trials, and of every candidate on the folds with the chosen one first."""
     others = [result for result in results if result is not best and not result.error]
-    metric = "roc_auc" if config.task == "binary" else config.loss
+    metric = config.loss if config.task == "regression" else "roc_auc"
     return {
         "folds": partial(plots.draw_folds, results=[best, *others], metric=metric),
         "search": partial(plots.draw_trials, trials=trials, loss=config.loss),
@@ -47,6 +51,14 @@ def holdout_pictures(config: Config, holdout: Examples, predictions: NDArray[np.
         unit = f" [{declared_unit}]" if declared_unit else ""
         names = f"mean prediction{unit}", f"mean outcome{unit}"
         pictures["errors"] = partial(plots.draw_errors, outcome=outcome, prediction=predictions, unit=unit)
+    elif config.task == "multiclass":
+        label = predictions.argmax(axis=1)
+        names = "mean probability of the most probable class", "share of rows that have it"
+        title = "Holdout: the most probable class"
+        pictures["confusion"] = partial(
+            plots.draw_confusion, outcome=outcome, predicted=label, names=config.classes, title=title
+        )
+        outcome, predictions = label == outcome, top_probability(predictions)
     else:
         threshold = config.scoring.cut
         names = "mean probability", "observed share"
@@ -55,7 +67,10 @@ def holdout_pictures(config: Config, holdout: Examples, predictions: NDArray[np.
             plots.draw_precision_recall, outcome=outcome, probability=predictions, threshold=threshold
         )
         flagged = predictions >= threshold
-        pictures["confusion"] = partial(plots.draw_confusion, outcome=outcome, flagged=flagged, threshold=threshold)
+        title = f"Holdout at threshold {threshold:.2f}"
+        pictures["confusion"] = partial(
+            plots.draw_confusion, outcome=outcome, predicted=flagged, names=("no", "yes"), title=title
+        )
 
     pictures["calibration"] = partial(plots.draw_calibration, outcome=outcome, prediction=predictions, names=names)
     return pictures

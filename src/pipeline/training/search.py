@@ -59,10 +59,11 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
     for fold in folds:
         where = f"rows of fold {fold.name}"
         refuse_uniform(target[fold.train], config.target, f"the training {where}", "fewer or shorter folds")
+        refuse_absent_class(target[fold.train], config, f"the training {where}", "fewer or shorter folds")
         refuse_uniform(target[fold.valid], config.target, f"the validation {where}", "fewer or longer folds")
         refuse_empty(data.take(fold.train), config, f"the training rows of fold {fold.name}")
 
-    rows = np.random.default_rng(config.train.seed).permutation(folds[-1].train)[:PROBE]
+    rows = probe_rows(target, np.random.default_rng(config.train.seed).permutation(folds[-1].train), config)
     probe = data.take(rows)
     outcome = target[rows]
     unit = spread(outcome, config.task)
@@ -71,6 +72,12 @@ def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config
         fitted = estimators.fit(settings, probe, outcome, config.train)
         session = Session(onnx.to_onnx(fitted, probe, name))
         onnx.refuse_inexact(fitted, session, probe, unit, config.gates.max_export_error, config.train.seed)
+
+
+def probe_rows(target: Array, rows: Array, config: Config) -> Array:
+    """The first of these rows, and the first one of each class: a probe without a class has another export."""
+    first_of_class = [rows[target[rows] == number][:1] for number in range(len(config.classes))]
+    return np.unique(np.concatenate([rows[:PROBE], *first_of_class])) if first_of_class else rows[:PROBE]
 
 
 def run_trials(
@@ -87,6 +94,7 @@ def run_trials(
     for fold in sampled_folds:
         where = f"the sampled rows of fold {fold.name}"
         refuse_uniform(target[fold.train], config.target, where, "a larger search.sample")
+        refuse_absent_class(target[fold.train], config, where, "a larger search.sample")
     kinds = config.candidates.named()
     plans = {name: config.search.plan(name) for name in kinds}
     studies = {name: _study(kinds[name], plan, config.train.seed) for name, plan in plans.items()}
@@ -223,8 +231,8 @@ def baseline(target: Array, folds: list[Fold], scoring: Scoring) -> dict[str, fl
     """Compute the mean metrics over the folds of a constant prediction: the best one for the fold's training rows."""
     by_fold = []
     for fold in folds:
-        constant = constant_prediction(target[fold.train], scoring.task)
-        by_fold.append(metrics(target[fold.valid], np.full(len(fold.valid), constant), scoring))
+        constant = constant_prediction(target[fold.train], scoring.task, len(fold.valid))
+        by_fold.append(metrics(target[fold.valid], constant, scoring))
 
     means = {}
     for metric in by_fold[0]:
@@ -237,6 +245,20 @@ def refuse_uniform(target: Array, name: str, where: str, remedy: str) -> None:
     if (target == target[0]).all():
         fact = f"{name}: all {len(target)} outcomes in {where} are the same, {target[0]}"
         raise DataError(f"{fact}. Use {remedy}, or more rows")
+
+
+def absent_classes(target: Array, config: Config) -> list[str]:
+    """The classes of a multiclass task that no row has."""
+    return [name for number, name in enumerate(config.classes) if not (target == number).any()]
+
+
+def refuse_absent_class(target: Array, config: Config, where: str, remedy: str) -> None:
+    """Raise DataError if a class of a multiclass task has no row: no model could say it."""
+    if absent := absent_classes(target, config):
+        raise DataError(
+            f"{config.target}: no row of {', '.join(absent)} in {where}. Use {remedy}, or leave the class out: under "
+            f"values of {config.target}, and its rows"
+        )
 
 
 def refuse_empty(data: Tensors, config: Config, where: str) -> None:

@@ -12,7 +12,9 @@ from pipeline.training.evidence import GateResult, verdict_of
 from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
 
-SHOWN = ("roc_auc", "average_precision", "log_loss", "ece", "mae", "rmse", "r2", "bias")  # in the leaderboard
+SHOWN = (  # in the leaderboard
+    "roc_auc", "average_precision", "log_loss", "ece", "macro_f1", "mae", "rmse", "r2", "bias",
+)  # fmt: skip
 
 RARE = 0.1  # the share of rows below which an outcome is rare
 VERDICTS = {"pass": "green", "WARN": "bold yellow", "REFUSED": "bold red"}  # with their styles

@@ -97,9 +97,12 @@ def nullified(about: Mapping[str, Any]) -> int:
 
 
 def describe_target(target: NDArray[Any]) -> str:
-    """Format the share of positive outcomes or, for a regression, the median outcome."""
+    """Format the share of positive outcomes, the sizes of the classes or, for a regression, the median outcome."""
     if target.dtype == np.bool_:
         return f"{target.mean():.1%} positive"
+    if target.dtype == np.int64:
+        counts = np.bincount(target)
+        return f"{len(counts)} classes of {counts.min():,} to {counts.max():,} rows"
     return f"the median is {np.median(target):.4g}"
 
 
