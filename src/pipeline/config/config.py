@@ -57,20 +57,31 @@ class Train(Frozen):
     )
 
 
+ENOUGH_COPIES = 500  # of rows without any optional column
+
+
 class Masking(Frozen):
     """Which columns callers leave out together, and how many masked copies of training rows teach the model that."""
 
     groups: dict[str, list[str]] = Field({}, description="Optional columns that callers leave out together, by name.")
-    all: float = Field(0.1, ge=0, le=0.5, description="Share of training rows copied without any optional column.")
+    all: Literal["auto"] | Annotated[float, Field(ge=0, le=0.5)] = Field(
+        "auto",
+        description="Share of training rows copied without any optional column; auto is 10 %, and more of few rows: up "
+        "to 500 copies or half of them.",
+    )
     per_group: float = Field(0.05, ge=0, le=0.1, description="Share of training rows copied for each group.")
 
     @model_validator(mode="after")
     def copies_no_row_twice(self) -> Self:
-        shares = self.all + self.per_group * len(self.groups)
+        shares = self.share_of_all(rows=1) + self.per_group * len(self.groups)
         if shares > 1:
             count = len(self.groups)
             raise ValueError(f"all and per_group, for {count} groups, add up to {shares:g} of the rows; 1 is the most")
         return self
+
+    def share_of_all(self, rows: int) -> float:
+        """The share of so many rows that is copied without any optional column."""
+        return min(0.5, max(0.1, ENOUGH_COPIES / rows)) if self.all == "auto" else self.all
 
 
 class Costs(Frozen):

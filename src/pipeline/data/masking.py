@@ -43,8 +43,8 @@ def optional_groups(config: Config) -> dict[str, list[str]]:
 def make_copies(config: Config, rows: TrainingRows) -> Copies:
     """Copy a random share of the rows for each group, with the columns of that group missing.
 
-    `masking.all` is the share for all optional columns, `masking.per_group` the share for each declared group. No
-    row is copied twice.
+    `masking.all` is the share for all optional columns, `masking.per_group` the share for each declared group. No row
+    is copied twice.
     """
     groups = optional_groups(config)
     draws = np.random.default_rng(config.train.seed).random(len(rows.key))
@@ -53,7 +53,7 @@ def make_copies(config: Config, rows: TrainingRows) -> Copies:
 
     start = 0.0
     for group, columns in groups.items():
-        share = config.masking.all if group == ALL else config.masking.per_group
+        share = config.masking.share_of_all(len(rows.key)) if group == ALL else config.masking.per_group
         source = np.flatnonzero((draws >= start) & (draws < start + share))
         start += share
         if len(source):

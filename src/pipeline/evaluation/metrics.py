@@ -341,6 +341,18 @@ def spread(outcome: Array, task: Task) -> float:
     return float(np.std(outcome)) if task == "regression" else 1.0
 
 
+def loss_unit(outcome: Array, task: Task) -> float:
+    """Return the unit in which losses are compared: 1 for two classes, the standard deviation of numbers.
+
+    For several classes it is the log loss of always predicting their shares, in that of a coin.
+    """
+    if task != "multiclass":
+        return spread(outcome, task)
+    share = np.bincount(outcome) / len(outcome)
+    share = share[share > 0]
+    return float(-np.sum(share * np.log2(share)))
+
+
 def standard_error(differences: Floats) -> float:
     """Return the standard error of the mean of differences over folds, shape [folds]; 0 for a single fold."""
     if len(differences) < 2:

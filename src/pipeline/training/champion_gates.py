@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.config.config import Config
 from pipeline.evaluation.bootstrap import Interval, paired
-from pipeline.evaluation.metrics import spread
+from pipeline.evaluation.metrics import loss_unit
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import Evidence, GateResult, bootstrap, format_difference
 
@@ -63,7 +63,7 @@ def gain_is_plausible(config: Config, evidence: Evidence, champion: ChampionPred
     own holdout: a champion that has decayed is beaten by far without any leak.
     """
     rule = config.gates.champion
-    unit = spread(evidence.train.target, config.task)
+    unit = loss_unit(evidence.train.target, config.task)
     sure_gain = -loss.high / unit
 
     gate = f"{config.loss} below the champion's"

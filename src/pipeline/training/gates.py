@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.config.config import Config
 from pipeline.config.gates import Bounds
 from pipeline.evaluation.bootstrap import Interval, paired
-from pipeline.evaluation.metrics import constant_prediction, spread
+from pipeline.evaluation.metrics import constant_prediction, loss_unit
 from pipeline.evaluation.slices import Slice
 from pipeline.training.champion_gates import against_champion
 from pipeline.training.evidence import Evidence, GateResult, bootstrap, format_bounds
@@ -126,7 +126,7 @@ def missing_columns(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     folds is taken off the difference: on a few rows it is mostly chance. On the holdout, the model fails if it is worse
     than a constant prediction by more than that, with its whole interval.
     """
-    limit = config.gates.max_missing_increase * spread(evidence.train.target, config.task)
+    limit = config.gates.max_missing_increase * loss_unit(evidence.train.target, config.task)
 
     for result in evidence.missing:
         increase = result.fold_loss - result.fold_loss_without

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.config.config import Config
-from pipeline.evaluation.metrics import spread
+from pipeline.evaluation.metrics import loss_unit
 from pipeline.training import leaks
 from pipeline.training.evidence import Evidence, GateResult
 from pipeline.training.leave_one_out import FeatureGain
@@ -96,7 +96,7 @@ def gain_of_features(config: Config, evidence: Evidence) -> Iterator[GateResult]
     """
     if not evidence.gains:
         return
-    limit = config.gates.champion.warn_gain * spread(evidence.train.target, config.task)
+    limit = config.gates.champion.warn_gain * loss_unit(evidence.train.target, config.task)
     first_model = evidence.champion is None
 
     def is_suspicious(feature: FeatureGain) -> bool:
