@@ -88,6 +88,6 @@ def histogram_bounds(predictor: Predictor) -> list[float]:
 
     They are twentieths for a probability, and every fourth distinct prediction for the golden rows for a regression.
     """
-    if predictor.contract.task == "binary":
+    if predictor.contract.task != "regression":
         return TWENTIETHS
     return sorted({float(f"{prediction:.3g}") for prediction in predictor.golden.predictions})[::4]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.runtime import rolling_features
 from pipeline.runtime.arrays import Columns, as_array, count_missing, to_columns
-from pipeline.runtime.predictor import Predictor, as_predictions
+from pipeline.runtime.predictor import Predictor, as_predictions, top_probability
 from serve.errors import RequestError
 from serve.limits import Limits
 from serve.messages import Call
@@ -58,7 +58,11 @@ class LoadedModel:
 
         unit = self.contract.columns[self.contract.target].unit
         threshold = self.scoring.threshold
-        of_task: dict[str, dict[str, Any]] = {"binary": {"threshold": threshold}, "regression": {"unit": unit}}
+        of_task: dict[str, dict[str, Any]] = {
+            "binary": {"threshold": threshold},
+            "multiclass": {"classes": list(self.contract.classes)},
+            "regression": {"unit": unit},
+        }
         self.kind = of_task[self.task]
         self.metadata = {"model_name": self.name, "model_version": self.version, **self.kind}
         self.facts = {**self.kind, "model": self.name, "version": self.version}
@@ -84,7 +88,7 @@ class LoadedModel:
         return self._validator.rows(sent, at, call)
 
     def predict(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
-        """The prediction for each validated row, of shape (rows,). Counts the rows in the metrics.
+        """The prediction for each validated row, of shape (rows,) or (rows, classes). Counts the rows in the metrics.
 
         Raises TimeoutError after the deadline, RequestError (422) where a prediction is not a finite number.
         """
@@ -106,7 +110,7 @@ class LoadedModel:
 
         self.last_columns = columns
         unseen, missing = self.predictor.unseen(columns), count_missing(rows, columns)
-        self._metrics.record_predictions(predictions, unseen, missing, self.contract.rolling)
+        self._metrics.record_predictions(top_probability(predictions), unseen, missing, self.contract.rolling)
         return predictions
 
     @cached_property
@@ -134,7 +138,7 @@ class LoadedModel:
             return rolling_features.age_days(table, self.last_columns[timing.time])
         return 0
 
-    def predict_and_log(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[float]]:
+    def predict_and_log(self, rows: Sequence[Mapping[str, Any]], call: Call) -> dict[str, list[Any]]:
         """The predictions for validated rows as callers receive them, by field. They go to the prediction log.
 
         Raises the errors of `predict`.
@@ -145,10 +149,10 @@ class LoadedModel:
             self._writer.put(PredictionBatch(call.id, time.time(), self._source, rows, predictions.tolist(), day))
         return as_predictions(predictions, self.scoring)
 
-    def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, float]:
+    def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, Any]:
         """The prediction for one validated row that is explained. An explanation is not a prediction to log."""
         return self.first_prediction(self.predict([row], call))
 
-    def first_prediction(self, predictions: NDArray[np.float64]) -> dict[str, float]:
+    def first_prediction(self, predictions: NDArray[np.float64]) -> dict[str, Any]:
         """The first of the predictions as callers receive it, by field."""
         return {name: values[0] for name, values in as_predictions(predictions, self.scoring).items()}

@@ -1,4 +1,4 @@
-"""The bodies of responses: predictions and explanations of both tasks, with the model, its version and the request id.
+"""The bodies of responses: predictions and explanations of each task, with the model, its version and the request id.
 
 It knows nothing about how predictions are computed. OpenAPI shows the docstrings of the classes.
 """
@@ -9,6 +9,11 @@ from pydantic import BaseModel, Field
 class BinaryPrediction(BaseModel):
     probability: float = Field(description="Of the positive outcome, between 0 and 1.", examples=[0.31])
     label: int = Field(description="1 where the probability is at or above the threshold, else 0.", examples=[1])
+
+
+class MulticlassPrediction(BaseModel):
+    probabilities: dict[str, float] = Field(description="Of each class; they add up to 1.", examples=[{"setosa": 0.9}])
+    label: str = Field(description="The most probable class.", examples=["setosa"])
 
 
 class RegressionPrediction(BaseModel):
@@ -25,6 +30,10 @@ class ThresholdField(BaseModel):
     threshold: float = Field(description="From this probability on the label is 1.")
 
 
+class ClassesField(BaseModel):
+    classes: list[str] = Field(description="The classes, in the order of their probabilities in tensors and CSV.")
+
+
 class UnitField(BaseModel):
     unit: str | None = Field(description="Of the value.")
 
@@ -37,6 +46,16 @@ class BinaryBatchResponse(ModelFields, ThresholdField):
     """Judgements in the order of the rows."""
 
     predictions: list[BinaryPrediction]
+
+
+class MulticlassResponse(ModelFields, ClassesField, MulticlassPrediction):
+    """The probabilities of the classes for one row, and the model that made them."""
+
+
+class MulticlassBatchResponse(ModelFields, ClassesField):
+    """Predictions in the order of the rows."""
+
+    predictions: list[MulticlassPrediction]
 
 
 class RegressionResponse(ModelFields, UnitField, RegressionPrediction):
@@ -71,6 +90,12 @@ class BinaryExplanation(ModelFields, ThresholdField, ExplanationBody, BinaryPred
     """A judgement with its reasons."""
 
 
+class MulticlassExplanation(ModelFields, ClassesField, ExplanationBody, MulticlassPrediction):
+    """A prediction with the reasons for the probability of one class."""
+
+    explained: str = Field(description="The class: the most probable, or the one of `?class=`.", examples=["setosa"])
+
+
 class RegressionExplanation(ModelFields, UnitField, ExplanationBody, RegressionPrediction):
     """An estimate with its reasons."""
 
@@ -78,5 +103,6 @@ class RegressionExplanation(ModelFields, UnitField, ExplanationBody, RegressionP
 # By task: the body for one row, for many rows, for an explanation.
 OF_TASK: dict[str, tuple[type[BaseModel], type[BaseModel], type[BaseModel]]] = {
     "binary": (BinaryResponse, BinaryBatchResponse, BinaryExplanation),
+    "multiclass": (MulticlassResponse, MulticlassBatchResponse, MulticlassExplanation),
     "regression": (RegressionResponse, RegressionBatchResponse, RegressionExplanation),
 }

@@ -29,17 +29,30 @@ class ReasonBar(NamedTuple):
     raises: bool
 
 
+class ClassBar(NamedTuple):
+    """One class with its probability in percent. `explained` is true for the class that the reasons are of."""
+
+    name: str
+    title: str
+    percent: float
+    explained: bool
+
+
 class AnswerText(NamedTuple):
     """The answer as the page shows it.
 
-    `gauge` is the probability and the threshold in percent, None for a regression. `base` is the mean answer to rows of
-    the training. `standard_error` is the largest of the contributions. `model_changed` is true if the form came from
-    another version of the model. `outcome` is the actual one, known for an unchanged example only.
+    `gauge` is the probability and the threshold in percent, None for another task than a binary one, and `classes` are
+    those of a multiclass task, the most probable first. `base` is the mean answer to rows of the training, and `about`
+    names the class that the reasons are of, or is empty. `standard_error` is the largest of the contributions.
+    `model_changed` is true if the form came from another version of the model. `outcome` is the actual one, known for
+    an unchanged example only.
     """
 
     headline: str
     sentence: str
     gauge: tuple[float, float] | None
+    classes: list[ClassBar]
+    about: str
     base: str
     bars: list[ReasonBar]
     standard_error: str
@@ -67,20 +80,28 @@ def answer_text(
         base = f"{format_number(explanation['base'])}{unit}"
         standard_error = f"{format_number(largest_error)}{unit}"
     else:
+        base = percent(explanation["base"])
+        standard_error = f"{largest_error * 100:.1f} percentage points"
+    if model.task == "binary":
         probability = explanation["probability"]
         threshold = model.scoring.cut
         decision = YES_NO[bool(explanation["label"])]
         headline = f"{percent(probability)} likely"
         sentence = f"The prediction is {decision}. It is yes if the probability is {percent(threshold)} or more."
         gauge = (probability * 100, threshold * 100)
-        base = percent(explanation["base"])
-        standard_error = f"{largest_error * 100:.1f} percentage points"
+    classes = class_bars(model, explanation)
+    about = next((bar.title for bar in classes if bar.explained), "")
+    if classes:
+        headline = classes[0].title
+        sentence = f"The most probable of {len(classes)}, with {percent(classes[0].percent / 100)}."
 
     example = example_at(model, form_values.get("_example", ""))
     return AnswerText(
         headline=headline,
         sentence=sentence,
         gauge=gauge,
+        classes=classes,
+        about=about,
         base=base,
         bars=bars,
         standard_error=standard_error,
@@ -88,6 +109,13 @@ def answer_text(
         model_changed=form_values.get("_version", model.version) != model.version,
         outcome=actual_outcome(model, row, example),
     )
+
+
+def class_bars(model: LoadedModel, explanation: Mapping[str, Any]) -> list[ClassBar]:
+    """The classes by their probability, the largest first; empty for a task without classes."""
+    shares = sorted(explanation.get("probabilities", {}).items(), key=lambda item: -item[1])
+    chosen = explanation.get("explained")
+    return [ClassBar(name, class_title(model, name), share * 100, name == chosen) for name, share in shares]
 
 
 def format_number(number: float) -> str:
@@ -194,7 +222,7 @@ def missing_effects(model: LoadedModel) -> list[str]:
     texts = []
     for name, change in effects[:MOST_MISSED]:
         label = form.field_label(model.contract.request[name]).lower()
-        amount = f"{change * 100:.1f} percentage points" if model.task == "binary" else format_number(change)
+        amount = f"{change * 100:.1f} percentage points" if model.task != "regression" else format_number(change)
         unit = f" {target.unit}" if model.task == "regression" and target.unit else ""
         texts.append(f"{label} ({amount}{unit})")
     return texts
@@ -224,11 +252,20 @@ def model_quality(model: LoadedModel) -> list[str]:
 
     roc_auc = interval("roc_auc")
     ece = interval("ece")
+    calibrated = f"differ from the observed shares by {ece['value'] * 100:.1f} percentage points."
+    if model.contract.classes:
+        accuracy = interval("accuracy")
+        return [
+            training,
+            f"Of these, the most probable class is right for {percent(accuracy['value'])} "
+            f"({percent(accuracy['low'])} to {percent(accuracy['high'])}).",
+            f"On average, the probabilities of the most probable class {calibrated}",
+        ]
     return [
         training,
         f"Among pairs of {model.contract.noun}s with different outcomes, it gives the higher probability to the one "
         f"with yes in {percent(roc_auc['value'])} of the pairs ({percent(roc_auc['low'])} to "
         f"{percent(roc_auc['high'])}); "
         "random guessing gets 50 %.",
-        f"On average, its probabilities differ from the observed shares by {ece['value'] * 100:.1f} percentage points.",
+        f"On average, its probabilities {calibrated}",
     ]

@@ -99,7 +99,9 @@ def answer_page(model: LoadedModel, call: Call) -> Response:
         return render_form(model, form_values, errors=errors, example=example, status=422)
 
     prediction = model.predict_unlogged(row, call)
-    explanation = explain_row(model, row, prediction, call.check_deadline)
+    asked = form_values.get("_class")
+    explained = asked if asked in model.contract.classes else None
+    explanation = explain_row(model, row, prediction, call.check_deadline, explained)
     answer = answer_text(model, row, explanation, form_values)
     return render_form(model, form_values, answer=answer, example=example)
 

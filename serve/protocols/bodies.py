@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from fastapi import Response
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from pipeline.runtime.contract import Contract
 from serve.errors import LISTED, FieldError, RequestError, search_ended, validation_failed
@@ -150,8 +150,11 @@ class JSONBytesResponse(Response):
         self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
 
 
-def json_objects(predictions: dict[str, list[float]]) -> list[str]:
-    """One JSON object per row. Python's repr of a finite number is valid JSON, so no encoder is needed."""
+def json_objects(predictions: dict[str, list[Any]]) -> list[str]:
+    """One JSON object per row. Python's repr of a finite number is valid JSON: only names need an encoder."""
+    if "probabilities" in predictions:
+        rows = zip(*predictions.values(), strict=True)
+        return [to_json(dict(zip(predictions, row, strict=True))).decode() for row in rows]
     template = "{" + ",".join(f'"{name}":%r' for name in predictions) + "}"
     return [template % prediction for prediction in zip(*predictions.values(), strict=True)]
 

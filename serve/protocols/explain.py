@@ -6,6 +6,7 @@ The values themselves come from `pipeline.runtime.shapley`; this module turns th
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -14,7 +15,7 @@ from pipeline.runtime.arrays import Columns, to_columns
 from pipeline.runtime.rolling_features import Table
 from pipeline.runtime.shapley import ROWS, Between, explain, no_deadline
 from serve import schemas
-from serve.errors import RequestError
+from serve.errors import FieldError, RequestError, validation_failed
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
@@ -42,7 +43,8 @@ def router(model: LoadedModel) -> APIRouter:
         description=about(example),
         response_model=response_model,
         responses=documented_responses({**example, **model.facts, "request_id": "a1"}),
-        openapi_extra=examples_body(schema_ref(model.predictor.row_model), {"row": golden_row}),
+        openapi_extra=examples_body(schema_ref(model.predictor.row_model), {"row": golden_row})
+        | class_parameter(model),
     )
     def explain_record(call: CallParameter) -> Response:
         return explain_one(model, call)
@@ -60,6 +62,13 @@ def router(model: LoadedModel) -> APIRouter:
         return explain_many(model, call)
 
     return routes
+
+
+def class_parameter(model: LoadedModel) -> dict[str, Any]:
+    """The OpenAPI parameter that chooses the class to explain; nothing for a task without classes."""
+    schema = {"type": "string", "enum": list(model.contract.classes)}
+    parameter = {"name": "class", "in": "query", "description": "Default: the most probable.", "schema": schema}
+    return {"parameters": [parameter]} if model.contract.classes else {}
 
 
 def about(example: Mapping[str, Any]) -> str:
@@ -81,7 +90,7 @@ def explain_one(model: LoadedModel, call: Call) -> Response:
     only_json(call)
     row = model.row(call.body)
     prediction = model.predict_unlogged(row, call)
-    explanation = explain_row(model, row, prediction, call.check_deadline)
+    explanation = explain_row(model, row, prediction, call.check_deadline, class_of_query(model, call))
     return JSONResponse({**explanation, **model.facts, "request_id": call.id})
 
 
@@ -95,11 +104,21 @@ def explain_many(model: LoadedModel, call: Call) -> Response:
     if len(sent) > MOST:
         raise RequestError(413, f"{len(sent):,} rows are more than {MOST} to explain; send fewer at a time")
 
+    explained = class_of_query(model, call)
     explanations = []
     for row in model.rows(sent, at, call):
         prediction = model.predict_unlogged(row, call)
-        explanations.append(explain_row(model, row, prediction, call.check_deadline))
+        explanations.append(explain_row(model, row, prediction, call.check_deadline, explained))
     return JSONResponse({"explanations": explanations, "metadata": {**model.metadata, "request_id": call.id}})
+
+
+def class_of_query(model: LoadedModel, call: Call) -> str | None:
+    """The class of `?class=`; None without one. Raises RequestError (422) for one that the model does not know."""
+    asked = parse_qs(call.query.decode("latin-1")).get("class", [])
+    if not asked or asked[-1] in model.contract.classes:
+        return asked[-1] if asked else None
+    known = ", ".join(model.contract.classes) or "none, the task has no classes"
+    raise validation_failed([FieldError(field="class", message=f"There is no such class. Known: {known}")])
 
 
 def rolling_feature_text(model: LoadedModel, field: str, row: Mapping[str, Any], sent: Columns) -> dict[str, str]:
@@ -135,15 +154,23 @@ def rolling_value_text(table: Table, name: str, row: Mapping[str, Any], time: An
 
 
 def explain_row(
-    model: LoadedModel, row: Mapping[str, Any], prediction: Mapping[str, float], between: Between = no_deadline
+    model: LoadedModel,
+    row: Mapping[str, Any],
+    prediction: Mapping[str, Any],
+    between: Between = no_deadline,
+    explained: str | None = None,
 ) -> dict[str, Any]:
     """The prediction of a validated row with its contributions, the largest first.
 
+    Of several classes, the probability of the class `explained` is explained, by default of the most probable one.
     `between` is called before each call of the model; an exception that it raises ends the work.
     """
     sent = to_columns([row], model.contract)
     filled = model.predictor.with_rolling_features(sent)  # a looked-up rolling feature is explained like a sent one
-    explanation = explain(model.predictor, filled, between)
+    classes = model.contract.classes
+    name = explained or prediction["label"] if classes else None
+    number = classes.index(name) if name else None
+    explanation = explain(model.predictor, filled, between, number)
     ordered = sorted(explanation.contributions, key=lambda field: -abs(explanation.contributions[field]))
 
     reasons = []
@@ -159,4 +186,5 @@ def explain_row(
         reasons.append(reason)
 
     base = round(explanation.base, DIGITS)
-    return {**prediction, "base": base, "contributions": reasons, "exact": explanation.exact}
+    of_class = {"explained": name} if name else {}
+    return {**prediction, **of_class, "base": base, "contributions": reasons, "exact": explanation.exact}

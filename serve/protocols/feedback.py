@@ -16,7 +16,7 @@ from pipeline.errors import ConfigError
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.request_model import integral, value_type
 from serve.errors import FieldError, RequestError, fault_text, search_ended, validation_failed
-from serve.limits import Limits, is_light
+from serve.limits import is_light
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
@@ -48,6 +48,12 @@ class BinaryLabel(PredictionRef):
     label: Annotated[bool | Literal[0, 1], BeforeValidator(integral)] = Field(description="The actual outcome.")
 
 
+class ClassLabel(PredictionRef):
+    """What came of one prediction of several classes."""
+
+    label: str = Field(description="The name of the actual class.")
+
+
 class NumericLabel(PredictionRef):
     """What came of one prediction of a regression."""
 
@@ -67,12 +73,13 @@ Labels = TypeAdapter[list[Any]]  # validates a list of labels, each an instance 
 
 
 def label_model(contract: Contract) -> type[PredictionRef]:
-    """The pydantic model of a label: a boolean, or a number of the target's kind within the target's bounds."""
+    """The pydantic model of a label: a boolean, the name of a class, or a number within the target's bounds."""
     if contract.task == "binary":
         return BinaryLabel
-    about = NumericLabel.model_fields["label"].description
+    base: type[PredictionRef] = ClassLabel if contract.classes else NumericLabel
+    about = base.model_fields["label"].description
     field: Any = (value_type(contract.columns[contract.target]), Field(description=about))
-    return create_model("NumericLabel", __base__=NumericLabel, label=field)
+    return create_model(base.__name__, __base__=base, label=field)
 
 
 def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
@@ -102,7 +109,7 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
         The response comes after the labels are stored.
         """
         only_json(call)
-        read = partial(read_labels, labels, model.limits, call)
+        read = partial(read_labels, labels, model, call)
         received = read() if is_light(call.body) else await to_thread.run_sync(read, limiter=thread)
         unknown = await stored(writer, received, call)
         return feedback_response(received, unknown)
@@ -110,10 +117,12 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
     return routes
 
 
-def example_label(contract: Contract) -> bool | float:
-    """An outcome for the documentation: 12.5, or the valid number that is nearest to it."""
+def example_label(contract: Contract) -> bool | float | str:
+    """An outcome for the documentation: the first class, or 12.5 or the valid number that is nearest to it."""
     if contract.task == "binary":
         return True
+    if contract.classes:
+        return contract.classes[0]
     column = contract.columns[contract.target]
     low, high = column.limits
     number = min(max(12.5, low), high)
@@ -144,11 +153,12 @@ def feedback_response(labels: list[tuple[str, int, float]], unknown: list[tuple[
     return JSONResponse({"taken": len(distinct) - len(unknown), "unknown": unknown_rows}, 202)
 
 
-def read_labels(schema: Labels, limits: Limits, call: Call) -> list[tuple[str, int, float]]:
-    """The labels of a body as (request id, row, label).
+def read_labels(schema: Labels, model: LoadedModel, call: Call) -> list[tuple[str, int, float]]:
+    """The labels of a body as (request id, row, label); the label of a class is its number.
 
     Raises RequestError for more values than MAX_ROWS labels can have (413), and with the first invalid fields (422).
     """
+    limits = model.limits
     limits.check_values(call.body, call)
     try:
         content = from_json(call.body, allow_inf_nan=False)
@@ -160,6 +170,7 @@ def read_labels(schema: Labels, limits: Limits, call: Call) -> list[tuple[str, i
         text = f"Should be 1 to {limits.rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise validation_failed([FieldError(field="body", message=text)])
 
+    numbers: dict[Any, int] = {name: number for number, name in enumerate(model.contract.classes)}
     labels: list[tuple[str, int, float]] = []
     for first in range(0, len(many), CHUNK):
         call.check_deadline()
@@ -169,7 +180,10 @@ def read_labels(schema: Labels, limits: Limits, call: Call) -> list[tuple[str, i
             raise validation_failed(
                 label_errors(error, first), search_ended(first + CHUNK, len(many), "labels")
             ) from None
-        labels += [(label.request_id, label.row, float(label.label)) for label in valid]
+        labels += [
+            (label.request_id, label.row, float(numbers.get(label.label, label.label)))  # a number stands for itself
+            for label in valid
+        ]
     return labels
 
 

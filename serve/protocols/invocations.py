@@ -1,5 +1,7 @@
 """The routes of MLflow, SageMaker, Vertex AI and KServe V1. One handler reads the bodies of all of them."""
 
+import csv
+import io
 import json
 from typing import Any
 
@@ -92,8 +94,7 @@ def invoke(model: LoadedModel, call: Call) -> Response:
 
     accepted = preferred(call.headers.get(b"accept", b""), ANSWERED)
     if accepted == "text/csv":
-        lines = [",".join(map(str, prediction)) for prediction in zip(*predictions.values(), strict=True)]
-        return Response("\n".join([*lines, ""]), media_type="text/csv")
+        return Response(csv_lines(predictions), media_type="text/csv")
     objects = json_objects(predictions)
     if accepted in JSON_LINES:
         return Response("\n".join([*objects, ""]), media_type="application/jsonlines")
@@ -101,6 +102,18 @@ def invoke(model: LoadedModel, call: Call) -> Response:
     listed = ",".join(objects).encode()
     metadata = json.dumps({**model.metadata, "request_id": call.id}).encode()
     return JSONBytesResponse(b'{"predictions":[' + listed + b'],"metadata":' + metadata + b"}")
+
+
+def csv_lines(predictions: dict[str, list[Any]]) -> str:
+    """A line for each row, without a header: a probability for each class in the order of the metadata, the label."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for prediction in zip(*predictions.values(), strict=True):
+        cells: list[Any] = []
+        for value in prediction:
+            cells += value.values() if isinstance(value, dict) else [value]
+        writer.writerow(cells)
+    return text.getvalue()
 
 
 def find_reader(kind: str) -> Reader:

@@ -22,16 +22,13 @@ LENGTH = b"inference-header-content-length"
 MOST_OUTPUTS = 100  # of one request
 DIGITS = 12  # of a length in bytes
 KINDS = {"category": "BYTES", "datetime": "BYTES", "number": "FP64", "integer": "INT64", "boolean": "BOOL"}
-OUTPUTS = {"probability": "FP64", "label": "INT64", "value": "FP64"}
+OUTPUTS = {"probability": "FP64", "probabilities": "FP64", "label": "INT64", "value": "FP64"}
 
 
 def router(model: LoadedModel) -> APIRouter:
     """The routes of the protocol, each with and without the model's version in its path."""
     routes = APIRouter(tags=["Open Inference V2"])
-    outputs = [
-        {"name": name, "datatype": OUTPUTS[name], "shape": [1], "data": [value]}
-        for name, value in model.example.items()
-    ]
+    outputs = [output_tensor(name, [value]) for name, value in model.example.items()]
     example = {"model_name": model.name, "model_version": model.version, "id": "a1", "outputs": outputs}
 
     path = f"/v2/models/{model.name}"
@@ -145,20 +142,17 @@ def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool
 
 
 def response_body(
-    about: dict[str, Any], outputs: list[tuple[str, bool]], predictions: dict[str, list[float]]
+    about: dict[str, Any], outputs: list[tuple[str, bool]], predictions: dict[str, list[Any]]
 ) -> Response:
     """The response with one tensor per output; `outputs` are pairs of name and whether its data is binary."""
     tensors = []
     binary = b""
     for name, as_bytes in outputs:
-        values = predictions[name]
-        tensor: dict[str, Any] = {"name": name, "datatype": OUTPUTS[name], "shape": [len(values)]}
+        tensor = output_tensor(name, predictions[name])
         if as_bytes:
-            raw = np.array(values, NUMBERS[OUTPUTS[name]]).tobytes()
+            raw = as_binary(tensor.pop("data"), tensor["datatype"])
             tensor["parameters"] = {"binary_data_size": len(raw)}
             binary += raw
-        else:
-            tensor["data"] = values
         tensors.append(tensor)
 
     head = json.dumps({**about, "outputs": tensors}).encode()
@@ -166,6 +160,34 @@ def response_body(
         return Response(head, media_type="application/json")
     length = {"inference-header-content-length": str(len(head))}
     return Response(head + binary, headers=length, media_type="application/octet-stream")
+
+
+def output_tensor(name: str, values: list[Any]) -> dict[str, Any]:
+    """One output as a tensor of JSON: [rows], or [rows, classes] for the probabilities of several classes."""
+    shape = [len(values)]
+    datatype = OUTPUTS[name]
+    data = values
+    if name == "probabilities":
+        shape.append(len(values[0]))
+        data = [probability for row in values for probability in row.values()]
+    elif isinstance(values[0], str):
+        datatype = "BYTES"
+    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+
+
+def as_binary(data: list[Any], datatype: str) -> bytes:
+    """The values of a tensor as binary data. A text has its length before it, as four bytes, little-endian."""
+    if datatype != "BYTES":
+        return np.array(data, NUMBERS[datatype]).tobytes()
+    texts = [text.encode() for text in data]
+    return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+
+
+def output_metadata(model: LoadedModel, name: str) -> dict[str, Any]:
+    """Name, datatype and shape of an output; probabilities have the names of their classes as a parameter."""
+    tensor = output_tensor(name, [model.example[name]])
+    about = {"name": name, "datatype": tensor["datatype"], "shape": [-1, *tensor["shape"][1:]]}
+    return about | ({"parameters": {"classes": list(model.contract.classes)}} if name == "probabilities" else {})
 
 
 def metadata(model: LoadedModel) -> dict[str, Any]:
@@ -178,5 +200,5 @@ def metadata(model: LoadedModel) -> dict[str, Any]:
             {"name": name, "datatype": KINDS[column.kind], "shape": [-1]}
             for name, column in model.contract.request.items()
         ],
-        "outputs": [{"name": name, "datatype": OUTPUTS[name], "shape": [-1]} for name in model.example],
+        "outputs": [output_metadata(model, name) for name in model.example],
     }

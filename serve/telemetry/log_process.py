@@ -51,7 +51,7 @@ class PredictionBatch(NamedTuple):
     time: float
     source: LogSource
     rows: Sequence[Mapping[str, Any]]
-    predictions: Sequence[float]
+    predictions: Sequence[Any]
     rolling_day: str | None = None
     first: int = 0
 
@@ -212,5 +212,9 @@ def log_rows(heads: Iterable[Sequence[Any]], inputs: Iterator[str]) -> list[dict
 
         for number, (time, prediction) in enumerate(zip(times, predictions, strict=True), start=first):
             at = datetime.fromisoformat(time) if time else predicted_at
-            records.append({**same, "row": number, "at": at, "inputs": next(inputs), "answer": prediction})
+            answer, probabilities = prediction, None
+            if isinstance(prediction, list):
+                answer, probabilities = prediction.index(max(prediction)), json.dumps(prediction)
+            row = {"row": number, "at": at, "inputs": next(inputs), "answer": answer, "probabilities": probabilities}
+            records.append(same | row)
     return records

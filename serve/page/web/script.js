@@ -10,7 +10,7 @@ function listen() {
     button.disabled = true;
     status.textContent = "Predicting …";
     try {
-      const body = new URLSearchParams(new FormData(form));
+      const body = new URLSearchParams(new FormData(form, event.submitter));
       const answer = await fetch(form.action, { method: "POST", body, headers: { accept: "text/html" } });
       if ((answer.headers.get("content-type") || "").startsWith("text/html")) {
         show(await answer.text());

@@ -20,7 +20,7 @@ from pipeline.evaluation.bootstrap import Bootstrap, Interval
 from pipeline.monitoring import drift, performance
 from pipeline.monitoring.drift import ColumnFault, Drift
 from pipeline.monitoring.performance import Window
-from pipeline.monitoring.reference import expected_figures
+from pipeline.monitoring.reference import comparable, expected_figures
 from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
 from pipeline.runtime.arrays import as_array
 from pipeline.runtime.contract import Column, Contract
@@ -85,7 +85,7 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
 
     at = np.array(labelled.at, dtype="datetime64[s]")
     label = np.array(labelled.label, dtype=np.float64)
-    answer = np.array(labelled.prediction, dtype=np.float64)
+    answer = as_array_of(labelled.prediction, contract)
     if contract.task == "binary":
         label = label == 1
     plan = Bootstrap(champion.scoring, RESAMPLES, 0)
@@ -110,6 +110,12 @@ def check_champion(models: Path, url: str, rule: Monitor, as_of: date | None, we
         delay=median_delay,
         stale_share=stale_share(requests, contract),
     )
+
+
+def as_array_of(predictions: list[Any], contract: Contract) -> NDArray[np.float64]:
+    """Logged predictions as an array [rows] or [rows, classes]."""
+    array = np.array(predictions, dtype=np.float64)
+    return array.reshape(len(predictions), len(contract.classes)) if contract.classes else array
 
 
 def read_reference(folder: Path) -> tuple[dict[str, Any], dict[str, Interval]]:
@@ -201,7 +207,7 @@ def incoming_drift(
         if name in champion.contract.request:
             faults += drift.column_faults(name, values, day, profile, rule)
 
-    predictions = np.array(requests.prediction, dtype=np.float64)
+    predictions = comparable(as_array_of(requests.prediction, champion.contract), champion.contract.classes)
     prediction_drift = drift.drift("the answers", predictions, reference["predictions"])
     faults += drift.column_faults("the answer", predictions, day, reference["predictions"], rule)
 

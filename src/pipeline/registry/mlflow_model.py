@@ -12,7 +12,7 @@ from mlflow.pyfunc.model import PythonModel
 
 
 class Bundle(PythonModel):
-    """Takes raw columns and returns one row for each row: probability and label, or the value of a regression."""
+    """Takes raw columns and returns one row for each row: probabilities and label, or the value of a regression."""
 
     def load_context(self, context: Any) -> None:
         """Load the bundle. Raises BundleError where the bundle fails its own checks."""
@@ -34,8 +34,11 @@ class Bundle(PythonModel):
         rows = [self._predictor.row_model.model_validate(_plain(record)) for record in records]
         columns = to_columns([vars(row) for row in rows], self._predictor.contract)
 
-        predictions = self._predictor.predict(columns)
-        return pd.DataFrame(as_predictions(predictions, self._predictor.scoring), index=model_input.index)
+        predictions = as_predictions(self._predictor.predict(columns), self._predictor.scoring)
+        if "probabilities" in predictions:
+            frame = pd.DataFrame(predictions["probabilities"], index=model_input.index).add_prefix("probability_")
+            return frame.assign(label=predictions["label"])
+        return pd.DataFrame(predictions, index=model_input.index)
 
 
 def _plain(record: dict[Any, Any]) -> dict[Any, Any]:

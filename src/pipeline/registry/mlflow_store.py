@@ -132,7 +132,7 @@ def end_killed(experiment: str, place: str, uri: str) -> int:
 def log(params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
     """Record parameters, metrics and tags in the open run."""
     mlflow.log_params(dict(params))
-    mlflow.log_metrics(dict(metrics))
+    mlflow.log_metrics({_allowed(name): value for name, value in metrics.items()})
     mlflow.set_tags(dict(tags))
 
 
@@ -158,7 +158,7 @@ def log_child_run(
     now = int(time.time() * 1000)
     metrics = []
     for step, fold in enumerate(folds.values()):
-        metrics += [Metric(metric, value, now, step) for metric, value in fold.items()]
+        metrics += [Metric(_allowed(metric), value, now, step) for metric, value in fold.items()]
 
     tags = {f"fold {step}": fold for step, fold in enumerate(folds)}
     if error:
@@ -215,7 +215,7 @@ def _create_version(contract: Contract, bundle: Path, tags: dict[str, str]) -> s
 
 
 def signature(contract: Contract) -> ModelSignature:
-    """MLflow's signature of the request columns, and of the response: probability and label, or value."""
+    """MLflow's signature of the request columns, and of the response: probabilities and label, or value."""
     kinds = {"number": DataType.double, "integer": DataType.long, "boolean": DataType.boolean}
     request_columns: list[Any] = [
         ColSpec(kinds.get(column.kind, DataType.string), name, required=not column.nullable)
@@ -225,6 +225,9 @@ def signature(contract: Contract) -> ModelSignature:
         return ModelSignature(Schema(request_columns), Schema([ColSpec(DataType.double, "value")]))
 
     response_columns: list[Any] = [ColSpec(DataType.double, "probability"), ColSpec(DataType.long, "label")]
+    if contract.classes:
+        response_columns = [ColSpec(DataType.double, f"probability_{name}") for name in contract.classes]
+        response_columns.append(ColSpec(DataType.string, "label"))
     return ModelSignature(Schema(request_columns), Schema(response_columns))
 
 

@@ -49,7 +49,7 @@ class Event(NamedTuple):
 class PlayedRows(NamedTuple):
     """The rows of the replay in the order of their days, with the predictions of both servers.
 
-    All fields have one element per row. `managed` is the server with the loop, `frozen` that with the first champion.
+    All fields have one element per row, of several classes one per row and class. `managed` is the server with the loop, `frozen` that with the first champion.
     """
 
     day: Array
@@ -176,8 +176,9 @@ def play(
     config: Config, days: Schedule, servers: list[ServerProcess], span: tuple[date, date], loop: Loop, out: Console
 ) -> ReplayResult:
     """Play every day from the first of `span` to the one before the second; `servers` are managed and frozen."""
-    managed = np.empty(len(days.day))
-    frozen = np.empty(len(days.day))
+    shape = (len(days.day), len(config.classes)) if config.classes else (len(days.day),)
+    managed = np.empty(shape)
+    frozen = np.empty(shape)
     events: list[Event] = []
     meanwhile = 0
     row: dict[str, Any] = {}
@@ -244,9 +245,8 @@ def recent_figures(config: Config, days: Schedule, now: np.datetime64, managed: 
     if not len(outcome):
         return "no recent rows"
 
-    figure = "roc_auc" if config.task == "binary" else "skill"
-    label = outcome == 1 if config.task == "binary" else outcome
-    both = [metrics(label, answer, config.scoring, [figure])[figure] for answer in (frozen[week], managed[week])]
+    figure = "skill" if config.task == "regression" else "roc_auc"
+    both = [metrics(outcome, answer, config.scoring, [figure])[figure] for answer in (frozen[week], managed[week])]
     return f"{figure} of a week {' -> '.join(f'{value:.3f}' for value in both)}"
 
 

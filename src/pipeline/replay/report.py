@@ -24,6 +24,7 @@ RESAMPLES = 200
 WIDE = 130  # characters in a line of the table, on any screen
 SHOWN = {
     "binary": {"roc_auc": "ROC AUC", "ece": "calibration error"},
+    "multiclass": {"roc_auc": "ROC AUC", "ece": "calibration error"},
     "regression": {"skill": "skill", "share_above": "outcomes above predictions"},
 }
 
@@ -60,8 +61,6 @@ def month_figures(config: Config, played: ReplayResult, month: Any) -> dict[str,
     rows = np.flatnonzero(played.rows.day.astype("datetime64[M]") == month)
     outcome = played.rows.outcome[rows]
     unit = played.rows.day[rows].astype(np.int64)
-    if config.task == "binary":
-        outcome = outcome == 1
     managed = played.rows.managed[rows]
     frozen = played.rows.frozen[rows]
 
@@ -75,7 +74,7 @@ def month_figures(config: Config, played: ReplayResult, month: Any) -> dict[str,
     return {
         "month": str(month),
         "rows": len(rows),
-        "mean": round(float(np.mean(outcome)), 4),
+        "mean": None if config.classes else round(float(np.mean(outcome)), 4),
         "frozen": rounded_metrics(config, outcome, frozen, wanted),
         "managed": rounded_metrics(config, outcome, managed, wanted),
         "gained": gained,
@@ -97,7 +96,7 @@ def as_gain(name: str, difference: Interval) -> Interval:
 def figures_table(config: Config, months: list[dict[str, Any]]) -> Table:
     """By month: the metrics of the frozen and of the managed champion, the difference, and the events."""
     shown = SHOWN[config.task]
-    figure = "roc_auc" if config.task == "binary" else config.loss
+    figure = config.loss if config.task == "regression" else "roc_auc"
     table = Table(box=None, pad_edge=False)
     table.add_column("frozen -> managed", no_wrap=True)
     for heading in (f"{config.noun}s", *shown.values(), f"{shown.get(figure, figure)} gained, 95 %"):

@@ -41,14 +41,15 @@ class Schedule:
 
         self.columns = take_rows(columns, rows)
         self.day = day[rows]
-        self.outcome = self.columns[config.target].astype(np.float64)
+        self.outcome = arrays.as_outcome(self.columns[config.target], config.contract)
         self.known = known[rows].astype("datetime64[s]") - np.timedelta64(rule.known_at * rolling_features.HOUR, "s")
         self.request: list[tuple[str, int]] = []
         self.labelled = np.zeros(len(rows), dtype=bool)
 
         contract = config.contract
         self._sent = {name: column for name, column in contract.request.items() if name not in contract.rolling}
-        self._number: Any = float if config.task == "regression" else int
+        of_task: dict[str, Any] = {"binary": int, "multiclass": contract.classes.__getitem__, "regression": float}
+        self._label = of_task[config.task]
 
     def rows_of(self, day: np.datetime64) -> Iterator[tuple[slice, list[dict[str, Any]]]]:
         """The rows of a day in parts of `ROWS_PER_REQUEST`, as a client sends them: without the rolling features."""
@@ -64,7 +65,7 @@ class Schedule:
         rows = np.flatnonzero(~self.labelled[:sent] & (self.known[:sent] <= day))
         self.labelled[rows] = True
         return [
-            {"request_id": self.request[row][0], "row": self.request[row][1], "label": self._number(self.outcome[row])}
+            {"request_id": self.request[row][0], "row": self.request[row][1], "label": self._label(self.outcome[row])}
             for row in rows.tolist()
         ]
 

@@ -82,10 +82,11 @@ class ServerProcess:
         self._reader.join(TIMEOUT)
 
     def predict(self, rows: Sequence[dict[str, Any]]) -> ServerPredictions:
-        """The predictions for a batch of rows: probabilities of a classifier, values of a regression."""
+        """The predictions for a batch of rows: probabilities of a class or of several, values of a regression."""
         response = self.post("/predict/batch", {"rows": rows})
-        name = "probability" if "threshold" in response else "value"
-        predictions = [prediction[name] for prediction in response["predictions"]]
+        predictions = [next(iter(prediction.values())) for prediction in response["predictions"]]
+        if "classes" in response:
+            predictions = [[of_class[name] for name in response["classes"]] for of_class in predictions]
         return ServerPredictions(response["request_id"], response["version"], predictions)
 
     def send_labels(self, labels: Sequence[dict[str, Any]]) -> None:

@@ -281,6 +281,8 @@ class Contract(Frozen):
         timing: Timing | None = info.data.get("timing")
         for name in features:
             if rule := columns[name].rolling:
+                if info.data.get("task") == "multiclass":
+                    raise ValueError(f"{name} is a rolling feature: a mean of outcomes, which classes do not have")
                 if timing is None or timing.time not in sent:
                     raise ValueError(
                         f"{name} is a rolling feature: timing.time has to name a column that a caller sends"

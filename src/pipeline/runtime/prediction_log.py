@@ -21,8 +21,11 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.runtime import database
 from pipeline.runtime.database import writing
 
-VERSION = 2
-UPGRADES = {1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",)}  # statements from a version to the next
+VERSION = 3
+UPGRADES = {  # statements from a version to the next
+    1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",),
+    2: ("ALTER TABLE predictions ADD COLUMN probabilities TEXT",),
+}
 REPAIR = "remove the old rows with `python -m pipeline log prune`, or name another log with LOG_URL"
 CHUNK_ROWS = 500  # request ids in one query
 
@@ -39,8 +42,9 @@ predictions = sql.Table(
     sql.Column("model", sql.String, nullable=False),
     sql.Column("version", sql.String(16), nullable=False),
     sql.Column("inputs", sql.Text, nullable=False),
-    sql.Column("answer", sql.Float, nullable=False),
+    sql.Column("answer", sql.Float, nullable=False),  # of several classes: the number of the most probable one
     sql.Column("memory", sql.String(10)),  # the day of the rolling features, since version 2
+    sql.Column("probabilities", sql.Text),  # of several classes, as a JSON list, since version 3
     sql.Index("predictions_by_request", "request_id", "row"),
     sql.Index("predictions_by_time", "model", "at"),
 )
@@ -60,11 +64,11 @@ class LabelledPredictions(NamedTuple):
     """Predictions with a label, oldest first.
 
     `delay` is the time in seconds from the prediction to its label. `inputs` are JSON; the list is empty where they
-    were not requested.
+    were not requested. The prediction of several classes is a list of probabilities, and its label a class's number.
     """
 
     at: list[datetime]
-    prediction: list[float]
+    prediction: list[Any]
     label: list[float]
     delay: list[float]
     inputs: list[str]
@@ -78,7 +82,7 @@ class LoggedRequests(NamedTuple):
     """
 
     at: list[datetime]
-    prediction: list[float]
+    prediction: list[Any]
     inputs: list[str]
     rolling_day: list[str | None]
     labelled: list[bool]
@@ -185,7 +189,7 @@ def read_labelled(
     """Read a model's labelled predictions, restricted to rows with `since <= at < until` and to one model version."""
     both = predictions.join(labels, SAME_PREDICTION)
     columns = [predictions.c.at, predictions.c.answer, labels.c.label, predictions.c.time, labels.c.received]
-    columns += [predictions.c.request_id, predictions.c.row]
+    columns += [predictions.c.request_id, predictions.c.row, predictions.c.probabilities]
     if inputs:
         columns.append(predictions.c.inputs)
 
@@ -203,7 +207,7 @@ def read_labelled(
     stored_inputs = [row.inputs for row in rows] if inputs else []
     return LabelledPredictions(
         at=[row.at for row in rows],
-        prediction=[row.answer for row in rows],
+        prediction=[_prediction(row) for row in rows],
         label=[row.label for row in rows],
         delay=[(row.received - row.time).total_seconds() for row in rows],
         inputs=stored_inputs,
@@ -213,7 +217,7 @@ def read_labelled(
 def read_requests(engine: Engine, model: str, since: datetime, until: datetime) -> LoggedRequests:
     """Read all predictions of a model with `since <= at < until`, labelled or not."""
     columns = [predictions.c.at, predictions.c.answer, predictions.c.inputs, predictions.c.memory, labels.c.label]
-    columns += [predictions.c.request_id, predictions.c.row]
+    columns += [predictions.c.request_id, predictions.c.row, predictions.c.probabilities]
     both = predictions.outerjoin(labels, SAME_PREDICTION)
     span = (predictions.c.model == model, predictions.c.at >= since, predictions.c.at < until)
     query = sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id)
@@ -223,11 +227,16 @@ def read_requests(engine: Engine, model: str, since: datetime, until: datetime) 
     rows = list(latest.values())
     return LoggedRequests(
         at=[row.at for row in rows],
-        prediction=[row.answer for row in rows],
+        prediction=[_prediction(row) for row in rows],
         inputs=[row.inputs for row in rows],
         rolling_day=[row.memory for row in rows],
         labelled=[row.label is not None for row in rows],
     )
+
+
+def _prediction(row: Any) -> Any:
+    """The logged prediction: the list of the classes' probabilities, or the one number."""
+    return json.loads(row.probabilities) if row.probabilities else row.answer
 
 
 def parse_inputs(inputs: Iterable[str]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from pipeline.runtime.predictor import Predictor
 
 Floats = NDArray[np.float64]
 Between = Callable[[], None]
+Predict = Callable[[Columns], Floats]
 ROWS = 50  # background rows
 EXACT = 10  # up to this number of fields every coalition is evaluated
 AT_ONCE = 4096  # rows in one call of the model, about
@@ -44,8 +45,10 @@ class Explanation(NamedTuple):
     exact: bool
 
 
-def explain(predictor: Predictor, row: Columns, between: Between = no_deadline) -> Explanation:
-    """Explain the prediction of one row, given as request columns of length 1.
+def explain(
+    predictor: Predictor, row: Columns, between: Between = no_deadline, number: int | None = None
+) -> Explanation:
+    """Explain the prediction of one row, given as request columns of length 1: the probability of class `number`.
 
     `between` is called before each call of the model. An exception that it raises, such as for a deadline, ends the
     explanation.
@@ -55,7 +58,12 @@ def explain(predictor: Predictor, row: Columns, between: Between = no_deadline) 
     exact = len(names) <= EXACT
 
     method = by_coalitions if exact else by_permutations
-    base, prediction, contributions = method(predictor, row, background, names, between)
+
+    def predict(columns: Columns) -> Floats:
+        predictions = predictor.predict(columns)
+        return predictions if number is None else predictions[:, number]
+
+    base, prediction, contributions = method(predict, row, background, names, between)
     errors = contributions.std(axis=0, ddof=1) / math.sqrt(len(contributions))
     means = contributions.mean(axis=0)
 
@@ -76,7 +84,7 @@ def sample_background(columns: Columns) -> Columns:
 
 
 def by_permutations(
-    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
+    predict: Predict, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
 ) -> tuple[float, float, Floats]:
     """Return base, prediction and contributions [background rows, fields] from one random order and its reverse."""
     rows = len(background[names[0]])
@@ -90,7 +98,7 @@ def by_permutations(
         taken = (place[walks, None, :] < step).reshape(-1, fields)
         start = np.repeat(walks % rows, fields + 1)
         mixed = mix_rows(row, background, names, taken, start)
-        predictions[walks] = predictor.predict(mixed).reshape(-1, fields + 1)
+        predictions[walks] = predict(mixed).reshape(-1, fields + 1)
 
     changes = np.take_along_axis(np.diff(predictions, axis=1), place, axis=1)
     contributions = (changes[:rows] + changes[rows:]) / 2
@@ -109,7 +117,7 @@ def permutation_places(rows: int, fields: int) -> NDArray[np.int64]:
 
 
 def by_coalitions(
-    predictor: Predictor, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
+    predict: Predict, row: Columns, background: Columns, names: list[str], between: Between = no_deadline
 ) -> tuple[float, float, Floats]:
     """Return base, prediction and contributions [background rows, fields] from all coalitions of fields."""
     rows = len(background[names[0]])
@@ -122,7 +130,7 @@ def by_coalitions(
         taken = np.repeat(coalitions[chunk], rows, axis=0)
         start = np.tile(np.arange(rows), len(chunk))
         mixed = mix_rows(row, background, names, taken, start)
-        predictions[chunk] = predictor.predict(mixed).reshape(len(chunk), rows)
+        predictions[chunk] = predict(mixed).reshape(len(chunk), rows)
 
     size = coalitions.sum(axis=1)
     orders = np.array([1 / math.comb(fields, n) for n in range(fields + 1)])

@@ -96,7 +96,7 @@ def test_the_standard_error_is_how_far_other_samples_are_off(parcels: Parcels, m
         some = {name: values[drawn] for name, values in predictor.background.items()}
         monkeypatch.setattr(module, "SEED", seed)
         module.permutation_places.cache_clear()
-        shares = by_permutations(predictor, columns, some, names)[2]
+        shares = by_permutations(predictor.predict, columns, some, names)[2]
         means.append(shares.mean(axis=0))
         errors.append(shares.std(axis=0, ddof=1) / np.sqrt(module.ROWS))
     module.permutation_places.cache_clear()
