@@ -14,6 +14,8 @@ from rich.table import Table
 
 from pipeline import plotting
 from pipeline.config.config import Config
+from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.metrics import base_name
 from pipeline.monitoring import monitor, plots
 from pipeline.monitoring.monitor import MonitorResult
 from pipeline.plotting import Picture
@@ -53,19 +55,28 @@ def publish(config: Config, state: Path, result: MonitorResult, out: Console) ->
         mlflow_store.log({}, figures, tags)
 
 
+def shown_figures(result: MonitorResult) -> dict[str, Interval]:
+    """The metrics to show, as expected: those of a class only where they are degraded in a window."""
+    degraded = {name for window in result.windows for name in window.degraded}
+    return {name: value for name, value in result.expected.items() if name == base_name(name) or name in degraded}
+
+
 def outcome_table(result: MonitorResult) -> Table:
     """The metrics of every window, with a star where one is degraded."""
     table = Table(box=None, pad_edge=False)
     table.add_column("weeks to", justify="left")
-    for heading in ("rows", "days", *result.expected):
+    shown = shown_figures(result)
+    for heading in ("rows", "days", *shown):
         table.add_column(heading, justify="right")
-    expected = [monitor.format_interval(value) for value in result.expected.values()]
+    expected = [monitor.format_interval(value) for value in shown.values()]
     table.add_row("(reference)", "", "", *expected, style="dim")
 
     for window in result.windows:
-        cells = [monitor.format_interval(value) for value in window.figures.values()] or ["too few"] * len(expected)
+        cells = ["too few"] * len(expected)
+        if window.figures:
+            cells = [monitor.format_interval(window.figures[name]) for name in shown]
         row = [window.last, f"{window.rows:,}", str(window.days)]
-        for name, text in zip(result.expected, cells, strict=True):
+        for name, text in zip(shown, cells, strict=True):
             marked = f"[bold red]{text} *[/]" if name in window.degraded else text
             row.append(marked)
         table.add_row(*row)
@@ -94,7 +105,7 @@ def page(question: str, result: MonitorResult) -> str:
     if result.windows:
         pictures: list[Picture] = [
             partial(plots.weeks, figure=name, windows=result.windows, expected=expected)
-            for name, expected in result.expected.items()
+            for name, expected in shown_figures(result).items()
         ]
         weeks = as_data_url(pictures)
     drifts = ""

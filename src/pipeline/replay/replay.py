@@ -49,7 +49,8 @@ class Event(NamedTuple):
 class PlayedRows(NamedTuple):
     """The rows of the replay in the order of their days, with the predictions of both servers.
 
-    All fields have one element per row, of several classes one per row and class. `managed` is the server with the loop, `frozen` that with the first champion.
+    All fields have one element per row; predictions of several classes have one per row and class. `managed` is the
+    server with the loop, `frozen` that with the first champion.
     """
 
     day: Array
