@@ -16,6 +16,7 @@ import pytest
 from tests.support import ROOT
 from tests.support.command import Command, Ended
 from tests.support.parcels import Parcels
+from tests.support.penguins import Penguins
 from tests.support.server import serving
 from tests.support.toy import TINY, Toy
 
@@ -91,6 +92,17 @@ def parcels(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Parcels
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return Parcels(folder)
+
+
+@pytest.fixture(scope="session")
+def penguins(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Penguins:
+    """Trained by the first process that asks, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "penguins"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return Penguins(folder)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.request_model import integral, value_type
 from serve.errors import FieldError, RequestError, fault_text, search_ended, validation_failed
-from serve.limits import is_light
+from serve.limits import Limits, is_light
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
@@ -109,7 +110,7 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
         The response comes after the labels are stored.
         """
         only_json(call)
-        read = partial(read_labels, labels, model, call)
+        read = partial(read_labels, labels, model.limits, call, model.contract.classes)
         received = read() if is_light(call.body) else await to_thread.run_sync(read, limiter=thread)
         unknown = await stored(writer, received, call)
         return feedback_response(received, unknown)
@@ -153,12 +154,13 @@ def feedback_response(labels: list[tuple[str, int, float]], unknown: list[tuple[
     return JSONResponse({"taken": len(distinct) - len(unknown), "unknown": unknown_rows}, 202)
 
 
-def read_labels(schema: Labels, model: LoadedModel, call: Call) -> list[tuple[str, int, float]]:
-    """The labels of a body as (request id, row, label); the label of a class is its number.
+def read_labels(
+    schema: Labels, limits: Limits, call: Call, classes: Sequence[str] = ()
+) -> list[tuple[str, int, float]]:
+    """The labels of a body as (request id, row, label); the label of a class is its number in `classes`.
 
     Raises RequestError for more values than MAX_ROWS labels can have (413), and with the first invalid fields (422).
     """
-    limits = model.limits
     limits.check_values(call.body, call)
     try:
         content = from_json(call.body, allow_inf_nan=False)
@@ -170,7 +172,7 @@ def read_labels(schema: Labels, model: LoadedModel, call: Call) -> list[tuple[st
         text = f"Should be 1 to {limits.rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise validation_failed([FieldError(field="body", message=text)])
 
-    numbers: dict[Any, int] = {name: number for number, name in enumerate(model.contract.classes)}
+    numbers: dict[Any, int] = {name: number for number, name in enumerate(classes)}
     labels: list[tuple[str, int, float]] = []
     for first in range(0, len(many), CHUNK):
         call.check_deadline()

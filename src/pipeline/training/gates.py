@@ -134,13 +134,13 @@ def missing_columns(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         error = result.fold_error
         value = f"{result.fold_loss:.4f}, {increase:+.4f} (± {error:.4f}) against a model trained without"
         why = "callers may leave these columns out. If this fails: raise masking.all, or make them nullable: false"
-        yield GateResult(gate, value, f"≤ +{limit:g} beyond one standard error", increase - error <= limit, why)
+        yield GateResult(gate, value, f"≤ +{limit:.3g} beyond one standard error", increase - error <= limit, why)
 
         gain = result.gain
         gate = f"{config.loss} on the holdout without {result.group}"
         value = f"below the baseline's by {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})"
         why = "without these columns the predictions must not be clearly worse than a constant"
-        yield GateResult(gate, value, f"interval not below -{limit:g}", gain.high >= -limit, why)
+        yield GateResult(gate, value, f"interval not below -{limit:.3g}", gain.high >= -limit, why)
 
 
 def export_is_exact(config: Config, evidence: Evidence) -> GateResult:

@@ -164,7 +164,7 @@ def test_a_section_that_is_missing_is_named_with_its_keys(tmp_path: Path) -> Non
         load(tmp_path / "empty.yaml")
     lines = str(refused.value).replace(f"{tmp_path}/empty.yaml: ", "").splitlines()
     assert {
-        "task: is missing; binary or regression",
+        "task: is missing; binary, multiclass or regression",
         "target: is missing: the column to predict; it is known only after the prediction",
         "columns: is missing: every column of the data and every feature, by name (each with kind, known, meaning)",
         "features: is missing: the model's inputs, in order",
@@ -224,7 +224,7 @@ def test_null_in_a_file_removes_what_the_file_below_says(tiny: Path, tmp_path: P
     assert (list(config.gates.holdout), config.gates.slices.metrics, config.scoring) == (
         ["mae"],
         {},
-        ("regression", None),
+        ("regression", None, ()),
     )
     with pytest.raises(ConfigError, match="costs: are for a binary task"):
         load(over, ["costs={miss: 1, false_alarm: 1}"])

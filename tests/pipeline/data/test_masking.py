@@ -1,11 +1,12 @@
 """Masked copies of training rows: who is copied, what is missing in a copy, and what the folds get."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from pipeline.config.config import Config, load
+from pipeline.config.config import Config, Masking, load
 from pipeline.data import masking
 from pipeline.data.read import TrainingRows
 from pipeline.data.split import Fold
@@ -43,12 +44,20 @@ def test_a_copy_lacks_the_optional_columns_and_has_all_others(tiny: Path) -> Non
     config = config_of(tiny)
     rows = rows_of(config)
     copies = masking.make_copies(config, rows)
-    assert len(copies.source) == pytest.approx(0.1 * ROWS, rel=0.3)
+    assert len(copies.source) == pytest.approx(0.5 * ROWS, rel=0.1)  # 500 of few rows, and no more than half of them
     assert np.isnan(copies.examples.request["size"]).all()
     assert (copies.examples.request["legs"] == 4).all()
     assert np.array_equal(copies.examples.target, rows.examples.target[copies.source])
     assert np.isnan(copies.examples.data.numbers[:, config.contract.numbers.index("size")]).all()
     assert np.array_equal(copies.examples.data.strings, rows.examples.data.strings[copies.source])
+
+
+@pytest.mark.parametrize(
+    ("declared", "rows", "share"),
+    [("auto", 300, 0.5), ("auto", 2500, 0.2), ("auto", 300_000, 0.1), (0.1, 300, 0.1), (0, 300, 0)],
+)
+def test_of_few_rows_more_are_copied(declared: Literal["auto"] | float, rows: int, share: float) -> None:
+    assert Masking(all=declared).share_of_all(rows) == share
 
 
 def test_a_masked_text_is_empty_as_where_a_caller_leaves_it_out(tiny: Path) -> None:

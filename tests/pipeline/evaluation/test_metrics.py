@@ -141,8 +141,9 @@ def test_outcomes_that_are_all_the_same_have_no_explained_share() -> None:
 
 def test_the_best_constant_is_the_share_of_positives_or_the_median() -> None:
     outcome = np.array([0, 0, 1, 1, 1, 0, 0, 0])
-    assert constant_prediction(outcome, "binary") == 3 / 8
-    assert constant_prediction(outcome, "regression") == 0
+    assert constant_prediction(outcome, "binary", 2).tolist() == [3 / 8, 3 / 8]
+    assert constant_prediction(outcome, "regression", 1).tolist() == [0]
+    assert constant_prediction(np.array([2, 0, 2, 1]), "multiclass", 2).tolist() == [[0.25, 0.25, 0.5]] * 2
 
 
 def test_probabilities_have_a_spread_of_one_and_numbers_their_own() -> None:

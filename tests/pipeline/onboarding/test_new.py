@@ -128,8 +128,6 @@ def test_the_positive_of_two_values_is_named(make: Make, yes: object, no: object
 
 def test_one_of_three_values_can_be_chosen_against_the_rest(make: Make) -> None:
     table = {**customers(), "left": ["gone", "paused", "stayed", "stayed"] * 50}
-    with pytest.raises(DataError, match="has 3 values: gone, paused, stayed.*POSITIVE='gone'"):
-        make(csv(table))
     target = config_of(make(csv(table), positive="gone")).columns["left"]
     assert (target.positive, target.negative) == (["gone"], ["paused", "stayed"])
 
@@ -244,10 +242,28 @@ def test_every_spelling_of_the_values_is_in_the_config(make: Make, positive: str
     assert [*target.negative] == ["paused", "stayed"]
 
 
-def test_the_rarest_value_is_proposed_as_the_positive_one(make: Make) -> None:
-    states = [("no", "No", "paused", "gone")[n % 4] for n in range(199)]
-    with pytest.raises(DataError, match="has 3 values: gone, No, paused.* such as POSITIVE='gone'"):
-        make(csv({**customers(199), "left": states}))
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [(["gone", "paused", "stayed", "stayed"], ["gone", "paused", "stayed"]), ([10, 2, 1, 1], ["1", "2", "10"])],
+)
+def test_three_values_or_more_are_classes(make: Make, values: list[object], classes: list[str]) -> None:
+    created = make(csv({**customers(), "left": values * 50}))
+    config = config_of(created)
+    assert (config.task, config.classes, config.costs) == ("multiclass", tuple(classes), None)
+    assert config.question == "Which left is it?"
+    assert created.outcome.notes[-1] == f"3 classes: 100 rows of '{values[-1]}' to 50 of '{values[0]}'"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([f"state {n % 60}" for n in range(1200)], "has 60 values, and a model tells 50 classes apart at most"),
+        (["a", "b"] * 600 + ["c"] * 9, "9 of 1,209 rows are 'c'; folds and a holdout need 10 of each class"),
+    ],
+)
+def test_classes_that_no_model_can_learn_are_refused(make: Make, values: list[str], said: str) -> None:
+    with pytest.raises(DataError, match=f"{said}.*POSITIVE="):
+        make(csv({**customers(len(values)), "left": values}))
 
 
 @pytest.mark.parametrize("name", ["no", "on", "null"])

@@ -156,7 +156,7 @@ def test_a_bundle_of_an_older_contract_is_refused_with_one_sentence(parcels: Par
     old = bundle_store.write(tmp_path, files)
     with pytest.raises(BundleError, match="this version cannot read its contract") as refused:
         predictor.load(old)
-    assert "contract.task: Input should be 'binary' or 'regression'). Train again" in str(refused.value)
+    assert "contract.task: Input should be 'binary', 'multiclass' or 'regression'). Train again" in str(refused.value)
 
 
 def test_the_runtime_reports_to_nobody_and_writes_nothing_at_home(parcels: Parcels, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_the_holdout_is_predicted_without_the_columns_of_the_group(config: Confi
     """All predictions are 0.4 then, which is compared with a constant of 0.9."""
     losses = {"scale": FoldLosses(0.5, 0.4, 0.01), ALL: FoldLosses(0.6, 0.55, 0.02)}
     blocks = np.arange(ROWS) // 20
-    scale, everything = on_holdout(config, rows.examples, Sized(config), None, losses, 0.9, blocks)
+    scale, everything = on_holdout(config, rows.examples, Sized(config), None, losses, np.full(ROWS, 0.9), blocks)
 
     expected = metrics(rows.examples.target, np.full(ROWS, 0.4), config.scoring)
     assert (scale.group, scale.columns, everything.group) == ("scale", ["size"], ALL)
@@ -129,7 +129,7 @@ def test_the_gain_on_the_holdout_has_an_interval_of_90_percent(config: Config, r
 
     losses = {"scale": FoldLosses(0.5, 0.4, 0.0), ALL: FoldLosses(0.5, 0.4, 0.0)}
     blocks = np.arange(ROWS) // 20
-    (scale, _) = on_holdout(config, rows.examples, Sized(config), None, losses, 0.9, blocks)
+    (scale, _) = on_holdout(config, rows.examples, Sized(config), None, losses, np.full(ROWS, 0.9), blocks)
     predictions = np.full(ROWS, 0.4)
     plan = Bootstrap(config.scoring, 50, config.train.seed)
     target = rows.examples.target
@@ -174,5 +174,5 @@ def test_a_rolling_feature_gets_the_prior_on_the_holdout(tiny: Path, rows: Train
             return data.numbers[:, config.contract.numbers.index("share")].astype(np.float64)
 
     losses = {ALL: FoldLosses(0.5, 0.4, 0.0)}
-    (result,) = on_holdout(config, holdout, Share(), 0.25, losses, 0.9, np.arange(ROWS) // 20)
+    (result,) = on_holdout(config, holdout, Share(), 0.25, losses, np.full(ROWS, 0.9), np.arange(ROWS) // 20)
     assert result.mean_prediction == pytest.approx(0.25)

@@ -1,0 +1,64 @@
+"""Metrics of several classes, against scikit-learn's, with weights as in a resample."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score, roc_auc_score
+
+from pipeline.evaluation.bootstrap import Bootstrap, with_intervals
+from pipeline.evaluation.metrics import loss_unit, metrics, monitored, reported, weighted
+from pipeline.runtime.contract import Scoring
+
+CLASSES = Scoring("multiclass", None, ("a", "b", "c"))
+RNG = np.random.default_rng(5)
+OUTCOME = RNG.integers(3, size=300)
+PROBABILITY = RNG.dirichlet([1, 1, 1], 300) * 0.5 + np.eye(3)[OUTCOME] * RNG.random((300, 1)) * 0.5
+PROBABILITY /= PROBABILITY.sum(axis=1, keepdims=True)
+WEIGHT = RNG.integers(4, size=300).astype(np.float64)
+
+
+def test_each_metric_is_that_of_scikit_learn() -> None:
+    found = weighted(OUTCOME, PROBABILITY, CLASSES)(WEIGHT)
+    label = PROBABILITY.argmax(axis=1)
+    one_by_one = [roc_auc_score(n == OUTCOME, PROBABILITY[:, n], sample_weight=WEIGHT) for n in range(3)]
+    assert found["roc_auc"] == pytest.approx(np.mean(one_by_one))
+    assert found["log_loss"] == pytest.approx(log_loss(OUTCOME, PROBABILITY, sample_weight=WEIGHT))
+    assert found["accuracy"] == pytest.approx(accuracy_score(OUTCOME, label, sample_weight=WEIGHT))
+    assert found["macro_f1"] == pytest.approx(f1_score(OUTCOME, label, average="macro", sample_weight=WEIGHT))
+    precision = precision_score(OUTCOME, label, average=None, sample_weight=WEIGHT)
+    recall = recall_score(OUTCOME, label, average=None, sample_weight=WEIGHT)
+    assert [found[f"precision {name}"] for name in "abc"] == pytest.approx(precision)
+    assert [found[f"recall {name}"] for name in "abc"] == pytest.approx(recall)
+
+
+def test_the_shares_of_the_classes_have_no_skill() -> None:
+    constant = np.tile(np.bincount(OUTCOME) / 300, (300, 1))
+    assert metrics(OUTCOME, constant, CLASSES, ["skill"])["skill"] == pytest.approx(0)
+
+
+def test_calibration_is_of_the_most_probable_class_and_the_ratio_of_each() -> None:
+    """All say 80 % for the first class, which 60 % of the rows have."""
+    outcome = np.array([0, 0, 0, 1, 2] * 20)
+    probability = np.tile([0.8, 0.15, 0.05], (100, 1))
+    found = metrics(outcome, probability, CLASSES, monitored(CLASSES))
+    assert found["ece"] == pytest.approx(0.2)
+    ratios = [found[f"observed_over_predicted {name}"] for name in "abc"]
+    assert ratios == pytest.approx([0.6 / 0.8, 0.2 / 0.15, 0.2 / 0.05])
+
+
+def test_a_class_that_no_row_has_is_left_out_of_the_means() -> None:
+    outcome = np.array([0, 1] * 10)
+    found = metrics(outcome, np.eye(3)[outcome] * 0.9 + 1 / 30, CLASSES)
+    assert (found["roc_auc"], found["macro_f1"]) == (1, 1)
+    assert np.isnan(found["recall c"])
+    assert np.isnan(metrics(np.zeros(4, int), np.tile([1.0, 0, 0], (4, 1)), CLASSES, ["roc_auc"])["roc_auc"])
+
+
+def test_every_metric_of_every_class_has_an_interval() -> None:
+    found = with_intervals(OUTCOME, PROBABILITY, np.arange(300), Bootstrap(CLASSES, 50, 0))
+    assert tuple(found) == reported(CLASSES)
+    assert all(figure.low < figure.value < figure.high for figure in found.values())
+
+
+def test_losses_of_several_classes_are_compared_in_coins() -> None:
+    assert loss_unit(np.arange(4), "multiclass") == 2
+    assert loss_unit(np.array([True, False]), "binary") == 1
