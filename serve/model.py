@@ -67,9 +67,9 @@ class LoadedModel:
         self.metadata = {"model_name": self.name, "model_version": self.version, **self.kind}
         self.facts = {**self.kind, "model": self.name, "version": self.version}
         self.tail = b"," + json.dumps(self.facts, separators=(",", ":")).encode()[1:-1] + b',"request_id":"'
-        self.example = self.first_prediction(
-            predictor.golden.predictions[:1]
-        )  # the prediction for the first golden row
+        first = predictor.golden.predictions[:1]
+        self.example = self.first_prediction(first)  # the prediction for the first golden row
+        self.named_example = self.first_prediction(first, in_words=True)
 
     def row(self, body: bytes) -> dict[str, Any]:
         """The one row of a JSON body. Raises RequestError with its invalid fields."""
@@ -149,10 +149,16 @@ class LoadedModel:
             self._writer.put(PredictionBatch(call.id, time.time(), self._source, rows, predictions.tolist(), day))
         return as_predictions(predictions, self.scoring)
 
+    def in_words(self, predictions: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Predictions as callers receive them, with the data's own words for no and yes as labels, if it has them."""
+        words = self.contract.answers
+        return predictions | {"label": [words[label] for label in predictions["label"]]} if words else predictions
+
     def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, Any]:
         """The prediction for one validated row that is explained. An explanation is not a prediction to log."""
         return self.first_prediction(self.predict([row], call))
 
-    def first_prediction(self, predictions: NDArray[np.float64]) -> dict[str, Any]:
-        """The first of the predictions as callers receive it, by field."""
-        return {name: values[0] for name, values in as_predictions(predictions, self.scoring).items()}
+    def first_prediction(self, predictions: NDArray[np.float64], *, in_words: bool = False) -> dict[str, Any]:
+        """The first of the predictions by field, as `predict_and_log` returns it or as `in_words` does."""
+        fields = as_predictions(predictions, self.scoring)
+        return {name: values[0] for name, values in (self.in_words(fields) if in_words else fields).items()}

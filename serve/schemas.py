@@ -8,7 +8,10 @@ from pydantic import BaseModel, Field
 
 class BinaryPrediction(BaseModel):
     probability: float = Field(description="Of the positive outcome, between 0 and 1.", examples=[0.31])
-    label: int = Field(description="1 where the probability is at or above the threshold, else 0.", examples=[1])
+    label: int | str = Field(
+        description="1 where the probability is at or above the threshold, else 0; or the data's words for both.",
+        examples=[1],
+    )
 
 
 class MulticlassPrediction(BaseModel):

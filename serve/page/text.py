@@ -85,9 +85,10 @@ def answer_text(
     if model.task == "binary":
         probability = explanation["probability"]
         threshold = model.scoring.cut
-        decision = YES_NO[bool(explanation["label"])]
+        yes = outcome_word(model, True)
+        decision = outcome_word(model, bool(explanation["label"]))
         headline = f"{percent(probability)} likely"
-        sentence = f"The prediction is {decision}. It is yes if the probability is {percent(threshold)} or more."
+        sentence = f"The prediction is {decision}. It is {yes} if the probability is {percent(threshold)} or more."
         gauge = (probability * 100, threshold * 100)
     classes = class_bars(model, explanation)
     about = next((bar.title for bar in classes if bar.explained), "")
@@ -178,6 +179,11 @@ def change_text(model: LoadedModel, contribution: float) -> str:
     return f"{verb} it by {abs(contribution) * 100:.1f} percentage points"
 
 
+def outcome_word(model: LoadedModel, outcome: bool) -> str:
+    """Yes or no, or the data's own words for them."""
+    return model.contract.answers[outcome] if model.contract.answers else YES_NO[outcome]
+
+
 def class_title(model: LoadedModel, name: str) -> str:
     """The name of a class for people, from the contract."""
     return (model.contract.columns[model.contract.target].values or {}).get(name, name)
@@ -203,7 +209,7 @@ def actual_outcome(model: LoadedModel, row: Mapping[str, Any], example: Example 
     if isinstance(example.outcome, str):
         return class_title(model, example.outcome)
     if isinstance(example.outcome, bool):
-        return YES_NO[example.outcome]
+        return outcome_word(model, example.outcome)
     target = model.contract.columns[model.contract.target]
     unit = f" {target.unit}" if target.unit else ""
     return f"{format_number(example.outcome)}{unit}"

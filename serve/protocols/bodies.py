@@ -152,7 +152,7 @@ class JSONBytesResponse(Response):
 
 def json_objects(predictions: dict[str, list[Any]]) -> list[str]:
     """One JSON object per row. Python's repr of a finite number is valid JSON: only names need an encoder."""
-    if "probabilities" in predictions:
+    if "label" in predictions and isinstance(predictions["label"][0], str):
         rows = zip(*predictions.values(), strict=True)
         return [to_json(dict(zip(predictions, row, strict=True))).decode() for row in rows]
     template = "{" + ",".join(f'"{name}":%r' for name in predictions) + "}"

@@ -76,7 +76,9 @@ Labels = TypeAdapter[list[Any]]  # validates a list of labels, each an instance 
 def label_model(contract: Contract) -> type[PredictionRef]:
     """The pydantic model of a label: a boolean, the name of a class, or a number within the target's bounds."""
     if contract.task == "binary":
-        return BinaryLabel
+        words: Any = Annotated[bool | Literal[(0, 1, *contract.answers)], BeforeValidator(integral)]
+        said = (words, Field(description=BinaryLabel.model_fields["label"].description))
+        return create_model("BinaryLabel", __base__=BinaryLabel, label=said) if contract.answers else BinaryLabel
     base: type[PredictionRef] = ClassLabel if contract.classes else NumericLabel
     about = base.model_fields["label"].description
     field: Any = (value_type(contract.columns[contract.target]), Field(description=about))
@@ -93,6 +95,7 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
     label = schema_ref(row_label)
     schema = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1}]}
 
+    names = model.contract.classes or model.contract.answers
     thread = CapacityLimiter(1)
 
     @routes.post(
@@ -110,7 +113,7 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
         The response comes after the labels are stored.
         """
         only_json(call)
-        read = partial(read_labels, labels, model.limits, call, model.contract.classes)
+        read = partial(read_labels, labels, model.limits, call, names)
         received = read() if is_light(call.body) else await to_thread.run_sync(read, limiter=thread)
         unknown = await stored(writer, received, call)
         return feedback_response(received, unknown)
@@ -119,11 +122,11 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
 
 
 def example_label(contract: Contract) -> bool | float | str:
-    """An outcome for the documentation: the first class, or 12.5 or the valid number that is nearest to it."""
+    """An outcome for the documentation: the last class, the word for yes, or the valid number nearest to 12.5."""
+    if names := contract.classes or contract.answers:
+        return names[-1]
     if contract.task == "binary":
         return True
-    if contract.classes:
-        return contract.classes[0]
     column = contract.columns[contract.target]
     low, high = column.limits
     number = min(max(12.5, low), high)
@@ -154,10 +157,8 @@ def feedback_response(labels: list[tuple[str, int, float]], unknown: list[tuple[
     return JSONResponse({"taken": len(distinct) - len(unknown), "unknown": unknown_rows}, 202)
 
 
-def read_labels(
-    schema: Labels, limits: Limits, call: Call, classes: Sequence[str] = ()
-) -> list[tuple[str, int, float]]:
-    """The labels of a body as (request id, row, label); the label of a class is its number in `classes`.
+def read_labels(schema: Labels, limits: Limits, call: Call, names: Sequence[str] = ()) -> list[tuple[str, int, float]]:
+    """The labels of a body as (request id, row, label); the label of a class is its number in `names`.
 
     Raises RequestError for more values than MAX_ROWS labels can have (413), and with the first invalid fields (422).
     """
@@ -172,7 +173,7 @@ def read_labels(
         text = f"Should be 1 to {limits.rows:,} labels (MAX_ROWS); found {len(many):,}"
         raise validation_failed([FieldError(field="body", message=text)])
 
-    numbers: dict[Any, int] = {name: number for number, name in enumerate(classes)}
+    numbers: dict[Any, int] = {name: number for number, name in enumerate(names)}
     labels: list[tuple[str, int, float]] = []
     for first in range(0, len(many), CHUNK):
         call.check_deadline()

@@ -27,7 +27,7 @@ def router(model: LoadedModel) -> APIRouter:
         tags=["Predictions"],
         summary=model.contract.question,
         response_model=response_model,
-        responses=documented_responses({**model.example, **model.facts, "request_id": "a1"}),
+        responses=documented_responses({**model.named_example, **model.facts, "request_id": "a1"}),
         openapi_extra=examples_body(row, {f"row {n}": values for n, values in enumerate(golden_rows, 1)}),
     )
     def predict_one(call: CallParameter) -> Response:
@@ -40,7 +40,7 @@ def router(model: LoadedModel) -> APIRouter:
         tags=["Predictions"],
         summary="Predict many rows",
         response_model=batch_response_model,
-        responses=documented_responses({"predictions": [model.example], **model.facts, "request_id": "a1"}),
+        responses=documented_responses({"predictions": [model.named_example], **model.facts, "request_id": "a1"}),
         openapi_extra=examples_body(rows, {"rows": {"rows": golden_rows}}),
     )
     def predict_batch(call: CallParameter) -> Response:
@@ -62,7 +62,7 @@ def predict(model: LoadedModel, call: Call) -> Response:
             return invoke(model, call)
 
     only_json(call)
-    (prediction,) = json_objects(model.predict_and_log([model.row(call.body)], call))
+    (prediction,) = json_objects(model.in_words(model.predict_and_log([model.row(call.body)], call)))
     return JSONBytesResponse(prediction[:-1].encode() + model.tail + call.id.encode() + b'"}')
 
 
@@ -74,7 +74,7 @@ def batch(model: LoadedModel, call: Call) -> Response:
         model.limits.check_values(call.body, call)
         rows = model.rows(sent_rows(call), "rows", call)
 
-    predictions = model.predict_and_log(rows, call)
+    predictions = model.in_words(model.predict_and_log(rows, call))
     listed = ",".join(json_objects(predictions)).encode()
     return JSONBytesResponse(b'{"predictions":[' + listed + b"]" + model.tail + call.id.encode() + b'"}')
 

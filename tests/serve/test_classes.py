@@ -9,7 +9,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from pipeline.runtime import bundle_store
 from tests.support.command import Command
+from tests.support.parcels import REQUIRED, Parcels
 from tests.support.penguins import ADELIE, CONFIG, Penguins, overrides
 from tests.support.server import serving
 
@@ -107,3 +109,30 @@ def test_labels_by_name_are_monitored(penguins: Penguins, tmp_path: Path, comman
     ended = command("monitor", str(CONFIG), *settings, "--log-url", log, "--state-dir", str(tmp_path))
     assert ended.code == 0, ended.stderr
     assert "not enough labels yet: the last 4 windows have 3 labelled rows" in ended.stdout
+
+
+def in_words(bundle: Path, place: Path) -> Path:
+    """The same binary model, of data that says `late` and `on time`."""
+    files = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != bundle_store.SUMS}
+    manifest = json.loads(files["bundle.json"])
+    target = manifest["contract"]["columns"][manifest["contract"]["target"]]
+    target |= {"positive": ["late"], "negative": ["on time"]}
+    files["bundle.json"] = json.dumps(manifest).encode()
+    return bundle_store.write(place, files)
+
+
+def test_a_binary_target_with_words_answers_with_them(parcels: Parcels, tmp_path: Path) -> None:
+    """The platforms' protocols keep 0 and 1."""
+    with serving(in_words(parcels.bundle, tmp_path), LOG_URL=f"sqlite:///{tmp_path}/log.db") as client:
+        one = client.post("/predict", json=REQUIRED).json()
+        label = ["on time", "late"][one["probability"] >= one["threshold"]]
+        number = int(label == "late")
+        assert one["label"] == label
+        assert client.post("/predict/batch", json={"rows": [REQUIRED]}).json()["predictions"][0]["label"] == label
+        assert client.post("/explain", json=REQUIRED).json()["label"] == label
+        assert client.post("/invocations", json={"instances": [REQUIRED]}).json()["predictions"][0]["label"] == number
+        assert f"The prediction is {label}." in client.post("/answer", data=REQUIRED).text
+
+        for sent, status in (("late", 202), (1, 202), (True, 202), ("soon", 422)):
+            ref = {"request_id": one["request_id"], "label": sent}
+            assert client.post("/feedback", json=ref).status_code == status
