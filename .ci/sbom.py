@@ -90,7 +90,9 @@ def data_file(name: str, digest: str, licence: str | None) -> dict[str, Any]:
 def card(contract: dict[str, Any], metrics: dict[str, Any], record: dict[str, Any], data: list[str]) -> dict[str, Any]:
     """CycloneDX's model card: the model's inputs and data, its metrics on the holdout, and its purpose."""
     known = {name: column for name, column in contract["columns"].items() if column["known"] == "before"}
-    output = "number" if contract["task"] == "regression" else "probability"
+    output = {"binary": "probability", "multiclass": "probability of each class", "regression": "number"}[
+        contract["task"]
+    ]
 
     parameters = {
         "approach": {"type": "supervised"},

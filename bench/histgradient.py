@@ -21,7 +21,7 @@ from pipeline.data.split import Fold, split
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, paired
 from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Tensors, take_rows
-from pipeline.runtime.predictor import load
+from pipeline.runtime.predictor import as_answers, load
 from pipeline.training import estimators, search
 
 RESAMPLES = 1000
@@ -101,15 +101,15 @@ def boosting_predictions(rows: TrainingRows, folds: list[Fold], **settings: Any)
     """The predictions of HistGradientBoosting for the validation rows of all folds, one fold after the other."""
     frame = as_frame(rows.examples.data)
     target = rows.examples.target
-    is_binary = target.dtype == np.bool_
-    kind = HistGradientBoostingClassifier if is_binary else HistGradientBoostingRegressor
+    is_number = target.dtype == np.float64
+    kind = HistGradientBoostingRegressor if is_number else HistGradientBoostingClassifier
 
     predictions = []
     for fold in folds:
         model = kind(categorical_features="from_dtype", random_state=0, **settings)
         model.fit(frame.iloc[fold.train], target[fold.train])
         valid = frame.iloc[fold.valid]
-        predictions.append(model.predict_proba(valid)[:, 1] if is_binary else model.predict(valid))
+        predictions.append(as_answers(model.predict(valid) if is_number else model.predict_proba(valid)))
     return np.concatenate(predictions)
 
 

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from pipeline.errors import PipelineError
 from pipeline.replay.server_process import ServerProcess
 from pipeline.runtime.arrays import to_columns
@@ -82,6 +84,9 @@ def command(work: Path, *words: str) -> None:
 def predict(server: ServerProcess, champion: Predictor, example: Example) -> tuple[str, float]:
     """The id of a request for one row, and the difference between its prediction and the bundle's."""
     response = server.post("/predict", example.row)
-    served = response["probability"] if "probability" in response else response["value"]
-    expected = float(champion.predict(to_columns([example.row], champion.contract))[0])
-    return response["request_id"], abs(served - expected) / max(1.0, abs(expected))
+    served = response.get("probability", response.get("value"))
+    if "classes" in response:
+        served = [response["probabilities"][name] for name in response["classes"]]
+    expected = champion.predict(to_columns([example.row], champion.contract))[0]
+    error = np.abs(np.array(served) - expected) / np.maximum(1.0, np.abs(expected))
+    return response["request_id"], float(error.max())

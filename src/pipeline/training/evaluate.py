@@ -60,6 +60,8 @@ def evaluate(
         pictures = report.search_pictures(config, selection.trials, selection.results, best)
         pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
         report.draw(reports, config.task, pictures)
+    if absent := search.absent_classes(holdout.target, config):
+        out.print(tables.absent_classes_warning(absent), soft_wrap=True, highlight=False)
     out.print(tables.holdout_table(evaluation.figures))
     if evaluation.missing:
         out.print(tables.missing_table(evaluation.missing, config.loss))

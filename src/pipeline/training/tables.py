@@ -107,6 +107,11 @@ def rare_class_warning(target: NDArray[np.bool_], threshold: float) -> str | Non
     )
 
 
+def absent_classes_warning(names: list[str]) -> str:
+    """Name the classes that the holdout lacks."""
+    return f"Warning: no row of the holdout is {' or '.join(names)}: how well the model tells it is not known"
+
+
 def rarely_missing_warning(shares: Mapping[str, float]) -> str:
     """Name the optional columns that are nearly always there in the training rows."""
     named = ", ".join(f"{name} ({share:.1%})" for name, share in shares.items())

@@ -12,7 +12,8 @@ from pipeline.errors import ConfigError, DataError
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import load as load_bundle
 from pipeline.training import leaks
-from pipeline.training.search import refuse_absent_class
+from pipeline.training.search import absent_classes, refuse_absent_class
+from pipeline.training.tables import absent_classes_warning
 from tests.support.penguins import CONFIG, Penguins, train
 
 
@@ -56,6 +57,12 @@ def test_a_config_of_classes_says_what_they_need(override: str, said: str) -> No
 def test_a_fold_without_a_class_is_refused_with_its_name() -> None:
     with pytest.raises(DataError, match="species: no row of Chinstrap in the training rows. Use fewer folds"):
         refuse_absent_class(np.array([0, 2, 2]), load(CONFIG), "the training rows", "fewer folds")
+
+
+def test_classes_that_the_holdout_lacks_are_named() -> None:
+    absent = absent_classes(np.array([0, 0, 2]), load(CONFIG))
+    assert absent_classes_warning(absent).startswith("Warning: no row of the holdout is Chinstrap: ")
+    assert absent_classes(np.array([2, 1, 0]), load(CONFIG)) == []
 
 
 def rows_of(target: np.ndarray, number: np.ndarray) -> Tensors:
