@@ -150,9 +150,9 @@ class LoadedModel:
         return as_predictions(predictions, self.scoring)
 
     def in_words(self, predictions: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Predictions as callers receive them, with the data's own words for no and yes as labels, if it has them."""
-        words = self.contract.answers
-        return predictions | {"label": [words[label] for label in predictions["label"]]} if words else predictions
+        """Predictions as callers receive them, with the data's own names for no and yes as labels, if it has them."""
+        names = self.contract.answers
+        return predictions | {"label": [names[label] for label in predictions["label"]]} if names else predictions
 
     def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, Any]:
         """The prediction for one validated row that is explained. An explanation is not a prediction to log."""

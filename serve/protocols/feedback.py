@@ -76,9 +76,9 @@ Labels = TypeAdapter[list[Any]]  # validates a list of labels, each an instance 
 def label_model(contract: Contract) -> type[PredictionRef]:
     """The pydantic model of a label: a boolean, the name of a class, or a number within the target's bounds."""
     if contract.task == "binary":
-        words: Any = Annotated[bool | Literal[(0, 1, *contract.answers)], BeforeValidator(integral)]
-        said = (words, Field(description=BinaryLabel.model_fields["label"].description))
-        return create_model("BinaryLabel", __base__=BinaryLabel, label=said) if contract.answers else BinaryLabel
+        label: Any = Annotated[bool | Literal[(0, 1, *contract.answers)], BeforeValidator(integral)]
+        about = BinaryLabel.model_fields["label"].description
+        return create_model("BinaryLabel", __base__=BinaryLabel, label=(label, Field(description=about)))
     base: type[PredictionRef] = ClassLabel if contract.classes else NumericLabel
     about = base.model_fields["label"].description
     field: Any = (value_type(contract.columns[contract.target]), Field(description=about))

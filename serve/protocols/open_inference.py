@@ -4,6 +4,7 @@ Tensors come and go as JSON or with the binary tensor data extension. `LoadedMod
 """
 
 import json
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def output_tensor(name: str, values: list[Any]) -> dict[str, Any]:
     data = values
     if name == "probabilities":
         shape.append(len(values[0]))
-        data = [probability for row in values for probability in row.values()]
+        data = list(chain.from_iterable(row.values() for row in values))
     elif isinstance(values[0], str):
         datatype = "BYTES"
     return {"name": name, "datatype": datatype, "shape": shape, "data": data}
