@@ -151,7 +151,7 @@ class LoadedModel:
 
     def in_words(self, predictions: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Predictions as callers receive them, with the data's own names for no and yes as labels, if it has them."""
-        names = self.contract.answers
+        names = self.contract.no_and_yes
         return predictions | {"label": [names[label] for label in predictions["label"]]} if names else predictions
 
     def predict_unlogged(self, row: Mapping[str, Any], call: Call) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def change_text(model: LoadedModel, contribution: float) -> str:
 
 def outcome_word(model: LoadedModel, outcome: bool) -> str:
     """Yes or no, or the data's own words for them."""
-    return model.contract.answers[outcome] if model.contract.answers else YES_NO[outcome]
+    return model.contract.no_and_yes[outcome] if model.contract.no_and_yes else YES_NO[outcome]
 
 
 def class_title(model: LoadedModel, name: str) -> str:

@@ -91,7 +91,7 @@ def explain_one(model: LoadedModel, call: Call) -> Response:
     row = model.row(call.body)
     prediction = model.predict_unlogged(row, call)
     explanation = explain_row(model, row, prediction, call.check_deadline, class_of_query(model, call))
-    if names := model.contract.answers:
+    if names := model.contract.no_and_yes:
         explanation["label"] = names[explanation["label"]]
     return JSONResponse({**explanation, **model.facts, "request_id": call.id})
 

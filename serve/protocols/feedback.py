@@ -76,7 +76,7 @@ Labels = TypeAdapter[list[Any]]  # validates a list of labels, each an instance 
 def label_model(contract: Contract) -> type[PredictionRef]:
     """The pydantic model of a label: a boolean, the name of a class, or a number within the target's bounds."""
     if contract.task == "binary":
-        label: Any = Annotated[bool | Literal[(0, 1, *contract.answers)], BeforeValidator(integral)]
+        label: Any = Annotated[bool | Literal[(0, 1, *contract.no_and_yes)], BeforeValidator(integral)]
         about = BinaryLabel.model_fields["label"].description
         return create_model("BinaryLabel", __base__=BinaryLabel, label=(label, Field(description=about)))
     base: type[PredictionRef] = ClassLabel if contract.classes else NumericLabel
@@ -95,7 +95,7 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
     label = schema_ref(row_label)
     schema = {"anyOf": [label, {"type": "array", "items": label, "minItems": 1}]}
 
-    names = model.contract.classes or model.contract.answers
+    names = model.contract.classes or model.contract.no_and_yes
     thread = CapacityLimiter(1)
 
     @routes.post(
@@ -123,7 +123,7 @@ def router(model: LoadedModel, writer: LogWriter) -> APIRouter:
 
 def example_label(contract: Contract) -> bool | float | str:
     """An outcome for the documentation: the last class, the word for yes, or the valid number nearest to 12.5."""
-    if names := contract.classes or contract.answers:
+    if names := contract.classes or contract.no_and_yes:
         return names[-1]
     if contract.task == "binary":
         return True

@@ -5,6 +5,7 @@ classes), and those of a regression are numbers. An outcome of a multiclass task
 """
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ DECISIVE: dict[Task, tuple[str, ...]] = {  # by which two models are compared: t
 
 def reported(scoring: Scoring) -> tuple[str, ...]:
     """The names of the metrics for a fold and for the holdout; those of a class are such as `recall setosa`."""
-    of_class = tuple(f"{metric} {name}" for metric in OF_CLASS for name in scoring.classes)
+    of_class = tuple(map(" ".join, product(OF_CLASS, scoring.classes)))
     return REPORTED[scoring.task] + of_class
 
 

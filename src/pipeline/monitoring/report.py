@@ -57,7 +57,7 @@ def publish(config: Config, state: Path, result: MonitorResult, out: Console) ->
 
 def shown_figures(result: MonitorResult) -> dict[str, Interval]:
     """The metrics to show, as expected: those of a class only where they are degraded in a window."""
-    degraded = {name for window in result.windows for name in window.degraded}
+    degraded: set[str] = set().union(*(window.degraded for window in result.windows))
     return {name: value for name, value in result.expected.items() if name == base_name(name) or name in degraded}
 
 

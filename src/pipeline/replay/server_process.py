@@ -86,7 +86,7 @@ class ServerProcess:
         response = self.post("/predict/batch", {"rows": rows})
         predictions = [next(iter(prediction.values())) for prediction in response["predictions"]]
         if "classes" in response:
-            predictions = [[of_class[name] for name in response["classes"]] for of_class in predictions]
+            predictions = [list(of_class.values()) for of_class in predictions]  # in the order of the classes
         return ServerPredictions(response["request_id"], response["version"], predictions)
 
     def send_labels(self, labels: Sequence[dict[str, Any]]) -> None:

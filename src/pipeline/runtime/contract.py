@@ -329,11 +329,11 @@ class Contract(Frozen):
         return tuple(self.columns[self.target].values or ()) if self.task == "multiclass" else ()
 
     @cached_property
-    def answers(self) -> tuple[str, ...]:
+    def no_and_yes(self) -> tuple[str, ...]:
         """What a binary target says for no and for yes in the data, if it has one word for each; empty otherwise."""
         target = self.columns[self.target]
-        words = (*target.negative, *target.positive)
-        return words if len(target.positive) == len(target.negative) == 1 else ()
+        names = (*target.negative, *target.positive)
+        return names if len(target.positive) == len(target.negative) == 1 else ()
 
     @cached_property
     def strings(self) -> list[str]:

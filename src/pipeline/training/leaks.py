@@ -55,7 +55,10 @@ def single_feature_scores(contract: Contract, data: Tensors, target: Array, seed
     """
     if target.dtype == np.int64:
         one_by_one = [single_feature_scores(contract, data, outcome, seed) for outcome in against_the_rest(target)]
-        return {name: float(np.mean([scores[name] for scores in one_by_one])) for name in one_by_one[0]}
+        means = {}
+        for name in one_by_one[0]:
+            means[name] = float(np.mean([scores[name] for scores in one_by_one]))
+        return means
 
     score_of = ordering_score(target)
     part = np.random.default_rng(seed).integers(PARTS, size=len(target))
