@@ -16,7 +16,9 @@ class BinaryPrediction(BaseModel):
 
 class MulticlassPrediction(BaseModel):
     probabilities: dict[str, float] = Field(description="Of each class; they add up to 1.", examples=[{"setosa": 0.9}])
-    label: str = Field(description="The most probable class.", examples=["setosa"])
+    label: str = Field(
+        description="The most probable class, or the cheapest where costs are given.", examples=["setosa"]
+    )
 
 
 class RegressionPrediction(BaseModel):

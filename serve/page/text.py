@@ -93,8 +93,10 @@ def answer_text(
     classes = class_bars(model, explanation)
     about = next((bar.title for bar in classes if bar.explained), "")
     if classes:
-        headline = classes[0].title
-        sentence = f"The most probable of {len(classes)}, with {percent(classes[0].percent / 100)}."
+        label = next(bar for bar in classes if bar.name == explanation["label"])
+        kind = "most probable" if label == classes[0] else "cheapest, by the costs of wrong answers,"
+        headline = label.title
+        sentence = f"The {kind} of {len(classes)}, with {percent(label.percent / 100)}."
 
     example = example_at(model, form_values.get("_example", ""))
     return AnswerText(
@@ -263,7 +265,7 @@ def model_quality(model: LoadedModel) -> list[str]:
         accuracy = interval("accuracy")
         return [
             training,
-            f"Of these, the most probable class is right for {percent(accuracy['value'])} "
+            f"Of these, its label is right for {percent(accuracy['value'])} "
             f"({percent(accuracy['low'])} to {percent(accuracy['high'])}).",
             f"On average, the probabilities of the most probable class {calibrated}",
         ]

@@ -87,7 +87,7 @@ def test_the_page_shows_every_class_and_the_reasons_of_the_chosen_one(client: ht
     assert '<p class="headline" tabindex="-1" autofocus>Adélie</p>' in page
     assert 'value="Gentoo" aria-current="true"' in page
     assert "The average prediction for Gentoo is" in page
-    assert "the most probable class is right for" in client.get("/", headers={"accept": "text/html"}).text
+    assert "its label is right for" in client.get("/", headers={"accept": "text/html"}).text
     assert client.get("/model", headers={"accept": "text/html"}).status_code == 200
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -122,6 +123,11 @@ class Config(Contract):
         Costs | None,
         Field(validate_default=True, description="The cost of each kind of error; a binary task needs it."),
     ] = None
+    class_costs: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = Field(
+        {},
+        description="What a wrong label of a multiclass task costs, by outcome and then by label; 1 where it is left "
+        "out. Without any, the label is the most probable class.",
+    )
     masking: Masking = Field(Masking(), description="Which optional columns callers leave out together.")
     gates: Gates = Field(Gates(), description="The limits that a model has to pass to be promoted.")
     retrain: Retrain | None = Field(None, description="How a model is trained again on newer data.")
@@ -177,6 +183,19 @@ class Config(Contract):
             raise ValueError("are missing: what a miss costs against a false alarm decides the threshold")
         if task != "binary" and costs is not None:
             raise ValueError(f"are for a binary task: a {task} task has no threshold")
+        return costs
+
+    @field_validator("class_costs")
+    @classmethod
+    def costs_are_of_classes(
+        cls, costs: dict[str, dict[str, float]], info: ValidationInfo
+    ) -> dict[str, dict[str, float]]:
+        target: Column | None = (info.data.get("columns") or {}).get(info.data.get("target", ""))
+        if costs and info.data.get("task") in REPORTED and info.data["task"] != "multiclass":
+            raise ValueError("are for a multiclass task")
+        named = {*costs, *chain.from_iterable(costs.values())}
+        if target and (unknown := sorted(named - set(target.values or ()))):
+            raise ValueError(f"{unknown[0]} is no class of the target; known: {', '.join(target.values or ())}")
         return costs
 
     @field_validator("gates")
@@ -244,7 +263,16 @@ class Config(Contract):
     @property
     def scoring(self) -> Scoring:
         threshold = self.costs.threshold if self.costs else None
-        return Scoring(self.task, threshold, self.classes)
+        return Scoring(self.task, threshold, self.classes, self.cost_matrix)
+
+    @property
+    def cost_matrix(self) -> tuple[tuple[float, ...], ...]:
+        """`class_costs` as Scoring has them, complete; empty without any."""
+        rows = []
+        for outcome in self.classes if self.class_costs else ():
+            costs = {name: float(name != outcome) for name in self.classes} | self.class_costs.get(outcome, {})
+            rows.append(tuple(costs.values()))
+        return tuple(rows)
 
     @cached_property
     def contract(self) -> Contract:

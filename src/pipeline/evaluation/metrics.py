@@ -211,9 +211,9 @@ def class_losses(outcome: Floats, probability: Floats, scoring: Scoring) -> Part
 
 
 def class_rates(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
-    """Accuracy, the mean F1 of the classes, and precision and recall of each, where the label is the most probable."""
+    """Accuracy, the mean F1 of the classes, and precision and recall of each."""
     code = outcome.astype(np.int64)
-    label = probability.argmax(axis=1)
+    label = scoring.labels(probability)
     right = label == code
     count = len(scoring.classes)
 

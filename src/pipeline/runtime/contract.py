@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -42,11 +43,23 @@ class Frozen(BaseModel):
 
 
 class Scoring(NamedTuple):
-    """How predictions are scored: the task, the probability from which on a binary label is 1, the names of classes."""
+    """How predictions are scored: the task, the probability from which on a binary label is 1, the names of classes.
+
+    `costs` are those of each label, by outcome and then by label, both in the order of the classes.
+    """
 
     task: Task
     threshold: float | None = None
     classes: tuple[str, ...] = ()
+    costs: tuple[tuple[float, ...], ...] = ()
+
+    def labels(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The number of the class to say for each row, by its probabilities [rows, classes].
+
+        It is the one with the lowest expected cost or, without costs, the most probable.
+        """
+        gain = -(probabilities @ np.array(self.costs)) if self.costs else probabilities
+        return np.asarray(gain.argmax(axis=1), dtype=np.int64)
 
     @property
     def cut(self) -> float:

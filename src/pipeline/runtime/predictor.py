@@ -90,6 +90,7 @@ class Manifest(Frozen):
     contract: Contract
     threshold: float | None = Field(None, gt=0, lt=1, description="From this probability on the label is 1.")
     spread: float = Field(1.0, gt=0, description="Standard deviation of a number to be told; 1 for a probability.")
+    costs: tuple[tuple[float, ...], ...] = Field((), strict=False, description="Of labels, by outcome and label.")
     prior: float | None = Field(
         None, description="The mean outcome, which a rolling feature has for a key without rows."
     )
@@ -107,7 +108,7 @@ class Predictor:
         self.manifest = Manifest.model_validate_json(content)
         self.version = bundle_store.digest(content)
         self.contract = self.manifest.contract
-        self.scoring = Scoring(self.contract.task, self.manifest.threshold, self.contract.classes)
+        self.scoring = Scoring(self.contract.task, self.manifest.threshold, self.contract.classes, self.manifest.costs)
 
         named = (*DECIDING, rolling_features.FILE) if self.contract.rolling else DECIDING
         deciding = {name: part(files, name) for name in named}
@@ -173,13 +174,13 @@ class Predictor:
 def as_predictions(predictions: NDArray[np.float64], scoring: Scoring) -> dict[str, list[Any]]:
     """Round predictions and name them as in a response: `probability` and `label`, or `value` for a regression.
 
-    A multiclass task has `probabilities`, from the name of a class to its probability, and the most probable as label.
+    A multiclass task has `probabilities`, from the name of a class to its probability, and the label.
     """
     if scoring.task == "regression":
         return {"value": [float(f"{prediction:.{DIGITS}g}") for prediction in predictions.tolist()]}
     if scoring.task == "multiclass":
         rounded = (np.rint(predictions * 10**DIGITS) / 10**DIGITS).tolist()
-        labels = [scoring.classes[number] for number in predictions.argmax(axis=1)]
+        labels = [scoring.classes[number] for number in scoring.labels(predictions)]
         return {"probabilities": [dict(zip(scoring.classes, row, strict=True)) for row in rounded], "label": labels}
     if len(predictions) == 1:  # NumPy is slow for one row
         probability = round(predictions.item() * 10**DIGITS) / 10**DIGITS

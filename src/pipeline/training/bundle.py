@@ -136,15 +136,19 @@ def commit() -> str | None:
     return process.stdout.strip() or None
 
 
-def decision_rule(config: Config, train: Examples) -> dict[str, float]:
-    """Return the threshold of a binary label or, for a regression, the spread of the outcomes in their own unit."""
+def decision_rule(config: Config, train: Examples) -> dict[str, Any]:
+    """Return the threshold of a binary label, the costs of classes or, for a regression, the spread of the outcomes in
+    their own unit.
+    """
     if config.task == "regression":
         return {"spread": spread(train.target, config.task)}
-    return {"threshold": config.scoring.cut} if config.task == "binary" else {}
+    if config.task == "multiclass":
+        return {"costs": config.cost_matrix} if config.class_costs else {}
+    return {"threshold": config.scoring.cut}
 
 
 def manifest(
-    contract: Contract, rule: Mapping[str, float], metrics: Mapping[str, Any], files: Mapping[str, bytes]
+    contract: Contract, rule: Mapping[str, Any], metrics: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> bytes:
     """Make `bundle.json`: everything that decides predictions, so that its hash can be the name of the bundle."""
     names = (*DECIDING, rolling_features.FILE)

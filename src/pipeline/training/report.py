@@ -52,13 +52,14 @@ def holdout_pictures(config: Config, holdout: Examples, predictions: NDArray[np.
         names = f"mean prediction{unit}", f"mean outcome{unit}"
         pictures["errors"] = partial(plots.draw_errors, outcome=outcome, prediction=predictions, unit=unit)
     elif config.task == "multiclass":
-        label = predictions.argmax(axis=1)
+        label = config.scoring.labels(predictions)
         names = "mean probability of the most probable class", "share of rows that have it"
-        title = "Holdout: the most probable class"
+        title = "Holdout: label and outcome"
         pictures["confusion"] = partial(
             plots.draw_confusion, outcome=outcome, predicted=label, names=config.classes, title=title
         )
-        outcome, predictions = label == outcome, top_probability(predictions)
+        outcome = predictions.argmax(axis=1) == outcome
+        predictions = top_probability(predictions)
     else:
         threshold = config.scoring.cut
         names = "mean probability", "observed share"

@@ -117,6 +117,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("split={by: group, group: size, holdout: 0.2}", "group: size is not a declared category or integer"),
         ("split={by: group, group: moon, holdout: 0.2}", "group: moon is not a declared category or integer"),
         ("train.clip={low: 0, high: 1}", "clip: is for a regression"),
+        ("class_costs={left: {stayed: 2}}", "class_costs: are for a multiclass task"),
         ("costs=null", "are missing: what a miss costs against a false alarm decides the threshold"),
         ("task=regression", "the target good of a regression task has to be a number or an integer"),
         ("gates=null", "gates: Input should be a valid dictionary"),
@@ -224,7 +225,7 @@ def test_null_in_a_file_removes_what_the_file_below_says(tiny: Path, tmp_path: P
     assert (list(config.gates.holdout), config.gates.slices.metrics, config.scoring) == (
         ["mae"],
         {},
-        ("regression", None, ()),
+        ("regression", None, (), ()),
     )
     with pytest.raises(ConfigError, match="costs: are for a binary task"):
         load(over, ["costs={miss: 1, false_alarm: 1}"])

@@ -10,6 +10,7 @@ import pytest
 from pipeline.config.config import load
 from pipeline.errors import ConfigError, DataError
 from pipeline.runtime.arrays import Tensors
+from pipeline.runtime.predictor import as_predictions
 from pipeline.runtime.predictor import load as load_bundle
 from pipeline.training import leaks
 from pipeline.training.search import absent_classes, refuse_absent_class
@@ -46,12 +47,28 @@ def test_a_later_model_is_compared_with_the_champion_on_the_same_rows(penguins: 
         ("columns.species.values=null", "species of a multiclass task names its 3 to 50 classes"),
         ("columns.species.values={Adelie: A, Gentoo: G}", "names its 3 to 50 classes"),
         ("costs={miss: 1, false_alarm: 1}", "a multiclass task has no threshold"),
+        ("class_costs={Gentoo: {Dodo: 2}}", "Dodo is no class of the target; known: Adelie, Chinstrap, Gentoo"),
         ("gates.holdout.brier={low: 0, high: 1}", "brier is no metric of a multiclass task. Known: .*recall Gentoo"),
     ],
 )
 def test_a_config_of_classes_says_what_they_need(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load(CONFIG, [override])
+
+
+def test_the_label_is_the_cheapest_where_costs_are_given() -> None:
+    """A Gentoo that is taken for an Adelie costs five: 30 % of Gentoo is enough to say Gentoo."""
+    probabilities = np.array([[0.6, 0.1, 0.3], [0.9, 0.05, 0.05]])
+    config = load(CONFIG, ["class_costs={Gentoo: {Adelie: 5}}"])
+    assert config.cost_matrix == ((0, 1, 1), (1, 0, 1), (5, 1, 0))
+    assert as_predictions(probabilities, config.scoring)["label"] == ["Gentoo", "Adelie"]
+    assert as_predictions(probabilities, load(CONFIG).scoring)["label"] == ["Adelie", "Adelie"]
+
+
+def test_the_bundle_keeps_the_costs(tmp_path: Path) -> None:
+    train(tmp_path, "class_costs={Gentoo: {Adelie: 5}}")
+    scoring = load_bundle(tmp_path / "models/penguins").scoring
+    assert scoring.costs == ((0, 1, 1), (1, 0, 1), (5, 1, 0))
 
 
 def test_a_fold_without_a_class_is_refused_with_its_name() -> None:
