@@ -115,6 +115,7 @@ def page(question: str, result: MonitorResult) -> str:
     return template().render(
         question=question,
         result=result,
+        expected=shown_figures(result),
         format_interval=monitor.format_interval,
         weeks=weeks,
         drifts=drifts,
