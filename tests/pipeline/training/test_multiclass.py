@@ -3,19 +3,26 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from pipeline.config.candidates import Blend, Boosting, Forest, Linear, Perceptron, Settings, Tree
 from pipeline.config.config import load
+from pipeline.data.read import read
 from pipeline.errors import ConfigError, DataError
 from pipeline.runtime.arrays import Tensors
-from pipeline.runtime.predictor import as_predictions
+from pipeline.runtime.predictor import Session, as_predictions
 from pipeline.runtime.predictor import load as load_bundle
-from pipeline.training import leaks
+from pipeline.training import estimators, leaks
+from pipeline.training.export import onnx
 from pipeline.training.search import absent_classes, refuse_absent_class
 from pipeline.training.tables import absent_classes_warning
-from tests.support.penguins import CONFIG, Penguins, train
+from tests.support.penguins import ADELIE, CONFIG, Penguins, train
+
+NAMES = ["Adelie", "Chinstrap", "Gentoo"]
 
 
 def test_the_bundle_has_a_probability_for_each_class(penguins: Penguins) -> None:
@@ -101,3 +108,37 @@ def test_a_number_that_only_one_class_has_is_found() -> None:
     target = np.arange(600) % 3
     data = rows_of(target, np.where(target == 1, 5.0, np.nan))
     assert "bill_length_mm" in leaks.present_for_one_outcome(load(CONFIG).contract, data, target)
+
+
+KINDS = [
+    Linear(),
+    Tree(),
+    Forest(n_estimators=5),
+    Boosting(max_iter=5),
+    Perceptron(hidden=4, max_iter=20),
+    Blend(linear=Linear(), boosting=Boosting(max_iter=5)),
+]
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=lambda settings: type(settings).__name__)
+def test_every_kind_exports_the_probabilities_of_all_classes(settings: Settings, tmp_path: Path) -> None:
+    config = load(CONFIG)
+    _, data, target = read(config, tmp_path).examples
+    fitted = estimators.fit(settings, data, target, config.train)
+    session = Session(onnx.to_onnx(fitted, data, "penguins"))
+    assert session(data).shape == (344, 3)
+    assert onnx.export_error(fitted, session, data, 1.0, 0) < 1e-5
+
+
+def test_the_registered_model_has_a_column_for_each_class(penguins: Penguins) -> None:
+    from pipeline.registry.mlflow_model import Bundle
+    from pipeline.registry.mlflow_store import signature
+
+    model = Bundle()
+    model.load_context(SimpleNamespace(artifacts={"bundle": str(penguins.bundle)}))
+    answer = model.predict(None, pd.DataFrame([ADELIE, ADELIE], index=[7, 9]))
+    declared = signature(load(CONFIG).contract).outputs
+    assert declared is not None
+    assert list(answer) == declared.input_names() == [*(f"probability_{name}" for name in NAMES), "label"]
+    assert list(answer.index) == [7, 9]
+    assert set(answer["label"]) == {"Adelie"}
