@@ -15,6 +15,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from pipeline.config.candidates import Candidates
 from pipeline.config.config import Config
+from pipeline.config.config import load as load_config
+from pipeline.config.defaults import with_candidates
 from pipeline.data import masking
 from pipeline.data.read import TrainingRows, read
 from pipeline.data.split import Fold, split
@@ -58,9 +60,10 @@ def compare(work: Path, name: str) -> Quality:
     """Compare the champion that a training in the folder `work` has left there."""
     champion = load(work / "models" / name)
     record = champion.record
-    config = Config.model_validate_json((work / "reports" / name / "config.json").read_bytes())
+    config = load_config(work / "configs" / f"{name}.yaml")
     with tempfile.TemporaryDirectory() as folder:
         rows = read(config, Path(folder))
+    config = with_candidates(config, len(rows.key))
     parts = split(rows.key, config.split)
     last = [Fold("holdout", parts.search, parts.holdout)]
 

@@ -1,6 +1,6 @@
 """`make bench SUITE=own`: take public tables from CSV to a monitored champion, and write docs/own-data.md.
 
-It takes about ten minutes; only the seconds need a quiet machine. `python bench/own_data.py NAME …` takes the
+It takes a quarter of an hour; only the seconds need a quiet machine. `python bench/own_data.py NAME …` takes the
 named tables alone, such as diamonds, and writes nothing.
 """
 
