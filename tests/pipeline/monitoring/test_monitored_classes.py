@@ -26,7 +26,8 @@ def result() -> MonitorResult:
     outcome[(day >= 40) & (outcome == 2)] = 0
 
     at = np.datetime64("2024-01-01") + day.astype("timedelta64[D]")
-    windows = weekly_windows(at, outcome, probability, at[-1] + 1, 6, expected, Monitor(), PLAN)
+    end = at[-1] + np.timedelta64(1, "D")
+    windows = weekly_windows(at, outcome, probability, end, 6, expected, Monitor(), PLAN)
     return MonitorResult("m", "v", "2024-03-11", 5, "", windows, expected, [], [], 420, 420, 1.0, 0.0)
 
 
