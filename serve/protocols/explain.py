@@ -145,7 +145,7 @@ def rolling_value_text(table: Table, name: str, row: Mapping[str, Any], time: An
     key = tuple(row[by] for by in rule.by)
     rows, total, _ = cells.get(key, NO_ROWS) if time >= table.start else NO_ROWS
     if sent is None and not rows:
-        usual = f"{table.prior * 100:.0f} %" if "{share}" in rule.text else f"{table.prior:.3g}"
+        usual = f"{table.prior[name] * 100:.0f} %" if "{share}" in rule.text else f"{table.prior[name]:.3g}"
         return f"{NOTHING}, so the average of {usual} is used"
 
     value = total / rows if sent is None else sent

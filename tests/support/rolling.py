@@ -39,7 +39,7 @@ SIX = [
 def shares(contract: Contract, lines: list[str], prior: float = 0.5) -> list[float]:
     columns, good, told = rows(*lines)
     found = rolling_features.training_features(
-        columns, rolling_features.count_outcomes(columns, good, contract, told), contract, prior
+        columns, rolling_features.count_outcomes(columns, good, contract, told), contract, {"share": prior}
     )["share"]
     return [float(value) for value in found]
 
@@ -50,5 +50,5 @@ def tables(contract: Contract) -> rolling_features.Table:
         rolling_features.count_outcomes(columns, good, contract, told),
         contract,
         rolling_features.day_number("2013-01-03"),
-        0.5,
+        {"share": 0.5},
     )

@@ -66,23 +66,23 @@ def make_copies(config: Config, rows: TrainingRows) -> Copies:
     return Copies(concatenate(parts), np.concatenate(sources))
 
 
-def mask(config: Config, examples: Examples, columns: list[str], prior: float | None) -> Examples:
-    """Return the rows with these columns missing. A rolling feature gets the `prior`, as if its key had no rows."""
+def mask(config: Config, examples: Examples, columns: list[str], prior: Mapping[str, float]) -> Examples:
+    """Return the rows with these columns missing. A rolling feature gets its `prior`, as if its key had no rows."""
     request = dict(examples.request)
     for name in columns:
         column = config.columns[name]
         missing = as_array([None] * len(examples.target), column.kind)
-        if column.rolling and prior is not None:
-            missing = np.full(len(examples.target), prior)
+        if column.rolling and name in prior:
+            missing = np.full(len(examples.target), prior[name])
         request[name] = missing
 
     derived = find(config.dataset).derive(request)
     return Examples(request, tensors(derived, config.contract), examples.target)
 
 
-def prior_of(rows: TrainingRows) -> float | None:
-    """Return what a rolling feature is for a key without rows, None if the contract has no rolling features."""
-    return None if rows.rolling_state is None else rows.rolling_state.prior
+def prior_of(rows: TrainingRows) -> dict[str, float]:
+    """Return what each rolling feature is for a key without rows."""
+    return {} if rows.rolling_state is None else rows.rolling_state.prior
 
 
 def concatenate(parts: list[Examples]) -> Examples:

@@ -115,16 +115,19 @@ def rolling_state(
     """Count the outcomes of all `known` rows by day and key.
 
     `known` and `rows` are positions in the columns: all rows before `data.until`, and the sample of them for training.
-    The prior is the mean outcome of the training rows of the first fold. With forward chaining, every fold trains on
-    these rows, so the prior uses no outcome of a validation row or of the holdout.
+    The prior of a feature is its mean over the training rows of the first fold. With forward chaining, every fold
+    trains on these rows, so the prior uses no outcome of a validation row or of the holdout.
     """
-    outcome = columns[config.target]
+    outcome = as_outcome(columns[config.target], config)
     timing = config.timing
     known_at = columns[timing.known][known] if timing and timing.known else None
     counts = rolling_features.count_outcomes(take_rows(columns, known), outcome[known], config.contract, known_at)
 
     first_fold = split(key[rows], config.split).folds[0]
-    prior = float(outcome[rows][first_fold.train].mean())
+    prior = {}
+    for name, rule in config.contract.rolling.items():
+        values = rolling_features.counted(outcome[rows][first_fold.train], rule, config.contract)
+        prior[name] = round(float(values.mean()), rolling_features.DIGITS)
     times = columns[rolling_features.required_timing(config.contract).time]
     as_of = rolling_features.day_number(str(day_after(times[known])))
-    return RollingState(counts, round(prior, rolling_features.DIGITS), as_of)
+    return RollingState(counts, prior, as_of)

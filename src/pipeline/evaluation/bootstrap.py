@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.curves import Array, Floats
-from pipeline.evaluation.metrics import DECISIVE, RATIO, base_name, weighted
+from pipeline.evaluation.formulas import RATIO
+from pipeline.evaluation.metrics import DECISIVE, base_name, weighted
 from pipeline.runtime.contract import Scoring
 
 ENDS = {  # the lowest and highest possible value of a metric; without an entry, 0 and 1

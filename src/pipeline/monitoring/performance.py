@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.config.monitoring import Monitor
 from pipeline.evaluation.bootstrap import Bootstrap, Interval, blocks, with_intervals
-from pipeline.evaluation.metrics import ABOVE, RATIO, base_name, metrics, monitored
+from pipeline.evaluation.formulas import ABOVE, RATIO
+from pipeline.evaluation.metrics import base_name, metrics, monitored
 
 Array = NDArray[Any]
 # The best possible value of every metric. A numeric prediction is best where half of the outcomes lie above it. The

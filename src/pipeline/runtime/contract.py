@@ -71,12 +71,13 @@ class Scoring(NamedTuple):
 
 class RollingRule(Frozen):
     """One rolling feature: the mean outcome of rows with the same key in the `days` before, with `weight` more rows
-    that have the prior mean.
+    that have the prior mean. A multiclass task has the share of one class instead.
     """
 
     by: list[str] = Field(min_length=1, description="The columns whose values make the key.")
     days: int = Field(ge=1, description="Days before the row's own that count.")
     weight: float = Field(gt=0, description="Smoothing: the overall mean counts as so many more rows.")
+    of: str | None = Field(None, description="The class whose share it is, of a multiclass task.")
     text: str = Field(
         min_length=3, description="A sentence for people with {share} or {mean}, and {COLUMN} of the key."
     )
@@ -294,8 +295,6 @@ class Contract(Frozen):
         timing: Timing | None = info.data.get("timing")
         for name in features:
             if rule := columns[name].rolling:
-                if info.data.get("task") == "multiclass":
-                    raise ValueError(f"{name} is a rolling feature: a mean of outcomes, which classes do not have")
                 if timing is None or timing.time not in sent:
                     raise ValueError(
                         f"{name} is a rolling feature: timing.time has to name a column that a caller sends"
@@ -331,6 +330,11 @@ class Contract(Frozen):
                 f"the target {target} of a multiclass task names its {fewest} to {most} classes: "
                 "values: {setosa: Setosa, virginica: Virginica, …}"
             )
+        classes = (columns[target].values or {}) if is_multiclass else {}
+        for name, column in columns.items():
+            if column.rolling and column.rolling.of not in (classes or {None}):
+                known = f"one of the classes {', '.join(classes)}" if classes else "left out, as there are no classes"
+                raise ValueError(f"{name}: rolling.of has to be {known}")
         if columns and columns[target].nullable:
             raise ValueError(f"the target {target} cannot be nullable: no row can be used without its outcome")
 

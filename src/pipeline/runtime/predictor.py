@@ -91,9 +91,7 @@ class Manifest(Frozen):
     threshold: float | None = Field(None, gt=0, lt=1, description="From this probability on the label is 1.")
     spread: float = Field(1.0, gt=0, description="Standard deviation of a number to be told; 1 for a probability.")
     costs: tuple[tuple[float, ...], ...] = Field((), strict=False, description="Of labels, by outcome and label.")
-    prior: float | None = Field(
-        None, description="The mean outcome, which a rolling feature has for a key without rows."
-    )
+    prior: dict[str, float] = Field({}, description="What a rolling feature is for a key without rows: its mean.")
     metrics: dict[str, dict[str, float | None]]
     files: dict[str, str] = Field(description="SHA-256 of the model, its golden rows and its rolling features.")
 
@@ -160,7 +158,7 @@ class Predictor:
         if as_of < self._oldest:
             day = rolling_features.date_of(as_of)
             raise ValueError(f"rolling_features.json is of {day}, older than the bundle's own")
-        self.rolling = rolling_features.build_table(counts, self.contract, as_of, self.manifest.prior or 0.0)
+        self.rolling = rolling_features.build_table(counts, self.contract, as_of, self.manifest.prior)
 
     def unseen(self, columns: Columns) -> dict[str, int]:
         """Count by category the values that no training row had. The model maps such a value to "other"."""

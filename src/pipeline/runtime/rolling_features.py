@@ -37,7 +37,7 @@ class Table(NamedTuple):
 
     as_of: int
     start: np.datetime64
-    prior: float
+    prior: Mapping[str, float]
     features: dict[str, tuple[RollingRule, dict[Key, tuple[int, float, float]]]]
 
     @property
@@ -46,17 +46,17 @@ class Table(NamedTuple):
 
 
 class RollingState(NamedTuple):
-    """What training saves for rolling features: all counts, the prior, and the day after the last row."""
+    """What training saves for rolling features: all counts, the prior of each, and the day after the last row."""
 
     counts: OutcomeCounts
-    prior: float
+    prior: dict[str, float]
     as_of: int
 
 
 def count_outcomes(
     columns: Columns, outcome: NDArray[Any], contract: Contract, known: NDArray[Any] | None = None
 ) -> OutcomeCounts:
-    """Count labelled rows by day and key.
+    """Count labelled rows by day and key. The outcome of a multiclass task is the position of its class.
 
     `known` has the time at which each outcome was known. Without it, each outcome was known on the day after its row.
     """
@@ -69,8 +69,14 @@ def count_outcomes(
 
     counts = {}
     for name, rule in contract.rolling.items():
-        counts[name] = _count_by_key(group_keys(columns, rule), day, first, outcome.astype(np.float64))
+        counts[name] = _count_by_key(group_keys(columns, rule), day, first, counted(outcome, rule, contract))
     return counts
+
+
+def counted(outcome: NDArray[Any], rule: RollingRule, contract: Contract) -> NDArray[np.float64]:
+    """What a rolling feature is the mean of, shape (rows,): the outcomes or, of several classes, 1 for its class."""
+    of_rule = outcome == contract.classes.index(rule.of) if rule.of else outcome
+    return of_rule.astype(np.float64)
 
 
 def _count_by_key(
@@ -94,7 +100,7 @@ def _count_by_key(
     return counts
 
 
-def build_table(counts: OutcomeCounts, contract: Contract, as_of: int, prior: float) -> Table:
+def build_table(counts: OutcomeCounts, contract: Contract, as_of: int, prior: Mapping[str, float]) -> Table:
     """Build the table of a day from the counts of the days before it.
 
     The shrunk mean of a key is (sum + prior * weight) / (rows + weight), the m-estimate of Cestnik (1990).
@@ -103,7 +109,7 @@ def build_table(counts: OutcomeCounts, contract: Contract, as_of: int, prior: fl
     for name, rule in contract.rolling.items():
         cells = {}
         for key, (rows, total) in _sum_window(counts[name], rule.days, as_of).items():
-            mean = (total + prior * rule.weight) / (rows + rule.weight)
+            mean = (total + prior[name] * rule.weight) / (rows + rule.weight)
             cells[key] = (rows, total, round(mean, DIGITS))
         features[name] = (rule, cells)
 
@@ -141,14 +147,14 @@ def fill_from_table(columns: Columns, table: Table, time: str) -> Columns:
         for row, (value, is_fresh, key) in enumerate(zip(values, fresh, group_keys(columns, rule), strict=True)):
             if value != value:  # NaN: the caller did not send it
                 cell = cells.get(key) if is_fresh else None
-                values[row] = cell[2] if cell else table.prior
+                values[row] = cell[2] if cell else table.prior[name]
         filled[name] = np.array(values)
 
     return filled or columns
 
 
 def training_features(
-    columns: Columns, counts: OutcomeCounts, contract: Contract, prior: float
+    columns: Columns, counts: OutcomeCounts, contract: Contract, prior: Mapping[str, float]
 ) -> dict[str, NDArray[np.float64]]:
     """Compute the rolling features of many rows, shape (rows,) each. Each row is looked up in the table of its day."""
     timing = required_timing(contract)
@@ -226,7 +232,7 @@ def group_keys(columns: Columns, rule: RollingRule) -> Iterable[Key]:
 def rules_digest_input(contract: Contract) -> dict[str, Any]:
     """The parts of the contract that the counts depend on. Weight and text are not among them."""
     timing = required_timing(contract)
-    by = {name: [rule.by, rule.days] for name, rule in contract.rolling.items()}
+    by = {name: [rule.by, rule.days, *filter(None, [rule.of])] for name, rule in contract.rolling.items()}
     return {"time": timing.time, "known_at": timing.known_at, "by": by}
 
 

@@ -4,6 +4,7 @@ For each group of columns that callers leave out together, the model is compared
 on the folds before the holdout is opened, and with a constant prediction on the holdout.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,7 +129,7 @@ def on_holdout(
     config: Config,
     holdout: Examples,
     session: Session,
-    prior: float | None,
+    prior: Mapping[str, float],
     losses: dict[str, FoldLosses],
     baseline: NDArray[np.float64],
     blocks: NDArray[np.int64],

@@ -62,7 +62,7 @@ def test_of_few_rows_more_are_copied(declared: Literal["auto"] | float, rows: in
 
 def test_a_masked_text_is_empty_as_where_a_caller_leaves_it_out(tiny: Path) -> None:
     config = config_of(tiny, "columns.colour.nullable=true")
-    masked = masking.mask(config, rows_of(config).examples, ["colour"], None)
+    masked = masking.mask(config, rows_of(config).examples, ["colour"], {})
     assert set(masked.request["colour"].tolist()) == {""}
     assert masked.data.strings[:, config.contract.strings.index("colour")].tolist() == [""] * ROWS
 
@@ -139,7 +139,7 @@ ROLLING = [
 def test_a_masked_rolling_feature_is_the_mean_of_all_rows(tiny: Path) -> None:
     """That is what the server takes for a key without rows."""
     config = config_of(tiny, *ROLLING)
-    rows = rows_of(config)._replace(rolling_state=RollingState({}, prior=0.25, as_of=0))
+    rows = rows_of(config)._replace(rolling_state=RollingState({}, prior={"share": 0.25}, as_of=0))
     masked = masking.make_copies(config, rows).examples
     assert (masked.request["share"] == 0.25).all()
     assert np.isnan(masked.request["size"]).all()

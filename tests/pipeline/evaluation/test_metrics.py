@@ -1,142 +1,26 @@
-"""The figures, against scikit-learn's own and against answers worked out by hand."""
-
-import warnings
-from collections.abc import Callable
+"""What is decided by the name of a metric or by the task, and small helpers."""
 
 import numpy as np
 import pytest
-from sklearn import metrics as reference
 
-from pipeline.evaluation.metrics import (
-    MONITORED,
-    constant_prediction,
-    losses,
-    metrics,
-    roc_auc,
-    spread,
-    standard_error,
-    weighted,
-)
+from pipeline.evaluation.metrics import constant_prediction, metrics, monitored, reported, spread, standard_error
 from pipeline.runtime.contract import Scoring
 
-NUMBERS = Scoring("regression")
-RNG = np.random.default_rng(0)
-PROBABILITY = np.round(RNG.random(500), 2)  # two digits, so that many are equal
-OUTCOME = RNG.random(500) < PROBABILITY
+THREE = Scoring("multiclass", classes=("a", "b", "c"))
 
 
-@pytest.mark.parametrize(
-    ("name", "theirs"),
-    [
-        ("roc_auc", lambda y, p, w: reference.roc_auc_score(y, p, sample_weight=w)),
-        ("average_precision", lambda y, p, w: reference.average_precision_score(y, p, sample_weight=w)),
-        ("log_loss", lambda y, p, w: reference.log_loss(y, np.clip(p, 1e-7, 1 - 1e-7), sample_weight=w)),
-        ("skill", lambda y, p, w: reference.d2_log_loss_score(y, np.clip(p, 1e-7, 1 - 1e-7), sample_weight=w)),
-        ("brier", lambda y, p, w: reference.brier_score_loss(y, p, sample_weight=w)),
-        ("accuracy", lambda y, p, w: reference.accuracy_score(y, p >= 0.25, sample_weight=w)),
-        ("precision", lambda y, p, w: reference.precision_score(y, p >= 0.25, sample_weight=w)),
-        ("recall", lambda y, p, w: reference.recall_score(y, p >= 0.25, sample_weight=w)),
-        ("f1", lambda y, p, w: reference.f1_score(y, p >= 0.25, sample_weight=w)),
-    ],
-)
-def test_each_figure_is_scikit_learns_with_ties_and_with_weights(name: str, theirs: Callable[..., float]) -> None:
-    weight = np.random.default_rng(1).integers(0, 4, 500)
-    assert metrics(OUTCOME, PROBABILITY, Scoring("binary", 0.25))[name] == pytest.approx(
-        theirs(OUTCOME, PROBABILITY, None), abs=1e-12
-    )
-    ours = weighted(OUTCOME, PROBABILITY, Scoring("binary", 0.25))(weight.astype(float))[name]
-    assert ours == pytest.approx(theirs(OUTCOME, PROBABILITY, weight), abs=1e-12)
+def test_a_task_of_classes_has_metrics_of_each_class() -> None:
+    assert reported(THREE)[-4:] == ("precision c", "recall a", "recall b", "recall c")
+    assert monitored(THREE)[-1] == "observed_over_predicted c"
+    assert "recall a" not in reported(Scoring("binary", 0.5))
 
 
-def test_the_calibration_error_is_the_one_worked_out_by_hand() -> None:
-    """Ten rows at 0.8 of which six are positive, ten at 0.1 of which none is: half of 0.2 and half of 0.1, whatever the
-    order of equal rows.
-    """
-    probability = np.array([0.8] * 10 + [0.1] * 10)
-    outcome = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0] + [0] * 10)
-    turned = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1] + [0] * 10)
-    for each in (outcome, turned):
-        assert metrics(each, probability, Scoring("binary", 0.5))["ece"] == pytest.approx(0.15)
-
-
-def test_an_answer_that_is_always_the_base_rate_is_perfectly_calibrated() -> None:
-    assert metrics(np.array([1] * 50 + [0] * 100), np.full(150, 1 / 3), Scoring("binary", 0.5))["ece"] == pytest.approx(
-        0
-    )
-
-
-def test_figures_that_do_not_exist_are_nan_without_a_warning() -> None:
-    """Without a positive row: no pairs, nothing to flag or to recall, and no loss of the share of positives to compare with."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figures = metrics(np.zeros(2), np.array([0.1, 0.2]), Scoring("binary", 0.5))
-        certain = metrics(np.zeros(2), np.array([0.0, 0.0]), Scoring("binary", 0.5), MONITORED["binary"])
-    undefined = {name for name, value in figures.items() if np.isnan(value)}
-    assert undefined == {"roc_auc", "average_precision", "skill", "precision", "recall", "f1"}
-    assert np.isnan(certain["observed_over_predicted"])
-
-
-def test_roc_auc_is_the_share_of_pairs_in_order_and_needs_no_threshold() -> None:
-    """A tie counts half."""
-    assert roc_auc(np.array([True, False]), np.array([0.1, 0.2])) == 0
-    assert roc_auc(np.array([True, False, False]), np.array([0.2, 0.2, 0.1])) == 0.75
-
-
-def test_the_loss_of_a_row_is_minus_the_log_of_its_probability() -> None:
-    """In double precision, also for the model's own float32."""
-    found = losses(np.array([True, False]), np.array([0.25, 0.25], dtype=np.float32))
-    assert found == pytest.approx([np.log(4), np.log(4 / 3)])
-    assert found.dtype == np.float64
-
-
-def test_nothing_flagged_has_no_precision_and_no_recall() -> None:
-    figures = metrics(np.array([0, 1]), np.array([0.1, 0.2]), Scoring("binary", 0.9))
-    assert np.isnan(figures["precision"])
-    assert figures["recall"] == 0
-
-
-def test_a_certain_wrong_answer_costs_much_and_not_infinitely() -> None:
-    assert np.isfinite(metrics(np.array([0, 1]), np.array([1.0, 0.0]), Scoring("binary", 0.5))["log_loss"])
-
-
-# --- numbers --------------------------------------------------------------------------------------------------------
-
-MINUTES = np.array([10.0, -5.0, 30.0, 0.0])
-ESTIMATE = np.array([12.0, -5.0, 20.0, 4.0])
-
-
-@pytest.mark.parametrize(
-    ("name", "theirs"),
-    [
-        ("mae", reference.mean_absolute_error),
-        ("rmse", reference.root_mean_squared_error),
-        ("r2", reference.r2_score),
-        ("bias", lambda y, said, sample_weight: np.average(said - y, weights=sample_weight)),
-    ],
-)
-def test_each_figure_of_numbers_is_scikit_learns_also_with_weights(name: str, theirs: Callable[..., float]) -> None:
-    weight = np.array([1.0, 2.0, 0.0, 3.0])
-    assert metrics(MINUTES, ESTIMATE, NUMBERS)[name] == pytest.approx(
-        theirs(MINUTES, ESTIMATE, sample_weight=np.ones(4))
-    )
-    ours = weighted(MINUTES, ESTIMATE, NUMBERS)(weight)[name]
-    assert ours == pytest.approx(theirs(MINUTES, ESTIMATE, sample_weight=weight))
-
-
-def test_what_is_monitored_worked_out_by_hand() -> None:
-    """Of numbers, what is saved against the median, 3; and two of four above. Of probabilities, what came of them."""
-    numbers = metrics(np.array([0.0, 2.0, 4.0, 10.0]), np.array([1.0, 2.0, 5.0, 7.0]), NUMBERS, MONITORED["regression"])
-    assert numbers == pytest.approx({"skill": 1 - 5 / 12, "share_above": 1 / 4})
-    found = metrics(OUTCOME, PROBABILITY, Scoring("binary", 0.25), MONITORED["binary"])
-    assert found["observed_over_predicted"] == pytest.approx(OUTCOME.sum() / PROBABILITY.sum())
-    reported = metrics(OUTCOME, PROBABILITY, Scoring("binary", 0.25))
-    assert {name: found[name] for name in ("skill", "roc_auc", "ece")} == {
-        name: reported[name] for name in ("skill", "roc_auc", "ece")
-    }
-
-
-def test_outcomes_that_are_all_the_same_have_no_explained_share() -> None:
-    assert np.isnan(metrics(np.ones(3), np.array([1.0, 2.0, 3.0]), NUMBERS)["r2"])
+def test_only_the_named_metrics_are_computed() -> None:
+    """Those of the labels need a threshold: without their names it is not asked for."""
+    outcome, probability = np.array([0, 1, 1]), np.array([0.2, 0.7, 0.6])
+    assert metrics(outcome, probability, Scoring("binary"), ["roc_auc"]) == {"roc_auc": 1.0}
+    with pytest.raises(ValueError, match="threshold"):
+        metrics(outcome, probability, Scoring("binary"), ["accuracy"])
 
 
 def test_the_best_constant_is_the_share_of_positives_or_the_median() -> None:

@@ -56,7 +56,7 @@ def test_yesterdays_labels_are_what_is_remembered_today(models: Path, tmp_path: 
         reasons = {each["field"]: each for each in client.post("/explain", json=asked).json()["contributions"]}
         by_both = reasons["late_1d_depot_carrier"]
         assert by_both["text"].startswith("the day before, 31 % of B6 parcels from NTH were late (100 known")
-        prior = predictor.load(models).manifest.prior or 0
+        prior = predictor.load(models).manifest.prior["late_1d_depot_carrier"]
         assert by_both["value"] == round((31 + 10 * prior) / 110, 4)
     assert refresh.run(models, url, None)[:2] == ("2014-01-03", 150)
 

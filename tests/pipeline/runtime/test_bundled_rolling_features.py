@@ -26,7 +26,7 @@ def test_batch_api_and_training_rows_are_equal_to_the_bit(parcels: Any) -> None:
     columns = clean.frame_to_columns(clean.clean(late, parcels.config.contract).frame, parcels.config.contract)
     tallies = rolling_features.count_outcomes(columns, columns["late"], contract, columns["arrived"])
     day = rolling_features.day_number("2013-12-31")
-    prior = predictor.manifest.prior or 0.0
+    prior = predictor.manifest.prior
     rows = np.flatnonzero(columns["sent"] >= np.datetime64("2013-12-31"))
     trained = {
         name: values[rows]

@@ -81,7 +81,7 @@ def test_the_counts_that_were_written_are_read_again(contract: Contract) -> None
     tallies = rolling_features.count_outcomes(columns, good, contract, told)
     content = rolling_features.dump_counts(tallies, contract, day)
     again, as_of = rolling_features.load_counts(content, contract)
-    assert rolling_features.build_table(again, contract, as_of, 0.5) == tables(contract)
+    assert rolling_features.build_table(again, contract, as_of, {"share": 0.5}) == tables(contract)
     with pytest.raises(ValueError, match="has been changed"):
         rolling_features.load_counts(content.replace(b"red", b"rad"), contract)
     other = contract.model_copy(update={"timing": contract.timing.model_copy(update={"known_at": 5})})
@@ -117,7 +117,7 @@ def test_a_mean_of_numbers_is_no_percentage(contract: Contract) -> None:
     table = tables(contract)
     rule, cells = table.features["share"]
     minutes = rule.model_copy(update={"text": "{mean} minutes for {colour} ones"})
-    table = table._replace(prior=12.34, features={"share": (minutes, cells)})
+    table = table._replace(prior={"share": 12.34}, features={"share": (minutes, cells)})
     time = np.datetime64("2013-01-03T10:00", "s")
     assert rolling_value_text(table, "share", {"colour": "green"}, time, None).endswith(
         "so the average of 12.3 is used"

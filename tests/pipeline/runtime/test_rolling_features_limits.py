@@ -78,7 +78,7 @@ def test_each_missing_feature_is_looked_up_whether_another_was_sent_or_not(both:
     columns, good, known = rows("red 01T10 1 01T12", "red 02T10 0 02T12")
     columns["shape"] = np.array(["round", "round"], dtype=object)
     counts = rolling_features.count_outcomes(columns, good, both, known)
-    table = rolling_features.build_table(counts, both, FOURTH, 0.5)
+    table = rolling_features.build_table(counts, both, FOURTH, dict.fromkeys(both.rolling, 0.5))
     asked = {**columns, "when": np.full(2, np.datetime64("2013-01-04T12:00:00"))}
     sent, missing = np.array([0.9, 0.8]), np.array([np.nan, np.nan])
     filled = rolling_features.fill_from_table({**asked, "share": sent, "long": missing}, table, "when")

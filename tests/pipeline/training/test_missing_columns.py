@@ -59,7 +59,7 @@ def loss_by_hand(config: Config, train: Examples, valid: Tensors, target: np.nda
 def test_the_model_learns_from_copies_and_the_other_never_had_the_column(config: Config, rows: TrainingRows) -> None:
     """Both losses are means over the folds, on validation rows that lack the column."""
     copies = masking.make_copies(config, rows)
-    masked = masking.mask(config, rows.examples, ["size"], None)
+    masked = masking.mask(config, rows.examples, ["size"], {})
     without = masked._replace(data=with_constants(masked.data))
 
     of_model = []
@@ -87,7 +87,7 @@ def test_without_optional_columns_there_is_nothing_to_compare(tiny: Path, rows: 
 def test_every_group_of_validation_rows_gets_a_loss_of_its_own(config: Config, rows: TrainingRows) -> None:
     """The same outcomes, with and without the size: without it the loss is higher."""
     target = rows.examples.target
-    masked = masking.mask(config, rows.examples, ["size"], None).data
+    masked = masking.mask(config, rows.examples, ["size"], {}).data
     valid = {"all there": rows.examples.data, "without": masked}
     losses = fit_and_score(config, BEST.settings, rows.examples.data, target, valid, target)
     assert losses["all there"] == pytest.approx(loss_by_hand(config, rows.examples, rows.examples.data, target))
@@ -110,7 +110,7 @@ def test_the_holdout_is_predicted_without_the_columns_of_the_group(config: Confi
     """All predictions are 0.4 then, which is compared with a constant of 0.9."""
     losses = {"scale": FoldLosses(0.5, 0.4, 0.01), ALL: FoldLosses(0.6, 0.55, 0.02)}
     blocks = np.arange(ROWS) // 20
-    scale, everything = on_holdout(config, rows.examples, Sized(config), None, losses, np.full(ROWS, 0.9), blocks)
+    scale, everything = on_holdout(config, rows.examples, Sized(config), {}, losses, np.full(ROWS, 0.9), blocks)
 
     expected = metrics(rows.examples.target, np.full(ROWS, 0.4), config.scoring)
     assert (scale.group, scale.columns, everything.group) == ("scale", ["size"], ALL)
@@ -129,7 +129,7 @@ def test_the_gain_on_the_holdout_has_an_interval_of_90_percent(config: Config, r
 
     losses = {"scale": FoldLosses(0.5, 0.4, 0.0), ALL: FoldLosses(0.5, 0.4, 0.0)}
     blocks = np.arange(ROWS) // 20
-    (scale, _) = on_holdout(config, rows.examples, Sized(config), None, losses, np.full(ROWS, 0.9), blocks)
+    (scale, _) = on_holdout(config, rows.examples, Sized(config), {}, losses, np.full(ROWS, 0.9), blocks)
     predictions = np.full(ROWS, 0.4)
     plan = Bootstrap(config.scoring, 50, config.train.seed)
     target = rows.examples.target
@@ -152,12 +152,12 @@ def test_a_rolling_feature_gets_the_prior_on_the_folds(tiny: Path, rows: Trainin
     config = with_rolling_feature(tiny)
     request = {**rows.examples.request, "share": np.random.default_rng(1).random(ROWS)}
     examples = rows.examples._replace(request=request, data=tensors(derive(request), config.contract))
-    rolling = rows._replace(examples=examples, rolling_state=RollingState({}, prior=0.25, as_of=0))
+    rolling = rows._replace(examples=examples, rolling_state=RollingState({}, prior={"share": 0.25}, as_of=0))
     copies = masking.make_copies(config, rolling)
     (fold, _) = FOLDS
 
     train = masking.with_copies(examples.take(fold.train), copies, fold.train)
-    masked = masking.mask(config, examples, ["share"], 0.25).data.take(fold.valid)
+    masked = masking.mask(config, examples, ["share"], {"share": 0.25}).data.take(fold.valid)
     expected = loss_by_hand(config, train, masked, examples.target[fold.valid])
     losses = losses_on_folds(config, rolling, copies, [fold], BEST)
     assert losses[ALL].of_model == pytest.approx(expected)
@@ -174,5 +174,5 @@ def test_a_rolling_feature_gets_the_prior_on_the_holdout(tiny: Path, rows: Train
             return data.numbers[:, config.contract.numbers.index("share")].astype(np.float64)
 
     losses = {ALL: FoldLosses(0.5, 0.4, 0.0)}
-    (result,) = on_holdout(config, holdout, Share(), 0.25, losses, np.full(ROWS, 0.9), np.arange(ROWS) // 20)
+    (result,) = on_holdout(config, holdout, Share(), {"share": 0.25}, losses, np.full(ROWS, 0.9), np.arange(ROWS) // 20)
     assert result.mean_prediction == pytest.approx(0.25)

@@ -22,6 +22,7 @@ MODULES = [
     "data/split",
     "evaluation/bootstrap",
     "evaluation/curves",
+    "evaluation/formulas",
     "evaluation/metrics",
     "evaluation/slices",
     "monitoring/performance",
