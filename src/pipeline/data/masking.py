@@ -72,7 +72,7 @@ def mask(config: Config, examples: Examples, columns: list[str], prior: Mapping[
     for name in columns:
         column = config.columns[name]
         missing = as_array([None] * len(examples.target), column.kind)
-        if column.rolling and name in prior:
+        if name in prior:
             missing = np.full(len(examples.target), prior[name])
         request[name] = missing
 

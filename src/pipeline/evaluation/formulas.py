@@ -136,13 +136,13 @@ def macro_roc_auc(outcome: Floats, probability: Floats, scoring: Scoring) -> Par
     return at
 
 
-def class_losses(outcome: Floats, probability: Floats, scoring: Scoring) -> Part:
+def class_losses(outcome: Floats, probability: Floats, _: Scoring) -> Part:
     """Log loss, and skill: 1 minus the log loss over that of always predicting these rows' shares of the classes."""
     loss = losses(outcome, probability)
     code = outcome.astype(np.int64)
 
     def at(weight: Floats) -> dict[str, Any]:
-        share = np.bincount(code, weight, len(scoring.classes)) / weight.sum()
+        share = np.bincount(code, weight) / weight.sum()
         entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)))
         log_loss = weight @ loss / weight.sum()
         return {"log_loss": log_loss, "skill": 1 - log_loss / entropy if entropy else np.nan}

@@ -1,6 +1,5 @@
 """The figures, against scikit-learn's own and against answers worked out by hand."""
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +10,6 @@ from pipeline.evaluation.formulas import losses
 from pipeline.evaluation.metrics import (
     MONITORED,
     metrics,
-    roc_auc,
     weighted,
 )
 from pipeline.runtime.contract import Scoring
@@ -60,23 +58,6 @@ def test_an_answer_that_is_always_the_base_rate_is_perfectly_calibrated() -> Non
     assert metrics(np.array([1] * 50 + [0] * 100), np.full(150, 1 / 3), Scoring("binary", 0.5))["ece"] == pytest.approx(
         0
     )
-
-
-def test_figures_that_do_not_exist_are_nan_without_a_warning() -> None:
-    """Without a positive row: no pairs, nothing to flag or to recall, and no loss of the share of positives to compare with."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figures = metrics(np.zeros(2), np.array([0.1, 0.2]), Scoring("binary", 0.5))
-        certain = metrics(np.zeros(2), np.array([0.0, 0.0]), Scoring("binary", 0.5), MONITORED["binary"])
-    undefined = {name for name, value in figures.items() if np.isnan(value)}
-    assert undefined == {"roc_auc", "average_precision", "skill", "precision", "recall", "f1"}
-    assert np.isnan(certain["observed_over_predicted"])
-
-
-def test_roc_auc_is_the_share_of_pairs_in_order_and_needs_no_threshold() -> None:
-    """A tie counts half."""
-    assert roc_auc(np.array([True, False]), np.array([0.1, 0.2])) == 0
-    assert roc_auc(np.array([True, False, False]), np.array([0.2, 0.2, 0.1])) == 0.75
 
 
 def test_the_loss_of_a_row_is_minus_the_log_of_its_probability() -> None:

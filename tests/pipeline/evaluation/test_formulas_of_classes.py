@@ -35,6 +35,20 @@ def test_the_shares_of_the_classes_have_no_skill() -> None:
     assert metrics(OUTCOME, constant, CLASSES, ["skill"])["skill"] == pytest.approx(0)
 
 
+def test_skill_is_against_the_shares_of_the_weighted_rows() -> None:
+    """Two rows of the first class count twice each, two of the second once: the shares are two thirds and one third."""
+    outcome, weight = np.array([0, 0, 1, 1]), np.array([2.0, 2, 1, 1])
+    probability = np.tile([2 / 3, 1 / 3, 0], (4, 1))
+    at = weighted(outcome, probability, CLASSES, ["skill"])
+    assert at(weight)["skill"] == pytest.approx(0)
+    assert at(np.ones(4))["skill"] < -0.01
+
+
+def test_rows_of_one_class_have_no_skill_to_compare_with() -> None:
+    probability = np.full((2, 3), 1 / 3)
+    assert np.isnan(metrics(np.array([2, 2]), probability, CLASSES, ["skill"])["skill"])
+
+
 def test_calibration_is_of_the_most_probable_class_and_the_ratio_of_each() -> None:
     """All say 80 % for the first class, which 60 % of the rows have."""
     outcome = np.array([0, 0, 0, 1, 2] * 20)
@@ -43,6 +57,14 @@ def test_calibration_is_of_the_most_probable_class_and_the_ratio_of_each() -> No
     assert found["ece"] == pytest.approx(0.2)
     ratios = [found[f"observed_over_predicted {name}"] for name in "abc"]
     assert ratios == pytest.approx([0.6 / 0.8, 0.2 / 0.15, 0.2 / 0.05])
+
+
+def test_calibration_counts_each_row_by_its_own_class_and_weight() -> None:
+    """One row says a with 90 %, which is right, the other c with 70 %, which is wrong and counts three times."""
+    probability = np.array([[0.9, 0.05, 0.05], [0.1, 0.2, 0.7]])
+    found = weighted(np.array([0, 1]), probability, CLASSES, monitored(CLASSES))(np.array([1.0, 3.0]))
+    assert found["ece"] == pytest.approx((0.1 + 3 * 0.7) / 4)
+    assert found["observed_over_predicted b"] == pytest.approx(3 / (0.05 + 3 * 0.2))
 
 
 def test_a_class_that_no_row_has_is_left_out_of_the_means() -> None:

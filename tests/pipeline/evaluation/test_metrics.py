@@ -1,9 +1,21 @@
 """What is decided by the name of a metric or by the task, and small helpers."""
 
+import warnings
+
 import numpy as np
 import pytest
 
-from pipeline.evaluation.metrics import constant_prediction, metrics, monitored, reported, spread, standard_error
+from pipeline.evaluation.metrics import (
+    MONITORED,
+    base_name,
+    constant_prediction,
+    metrics,
+    monitored,
+    reported,
+    roc_auc,
+    spread,
+    standard_error,
+)
 from pipeline.runtime.contract import Scoring
 
 THREE = Scoring("multiclass", classes=("a", "b", "c"))
@@ -21,6 +33,33 @@ def test_only_the_named_metrics_are_computed() -> None:
     assert metrics(outcome, probability, Scoring("binary"), ["roc_auc"]) == {"roc_auc": 1.0}
     with pytest.raises(ValueError, match="threshold"):
         metrics(outcome, probability, Scoring("binary"), ["accuracy"])
+
+
+def test_without_names_the_reported_metrics_are_computed() -> None:
+    found = metrics(np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3), THREE)
+    assert tuple(found) == reported(THREE)
+
+
+def test_a_metric_of_a_class_has_a_name_without_it() -> None:
+    assert base_name("recall Gentoo penguin") == "recall"
+    assert base_name("recall") == "recall"
+
+
+def test_figures_that_do_not_exist_are_nan_without_a_warning() -> None:
+    """Without a positive row: no pairs, nothing to flag or to recall, and no loss of the share of positives to compare with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = metrics(np.zeros(2), np.array([0.1, 0.2]), Scoring("binary", 0.5))
+        certain = metrics(np.zeros(2), np.array([0.0, 0.0]), Scoring("binary", 0.5), MONITORED["binary"])
+    undefined = {name for name, value in figures.items() if np.isnan(value)}
+    assert undefined == {"roc_auc", "average_precision", "skill", "precision", "recall", "f1"}
+    assert np.isnan(certain["observed_over_predicted"])
+
+
+def test_roc_auc_is_the_share_of_pairs_in_order_and_needs_no_threshold() -> None:
+    """A tie counts half."""
+    assert roc_auc(np.array([True, False]), np.array([0.1, 0.2])) == 0
+    assert roc_auc(np.array([True, False, False]), np.array([0.2, 0.2, 0.1])) == 0.75
 
 
 def test_the_best_constant_is_the_share_of_positives_or_the_median() -> None:
