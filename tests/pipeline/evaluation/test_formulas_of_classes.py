@@ -1,11 +1,13 @@
 """Metrics of several classes, against scikit-learn's, with weights as in a resample."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
 from pipeline.evaluation.bootstrap import Bootstrap, with_intervals
-from pipeline.evaluation.metrics import loss_unit, metrics, monitored, reported, weighted
+from pipeline.evaluation.metrics import metrics, monitored, reported, weighted
 from pipeline.runtime.contract import Scoring
 
 CLASSES = Scoring("multiclass", None, ("a", "b", "c"))
@@ -36,9 +38,9 @@ def test_the_shares_of_the_classes_have_no_skill() -> None:
 
 
 def test_skill_is_against_the_shares_of_the_weighted_rows() -> None:
-    """Two rows of the first class count twice each, two of the second once: the shares are two thirds and one third."""
-    outcome, weight = np.array([0, 0, 1, 1]), np.array([2.0, 2, 1, 1])
-    probability = np.tile([2 / 3, 1 / 3, 0], (4, 1))
+    """Two rows of the first class count twice each, two of the third once: the shares are two thirds and one third."""
+    outcome, weight = np.array([0, 0, 2, 2]), np.array([2.0, 2, 1, 1])
+    probability = np.tile([2 / 3, 0, 1 / 3], (4, 1))
     at = weighted(outcome, probability, CLASSES, ["skill"])
     assert at(weight)["skill"] == pytest.approx(0)
     assert at(np.ones(4))["skill"] < -0.01
@@ -60,11 +62,11 @@ def test_calibration_is_of_the_most_probable_class_and_the_ratio_of_each() -> No
 
 
 def test_calibration_counts_each_row_by_its_own_class_and_weight() -> None:
-    """One row says a with 90 %, which is right, the other c with 70 %, which is wrong and counts three times."""
+    """One row says a with 90 %, which is wrong, the other c with 70 %, which is right and counts three times."""
     probability = np.array([[0.9, 0.05, 0.05], [0.1, 0.2, 0.7]])
-    found = weighted(np.array([0, 1]), probability, CLASSES, monitored(CLASSES))(np.array([1.0, 3.0]))
-    assert found["ece"] == pytest.approx((0.1 + 3 * 0.7) / 4)
-    assert found["observed_over_predicted b"] == pytest.approx(3 / (0.05 + 3 * 0.2))
+    found = weighted(np.array([1, 2]), probability, CLASSES, monitored(CLASSES))(np.array([1.0, 3.0]))
+    assert found["ece"] == pytest.approx((0.9 + 3 * 0.3) / 4)
+    assert found["observed_over_predicted b"] == pytest.approx(1 / (0.05 + 3 * 0.2))
 
 
 def test_a_class_that_no_row_has_is_left_out_of_the_means() -> None:
@@ -72,15 +74,16 @@ def test_a_class_that_no_row_has_is_left_out_of_the_means() -> None:
     found = metrics(outcome, np.eye(3)[outcome] * 0.9 + 1 / 30, CLASSES)
     assert (found["roc_auc"], found["macro_f1"]) == (1, 1)
     assert np.isnan(found["recall c"])
-    assert np.isnan(metrics(np.zeros(4, int), np.tile([1.0, 0, 0], (4, 1)), CLASSES, ["roc_auc"])["roc_auc"])
+
+
+def test_rows_of_one_class_have_no_pairs_to_rank_and_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = metrics(np.zeros(4, int), np.tile([1.0, 0, 0], (4, 1)), CLASSES, ["roc_auc"])
+    assert np.isnan(found["roc_auc"])
 
 
 def test_every_metric_of_every_class_has_an_interval() -> None:
     found = with_intervals(OUTCOME, PROBABILITY, np.arange(300), Bootstrap(CLASSES, 50, 0))
     assert tuple(found) == reported(CLASSES)
     assert all(figure.low < figure.value < figure.high for figure in found.values())
-
-
-def test_losses_of_several_classes_are_compared_in_coins() -> None:
-    assert loss_unit(np.arange(4), "multiclass") == 2
-    assert loss_unit(np.array([True, False]), "binary") == 1

@@ -9,6 +9,7 @@ from pipeline.evaluation.metrics import (
     MONITORED,
     base_name,
     constant_prediction,
+    loss_unit,
     metrics,
     monitored,
     reported,
@@ -78,3 +79,11 @@ def test_probabilities_have_a_spread_of_one_and_numbers_their_own() -> None:
 def test_the_standard_error_of_a_mean_over_folds(differences: list[float], error: float) -> None:
     """The deviation divides by one fold less than there are; a single fold has none."""
     assert standard_error(np.array(differences)) == pytest.approx(error)
+
+
+def test_losses_of_several_classes_are_compared_in_coins() -> None:
+    """Four classes of equal size are two coins; a class without a row adds nothing."""
+    assert loss_unit(np.arange(4), "multiclass") == 2
+    assert loss_unit(np.array([0, 2, 2, 2]), "multiclass") == pytest.approx(0.811, abs=0.001)
+    assert loss_unit(np.array([True, False]), "binary") == 1
+    assert loss_unit(np.array([1.0, 5.0]), "regression") == 2

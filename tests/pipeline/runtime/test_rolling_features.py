@@ -28,13 +28,11 @@ def test_six_rows_worked_out_by_hand(contract: Contract) -> None:
 
 def test_of_several_classes_the_rows_of_one_are_counted(contract: Contract) -> None:
     """Outcomes are positions of classes: of the reds of the first, one of two is a gold."""
-    share = contract.rolling["share"].model_copy(update={"of": "gold"})
-    column = contract.columns["share"].model_copy(update={"rolling": share})
-    metal = contract.columns["good"].model_copy(update={"kind": "category", "values": {"tin": "Tin", "gold": "Gold"}})
-    columns = {**contract.columns, "share": column, "good": metal}
-    classes = contract.model_copy(update={"task": "multiclass", "columns": columns})
-    told, outcome, known = rows("red 01T10 1 01T12", "red 01T11 0 01T12", "blue 01T11 0 01T12")
-    counts = rolling_features.count_outcomes(told, outcome, classes, known)["share"]
+    classes = contract.model_dump() | {"task": "multiclass"}
+    classes["columns"]["share"]["rolling"]["of"] = "gold"
+    classes["columns"]["good"] |= {"kind": "category", "values": {"tin": "Tin", "gold": "Gold", "lead": "Lead"}}
+    columns, outcome, known = rows("red 01T10 1 01T12", "red 01T11 2 01T12", "blue 01T11 0 01T12")
+    counts = rolling_features.count_outcomes(columns, outcome, Contract.model_validate(classes), known)["share"]
     day = rolling_features.day_number("2013-01-01")
     assert counts[day] == {(day + 1, ("red",)): (2, 1.0), (day + 1, ("blue",)): (1, 0.0)}
 
