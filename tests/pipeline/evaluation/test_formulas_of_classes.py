@@ -67,6 +67,7 @@ def test_calibration_counts_each_row_by_its_own_class_and_weight() -> None:
     found = weighted(np.array([1, 2]), probability, CLASSES, monitored(CLASSES))(np.array([1.0, 3.0]))
     assert found["ece"] == pytest.approx((0.9 + 3 * 0.3) / 4)
     assert found["observed_over_predicted b"] == pytest.approx(1 / (0.05 + 3 * 0.2))
+    assert found["observed_over_predicted c"] == pytest.approx(3 / (0.05 + 3 * 0.7))
 
 
 def test_a_class_that_no_row_has_is_left_out_of_the_means() -> None:
