@@ -7,7 +7,7 @@ COMPOSE := DOCKER_BUILDKIT=1 MODEL=$(MODEL) docker compose
 export MODEL_DIR ?= models/$(MODEL)
 BIN := .venv/bin
 CODE := src serve tests docs deploy requirements .ci
-COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+COMPILE := $(BIN)/uv pip compile $(if $(UPGRADE),--upgrade) --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 ifeq ($(origin CONFIG),command line)
 $(error CONFIG is MODEL now: MODEL=churn is configs/churn.yaml, models/churn and the image churn)
@@ -20,7 +20,7 @@ STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")
 unexport SUITE ONLY COVERAGE
 
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
-SUITES := broken clients deploy hostile image mutation renamed setup signing slow stack
+SUITES := broken clients deploy hostile image mutation renamed runner setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks
 NEEDS_clients := .venv/.train .venv-clients/.clients
 NEEDS_deploy := .venv-deploy/.deploy
@@ -115,7 +115,7 @@ replay: .venv/.train ## play months of data through running servers in minutes [
 
 test: $(or $(NEEDS_$(SUITE)),.venv/.dev) ## all tests [ONLY=tests/serve, COVERAGE=1, or SUITE=image: one of tests/system]
 ifeq ($(SUITE),)
-	$(BIN)/pytest $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered) $(ONLY)
+	$(BIN)/pytest $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered $(if $(GITHUB_STEP_SUMMARY),--cov-report=markdown-append:$(GITHUB_STEP_SUMMARY))) $(ONLY)
 else
 	IMAGE=$(IMAGE) MODEL=$(MODEL) $(or $(ENVIRONMENT_$(SUITE)),.venv)/bin/python -m pytest -c tests/system/$(SUITE)/pytest.ini tests/system/$(SUITE) $(if $(ONLY),-k $(ONLY))
 endif
@@ -200,7 +200,7 @@ readme: .venv/.dev .venv/.serve #+ run the three commands and put what they prin
 screenshots: .venv/.serve .venv-clients/.clients #+ pictures of the page from the real server, for README
 	.venv-clients/bin/python docs/screenshots.py
 
-lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requirements/*.txt
+lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requirements/*.txt [UPGRADE=1: the newest versions]
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	for set in train lint mutation; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt

@@ -15,6 +15,7 @@ FILES = (
     r"src/pipeline/datasets/flights\.py",
     r"tests/flights/.*",
     r"tests/system/broken/.*",
+    r"tests/system/runner/test_events\.py",
     r"bench/.*",
     r"requirements/(peers|tables)\.txt",
     r"docs/(benchmarks\.md|own-data\.md|refresh_flights\.py|replay\.png|summary\.png|page-.*\.png)",

@@ -1,5 +1,6 @@
 """Where a rename finds the names that it replaces, and how it replaces them: always checked, never half."""
 
+import json
 import re
 
 PACKAGE = "mlops-reference"
@@ -90,6 +91,12 @@ def without_blocks(texts: Texts, name: str) -> Texts:
     return rest
 
 
+def without_leg(legs: str, suite: str) -> str:
+    """The list of legs, such as `["broken setup", "renamed"]`, without a suite, and without a leg that had only it."""
+    kept = [" ".join(name for name in leg.split() if name != suite) for leg in json.loads(legs)]
+    return json.dumps([leg for leg in kept if leg])
+
+
 def without_suite(texts: Texts, suite: str) -> Texts:
     """The texts without a suite of tests/system, which `make`, the workflow, the docs and `make ci` name."""
     command = f"make test SUITE={suite}"
@@ -97,7 +104,10 @@ def without_suite(texts: Texts, suite: str) -> Texts:
     texts = replaced(texts, "Makefile", re.escape(suites), re.sub(rf" {suite}\b", "", suites))
     if f"\nNEEDS_{suite} :=" in texts["Makefile"]:
         texts = replaced(texts, "Makefile", rf"^NEEDS_{suite} := .*\n", "")
-    texts = replaced(texts, ".github/workflows/ci.yml", rf"^ *- run: {command}\n", "")
+    legs = re.findall(r"matrix: \{suites: (.*)\}", texts[".github/workflows/ci.yml"])[0]
+    left = without_leg(legs, suite)
+    texts = replaced(texts, ".github/workflows/ci.yml", re.escape(legs), left)
+    texts = replaced(texts, "docs/ci.md", re.escape(", ".join(json.loads(legs))), ", ".join(json.loads(left)))
     texts = replaced(texts, ".ci/all", rf' ?"{command}"', "")
     texts = replaced(texts, "docs/ci.md", rf"^\| `{command}` \|.*\n", "")
     return replaced(texts, "docs/commands.md", rf"^\| `SUITE={suite}` \|.*\n", "")

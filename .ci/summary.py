@@ -1,4 +1,8 @@
-"""`make summary`: the results of a training, as Markdown, in reports/summary.md, and on GitHub in the job's summary."""
+"""`make summary`: the last training as Markdown, in reports/summary.md, and on GitHub in the job's summary.
+
+The summary is of the bundle that this training made, and of no older one. Its first line is a comment of HTML that
+tells `.ci/comment` whether there is anything to say.
+"""
 
 import json
 import os
@@ -7,24 +11,41 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+MARKER = "<!-- the model's summary: {} -->"
+NO_MODEL = "The training ended before it had a model. Its log says why."
 
 
-def main(model: str) -> None:
-    """Write the summary of the newest model, whether it is the champion or not."""
-    records = list((ROOT / "models" / model).glob("*/record.json"))
-    if not records:
-        sys.exit(f"error: there is no model of {model}: run make train first")
-
-    bundle = max(records, key=lambda path: json.loads(path.read_bytes())["created"]).parent
-    record = json.loads((bundle / "record.json").read_bytes())
-    manifest = json.loads((bundle / "bundle.json").read_bytes())
-    text = summary(bundle.name, record, manifest)
-
+def main(model: str, digest: str | None = None) -> None:
+    """Write the summary of the last training, or of the bundle with this digest."""
+    text = of_bundle(model, digest, "a release") if digest else of_training(model)
+    (ROOT / "reports").mkdir(exist_ok=True)
     (ROOT / "reports/summary.md").write_text(text, encoding="utf-8")
     if place := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(place).open("a", encoding="utf-8") as file:
             file.write(text)
-    print(text)
+    print(text.partition("\n")[2])
+
+
+def of_training(model: str) -> str:
+    """The summary of the last training. A training that ended with an error has left its reports in MODEL.failed."""
+    folders = [ROOT / "reports" / f"{model}.failed", ROOT / "reports" / model]
+    found = [folder for folder in folders if folder.is_dir()]
+    if not found:
+        sys.exit(f"error: there is no training of {model}: run make train first")
+
+    made = found[0] / "training.json"
+    if not made.exists():
+        return f"{MARKER.format('no model')}\n## `{model}`: no model\n\n{NO_MODEL}\n"
+    training = json.loads(made.read_bytes())
+    same = training["bundle"] == training["champion_before"]
+    return of_bundle(model, training["bundle"], "the same model" if same else "another model")
+
+
+def of_bundle(model: str, digest: str, news: str) -> str:
+    bundle = ROOT / "models" / model / digest
+    record = json.loads((bundle / "record.json").read_bytes())
+    manifest = json.loads((bundle / "bundle.json").read_bytes())
+    return f"{MARKER.format(news)}\n{summary(digest, record, manifest)}"
 
 
 def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> str:
@@ -41,6 +62,8 @@ def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> st
     lines += ["", f"Holdout: {record['holdout']}, {record['judged_on']:,} rows, opened once.", ""]
     if record.get("restart"):
         lines += [f"**A restart**, without a comparison with the champion: {record['restart']}", ""]
+    for warning in record.get("warnings", []):
+        lines += [f"**Warning**: {warning.removeprefix('Warning: ')}", ""]
 
     lines += ["| gate | value | allowed | |", "|---|---|---|---|"]
     for gate in record["gates"]:
@@ -56,4 +79,4 @@ def mean(metric: str, folds: dict[str, dict[str, float]]) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

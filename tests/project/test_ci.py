@@ -1,9 +1,9 @@
 """The workflows: every step can be run on a laptop, in the same order, and none has more rights than it needs."""
 
+import importlib.util
 import os
 import re
 import subprocess
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,21 @@ ONLY_THERE = {
     ".ci/mains-champion",
     ".ci/chosen-champion",
     ".ci/comment",
+    ".ci/save-image",
+    ".ci/load-image",
     ".ci/push",
     ".ci/required",
     "make audit",
     "make packages",
-}  # fmt: skip -- they need GitHub or the network, or `.ci/run` has done it
+}  # they need GitHub, another job or the network, or are for a machine that is new
 RIGHTS = {
     ("ci.yml", "comment"): {"pull-requests"},
-    ("ci.yml", "image"): {"packages", "id-token", "attestations"},
+    ("ci.yml", "publish"): {"packages", "id-token", "attestations"},
     ("train.yml", "challenge"): {"contents", "pull-requests", "issues"},
     ("release.yml", "release"): {"contents", "packages", "id-token"},
+    ("weekly.yml", "issue"): {"issues"},
+    ("lock.yml", "lock"): {"contents", "pull-requests"},
+    ("codeql.yml", "codeql"): {"security-events"},
 }
 
 
@@ -55,7 +60,7 @@ def test_every_run_is_a_target_a_suite_or_a_script(path: Any) -> None:
     for job, step in steps(read(path)):
         if "run" not in step:
             continue
-        found = re.fullmatch(r"make ([\w-]+)(?: SUITE=(\w+))?|\.ci/([\w-]+)", step["run"])
+        found = re.fullmatch(r"make ([\w-]+)(?: SUITE=(\w+)| UPGRADE=1)?|\.ci/([\w-]+)", step["run"])
         assert found, (job, step["run"])
         target, suite, script = found.groups()
         if script:
@@ -66,28 +71,45 @@ def test_every_run_is_a_target_a_suite_or_a_script(path: Any) -> None:
             assert suite is None or suite in suites
 
 
+def commands(job: dict[str, Any]) -> list[str]:
+    """What a job runs, with the suites that the legs of a matrix name."""
+    suites = [suite for leg in job.get("strategy", {}).get("matrix", {}).get("suites", []) for suite in leg.split()]
+    found = []
+    for step in job["steps"]:
+        command = step.get("run", "")
+        found += [f"make test SUITE={suite}" for suite in suites] if command == ".ci/suites" else [command]
+    return [command for command in found if command]
+
+
 def test_make_ci_does_what_the_jobs_do_in_their_order() -> None:
-    workflow = read(ROOT / ".github/workflows/ci.yml")
-    run = [step["run"] for _, step in steps(workflow) if "run" in step]
+    jobs = read(ROOT / ".github/workflows/ci.yml")["jobs"]
+    run = [command for job in jobs.values() for command in commands(job)]
     here = [step.removesuffix(" COVERAGE=1") for step in steps_here()]
     assert here == [command for command in run if command not in ONLY_THERE]
-    jobs = workflow["jobs"]
-    done: list[str] = []
-    for name, job in jobs.items():
-        assert set(job.get("needs", [])) <= set(done), f"{name} needs what comes after it"
-        done.append(name)
-    chain = [name for name in jobs if name not in ("comment", "required")]
-    for before, after in pairwise(chain):
-        assert jobs[after]["needs"] == [before]
-    assert set(jobs["required"]["needs"]) == set(chain)
+
+
+def test_nothing_is_published_before_everything_has_passed() -> None:
+    """Only `publish` may write, only a push to main starts it, and `required` waits for all that a pull request needs."""
+    jobs = read(ROOT / ".github/workflows/ci.yml")["jobs"]
+    shown = {"comment", "required"}
+    writing = [name for name, job in jobs.items() if "write" in job["permissions"].values() and name not in shown]
+    assert writing == ["publish"]
+    assert set(jobs["publish"]["needs"]) == set(jobs) - shown - {"publish"}
+    assert (
+        jobs["publish"]["if"] == jobs["audit"]["if"] == "github.event_name == 'push' && github.ref == 'refs/heads/main'"
+    )
+    assert set(jobs["required"]["needs"]) == set(jobs) - shown - {"publish", "audit"}
     assert jobs["required"]["if"] == "always()"
+    assert [name for name, job in jobs.items() if "needs" not in job] == ["lint", "test", "train"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {}
-    assert workflow["concurrency"]["cancel-in-progress"] is (path.name != "release.yml")
+    of_pull_requests = "${{ github.event_name == 'pull_request' }}"
+    cancelled = {"ci.yml": of_pull_requests, "codeql.yml": of_pull_requests, "release.yml": False}
+    assert workflow["concurrency"]["cancel-in-progress"] == cancelled.get(path.name, True)
     for name, job in workflow["jobs"].items():
         assert job["timeout-minutes"] <= 60, name
         granted = {right for right, level in job["permissions"].items() if level == "write"}
@@ -100,7 +122,10 @@ def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False, name
         if step.get("uses", "").startswith("actions/setup-python@"):
-            assert path.name == "release.yml" or step["with"]["cache-dependency-path"] == "requirements/*.txt", name
+            assert (
+                path.name in ("release.yml", "lock.yml")
+                or step["with"]["cache-dependency-path"] == "requirements/*.txt"
+            ), name
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -148,3 +173,14 @@ def test_a_clone_on_windows_has_the_line_endings_of_linux(tmp_path: Path) -> Non
         ["git", "ls-files", "--eol"], cwd=tmp_path / "clone", capture_output=True, text=True, check=True
     )
     assert [line for line in listed.stdout.splitlines() if "w/crlf" in line or "w/mixed" in line] == []
+
+
+def test_the_picture_of_the_jobs_is_of_this_workflow() -> None:
+    """`.ci/jobs.py` writes it anew."""
+    spec = importlib.util.spec_from_file_location("jobs", ROOT / ".ci/jobs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    jobs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(jobs)
+    assert f"<!-- jobs -->\n{jobs.picture()}<!-- /jobs -->" in (ROOT / "docs/ci.md").read_text(encoding="utf-8")
+    assert "  image --> audit\n  slow --> publish\n  audit --> publish" in jobs.picture()

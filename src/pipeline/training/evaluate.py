@@ -45,7 +45,7 @@ def evaluate(
 
     With `everything`, the bundle gets a second model, fitted on all rows. The holdout evaluates the first model only.
     """
-    rows, copies, parts, train, holdout = prepared
+    rows, copies, parts, train, holdout, warnings = prepared
     best = selection.best
     losses = losses_without(config, prepared, best, out)
 
@@ -60,8 +60,10 @@ def evaluate(
         pictures = report.search_pictures(config, selection.trials, selection.results, best)
         pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
         report.draw(reports, config.task, pictures)
+
     if absent := search.absent_classes(holdout.target, config):
-        out.print(tables.absent_classes_warning(absent), soft_wrap=True, highlight=False)
+        warnings = [*warnings, tables.absent_classes_warning(absent)]
+        out.print(warnings[-1], soft_wrap=True, highlight=False)
     out.print(tables.holdout_table(evaluation.figures))
     if evaluation.missing:
         out.print(tables.missing_table(evaluation.missing, config.loss))
@@ -93,7 +95,7 @@ def evaluate(
     )
     evidence = evidence._replace(gains=leave_features_out(config, prepared, selection, evidence, out))
     gate_results = run_gates(config, evidence, out)
-    return Evaluation(files, learnt, evaluation, export_error, champion, restart, gate_results)
+    return Evaluation(files, learnt, evaluation, export_error, champion, restart, gate_results, warnings)
 
 
 def losses_without(config: Config, prepared: Prepared, best: CandidateResult, out: Console) -> dict[str, FoldLosses]:
@@ -116,7 +118,7 @@ def leave_features_out(
     champion's features and about its loss has no such gain, and no feature is left out. How strong a feature is, the
     model's predictions for training rows tell.
     """
-    rows, copies, parts, train, _ = prepared
+    rows, copies, parts, train, *_ = prepared
     importance = report.permutation_importance(config, train, evidence.session)
     champion = evidence.champion
     names = features_to_leave_out(importance, champion.features if champion else ())

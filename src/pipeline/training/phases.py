@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """The valid rows, their masked copies, their split, the rows to train on, and the holdout.
+    """The valid rows, their masked copies, their split, the rows to train on, the holdout, and what was warned of.
 
     Only `evaluate` uses the holdout.
     """
@@ -41,6 +41,7 @@ class Prepared(NamedTuple):
     parts: Split
     train: Examples
     holdout: Examples
+    warnings: list[str]
 
 
 class Selection(NamedTuple):
@@ -73,3 +74,4 @@ class Evaluation(NamedTuple):
     champion: ChampionPredictions | None
     restart: str | None
     gate_results: list[GateResult]
+    warnings: list[str]

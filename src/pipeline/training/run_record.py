@@ -17,9 +17,13 @@ from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval, rounded, rounded_number
 from pipeline.evaluation.slices import Slice
 from pipeline.registry import mlflow_store
+from pipeline.runtime.arrays import json_bytes
+from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult, verdict_of
 from pipeline.training.missing import MissingResult
 from pipeline.training.search import CandidateResult
+
+TRAINING = "training.json"
 
 
 def selection_record(
@@ -69,6 +73,15 @@ def missing_record(result: MissingResult) -> dict[str, Any]:
         "holdout": figures,
         "mean_prediction": round(result.mean_prediction, 6),
     }
+
+
+def write_training(reports: Path, digest: str, champion: ChampionPredictions | None) -> None:
+    """Write `training.json`, which tells `make summary` which bundle this training made, and beside which champion.
+
+    A training that ends before it has a bundle leaves no such file.
+    """
+    made = {"bundle": digest, "champion_before": champion.digest if champion else None}
+    (reports / TRAINING).write_bytes(json_bytes(made))
 
 
 def log_training(

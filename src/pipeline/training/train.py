@@ -78,17 +78,18 @@ def prepare(config: Config, reports: Path, out: Console) -> Prepared:
             + (f", {unknown:,} without an outcome left out" if unknown else "")
         )
 
-    rare = masking.rarely_missing(config, rows.examples.request)
-    if rare:
-        out.print(tables.rarely_missing_warning(rare), soft_wrap=True, highlight=False)
-
+    warnings = []
+    if rare := masking.rarely_missing(config, rows.examples.request):
+        warnings.append(tables.rarely_missing_warning(rare))
     if config.costs and (warning := tables.rare_class_warning(rows.examples.target, config.costs.threshold)):
+        warnings.append(warning)
+    for warning in warnings:
         out.print(warning, soft_wrap=True, highlight=False)
 
     parts = split(rows.key, config.split)
     train = rows.examples.take(parts.search)
     holdout = rows.examples.take(parts.holdout)
-    return Prepared(rows, masking.make_copies(config, rows), parts, train, holdout)
+    return Prepared(rows, masking.make_copies(config, rows), parts, train, holdout, warnings)
 
 
 def nullified(about: Mapping[str, Any]) -> int:
@@ -184,6 +185,7 @@ def publish(
     """
     with console.step(out, "Package, record and register") as say:
         folder, version = record_and_register(config, prepared, selection, evaluation, reports, run_id)
+        run_record.write_training(reports, folder.name, evaluation.champion)
         say(f"{folder}, version {version}")
 
     refused = [result for result in evaluation.gate_results if not result.passed]
@@ -211,6 +213,7 @@ def record_and_register(
         "run_id": run_id,
         "restart": evaluation.restart,
         "gates": [result._asdict() for result in evaluation.gate_results],
+        "warnings": evaluation.warnings,
     }
 
     folder = bundle_store.write(models, {**evaluation.files, "record.json": json_bytes(record)})

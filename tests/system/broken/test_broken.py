@@ -30,6 +30,18 @@ def leak(tree: Path) -> None:
     replaced("configs/flights.yaml", "  - pressure_change_3h\n", "  - pressure_change_3h\n  - dep_delay\n")(tree)
 
 
+def unlocked(package: str) -> Change:
+    """A package taken out of the server's lock, as by a hand that resolves a conflict."""
+
+    def change(tree: Path) -> None:
+        lock = tree / "requirements/serve.txt"
+        text, count = re.subn(rf"^{package}==.*\n(?: .*\n)*", "", lock.read_text(), flags=re.MULTILINE)
+        assert count == 1, package
+        lock.write_text(text)
+
+    return change
+
+
 # In the order of the table: change, arguments of make, words.
 CHANGES: dict[str, tuple[Change, list[str], str]] = {
     "a feature that is known only afterwards": (leak, ["train", SMOKE], "too good to be true"),
@@ -52,10 +64,14 @@ CHANGES: dict[str, tuple[Change, list[str], str]] = {
         replaced("serve/app.py", "from functools import partial\n", "from functools import partial\nimport pandas\n"),
         ["test", "ONLY=tests/project/test_imports.py"], "imports_nothing_that_trains",
     ),
-    "a root user in the Dockerfile": (replaced("Dockerfile", "WORKDIR /app\nUSER 10001", "WORKDIR /app\nUSER root"), ["lint-files"], "DL3002"),
-    "an action that is not pinned": (
-        replaced(".github/workflows/ci.yml", "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2", "actions/checkout@v6"),
-        ["lint-files"], "unpinned-uses",
+    "a lock that is not closed": (unlocked("starlette"), ["test", "ONLY=tests/project/test_locks.py"], "a_lock_holds_what_its_packages_need"),
+    "an image that is published before the slow tests have run": (
+        replaced(".github/workflows/ci.yml", "needs: [lint, test, train, image, slow, audit]", "needs: [lint, test, train, image, audit]"),
+        ["test", "ONLY=tests/project/test_ci.py"], "nothing_is_published_before_everything_has_passed",
+    ),
+    "a model from the run of a fork": (
+        replaced(".ci/chosen-champion", 'if [ "$facts" != ".github/workflows/train.yml main $GITHUB_REPOSITORY success" ]', 'if [ -z "$facts" ]'),
+        ["test", "ONLY=tests/project/test_chosen_champion.py"], "a_run_that_is_not_ours_is_refused",
     ),
     "a command in README that does not exist": (
         replaced("README.md", "`make replay` plays", "`make fly` plays"), ["test", "ONLY=tests/flights/test_readme.py"], "every_make_target_that_readme_names",

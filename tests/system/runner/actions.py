@@ -1,0 +1,130 @@
+"""Stand-ins for the actions that workflows use. Each knows the inputs that it can play, and refuses any other."""
+
+import shlex
+from collections.abc import Callable, Mapping
+
+from tests.system.runner.machine import WORKSPACE, Machine
+from tests.system.runner.workflow import NOT_PLAYED, Leg
+
+Given = Mapping[str, str]
+Action = Callable[[Machine, Leg, Given], int]
+REGISTRY = "http://ghcr.io"
+
+
+class NotHereError(Exception):
+    """What an action asks for is not on this machine."""
+
+
+def play(machine: Machine, leg: Leg, uses: str, given: Given) -> int:
+    """Play an action and return its exit code. Raises ValueError for an action or an input that is not known."""
+    name, _, commit = uses.partition("@")
+    if name not in ACTIONS or len(commit) != 40:
+        raise ValueError(f"{leg.title}: {uses} is not played, or not pinned")
+    inputs, action = ACTIONS[name]
+    if unknown := set(given) - inputs:
+        raise ValueError(f"{leg.title}: {name} has no input {', '.join(unknown)} here")
+    return action(machine, leg, given)
+
+
+def checkout(machine: Machine, leg: Leg, given: Given) -> int:
+    """One commit without its history, unless fetch-depth is 0. Nothing of the token stays."""
+    if leg.permissions.get("contents") not in ("read", "write"):
+        raise ValueError(f"{leg.title}: needs contents: read")
+    github = leg.contexts["github"]
+    branch = github["ref_name"].replace("/", "-")
+    depth = "--tags '+refs/heads/*:refs/remotes/origin/*'" if given.get("fetch-depth") == "0" else "--no-tags --depth 1"
+    if given.get("persist-credentials") != "false":
+        raise ValueError(f"{leg.title}: the token would stay in .git")
+    script = f"""
+      set -eu; git init --quiet . && git remote add origin https://github.com/{github["repository"]}
+      git fetch --quiet origin {depth} && git fetch --quiet --no-tags {"" if "tags" in depth else "--depth 1"} origin {github["sha"]}
+      git checkout --quiet -B {shlex.quote(branch)} {github["sha"]}
+    """
+    if github["ref"].startswith("refs/tags/"):
+        script = script.replace(f"-B {shlex.quote(branch)}", "--detach")
+    return machine.bash(script, folder=WORKSPACE)
+
+
+def setup_python(machine: Machine, leg: Leg, given: Given) -> int:
+    """The Python of this name on the path: Debian's, or one that this machine has beside it."""
+    version = given["python-version"]
+    if given.get("cache", "pip") != "pip":
+        raise ValueError(f"{leg.title}: a cache of {given['cache']}")
+    if "cache" in given:
+        machine.environment["PIP_CACHE_DIR"] = "/mnt/cache/pip"
+    if version in machine.pythons:
+        machine.path.insert(0, f"/opt/python/{version}/bin")
+        machine.bash(f"echo /opt/python/{version}/lib >/etc/ld.so.conf.d/python.conf && ldconfig", user="root")
+    elif machine.bash(f"python3 --version | grep --quiet 'Python {version}[.]'"):
+        raise NotHereError(f"Python {version}")
+    return 0
+
+
+def upload_artifact(machine: Machine, leg: Leg, given: Given) -> int:
+    """A file, or what is in a folder. A name is given once in a run."""
+    name, path = given["name"], given["path"]
+    place = f"/mnt/artifacts/{name}"
+    if given.get("if-no-files-found") != "error":
+        raise ValueError(f"{leg.title}: nothing to upload would go unnoticed")
+    files = f"{path.rstrip('/')}/." if path.endswith("/") else path
+    script = f"test ! -e {place} && test -e {files} && mkdir -p {place} && cp -a {files} {place}/"
+    return machine.bash(script, folder=WORKSPACE)
+
+
+def download_artifact(machine: Machine, leg: Leg, given: Given) -> int:
+    script = f"mkdir -p {given['path']} && cp -a /mnt/artifacts/{given['name']}/. {given['path']}"
+    return machine.bash(script, folder=WORKSPACE)
+
+
+def login(machine: Machine, leg: Leg, given: Given) -> int:
+    needs(leg, "packages", "write")
+    if given["password"] != leg.contexts["github"]["token"]:
+        return 1
+    words = f"--username {given['username']} --password-stdin {given['registry']}"
+    return machine.bash(f"docker login {words} <<<{shlex.quote(given['password'])}")
+
+
+def attest(machine: Machine, leg: Leg, given: Given) -> int:
+    """What is attested has to be in the registry under this digest; GitHub takes none of a private repository."""
+    for right in ("id-token", "attestations", "packages"):
+        needs(leg, right, "write")
+    if leg.contexts["github"]["event"]["repository"]["private"]:
+        machine.note("Error: Feature not available for user-owned private repositories.\n")
+        return 1
+    name = given["subject-name"].removeprefix("ghcr.io/")
+    accept = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    found = f"curl --silent --fail --output /dev/null --user octocat:a-token --header {shlex.quote(accept)}"
+    script = f"{found} {REGISTRY}/v2/{name}/manifests/{given['subject-digest']}"
+    if path := given.get("sbom-path"):
+        script += f" && test -s {path}"
+    return machine.bash(script, folder=WORKSPACE)
+
+
+def scan(machine: Machine, leg: Leg, given: Given) -> int:
+    """Not a scan: its database is on the network. The image has to be there."""
+    machine.note("not played: vulnerabilities of the image, whose database is on the network\n")
+    return machine.bash(f"docker image inspect {given['image']} >/dev/null")
+
+
+def actionlint(machine: Machine, leg: Leg, given: Given) -> int:
+    machine.note("not played: actionlint, which is no Python package\n")
+    return 0
+
+
+def needs(leg: Leg, right: str, level: str) -> None:
+    if leg.permissions.get(right) != level:
+        raise ValueError(f"{leg.title}: needs {right}: {level}")
+
+
+ACTIONS: dict[str, tuple[set[str], Action]] = {
+    "actions/checkout": ({"persist-credentials", "fetch-depth"}, checkout),
+    "actions/setup-python": ({"python-version", "cache", "cache-dependency-path"}, setup_python),
+    "actions/upload-artifact": ({"name", "path", "if-no-files-found", "retention-days"}, upload_artifact),
+    "actions/download-artifact": ({"name", "path"}, download_artifact),
+    "docker/login-action": ({"registry", "username", "password"}, login),
+    "actions/attest-build-provenance": ({"subject-name", "subject-digest", "push-to-registry"}, attest),
+    "actions/attest-sbom": ({"subject-name", "subject-digest", "sbom-path", "push-to-registry"}, attest),
+    "anchore/scan-action": ({"image", "severity-cutoff", "only-fixed"}, scan),
+    "raven-actions/actionlint": (set(), actionlint),
+}
+__all__ = ["NOT_PLAYED", "NotHereError", "play"]

@@ -1,0 +1,104 @@
+"""A hosted runner as a container: Debian 13, a plain user who may use sudo, and a Docker engine without an image."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+HERE = Path(__file__).parent
+IMAGE = "hosted-runner"
+WORKSPACE = "/home/runner/work/project/project"
+FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
+SETTINGS = {
+    "CI": "true",
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_WORKSPACE": WORKSPACE,
+    "RUNNER_OS": "Linux",
+    "LANG": "C.UTF-8",
+}
+# `--privileged`, for a machine whose own rights lack one of it.
+MAY_RUN_CONTAINERS = [
+    "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
+    "--security-opt=systempaths=unconfined", "--device-cgroup-rule=a *:* rwm", "--cgroupns=host",
+    "--volume=/sys/fs/cgroup:/sys/fs/cgroup", "--sysctl=net.ipv6.conf.all.disable_ipv6=0",
+]  # fmt: skip
+
+
+def docker(*words: str, check: bool = True) -> str:
+    """What a command of Docker prints."""
+    ended = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
+    if check and ended.returncode:
+        raise RuntimeError(f"docker {shlex.join(words)}: {ended.stderr[-2000:]}")
+    return ended.stdout
+
+
+def build_image() -> None:
+    subprocess.run(["docker", "build", "--quiet", "--network", "host", "--tag", IMAGE, HERE], check=True)
+
+
+class Machine:
+    """A runner for one leg of a job. Its folder /mnt is shared with the other jobs: artifacts, caches, repositories."""
+
+    def __init__(self, name: str, shared: Path, log: Path, pythons: Mapping[str, str]) -> None:
+        self.name, self.log, self.pythons = name, log, pythons
+        self.path: list[str] = []
+        self.environment: dict[str, str] = {}
+        mounted = [f"{home}:/opt/python/{version}:ro" for version, home in pythons.items()]
+        volumes = [word for volume in [f"{shared}:/mnt", "/var/lib/docker", *mounted] for word in ("--volume", volume)]
+        docker("run", "--detach", *MAY_RUN_CONTAINERS, "--network", "runner", "--name", name, *volumes, IMAGE)
+        self.bash("until docker info >/dev/null 2>&1; do sleep 0.2; done", user="root")
+
+    def remove(self) -> None:
+        docker("rm", "--force", "--volumes", self.name, check=False)
+
+    def step(self, script: str, environment: Mapping[str, str]) -> tuple[int, dict[str, str]]:
+        """Run a step's script as GitHub does, and return its exit code and its outputs."""
+        files = {name: f"/tmp/{name}" for name in FILES}
+        self.bash(f"rm -f {' '.join(files.values())}; touch {' '.join(files.values())}")
+        code = self.bash(script, {**environment, **files}, WORKSPACE)
+        outputs = pairs(self.read(files["GITHUB_OUTPUT"]))
+        self.environment |= pairs(self.read(files["GITHUB_ENV"]))
+        self.path = [*self.read(files["GITHUB_PATH"]).split(), *self.path]
+        self.note(self.read(files["GITHUB_STEP_SUMMARY"]))
+        return code, outputs
+
+    def bash(self, script: str, environment: Mapping[str, str] = {}, folder: str = "/", user: str = "runner") -> int:
+        """Run a script, show what it prints, and return its exit code."""
+        path = ":".join([*self.path, "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+        given = {**SETTINGS, **self.environment, **environment, "PATH": path, "HOME": f"/home/{user}"}
+        named = [word for name, value in given.items() for word in ("--env", f"{name}={value}")]
+        command = ["docker", "exec", "--user", user, "--workdir", folder, *named, self.name, "bash", "-e", "-c", script]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout
+            for line in process.stdout:
+                self.note(line)
+        return process.returncode
+
+    def read(self, path: str) -> str:
+        return docker("exec", self.name, "cat", path)
+
+    def note(self, text: str) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(text)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def pairs(lines: str) -> dict[str, str]:
+    """Lines such as `name=value`. Values of several lines are not played."""
+    return dict(line.split("=", 1) for line in lines.splitlines())
+
+
+def pythons_here() -> dict[str, str]:
+    """The Python that runs this, by its version, where it is a folder of its own that a container can be given."""
+    home = Path(sys.base_prefix)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {} if home == Path("/usr") else {version: str(home)}
+
+
+def permissions(granted: Mapping[str, str]) -> dict[str, str]:
+    return {"RUNNER_PERMISSIONS": json.dumps(granted), "RUNNER_NAME": os.uname().nodename}

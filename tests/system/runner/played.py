@@ -1,0 +1,192 @@
+"""A workflow, played on machines of this machine: what each step prints, how long it takes, and how each job ends."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support import ROOT
+from tests.system.runner import actions
+from tests.system.runner.expressions import as_text
+from tests.system.runner.machine import IMAGE, Machine, build_image, docker, permissions, pythons_here
+from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, read, run, starts
+
+LEAST = 3  # seconds of a step that the table of minutes has
+ELSEWHERE = {
+    "make audit": ("the database of known vulnerabilities is on the network", "true"),
+    ".ci/sign-keyless": (
+        "who signs without a key shows a token of GitHub to sigstore.dev",
+        'store=models/$(.ci/model) && touch "$store/$(cat "$store/champion").sig"',
+    ),
+}  # by command: why it is not played, and what stands in its place
+
+
+@dataclass
+class GitHub:
+    """One repository: its commits, the artifacts and registry that its runs share, and what `gh` answers."""
+
+    folder: Path
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    not_played: list[str] = field(default_factory=list)
+
+    def clone_of(self, repository: str, source: Path = ROOT) -> str:
+        """Push what is committed in `source` to a bare repository, and return the commit."""
+        bare = self.folder / "github" / repository
+        if not bare.exists():
+            subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", bare], check=True)
+            subprocess.run(["git", "-C", bare, "config", "uploadpack.allowAnySHA1InWant", "true"], check=True)
+        subprocess.run(["git", "-C", source, "push", "--quiet", "--force", bare, "HEAD:refs/heads/main"], check=True)
+        subprocess.run(["chmod", "-R", "a+rwX", bare], check=True)
+        return subprocess.check_output(["git", "-C", source, "rev-parse", "HEAD"], text=True).strip()
+
+    def play(
+        self, path: Path, event: Event, sha: str, scenario: list[dict[str, Any]], only: set[str] | None = None
+    ) -> dict[str, str]:
+        """Play the workflow for an event: the result of each job. `gh` answers what the scenario has."""
+        workflow = read(path)
+        assert starts(workflow, event), f"{path.name} does not start on {event.name} of {event.ref}"
+        (self.folder / "gh/scenario.json").write_text(json.dumps(scenario))
+        (self.folder / "gh/calls").write_text("")
+        (self.folder / "gh/refused").write_text("")
+        for name in ("calls", "refused"):
+            (self.folder / "gh" / name).chmod(0o666)
+        shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
+        (self.folder / "artifacts").mkdir()
+        (self.folder / "artifacts").chmod(0o777)
+        self.seconds.clear()
+        return run(workflow, event, sha, self.play_leg, only)
+
+    def minutes(self) -> str:
+        """A table of what was played last: the minutes of each step of each leg."""
+        lines = ["| job | step | minutes |", "|---|---|---|"]
+        for (leg, command), seconds in self.seconds.items():
+            if seconds >= LEAST:
+                lines.append(f"| {leg} | `{command}` | {seconds / 60:.1f} |")
+        lines.append(f"| all | | {sum(self.seconds.values()) / 60:.1f} |")
+        return "\n".join([*lines, *(f"\nNot played here: {name}" for name in self.not_played), ""])
+
+    def published(self, repository: str) -> set[str]:
+        """The tags of a repository's image in the registry."""
+        listed = docker("exec", "runner-ghcr.io", "curl", "--silent", "--user", "octocat:a-token",
+                        f"http://localhost/v2/{repository}/tags/list")  # fmt: skip
+        return set(json.loads(listed).get("tags", []))
+
+    def refused(self) -> list[str]:
+        return (self.folder / "gh/refused").read_text().splitlines()
+
+    def calls(self) -> list[str]:
+        return (self.folder / "gh/calls").read_text().splitlines()
+
+    def log(self, leg: str) -> str:
+        return (self.folder / "logs" / f"{leg}.log").read_text(encoding="utf-8")
+
+    def play_leg(self, leg: Leg) -> str:
+        title = leg.title.replace(" ", "-")
+        machine = Machine(f"runner-{title}", self.folder, self.folder / "logs" / f"{title}.log", pythons_here())
+        try:
+            for step in leg.spec["steps"]:
+                if leg.wants(step):
+                    self.play_step(machine, leg, step)
+        except actions.NotHereError as missing:
+            machine.note(f"{leg.title}: not played, as {missing} is not on this machine\n")
+            self.not_played.append(leg.title)
+            return NOT_PLAYED
+        finally:
+            machine.remove()
+        return "failure" if leg.failed else "success"
+
+    def play_step(self, machine: Machine, leg: Leg, step: dict[str, Any]) -> None:
+        command = step.get("run", "")
+        machine.note(f"\n[{leg.title}] {command or step['uses'].split('@')[0]}\n")
+        began = time.monotonic()
+        outputs: dict[str, str] = {}
+        if command:
+            why, command = ELSEWHERE.get(command, ("", command))
+            if why:
+                machine.note(f"not played: {why}\n")
+            code, outputs = machine.step(command, environment_of(leg, step))
+        else:
+            given = {name: leg.text(as_text(value)) for name, value in step.get("with", {}).items()}
+            code = actions.play(machine, leg, step["uses"], given)
+        leg.failed |= code != 0
+        leg.steps[step.get("id", "")] = {"outputs": outputs}
+        self.seconds[leg.title, command] = time.monotonic() - began
+        if code:
+            machine.note(f"[{leg.title}] exit code {code}\n")
+
+
+def environment_of(leg: Leg, step: dict[str, Any]) -> dict[str, str]:
+    """The variables of a step: GitHub's own, those of the workflow, of the job and of the step."""
+    github = leg.contexts["github"]
+    own = {
+        "GITHUB_REPOSITORY": github["repository"],
+        "GITHUB_SHA": github["sha"],
+        "GITHUB_REF": github["ref"],
+        "GITHUB_REF_NAME": github["ref_name"],
+        "GITHUB_RUN_ID": github["run_id"],
+        "GITHUB_EVENT_NAME": github["event_name"],
+    }
+    stated = {**leg.contexts["env"], **leg.spec.get("env", {}), **step.get("env", {})}
+    return {**own, **{name: leg.text(as_text(value)) for name, value in stated.items()}, **permissions(leg.permissions)}
+
+
+@contextmanager
+def hosted(folder: Path) -> Iterator[GitHub]:
+    """Machines on a network with a registry that has the base images; an end leaves nothing behind."""
+    for name in ("github", "artifacts", "logs", "gh", "cache/pip"):
+        (folder / name).mkdir(parents=True)
+        (folder / name).chmod(0o777)
+    folder.chmod(0o755)
+    build_image()
+    remove_all()
+    docker("network", "create", "runner")
+    try:
+        registry("registry", "--publish", "127.0.0.1:5555:5000", "--env", "REGISTRY_HTTP_ADDR=0.0.0.0:5000")
+        registry(
+            "ghcr.io", *(f"--env=REGISTRY_AUTH_HTPASSWD_{name}" for name in ("REALM=here", "PATH=/etc/registry/users"))
+        )
+        for image in bases():
+            offer(image)
+        yield GitHub(folder)
+    finally:
+        remove_all()
+
+
+def bases() -> list[str]:
+    """The images that Dockerfile and compose.yaml pull."""
+    python = re.findall(r"^ARG PYTHON=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    return python + [service["image"] for service in services if "build" not in service and "profiles" not in service]
+
+
+def offer(image: str) -> None:
+    """Put an image into the registry: this machine's own, or where it can pull none, one of another version."""
+    name = image.partition(":")[0]
+    here = docker("images", "--format", "{{.Repository}}:{{.Tag}}", name).split()
+    if image not in here:
+        docker("pull", "--quiet", image, check=not here)
+        here = docker("images", "--format", "{{.Repository}}:{{.Tag}}", name).split()
+    pushed = f"127.0.0.1:5555/{image if '/' in image else f'library/{image}'}"
+    docker("tag", image if image in here else here[0], pushed)
+    docker("push", "--quiet", pushed)
+    docker("rmi", pushed)
+
+
+def registry(name: str, *options: str) -> None:
+    docker("run", "--detach", "--network", "runner", "--network-alias", name, "--name", f"runner-{name}", *options,
+           IMAGE, "docker-registry", "serve", "/etc/registry/registry.yml")  # fmt: skip
+
+
+def remove_all() -> None:
+    names = docker("ps", "--all", "--filter", "name=^runner-", "--format", "{{.Names}}").split()
+    if names:
+        docker("rm", "--force", "--volumes", *names)
+    docker("network", "rm", "runner", check=False)
