@@ -48,9 +48,18 @@ class GitHub:
         return subprocess.check_output(["git", "-C", source, "rev-parse", "HEAD"], text=True).strip()
 
     def play(
-        self, path: Path, event: Event, sha: str, scenario: list[dict[str, Any]], only: set[str] | None = None
+        self,
+        path: Path,
+        event: Event,
+        sha: str,
+        scenario: list[dict[str, Any]],
+        only: set[str] | None = None,
+        models: Path | None = None,
     ) -> dict[str, str]:
-        """Play the workflow for an event: the result of each job. `gh` answers what the scenario has."""
+        """Play the workflow for an event: the result of each job. `gh` answers what the scenario has.
+
+        Jobs that `only` does not name count as successful; then `models` are what the job `train` has made.
+        """
         workflow = read(path)
         assert starts(workflow, event), f"{path.name} does not start on {event.name} of {event.ref}"
         (self.folder / "gh/scenario.json").write_text(json.dumps(scenario))
@@ -61,6 +70,8 @@ class GitHub:
         shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
         (self.folder / "artifacts").mkdir()
         (self.folder / "artifacts").chmod(0o777)
+        if models:
+            shutil.copytree(models, self.folder / "artifacts/models")
         self.seconds.clear()
         return run(workflow, event, sha, self.play_leg, only)
 
