@@ -12,13 +12,12 @@ import pandas as pd
 
 from pipeline.config.config import Config
 from pipeline.data.clean import OFFSET, CleanedFrame, RuleViolation, as_numbers
-from pipeline.data.notation import format_of, positive_of
+from pipeline.data.notation import COMMA_DECIMAL, ISO, format_of, positive_of
 from pipeline.errors import DataError
 from pipeline.runtime.contract import FLOAT32_MAX, LONGEST, Column
 
 EXAMPLES = 3
 LISTED = 10  # different values that a line of the config may name
-COMMA_DECIMAL = r"[-+]?\d+,\d+"
 NEEDED = "Fill or leave out these rows: data.key, split or timing needs the column"
 
 
@@ -142,7 +141,7 @@ def date_format(case: Case) -> str:
     if text.str.contains(OFFSET).any():
         return "Write local times in the file, without an offset"
     form = format_of(case.values.dropna().astype("string"))
-    if form == "ISO 8601":
+    if form == ISO:
         return "Remove format: the dates are ISO 8601"
     if form:
         return f'Write format: "{form}"'

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from pipeline.data.clean import OFFSET
-from pipeline.data.notation import format_of
+from pipeline.data.notation import ISO, format_of
 from pipeline.datasets.table import MISSING
 from pipeline.runtime.contract import LONGEST
 
@@ -111,7 +111,7 @@ def date_keys(known: "pd.Series[str]", date_format: str, keys: dict[str, Any]) -
     """Keys of a date. ISO 8601 needs a format only where it has no time of day: requests have none either then."""
     keys["kind"] = "datetime"
     note = ""
-    if date_format != "ISO 8601":
+    if date_format != ISO:
         keys["format"] = date_format
         note = f"dates are read as {date_format}, such as {known.iloc[0]}"
     elif known.str.len().max() == len("2024-03-01"):

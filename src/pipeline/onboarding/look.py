@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.data.notation import COMMA_DECIMAL
 from pipeline.datasets.table import GZIP, PARQUET, as_text, file_content, refuse_long_rows, refuse_nul
 from pipeline.errors import DataError
 
@@ -22,7 +23,6 @@ BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\
 DELIMITERS = ",;\t|"
 SAMPLE_LINES = 50  # by which the delimiter is found
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")  # a value that is no name of a column
-COMMA_DECIMAL = r"[-+]?\d+,\d+"
 
 
 class Table(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from pipeline.data.notation import ISO
 from pipeline.onboarding.columns import Guess
 from pipeline.onboarding.look import Table
 
@@ -52,7 +53,7 @@ def days_of(table: Table, guess: Guess) -> float:
     is_time = guess.keys["kind"] == "datetime" and not guess.left_out and not LATER.search(guess.name)
     if not is_time or guess.keys.get("nullable"):
         return 0.0
-    times = pd.to_datetime(table.frame[guess.header], format=guess.keys.get("format", "ISO8601"))
+    times = pd.to_datetime(table.frame[guess.header], format=guess.keys.get("format", ISO))
     days = float((times.max() - times.min()).days)
     return days if min(days, times.dt.normalize().nunique()) >= FEWEST_DAYS else 0.0
 
