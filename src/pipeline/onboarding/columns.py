@@ -4,7 +4,8 @@ It knows text and no model. Every decision that a person may see otherwise has a
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,8 @@ from pipeline.runtime.contract import LONGEST
 if TYPE_CHECKING:
     import pandas as pd
 
-UNKNOWN = ("?", "-", "--", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", ".")  # beside a blank
-EVERYWHERE = ("?", "-", "--")  # those that mean it among words too
+EVERYWHERE = ("?", "-", "--")  # stand for a missing value among words too
+UNKNOWN = (*EVERYWHERE, *MISSING, "n/a", ".")  # and these among numbers and dates
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
 MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
 IDENTIFIER = re.compile(r"(^|[_ ])(id|no|nr|number|key|index|uuid|code|customer|user)$|.*[a-z]Id$", re.IGNORECASE)
@@ -42,55 +43,47 @@ class Guess(NamedTuple):
 
 def describe(frame: "pd.DataFrame", target: str) -> list[Guess]:
     """A guess for each column but the target. A copy of an earlier column is left out."""
-    taken: set[str] = {field_name(target, set())}
-    guesses = []
+    taken = {field_name(target)}
     earlier: dict[int, str] = {}
+    guesses = []
 
-    for header in frame.columns:
-        if header == target:
-            continue
+    for header in frame.columns.drop(target):
         values = frame[header]
         name = field_name(header, taken)
         taken.add(name)
         keys, note, left_out = kind_of(name, values)
         is_key = left_out.startswith("an identifier") and values.is_unique and bool((values != "").all())
 
-        fingerprint = hash(tuple(values))
-        if fingerprint in earlier and not left_out:
-            left_out = f"the same as {earlier[fingerprint]}"
-        earlier.setdefault(fingerprint, name)
+        same = earlier.setdefault(hash(tuple(values)), name)
+        if same != name and not left_out:
+            left_out = f"the same as {same}"
         if name != header:
             keys["source"] = header
         guesses.append(Guess(name, header, keys, note, left_out, is_key))
     return guesses
 
 
-def field_name(header: str, taken: set[str]) -> str:
+def field_name(header: str, taken: Collection[str] = ()) -> str:
     """The header as a name that a field can have: letters, digits and underscores, none of pydantic's own."""
     name = re.sub(r"[^a-zA-Z0-9]+", "_", header).strip("_") or "column"
     if not name[0].isalpha():
         name = f"column_{name}"
     if hasattr(BaseModel, name) or name == "Config":
         name = f"{name}_value"
-    unique = name
-    number = 2
-    while unique in taken:
-        unique = f"{name}_{number}"
-        number += 1
-    return unique
+    numbered = (f"{name}_{number}" for number in count(2))
+    return next(unique for unique in chain([name], numbered) if unique not in taken)
 
 
 def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, str]:
     """The keys of a column, a note, and why it is left out."""
-    known = values[~values.isin(["", *UNKNOWN])]
-    missing = len(values) - len(known)
+    known = values[~values.isin(UNKNOWN)]
     keys: dict[str, Any] = {"kind": "category"}
-    if missing:
+    if len(known) < len(values):
         keys["nullable"] = True
 
     if known.empty:
         return keys, "", "always empty"
-    if known.nunique() == 1 and not missing:
+    if values.nunique() == 1:
         return keys, "", f"always {known.iloc[0][:40]}"
     if known.str.contains(OFFSET).all() and known.str.contains(":").all():
         return keys, "", "times with an offset: a column of local times, without one, can be used"
@@ -104,7 +97,7 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
         return number_keys(name, values, known, numbers, keys)
     if known.str.fullmatch(MONEY).all():
         return keys, "", f"numbers with other signs, such as {known.iloc[0]}: write plain ones to use it"
-    return text_keys(values, keys)
+    return text_keys(values)
 
 
 def date_keys(known: "pd.Series[str]", date_format: str, keys: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
@@ -168,11 +161,10 @@ def sentinel(numbers: "pd.Series[float]") -> float | None:
     return None
 
 
-def text_keys(values: "pd.Series[str]", keys: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
+def text_keys(values: "pd.Series[str]") -> tuple[dict[str, Any], str, str]:
     """Keys of a category. A dash and a question mark are missing; NA may be a word."""
     known = values[~values.isin(["", *EVERYWHERE])]
-    keys.pop("nullable", None)
-    keys.pop("missing", None)
+    keys: dict[str, Any] = {"kind": "category"}
     if len(known) < len(values):
         keys["nullable"] = True
     if set(known.str.lower()) <= {"true", "false"}:
