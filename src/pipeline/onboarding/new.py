@@ -41,7 +41,7 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
     split = split_of(table, guesses)
     proposal = Proposal(name, target, table, [*beside_split(table, guesses, split)], outcome, split, {})
 
-    if not list(features_of(proposal)):
+    if not any(features_of(proposal)):
         reasons = "; ".join(f"{guess.header} is left out: {guess.left_out}" for guess in guesses)
         raise DataError(f"{path}: has no column to predict {target} from. {reasons[:500]}")
 
