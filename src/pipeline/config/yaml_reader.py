@@ -40,7 +40,7 @@ def read(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict
     Raises ConfigError where the file is missing or unreadable, is not valid YAML, has a key twice or extends itself.
     """
     if path in chain:
-        raise ConfigError(f"{path}: extends itself, by way of {' -> '.join(str(p) for p in chain)}")
+        raise ConfigError(f"{path}: extends itself, by way of {' -> '.join(map(str, chain))}")
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -64,8 +64,8 @@ def read(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict
         raise ConfigError(f"{here[('extends',)]}: extends: should be the name of a config file, not {base!r}")
 
     base_path = Path(os.path.normpath(path.parent / base))
-    tree, places = read(base_path, (*chain, path))
-    merged = _merge(tree, value)
+    inherited, places = read(base_path, (*chain, path))
+    merged = _merge(inherited, value)
     return merged, {key: place for key, place in places.items() if _holds(merged, key)} | here
 
 

@@ -92,9 +92,8 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
     if date_format := format_of(known):
         return date_keys(known, date_format, keys)
 
-    numbers = as_numbers(known)
-    if numbers is not None:
-        return number_keys(name, values, known, numbers, keys)
+    if (numbers := as_numbers(known)) is not None:
+        return number_keys(name, numbers, keys)
     if known.str.fullmatch(MONEY).all():
         return keys, "", f"numbers with other signs, such as {known.iloc[0]}: write plain ones to use it"
     return text_keys(values)
@@ -126,13 +125,11 @@ def as_numbers(known: "pd.Series[str]") -> "pd.Series[float] | None":
     return None if is_code or numbers.isna().any() or np.isinf(numbers).any() else numbers
 
 
-def number_keys(
-    name: str, values: "pd.Series[str]", known: "pd.Series[str]", numbers: "pd.Series[float]", keys: dict[str, Any]
-) -> tuple[dict[str, Any], str, str]:
+def number_keys(name: str, numbers: "pd.Series[float]", keys: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
     whole = bool((numbers % 1 == 0).all())
     keys["kind"] = "integer" if whole else "number"
 
-    if whole and len(known) == len(values) and numbers.is_unique:
+    if whole and "nullable" not in keys and numbers.is_unique:
         if numbers.max() - numbers.min() == len(numbers) - 1:
             return keys, "", "counts the rows"
         if IDENTIFIER.search(name):
@@ -144,20 +141,20 @@ def number_keys(
     mark = sentinel(numbers)
     if mark is None:
         return keys, "", ""
-    times = int((numbers == mark).sum())
-    keys["missing"] = [*keys.get("missing", []), int(mark)]
+    times = (numbers == mark).sum()
+    keys["missing"] = [*keys.get("missing", []), mark]
     keys["nullable"] = True
-    return keys, f"{mark:g} stands there {times} times, far from all others: taken as missing", ""
+    return keys, f"{mark} stands there {times} times, far from all others: taken as missing", ""
 
 
-def sentinel(numbers: "pd.Series[float]") -> float | None:
+def sentinel(numbers: "pd.Series[float]") -> int | None:
     """A number such as -999 that stands there several times, farther from the others than they are from one another."""
     for value in (numbers.min(), numbers.max()):
         rest = numbers[numbers != value]
         if value in SENTINELS and len(rest) and (numbers == value).sum() > 1:
             gap = min(abs(rest.min() - value), abs(rest.max() - value))
             if gap > rest.max() - rest.min():
-                return float(value)
+                return int(value)
     return None
 
 

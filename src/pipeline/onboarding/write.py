@@ -108,8 +108,8 @@ def target_line(proposal: Proposal) -> str:
 
 def meaning_of(header: str) -> str:
     """The header as words. A config wants three characters at least."""
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).replace("_", " ").strip().lower()
-    return text[:1].upper() + text[1:] if len(text) >= 3 else f"Column {header}".strip()
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).replace("_", " ").strip()
+    return text.capitalize() if len(text) >= 3 else f"Column {header}".strip()
 
 
 def example_of(table: Table, guess: Guess) -> Any:
