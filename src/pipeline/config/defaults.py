@@ -17,7 +17,7 @@ def with_candidates(config: Config, rows: int) -> Config:
 def candidates_for(rows: int) -> tuple[Candidates, Search]:
     """Few rows need small trees with small leaves: a leaf of boosting has about 1 % of the rows.
 
-    Settings that do not follow the number of rows keep their defaults.
+    Settings that are not named here keep their defaults.
     """
     many = rows >= MANY
     leaf = max(5, min(50, rows // 100))
