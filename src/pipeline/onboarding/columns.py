@@ -25,6 +25,7 @@ SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
 MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
 IDENTIFIER = re.compile(r"(^|[_ ])(id|no|nr|number|key|index|uuid|code|customer|user)$|.*[a-z]Id$", re.IGNORECASE)
 MOSTLY = 0.5  # values that differ, of the rows: text with more says nothing of a new row
+Kind = tuple[dict[str, Any], str, str]  # the keys of a column, a note, and why it is left out
 
 
 class Guess(NamedTuple):
@@ -74,8 +75,8 @@ def field_name(header: str, taken: Collection[str] = ()) -> str:
     return next(unique for unique in chain([name], numbered) if unique not in taken)
 
 
-def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, str]:
-    """The keys of a column, a note, and why it is left out."""
+def kind_of(name: str, values: "pd.Series[str]") -> Kind:
+    """What a column is by its values, and by its name where they may be numbers of rows."""
     known = values[~values.isin(UNKNOWN)]
     keys: dict[str, Any] = {"kind": "category"}
     if len(known) < len(values):
@@ -99,7 +100,7 @@ def kind_of(name: str, values: "pd.Series[str]") -> tuple[dict[str, Any], str, s
     return text_keys(values)
 
 
-def date_keys(known: "pd.Series[str]", date_format: str, keys: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
+def date_keys(known: "pd.Series[str]", date_format: str, keys: dict[str, Any]) -> Kind:
     """Keys of a date. ISO 8601 needs a format only where it has no time of day: requests have none either then."""
     keys["kind"] = "datetime"
     note = ""
@@ -122,10 +123,10 @@ def as_numbers(known: "pd.Series[str]") -> "pd.Series[float] | None":
 
     numbers = pd.to_numeric(known, errors="coerce")
     is_code = known.str.match(r"0\d").any()
-    return None if is_code or numbers.isna().any() or np.isinf(numbers).any() else numbers
+    return None if is_code or not np.isfinite(numbers).all() else numbers
 
 
-def number_keys(name: str, numbers: "pd.Series[float]", keys: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
+def number_keys(name: str, numbers: "pd.Series[float]", keys: dict[str, Any]) -> Kind:
     whole = bool((numbers % 1 == 0).all())
     keys["kind"] = "integer" if whole else "number"
 
@@ -158,7 +159,7 @@ def sentinel(numbers: "pd.Series[float]") -> int | None:
     return None
 
 
-def text_keys(values: "pd.Series[str]") -> tuple[dict[str, Any], str, str]:
+def text_keys(values: "pd.Series[str]") -> Kind:
     """Keys of a category. A dash and a question mark are missing; NA may be a word."""
     known = values[~values.isin(["", *EVERYWHERE])]
     keys: dict[str, Any] = {"kind": "category"}
