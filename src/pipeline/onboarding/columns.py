@@ -53,7 +53,7 @@ def describe(frame: "pd.DataFrame", target: str) -> list[Guess]:
         name = field_name(header, taken)
         taken.add(name)
         keys, note, left_out = kind_of(name, values)
-        is_key = left_out.startswith("an identifier") and values.is_unique and bool((values != "").all())
+        is_key = left_out.startswith("an identifier") and "nullable" not in keys
 
         same = earlier.setdefault(hash(tuple(values)), name)
         if same != name and not left_out:
