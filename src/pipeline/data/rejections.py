@@ -90,7 +90,7 @@ def as_missing(case: Case, values: "pd.Series[Any]") -> str:
     if not case.optional and not case.is_target:
         return NEEDED
 
-    marks = [mark if isinstance(mark, int | float) and np.isfinite(mark) else str(mark) for mark in distinct(values)]
+    marks = [mark if isinstance(mark, int | float) and abs(mark) < np.inf else str(mark) for mark in distinct(values)]
     nullable = "" if case.column.nullable or case.is_target else ", nullable: true"
     if len(marks) <= LISTED:
         return f"Write missing: {json.dumps([*case.column.missing, *marks], ensure_ascii=False)}{nullable}"
