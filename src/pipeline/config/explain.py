@@ -23,9 +23,9 @@ def explain(faults: Sequence[ErrorDetails], schema: Schema, places: Mapping[Key,
     inherited: set[str] = set()
     for fault in faults:
         key, advice = key_and_advice(fault, schema, places)
-        place = next((places[key[:n]] for n in range(len(key), 0, -1) if key[:n] in places), f"{path}")
+        place = next((places[key[:n]] for n in range(len(key), 0, -1) if key[:n] in places), str(path))
         yield f"{place}: {'.'.join(map(str, key))}: {advice}"
-        if not f"{place}:".startswith(("--set ", f"{path}:")):
+        if not f"{place}:".startswith(("--set ", f"{path}:")):  # another file than this one
             inherited.add(place.rpartition(":")[0])
 
     if inherited:

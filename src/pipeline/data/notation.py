@@ -1,4 +1,4 @@
-"""How files write dates and answers: the format, and the positive of two values, from the values themselves."""
+"""How files write dates, decimals and answers: the format, and the positive of two values, from the values."""
 
 import re
 from collections.abc import Iterable
