@@ -300,11 +300,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises ConfigError that lists all faults at once: place, key, the value, and the value that is expected.
     """
-    places: dict[yaml_reader.Key, str] = {}
-    tree = yaml_reader.read(path, places)
+    tree, places = yaml_reader.read(path)
     resolve_path(tree, places)
     for text in overrides:
-        yaml_reader.override(tree, text, places)
+        tree = yaml_reader.override(tree, text, places)
 
     try:
         return Config.model_validate(tree)

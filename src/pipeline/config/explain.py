@@ -23,13 +23,10 @@ def explain(faults: Sequence[ErrorDetails], schema: Schema, places: Mapping[Key,
     inherited: set[str] = set()
     for fault in faults:
         key, advice = key_and_advice(fault, schema, places)
-        placed = next((key[:n] for n in range(len(key), 0, -1) if key[:n] in places), None)
-        place = places[placed] if placed else str(path)
+        place = next((places[key[:n]] for n in range(len(key), 0, -1) if key[:n] in places), str(path))
         yield f"{place}: {'.'.join(map(str, key))}: {advice}"
-
-        file = place.rpartition(":")[0]
-        if placed and file != str(path) and not place.startswith("--set "):
-            inherited.add(file)
+        if not f"{place}:".startswith(("--set ", f"{path}:")):  # another file than this one
+            inherited.add(place.rpartition(":")[0])
 
     if inherited:
         yield (

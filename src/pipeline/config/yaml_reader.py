@@ -19,7 +19,7 @@ LAYOUT = "Keys of one section begin in the same column, after blanks; a text wit
 MISTAGGED = (TypeError, LookupError, AttributeError)  # what PyYAML raises for !!bool maybe and the like
 
 
-class Replacement(dict[str, Any]):
+class Replacement(dict[Any, Any]):
     """A section tagged `!replace`: it takes nothing from the file that its own extends."""
 
 
@@ -27,22 +27,20 @@ class Loader(yaml.SafeLoader):
     """YAML's plain types, and `!replace`."""
 
 
-def _replacement(loader: yaml.SafeLoader, node: Any) -> Replacement:
-    entries: Any = loader.construct_mapping(node, deep=True)
-    return Replacement(entries)
+def _replacement(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Replacement:
+    return Replacement(loader.construct_mapping(node, deep=True))
 
 
 Loader.add_constructor("!replace", _replacement)
 
 
-def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read a file into nested dicts. `places` is filled with the FILE:LINE of each key; `chain` has the files that
-    extend this one.
+def read(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[Key, str]]:
+    """Read a file into nested dicts, and the FILE:LINE of each key. `chain` has the files that extend this one.
 
     Raises ConfigError where the file is missing or unreadable, is not valid YAML, has a key twice or extends itself.
     """
     if path in chain:
-        raise ConfigError(f"{path}: extends itself, by way of {' -> '.join(str(p) for p in chain)}")
+        raise ConfigError(f"{path}: extends itself, by way of {' -> '.join(map(str, chain))}")
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -58,21 +56,17 @@ def read(path: Path, places: dict[Key, str], chain: tuple[Path, ...] = ()) -> di
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}: should hold keys and values, such as `name: flights`")
 
-    tree = _separate(value)
     here = dict(_walk(node, path, ()))
-    base = tree.pop("extends", None)
+    base = value.pop("extends", None)
     if base is None:
-        places.update(here)
-        return dict(tree)
+        return value, here
     if not isinstance(base, str):
         raise ConfigError(f"{here[('extends',)]}: extends: should be the name of a config file, not {base!r}")
 
     base_path = Path(os.path.normpath(path.parent / base))
-    merged = _merge(read(base_path, places, (*chain, path)), tree)
-    for key in [key for key in places if not _holds(merged, key)]:
-        del places[key]
-    places.update(here)
-    return merged
+    inherited, places = read(base_path, (*chain, path))
+    merged = _merge(inherited, value)
+    return merged, {key: place for key, place in places.items() if _holds(merged, key)} | here
 
 
 def _holds(tree: Any, key: Key) -> bool:
@@ -126,13 +120,6 @@ def _count(node: yaml.Node, counts: dict[int, int]) -> int:
     return counts[id(node)]
 
 
-def _separate(value: Any) -> Any:
-    """Copy a tree so that YAML aliases no longer share a dict: an override then changes only one of them."""
-    if isinstance(value, dict):
-        return type(value)({key: _separate(inner) for key, inner in value.items()})
-    return value
-
-
 def _walk(node: yaml.MappingNode, path: Path, at: Key) -> Iterator[tuple[Key, str]]:
     """Yield every key of the file with its FILE:LINE.
 
@@ -163,8 +150,8 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def override(tree: dict[str, Any], text: str, places: dict[Key, str]) -> None:
-    """Set one key of the tree from the text of a `--set a.b=c` option, and record the option as its place.
+def override(tree: dict[str, Any], text: str, places: dict[Key, str]) -> dict[str, Any]:
+    """The tree with one key set from the text of a `--set a.b=c` option, which is recorded as its place.
 
     Raises ConfigError where the text is not KEY=VALUE, the value is not valid YAML, or a part of the key has a value.
     """
@@ -178,10 +165,13 @@ def override(tree: dict[str, Any], text: str, places: dict[Key, str]) -> None:
     except ValueError as error:
         raise ConfigError(f"--set {text}: {written[:100]!r} is not a value: {error}") from None
 
-    inner = tree
+    inner = tree = dict(tree)
     for name in names[:-1]:
-        inner = inner.setdefault(name, {})
-        if not isinstance(inner, dict):
+        section = inner.get(name, {})
+        if not isinstance(section, dict):
             raise ConfigError(f"--set {text}: {name} holds a value, not further keys")
+        inner[name] = dict(section)  # YAML aliases share a section: the others keep it as it is
+        inner = inner[name]
     inner[names[-1]] = value
     places[tuple(names)] = f"--set {text}"
+    return tree

@@ -93,9 +93,7 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
     """Convert values to the type of their kind: object, float64 or datetime64. Other values become missing."""
     kind = column.kind
     if kind == "category":
-        if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-            values = values.astype("Int64")  # pandas stores whole numbers beside missing ones as floats: 7.0 was 7
-        text = values.astype("string")
+        text = whole(values).astype("string")
         return text.astype(object).where(values.notna() & (text != ""), None)
 
     if kind == "datetime":
@@ -116,6 +114,12 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
 
     numbers = as_numbers(values)
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
+
+
+def whole(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Whole numbers as integers where pandas stores them as floats, because some are missing: 7.0 was 7."""
+    is_whole = pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all()
+    return values.astype("Int64") if is_whole else values
 
 
 def as_numbers(values: "pd.Series[Any]") -> "pd.Series[float]":

@@ -1,15 +1,18 @@
-"""How files write dates and answers: the format, and the positive of two values, from the values themselves."""
+"""How files write dates, decimals and answers: the format, and the positive of two values, from the values."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ISO = "ISO8601"  # pandas' name of ISO 8601
 DATES = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
 TIMES = ("", " %H:%M", " %H:%M:%S")
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+COMMA_DECIMAL = r"[-+]?\d+,\d+"
 YES = ("true", "yes", "y", "t", "positive", "bad", "left", "died", "fraud", "churned")
 NO = ("false", "no", "n", "f", "negative", "good", "stayed", "survived")
 
@@ -20,19 +23,12 @@ def format_of(known: "pd.Series[str]") -> str | None:
 
     if not known.str.contains(r"\d[-/.]\d", regex=True).all():
         return None
-    if known.str.match(r"\d{4}-\d\d-\d\d").all():
-        iso = pd.to_datetime(known, errors="coerce", format="ISO8601").notna().all()
-        return "ISO 8601" if iso else None
-    for form in formats():
+    is_iso = known.str.match(r"\d{4}-\d\d-\d\d").all()
+    forms: Iterable[str] = [ISO] if is_iso else map("".join, product(DATES, TIMES))
+    for form in forms:
         if pd.to_datetime(known, errors="coerce", format=form).notna().all():
             return form
     return None
-
-
-def formats() -> Iterator[str]:
-    for date in DATES:
-        for time in TIMES:
-            yield date + time
 
 
 def positive_of(names: list[str], counts: "pd.Series[int]") -> str:

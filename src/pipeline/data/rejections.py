@@ -12,13 +12,12 @@ import pandas as pd
 
 from pipeline.config.config import Config
 from pipeline.data.clean import OFFSET, CleanedFrame, RuleViolation, as_numbers
-from pipeline.data.notation import format_of, positive_of
+from pipeline.data.notation import COMMA_DECIMAL, ISO, format_of, positive_of
 from pipeline.errors import DataError
 from pipeline.runtime.contract import FLOAT32_MAX, LONGEST, Column
 
 EXAMPLES = 3
 LISTED = 10  # different values that a line of the config may name
-COMMA_DECIMAL = r"[-+]?\d+,\d+"
 NEEDED = "Fill or leave out these rows: data.key, split or timing needs the column"
 
 
@@ -49,9 +48,8 @@ def refuse_too_many(cleaned: CleanedFrame, raw: pd.DataFrame, config: Config, li
     limit = config.data.max_rejected
     if len(cleaned.rejected) <= limit * total:
         return
-    rejecting = [violation for violation in cleaned.violations if violation.action == "reject"]
-    rejecting.sort(key=lambda violation: len(violation.values), reverse=True)
-    lines = [f"  {describe(violation, raw, config)}" for violation in rejecting]
+    largest_first = sorted(cleaned.violations, key=lambda violation: -len(violation.values))
+    lines = [f"  {describe(violation, raw, config)}" for violation in largest_first if violation.action == "reject"]
     raise DataError(
         f"{len(cleaned.rejected)} of {total} rows were rejected, more than data.max_rejected {limit:g} allows "
         f"({int(limit * total)} rows):\n"
@@ -89,16 +87,16 @@ def distinct(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def as_missing(case: Case, values: "pd.Series[Any]") -> str:
     """The keys with which these values stand for a missing one."""
-    marks = [mark if isinstance(mark, int | float) and np.isfinite(mark) else str(mark) for mark in distinct(values)]
-    optional = [] if case.column.nullable or case.is_target else ["nullable: true"]
     if not case.optional and not case.is_target:
         return NEEDED
+
+    marks = [mark if isinstance(mark, int | float) and abs(mark) < np.inf else str(mark) for mark in distinct(values)]
+    nullable = "" if case.column.nullable or case.is_target else ", nullable: true"
     if len(marks) <= LISTED:
-        listed = json.dumps([*case.column.missing, *marks], ensure_ascii=False)
-        return f"Write {', '.join([f'missing: {listed}', *optional])}"
+        return f"Write missing: {json.dumps([*case.column.missing, *marks], ensure_ascii=False)}{nullable}"
     if case.is_target:
         return "Mend these rows, or leave them out"
-    return f"Write {', '.join(['on_violation: {type: nullify}', *optional])}"
+    return f"Write on_violation: {{type: nullify}}{nullable}"
 
 
 def type_remedy(case: Case) -> tuple[str, str]:
@@ -133,8 +131,7 @@ def yes_and_no(case: Case) -> str:
 
     positive = positive_of(names, counts) if len(names) == 2 else names[0]
     negative = [name for name in names if name != positive]
-    lists = f"positive: {json.dumps([positive])}, negative: {json.dumps(negative)}"
-    return f"Write, as it is meant, {lists}"
+    return f"Write, as it is meant, positive: {json.dumps([positive])}, negative: {json.dumps(negative)}"
 
 
 def date_format(case: Case) -> str:
@@ -142,7 +139,7 @@ def date_format(case: Case) -> str:
     if text.str.contains(OFFSET).any():
         return "Write local times in the file, without an offset"
     form = format_of(case.values.dropna().astype("string"))
-    if form == "ISO 8601":
+    if form == ISO:
         return "Remove format: the dates are ISO 8601"
     if form:
         return f'Write format: "{form}"'

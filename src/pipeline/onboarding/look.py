@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pipeline.data.clean import whole
+from pipeline.data.notation import COMMA_DECIMAL
 from pipeline.datasets.table import GZIP, PARQUET, as_text, file_content, refuse_long_rows, refuse_nul
 from pipeline.errors import DataError
 
@@ -22,7 +24,6 @@ BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\
 DELIMITERS = ",;\t|"
 SAMPLE_LINES = 50  # by which the delimiter is found
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")  # a value that is no name of a column
-COMMA_DECIMAL = r"[-+]?\d+,\d+"
 
 
 class Table(NamedTuple):
@@ -61,14 +62,6 @@ def from_parquet(path: Path, content: bytes) -> Table:
     frame = pd.read_parquet(io.BytesIO(content))
     frame.columns = frame.columns.astype(str)
     return Table(path, frame.apply(lambda values: as_text(whole(values))).fillna("").astype(object), {})
-
-
-def whole(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Whole numbers that are stored as floats, because some are missing, without their .0."""
-    import pandas as pd
-
-    is_whole = pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all()
-    return values.astype("Int64") if is_whole else values
 
 
 def from_text(path: Path, content: bytes, target: str) -> Table:
@@ -131,6 +124,5 @@ def refuse_names(path: Path, names: list[str], target: str) -> None:
         raise DataError(
             f"{path}: the first line looks like data: {shown}. Put a line with the columns' names before it"
         )
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{path}: has the column {twice[0]!r} {names.count(twice[0])} times; rename one of them")

@@ -41,8 +41,8 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
     split = split_of(table, guesses)
     proposal = Proposal(name, target, table, [*beside_split(table, guesses, split)], outcome, split, {})
 
-    if not list(features_of(proposal)):
-        reasons = "; ".join(f"{guess.header} is left out: {guess.left_out}" for guess in guesses)
+    if not any(features_of(proposal)):
+        reasons = "; ".join(f"{guess.header} is left out: {guess.left_out}" for guess in proposal.guesses)
         raise DataError(f"{path}: has no column to predict {target} from. {reasons[:500]}")
 
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,8 @@ from pipeline.runtime.contract import CLASSES
 if TYPE_CHECKING:
     import pandas as pd
 
-PLAIN_YES = ("1", "true", "yes", "y", "t", "1.0")
+UNDERSTOOD = {"1": "0", "1.0": "0.0", "true": "false", "yes": "no"}  # by a boolean without lists: a yes and its no
+PLAIN_YES = (*UNDERSTOOD, "y", "t")
 FEW_VALUES = 10  # whole numbers with no more values are classes
 LEAST_ROWS = 50
 LEAST_OF_A_CLASS = 20
@@ -31,50 +32,47 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
 
     Raises DataError where there is nothing to learn: too few rows, or one value only.
     """
-    known = values[~values.isin(["", *UNKNOWN])]
-    counts = known.value_counts()
+    known = values[~values.isin(UNKNOWN)]
     notes = []
     if len(known) < len(values):
         notes.append(f"{len(values) - len(known):,} rows without {target} are left out")
     if len(known) < LEAST_ROWS:
         raise DataError(f"{target}: {len(known)} rows have an outcome; folds and a holdout need {LEAST_ROWS} at least")
-    if len(counts) == 1:
-        raise DataError(f"{target}: is {counts.index[0]!r} in every row: there is nothing to learn")
 
-    marks = marks_of(values, [])
+    folded = known.str.casefold()  # yes, Yes and YES are one value
+    counts = folded.value_counts()
+    if len(counts) == 1:
+        raise DataError(f"{target}: is {known.iloc[0]!r} in every row: there is nothing to learn")
+
+    marks = marks_of(values, [""])
     missing: dict[str, Any] = {"missing": marks} if marks else {}
     numbers = as_numbers(known)
     if positive is None and numbers is not None and len(counts) > FEW_VALUES:
         whole = bool((numbers % 1 == 0).all())
         keys = {"kind": "integer" if whole else "number", **missing}
         return Outcome("regression", f"What is {target}?", keys, notes)
-
-    folded = known.str.casefold()  # yes, Yes and YES are one value
-    counts = folded.value_counts()
-    if len(counts) == 1:
-        raise DataError(f"{target}: is {known.iloc[0]!r} in every row: there is nothing to learn")
-    spelled = {str(name): str(known[folded == name].mode().iloc[0]) for name in sorted(counts.index)}
-    names = [*spelled]
-    listed = ", ".join(spelled.values())
-    wanted = positive.strip().casefold() if positive is not None else None
-    if wanted is not None and wanted not in names:
-        raise DataError(f"{target}: {positive!r} is none of its values: {listed[:300]}")
-    if wanted is None and len(names) > 2:
+    if positive is None and len(counts) > 2:
         return several_classes(target, known, notes, missing)
 
-    yes = wanted or positive_of(names, counts)
+    spelled = {str(name): str(known[folded == name].mode().iloc[0]) for name in sorted(counts.index)}
+    yes = positive_of([*spelled], counts) if positive is None else positive.strip().casefold()
+    if yes not in spelled:
+        raise DataError(f"{target}: {positive!r} is none of its values: {', '.join(spelled.values())[:300]}")
+
     rows = int(counts[yes])
     if min(rows, len(known) - rows) < LEAST_OF_A_CLASS:
         raise DataError(
             f"{target}: {min(rows, len(known) - rows)} of {len(known):,} rows have the rarer outcome; folds and a "
             f"holdout need {LEAST_OF_A_CLASS} at least"
         )
+
     title = target.rstrip("?! ")
     question = f"Is {title} true?" if yes in PLAIN_YES else f"Is {title} {spelled[yes].rstrip('?! ')}?"
     notes.append(f"yes is {spelled[yes]!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
     keys = {"kind": "boolean", **missing}
-    if not understood(names, yes):
-        keys |= {"positive": spellings(known[folded == yes]), "negative": spellings(known[folded != yes])}
+    if spelled.keys() != {yes, UNDERSTOOD.get(yes)}:
+        keys["positive"] = sorted(known[folded == yes].unique())
+        keys["negative"] = sorted(known[folded != yes].unique())
     return Outcome("binary", question, keys, notes)
 
 
@@ -101,13 +99,3 @@ def several_classes(target: str, known: "pd.Series[str]", notes: list[str], miss
         notes.append(same)
     question = f"Which {target.rstrip('?! ')} is it?"
     return Outcome("multiclass", question, {"kind": "category", **missing, "values": {n: n for n in names}}, notes)
-
-
-def understood(names: list[str], yes: str) -> bool:
-    """Whether a boolean column reads these values by itself, and as they are meant."""
-    pairs = ({"1", "0"}, {"1.0", "0.0"}, {"true", "false"}, {"yes", "no"})
-    return set(names) in pairs and yes in PLAIN_YES
-
-
-def spellings(values: "pd.Series[str]") -> list[str]:
-    return sorted(map(str, values.unique()))

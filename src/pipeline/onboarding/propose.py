@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from pipeline.data.notation import ISO
 from pipeline.onboarding.columns import Guess
 from pipeline.onboarding.look import Table
 
@@ -25,16 +26,13 @@ class Split(NamedTuple):
     column: str
     note: str
 
-    @property
-    def is_by_time(self) -> bool:
-        return bool(self.keys["by"] == "time")
-
 
 def split_of(table: Table, guesses: list[Guess]) -> Split:
     """By time where there is one, by group where an identifier repeats, else by row."""
     for guess in guesses:
         if days := days_of(table, guess):
-            keys = {"by": "time", "time": guess.name, "holdout": span(days), "folds": 3, "fold_length": span(days)}
+            length = f"{round(days * HOLDOUT)} days"
+            keys = {"by": "time", "time": guess.name, "holdout": length, "folds": 3, "fold_length": length}
             note = f"by time ({guess.name}): the model is judged on rows that are newer than those it learned from"
             return Split(keys, guess.name, note)
 
@@ -47,19 +45,14 @@ def split_of(table: Table, guesses: list[Guess]) -> Split:
     return Split({"by": "row", "holdout": HOLDOUT, "folds": 5}, "", note)
 
 
-def days_of(table: Table, guess: Guess) -> float:
-    """The length in days of a column that may be the rows' time; 0 for any other."""
+def days_of(table: Table, guess: Guess) -> int:
+    """The days from the first to the last of a column that may be the rows' time; 0 for any other."""
     is_time = guess.keys["kind"] == "datetime" and not guess.left_out and not LATER.search(guess.name)
     if not is_time or guess.keys.get("nullable"):
-        return 0.0
-    times = pd.to_datetime(table.frame[guess.header], format=guess.keys.get("format", "ISO8601"))
-    days = float((times.max() - times.min()).days)
-    return days if min(days, times.dt.normalize().nunique()) >= FEWEST_DAYS else 0.0
-
-
-def span(days: float) -> str:
-    """The length of the holdout, and of each fold."""
-    return f"{max(1, round(days * HOLDOUT))} days"
+        return 0
+    times = pd.to_datetime(table.frame[guess.header], format=guess.keys.get("format", ISO))
+    days: int = (times.max() - times.min()).days
+    return days if min(days, times.dt.normalize().nunique()) >= FEWEST_DAYS else 0
 
 
 def names_groups(table: Table, guess: Guess) -> bool:

@@ -38,15 +38,14 @@ class Proposal(NamedTuple):
 def config_text(proposal: Proposal, folder: Path) -> str:
     """The text of a config that lies in `folder`."""
     name, target, table, _, outcome, split, _ = proposal
-    field = field_name(target, set())
-    features = "\n".join(f"  - {scalar(feature)}" for feature in features_of(proposal))
+    features = "\n".join(f"  - {flow(feature)}" for feature in features_of(proposal))
 
     sections = [
         f"# Made by `make new` from {table.path.name}. It is yours: say what the columns mean, and what is known when.",
-        f"name: {scalar(name)}\nquestion: {scalar(outcome.question)}\ntask: {outcome.task}\ndataset: table",
+        f"name: {flow(name)}\nquestion: {flow(outcome.question)}\ntask: {outcome.task}\ndataset: table",
         f"data: {flow(data_keys(proposal, folder))}",
         "\n".join(["columns:", *column_lines(proposal), target_line(proposal)]),
-        f"target: {scalar(field)}\nfeatures:\n{features}",
+        f"target: {flow(field_name(target))}\nfeatures:\n{features}",
         f"# Split {split.note}.\nsplit: {flow(split.keys)}",
     ]
     if outcome.task == "binary":
@@ -58,9 +57,7 @@ def config_text(proposal: Proposal, folder: Path) -> str:
 
 def is_feature(guess: Guess, proposal: Proposal) -> bool:
     """Whether the model sees the column, or the day of the week of it."""
-    if guess.left_out or guess.name in proposal.after:
-        return False
-    return guess.name != proposal.split.column or proposal.split.is_by_time
+    return not (guess.left_out or guess.name in proposal.after or guess.name == proposal.split.keys.get("group"))
 
 
 def features_of(proposal: Proposal) -> Iterator[str]:
@@ -92,7 +89,7 @@ def column_lines(proposal: Proposal) -> Iterator[str]:
         keys = {"kind": guess.keys["kind"], "known": known, **guess.keys, "meaning": meaning_of(guess.header)}
         if used and (example := example_of(proposal.table, guess)) is not None:
             keys["example"] = example
-        yield f"  {scalar(guess.name)}: {flow(keys)}" + (f" # {note}" if note else "")
+        yield f"  {flow(guess.name)}: {flow(keys)}" + (f" # {note}" if note else "")
         if used and guess.keys["kind"] == "datetime":
             optional = {"nullable": True} if guess.keys.get("nullable") else {}
             derived = {"kind": "integer", "known": "before", "derived_from": [guess.name], **optional}
@@ -101,18 +98,18 @@ def column_lines(proposal: Proposal) -> Iterator[str]:
 
 def target_line(proposal: Proposal) -> str:
     target = proposal.target
-    field = field_name(target, set())
+    field = field_name(target)
     keys = {"kind": "", "known": "after", **proposal.outcome.keys, "meaning": meaning_of(target)}
     if field != target:
         keys["source"] = target
     notes = "; ".join(proposal.outcome.notes)
-    return f"  {scalar(field)}: {flow(keys)}" + (f" # {notes}" if notes else "")
+    return f"  {flow(field)}: {flow(keys)}" + (f" # {notes}" if notes else "")
 
 
 def meaning_of(header: str) -> str:
     """The header as words. A config wants three characters at least."""
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).replace("_", " ").strip().lower()
-    return text[:1].upper() + text[1:] if len(text) >= 3 else f"Column {header}".strip()
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).replace("_", " ").strip()
+    return text.capitalize() if len(text) >= 3 else f"Column {header}".strip()
 
 
 def example_of(table: Table, guess: Guess) -> Any:
@@ -126,12 +123,7 @@ def example_of(table: Table, guess: Guess) -> Any:
     return {"category": str(known.mode().iloc[0]), "boolean": True}.get(kind)
 
 
-def scalar(value: str) -> str:
-    """A text as YAML: in quotes where YAML would read something else, as in no, on and 1e3."""
-    return yaml.safe_dump(value, width=10**6, allow_unicode=True).removesuffix("\n").removesuffix("\n...")
-
-
-def flow(value: Mapping[str, Any]) -> str:
-    """Keys and values on one line."""
-    text: str = yaml.safe_dump(dict(value), default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
-    return text.strip()
+def flow(value: str | dict[str, Any]) -> str:
+    """A value as YAML on one line: in quotes where YAML would read something else, as in no, on and 1e3."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")

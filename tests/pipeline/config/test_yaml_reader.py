@@ -29,7 +29,7 @@ def test_aliases_of_aliases_are_refused_before_they_are_written_out(tmp_path: Pa
     (tmp_path / "bomb.yaml").write_text(text)
     tracemalloc.start()
     with pytest.raises(ConfigError, match=f"bomb.yaml: is not valid YAML: it holds more than {MOST_NODES:,} keys"):
-        read(tmp_path / "bomb.yaml", {})
+        read(tmp_path / "bomb.yaml")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5_000_000

@@ -74,6 +74,7 @@ def test_every_column_and_rule_has_a_line_the_largest_first(tiny_config: Config)
         ("size", ["a", "b", "3", "4"], 'size: no number in 2 rows, such as \'a\' (row 0), \'b\' (row 1). '
          'Write missing: ["a", "b"]'),
         ("size", [1, float("inf"), 2, 3], "infinite, or too large for a float32, in 1 row, such as inf (row 1)"),
+        ("legs", [4, 10**40, 0, 1], f"Write missing: [{10**40}], nullable: true"),
         ("shape", ["oval", "round", "oval", "flat"], "not one of its values in 3 rows, such as 'oval' (row 0), 'flat' "
          '(row 3). Add to values: {"oval": "oval", "flat": "flat"}'),
         ("colour", ["r" * 101, "red", "red", "red"], "longer than 100 characters in 1 row"),

@@ -157,6 +157,12 @@ def test_the_name_of_a_customer_is_no_feature_beside_a_time_either(make: Make) -
     assert any("customer: names what several rows are of (50)" in line for line in lines(created, Path("churn.yaml")))
 
 
+@pytest.mark.parametrize("missing", ["?", ""])
+def test_identifiers_of_which_one_is_missing_are_no_key(make: Make, missing: str) -> None:
+    created = make(csv({**customers(), "customer": [missing, *customers()["customer"][1:]]}))
+    assert config_of(created).data.key == []
+
+
 def test_the_end_of_a_contract_is_not_the_time_of_the_split(make: Make) -> None:
     days = pd.date_range("2024-01-01", periods=200).astype(str).tolist()
     later = pd.date_range("2026-01-01", periods=200).astype(str).tolist()

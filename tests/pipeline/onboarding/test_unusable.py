@@ -198,6 +198,13 @@ def test_a_fold_with_one_outcome_is_named_with_what_to_do(
     assert sentence in train(tmp_path / "t.csv", *BY_TIME, *overrides)
 
 
+def test_every_reason_is_named_where_no_column_is_left(command: Command, tmp_path: Path) -> None:
+    rows = customers()
+    (tmp_path / "t.csv").write_text(csv({"user": [n // 4 for n in range(200)], "left": rows["left"]}))
+    ended = command("new", "churn", f"{tmp_path}/t.csv", "left", "--configs", str(tmp_path))
+    assert "no column to predict left from. user is left out: names what several rows are of (50)" in ended.stderr
+
+
 def test_marks_that_a_config_does_not_know_by_itself_are_declared(command: Command, tmp_path: Path) -> None:
     """Numbers, dates and the target may write n/a; NA in a column of words may be a word."""
     rows = customers()
