@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MARKER = "<!-- the model's summary: {} -->"
-NO_MODEL = "The training ended before it had a model. Its log says why."
+NO_MODEL = "No training has made one, or the last one ended before it had one. Its log says why."
 
 
 def main(model: str, digest: str | None = None) -> None:
@@ -27,14 +27,16 @@ def main(model: str, digest: str | None = None) -> None:
 
 
 def of_training(model: str) -> str:
-    """The summary of the last training. A training that ended with an error has left its reports in MODEL.failed."""
-    folders = [ROOT / "reports" / f"{model}.failed", ROOT / "reports" / model]
-    found = [folder for folder in folders if folder.is_dir()]
-    if not found:
-        sys.exit(f"error: there is no training of {model}: run make train first")
+    """The summary of the last training. One that ended with an error has left its reports in MODEL.failed, one that was
+    killed in a folder of its own.
+    """
+    if not (ROOT / f"configs/{model}.yaml").exists():
+        sys.exit(f"error: configs/{model}.yaml: there is no such model")
 
-    made = found[0] / "training.json"
-    if not made.exists():
+    reports = ROOT / "reports"
+    failed = reports / f"{model}.failed"
+    made = (failed if failed.is_dir() else reports / model) / "training.json"
+    if not made.exists() or list(reports.glob(f".unfinished-{model}-*")):
         return f"{MARKER.format('no model')}\n## `{model}`: no model\n\n{NO_MODEL}\n"
     training = json.loads(made.read_bytes())
     same = training["bundle"] == training["champion_before"]

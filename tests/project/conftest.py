@@ -1,5 +1,6 @@
 """Scripts of `.ci/` in a folder of their own, with a `gh` that says what GitHub would."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,6 +14,16 @@ from tests.support import ROOT
 
 MODEL = "flights"
 Script = Callable[..., Any]
+
+
+def module_of(path: str) -> Any:
+    """A script of the repository as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What `train.yml` runs: the challenge itself, and its scripts with a `gh` that says what GitHub would."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable
@@ -10,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.project.conftest import MODEL, Script
-from tests.support import ROOT
+from tests.project.conftest import MODEL, Script, module_of
 from tests.support.toy import TINY, Toy
 
 BY_TIME = TINY.replace("name: tiny", f"name: {MODEL}")
@@ -21,22 +19,12 @@ BY_ROW = BY_TIME.replace(
 )
 
 
-def script_module(name: str) -> Any:
-    """A script of `.ci/` as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / f".ci/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class Repository:
     """A folder with our scripts, in which trainings end as they are told to: with a champion that knows so much."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.code = folder, 0
-        self.module = script_module("challenge")
+        self.module = module_of(".ci/challenge.py")
         monkeypatch.setattr(self.module, "ROOT", folder)
         monkeypatch.setattr(self.module, "pipeline", self.pipeline)
         monkeypatch.setattr(self.module, "data_end", lambda _: "2014-01-01")
@@ -120,7 +108,7 @@ def test_past_the_end_of_the_data_nothing_is_trained(repository: Repository, mon
 
 
 def test_where_data_ends_is_read_from_the_data(toy: Toy) -> None:
-    module = script_module("challenge")
+    module = module_of(".ci/challenge.py")
     assert module.data_end(toy.config()) == "2013-01-09"
 
 

@@ -48,8 +48,8 @@ def chosen(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
         (tmp_path / path).write_text(f"#!/usr/bin/env bash\n{line}\n")
         (tmp_path / path).chmod(0o755)
 
-    def run(repository: str = "me/mine", proven: int = 0, **said: str) -> object:
-        choice = {"version": "aaaa", "run": 17, "repository": repository}
+    def run(repository: str = "me/mine", version: str = "aaaa", proven: int = 0, **said: str) -> object:
+        choice = {"version": version, "run": 17, "repository": repository}
         (tmp_path / "deploy/champion.json").write_text(json.dumps(choice))
         monkeypatch.setenv("PROVEN", str(proven))
         return script("chosen-champion", GH.format(**{**SAYS, **said}))
@@ -89,6 +89,12 @@ def test_a_run_that_is_not_ours_is_refused(chosen: Script, tmp_path: Path, facts
     assert ended.returncode == 1
     assert f"names run 17, which is: {facts}" in ended.stderr
     assert models(tmp_path) == ["cccc"]
+
+
+def test_a_choice_that_names_a_path_is_refused(chosen: Script, tmp_path: Path) -> None:
+    ended = chosen(version="../../elsewhere")
+    assert (ended.returncode, "found 17 and ../../elsewhere" in ended.stderr) == (1, True)
+    assert not (tmp_path / "said").exists()
 
 
 def test_a_model_that_does_not_prove_itself_is_refused(chosen: Script, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The workflows: every step can be run on a laptop, in the same order, and none has more rights than it needs."""
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.project.conftest import module_of
 from tests.support import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -177,10 +177,6 @@ def test_a_clone_on_windows_has_the_line_endings_of_linux(tmp_path: Path) -> Non
 
 def test_the_picture_of_the_jobs_is_of_this_workflow() -> None:
     """`.ci/jobs.py` writes it anew."""
-    spec = importlib.util.spec_from_file_location("jobs", ROOT / ".ci/jobs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    jobs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(jobs)
+    jobs = module_of(".ci/jobs.py")
     assert f"<!-- jobs -->\n{jobs.picture()}<!-- /jobs -->" in (ROOT / "docs/ci.md").read_text(encoding="utf-8")
     assert "  image --> audit\n  slow --> publish\n  audit --> publish" in jobs.picture()

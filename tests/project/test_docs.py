@@ -1,6 +1,5 @@
 """The pages of docs/ name only what there is, and all of it."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pipeline import errors
 from pipeline.config.config import load
 from pipeline.monitoring import monitor
 from serve.settings import variables
+from tests.project.conftest import module_of
 from tests.support import ROOT
 from tests.support.pages import TARGETS, broken_links, named_targets, page, part, tree
 
@@ -58,11 +58,7 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
 
 def test_the_page_of_settings_has_every_key_of_the_schema() -> None:
     """`make readme` writes it; this fails where a key came, went or changed its default since."""
-    spec = importlib.util.spec_from_file_location("configuration", ROOT / "docs/configuration.py")
-    assert spec is not None
-    assert spec.loader is not None
-    configuration = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(configuration)
+    configuration = module_of("docs/configuration.py")
     assert part(page("docs/configuration.md"), "keys").rstrip() == configuration.tables()
     assert configuration.undescribed() == []
 

@@ -50,8 +50,8 @@ def test_a_text_has_the_values_in_their_places() -> None:
     assert filled("a ${{ github.event.private }} b ${{ github.nothing }}", CONTEXTS, FUNCTIONS) == "a false b "
 
 
-WORKFLOW: dict[Any, Any] = {
-    True: {"push": {"branches": ["main"], "tags": ["v*"]}, "pull_request": None},
+WORKFLOW: dict[str, Any] = {
+    "on": {"push": {"branches": ["main"], "tags": ["v*"]}, "pull_request": None},
     "jobs": {
         "last": {"needs": ["first", "other"], "steps": [], "permissions": {}},
         "first": {"steps": [], "permissions": {}},
@@ -118,7 +118,7 @@ def leg(**permissions: str) -> Leg:
 )
 def test_an_action_refuses_what_it_does_not_know_or_may_not(uses: str, given: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        actions.play(None, leg(packages="read", contents="read"), uses, given)  # type: ignore[arg-type]
+        actions.play(None, leg(packages="read", contents="read"), uses, given)  # type: ignore[arg-type]  # no action gets as far as its machine
 
 
 def test_the_token_of_a_pull_request_from_a_fork_only_reads() -> None:

@@ -20,6 +20,8 @@ def folder(parcels: Parcels, tmp_path: Path) -> Path:
     shutil.copy(ROOT / ".ci/summary.py", tmp_path / ".ci")
     shutil.copytree(parcels.bundle.parent, tmp_path / "models/parcels")
     (tmp_path / "reports/parcels.failed").mkdir(parents=True)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/parcels.yaml").touch()
     return tmp_path
 
 
@@ -43,6 +45,23 @@ def test_a_training_that_died_has_no_model_and_not_that_of_main(folder: Path) ->
     assert text.splitlines()[0] == "<!-- the model's summary: no model -->"
     assert "## `parcels`: no model" in text
     assert "pass" not in text
+
+
+def test_a_training_that_was_killed_or_never_began_has_none(folder: Path, parcels: Parcels) -> None:
+    """The reports of the training before it are still there."""
+    (folder / "reports/parcels.failed").rmdir()
+    assert "## `parcels`: no model" in summary(folder)
+    trained(folder, "parcels", parcels.bundle.name, None)
+    assert "no model" not in summary(folder)
+    (folder / "reports/.unfinished-parcels-abc").mkdir()
+    assert "## `parcels`: no model" in summary(folder)
+
+
+def test_a_model_without_a_config_is_an_error(folder: Path) -> None:
+    (folder / "configs/parcels.yaml").unlink()
+    command = [sys.executable, str(folder / ".ci/summary.py"), "parcels"]
+    ended = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "error: configs/parcels.yaml: there is no such model\n")
 
 
 def test_a_training_writes_down_which_bundle_it_made(folder: Path, parcels: Parcels) -> None:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable, Mapping
 
 from tests.system.runner.machine import WORKSPACE, Machine
-from tests.system.runner.workflow import NOT_PLAYED, Leg
+from tests.system.runner.workflow import Leg
 
 Given = Mapping[str, str]
 Action = Callable[[Machine, Leg, Given], int]
@@ -127,4 +127,3 @@ ACTIONS: dict[str, tuple[set[str], Action]] = {
     "anchore/scan-action": ({"image", "severity-cutoff", "only-fixed"}, scan),
     "raven-actions/actionlint": (set(), actionlint),
 }
-__all__ = ["NOT_PLAYED", "NotHereError", "play"]

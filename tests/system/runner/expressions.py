@@ -62,19 +62,16 @@ class Reader:
         return self.left.pop(0)
 
     def either(self) -> Any:
-        value = self.both()
-        while self.next_is("||"):
-            self.take()
-            other = self.both()
-            value = value or other
-        return value
+        return self.chain("||", self.both, lambda value, other: value or other)
 
     def both(self) -> Any:
-        value = self.compared()
-        while self.next_is("&&"):
+        return self.chain("&&", self.compared, lambda value, other: value and other)
+
+    def chain(self, sign: str, operand: Callable[[], Any], join: Callable[[Any, Any], Any]) -> Any:
+        value = operand()
+        while self.next_is(sign):
             self.take()
-            other = self.compared()
-            value = value and other
+            value = join(value, operand())
         return value
 
     def compared(self) -> Any:

@@ -1,7 +1,5 @@
 """A hosted runner as a container: Debian 13, a plain user who may use sudo, and a Docker engine without an image."""
 
-import json
-import os
 import shlex
 import subprocess
 import sys
@@ -10,6 +8,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 IMAGE = "hosted-runner"
+NETWORK = "emulated-runner"
+OURS = ["--network", NETWORK, "--label", NETWORK]  # of containers that a test may remove
 WORKSPACE = "/home/runner/work/project/project"
 FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
 SETTINGS = {
@@ -49,7 +49,7 @@ class Machine:
         self.environment: dict[str, str] = {}
         mounted = [f"{home}:/opt/python/{version}:ro" for version, home in pythons.items()]
         volumes = [word for volume in [f"{shared}:/mnt", "/var/lib/docker", *mounted] for word in ("--volume", volume)]
-        docker("run", "--detach", *MAY_RUN_CONTAINERS, "--network", "runner", "--name", name, *volumes, IMAGE)
+        docker("run", "--detach", *MAY_RUN_CONTAINERS, *OURS, "--name", name, *volumes, IMAGE)
         self.bash("until docker info >/dev/null 2>&1; do sleep 0.2; done", user="root")
 
     def remove(self) -> None:
@@ -98,7 +98,3 @@ def pythons_here() -> dict[str, str]:
     home = Path(sys.base_prefix)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {} if home == Path("/usr") else {version: str(home)}
-
-
-def permissions(granted: Mapping[str, str]) -> dict[str, str]:
-    return {"RUNNER_PERMISSIONS": json.dumps(granted), "RUNNER_NAME": os.uname().nodename}

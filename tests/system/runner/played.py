@@ -16,7 +16,7 @@ import yaml
 from tests.support import ROOT
 from tests.system.runner import actions
 from tests.system.runner.expressions import as_text
-from tests.system.runner.machine import IMAGE, Machine, build_image, docker, permissions, pythons_here
+from tests.system.runner.machine import IMAGE, NETWORK, OURS, Machine, build_image, docker, pythons_here
 from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, read, run, starts
 
 LEAST = 3  # seconds of a step that the table of minutes has
@@ -146,7 +146,11 @@ def environment_of(leg: Leg, step: dict[str, Any]) -> dict[str, str]:
         "GITHUB_EVENT_NAME": github["event_name"],
     }
     stated = {**leg.contexts["env"], **leg.spec.get("env", {}), **step.get("env", {})}
-    return {**own, **{name: leg.text(as_text(value)) for name, value in stated.items()}, **permissions(leg.permissions)}
+    return {
+        **own,
+        **{name: leg.text(as_text(value)) for name, value in stated.items()},
+        "RUNNER_PERMISSIONS": json.dumps(leg.permissions),
+    }
 
 
 @contextmanager
@@ -158,14 +162,15 @@ def hosted(folder: Path) -> Iterator[GitHub]:
     folder.chmod(0o755)
     build_image()
     remove_all()
-    docker("network", "create", "runner")
+    docker("network", "create", NETWORK)
     try:
-        registry("registry", "--publish", "127.0.0.1:5555:5000", "--env", "REGISTRY_HTTP_ADDR=0.0.0.0:5000")
+        registry("registry", "--publish", "127.0.0.1::5000", "--env", "REGISTRY_HTTP_ADDR=0.0.0.0:5000")
         registry(
             "ghcr.io", *(f"--env=REGISTRY_AUTH_HTPASSWD_{name}" for name in ("REALM=here", "PATH=/etc/registry/users"))
         )
+        address = docker("port", "runner-registry", "5000").split()[0]
         for image in bases():
-            offer(image)
+            offer(image, address)
         yield GitHub(folder)
     finally:
         remove_all()
@@ -178,26 +183,26 @@ def bases() -> list[str]:
     return python + [service["image"] for service in services if "build" not in service and "profiles" not in service]
 
 
-def offer(image: str) -> None:
+def offer(image: str, address: str) -> None:
     """Put an image into the registry: this machine's own, or where it can pull none, one of another version."""
     name = image.partition(":")[0]
     here = docker("images", "--format", "{{.Repository}}:{{.Tag}}", name).split()
     if image not in here:
         docker("pull", "--quiet", image, check=not here)
         here = docker("images", "--format", "{{.Repository}}:{{.Tag}}", name).split()
-    pushed = f"127.0.0.1:5555/{image if '/' in image else f'library/{image}'}"
+    pushed = f"{address}/{image if '/' in image else f'library/{image}'}"
     docker("tag", image if image in here else here[0], pushed)
     docker("push", "--quiet", pushed)
     docker("rmi", pushed)
 
 
 def registry(name: str, *options: str) -> None:
-    docker("run", "--detach", "--network", "runner", "--network-alias", name, "--name", f"runner-{name}", *options,
+    docker("run", "--detach", *OURS, "--network-alias", name, "--name", f"runner-{name}", *options,
            IMAGE, "docker-registry", "serve", "/etc/registry/registry.yml")  # fmt: skip
 
 
 def remove_all() -> None:
-    names = docker("ps", "--all", "--filter", "name=^runner-", "--format", "{{.Names}}").split()
+    names = docker("ps", "--all", "--filter", f"label={NETWORK}", "--format", "{{.Names}}").split()
     if names:
         docker("rm", "--force", "--volumes", *names)
-    docker("network", "rm", "runner", check=False)
+    docker("network", "rm", NETWORK, check=False)

@@ -33,7 +33,6 @@ def test_it_has_what_a_hosted_runner_has_and_no_more(machine: Machine, script: s
 
 
 def test_a_step_sees_what_the_step_before_has_written(machine: Machine) -> None:
-    machine.bash("mkdir -p ~/work/project/project")
     code, outputs = machine.step('echo "digest=abc" >>"$GITHUB_OUTPUT"; echo "NAME=Ada" >>"$GITHUB_ENV"', {})
     assert (code, outputs) == (0, {"digest": "abc"})
     assert machine.step('test "$NAME" = Ada; exit 3', {})[0] == 3

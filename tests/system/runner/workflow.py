@@ -92,8 +92,9 @@ class Leg:
 Play = Callable[[Leg], str]  # runs the steps of a leg and returns its result
 
 
-def read(path: Path) -> dict[str, Any]:
-    workflow: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+def read(path: Path) -> dict[Any, Any]:
+    workflow: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    workflow["on"] = workflow.pop(True)  # as which YAML reads this key
     for name, job in workflow["jobs"].items():
         if unknown := set(job) - JOB_KEYS:
             raise ValueError(f"{path.name}, {name}: {', '.join(unknown)} cannot be played")
@@ -104,8 +105,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def starts(workflow: Mapping[str, Any], event: Event) -> bool:
-    """Whether an event starts a workflow. YAML reads its key `on` as true."""
-    triggers: Mapping[str, Any] = workflow[True]  # type: ignore[index]
+    """Whether an event starts a workflow."""
+    triggers: Mapping[str, Any] = workflow["on"]
     if event.name not in triggers:
         return False
     only = triggers[event.name] or {}
