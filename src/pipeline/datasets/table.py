@@ -110,7 +110,7 @@ def read_frame(
         frame = pd.read_parquet(io.BytesIO(content))
         for header, values in absent.items():
             if header in frame:
-                frame[header] = frame[header].mask(as_text(frame[header]).isin(values).fillna(False))
+                frame[header] = frame[header].mask(is_one_of(frame[header], values))
         return frame, list(map(str, frame))
 
     plain = gzip.decompress(content) if content.startswith(GZIP) else content
@@ -127,6 +127,16 @@ def read_frame(
     )
     refuse_long_rows(frame)
     return frame, first.iloc[0].tolist()  # pandas renames a name that comes again
+
+
+def is_one_of(values: "pd.Series[Any]", marks: Sequence[str]) -> "pd.Series[bool]":
+    """Which values are a mark, as a CSV file would have them: -999 is the float -999.0 too."""
+    import pandas as pd
+
+    found = as_text(values).isin(marks).fillna(False)
+    if pd.api.types.is_float_dtype(values):
+        found |= values.isin(pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna())
+    return found
 
 
 def as_text(values: "pd.Series[Any]") -> "pd.Series[str]":

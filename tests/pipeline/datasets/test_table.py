@@ -41,6 +41,15 @@ def test_two_columns_may_be_made_of_one(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("mark", [-999, -999.0])
+def test_a_mark_is_missing_in_a_parquet_file_of_floats_too(tmp_path: Path, mark: float) -> None:
+    pd.DataFrame({"mean radius": [-999.0, 1.5, None], "code": ["01", "-999", ""]}).to_parquet(tmp_path / "a.parquet")
+    radius = COLUMNS["mean_radius"].model_copy(update={"missing": [mark]})
+    frame = load(DataFile(path=str(tmp_path / "a.parquet")), {**COLUMNS, "mean_radius": radius}).frame
+    assert frame["mean_radius"].isna().tolist() == [True, False, True]
+    assert frame["code"].isna().tolist() == [False, False, True]
+
+
 def test_a_parquet_file_is_read_the_same(tmp_path: Path) -> None:
     pd.DataFrame({"mean radius": [1.5], "code": ["01"]}).to_parquet(tmp_path / "a.parquet")
     assert load(DataFile(path=str(tmp_path / "a.parquet")), COLUMNS).frame.to_dict("list") == {
