@@ -22,7 +22,11 @@ def lines(proposal: Proposal, file: Path) -> Iterator[str]:
         yield f"missing values: {', '.join(missing[:LISTED])}{more}"
 
     left_out = {guess.header: guess.left_out for guess in proposal.guesses if guess.left_out}
-    noted = {guess.header: guess.note for guess in proposal.guesses if guess.note and not guess.left_out}
+    noted = {
+        guess.header: guess.note
+        for guess in proposal.guesses
+        if guess.note and not guess.left_out and guess.name not in proposal.after
+    }
     yield from listed("left out", left_out)
     yield from listed("look at", {**proposal.after, **noted})
 

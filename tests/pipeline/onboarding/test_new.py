@@ -188,6 +188,13 @@ def test_values_that_differ_in_capitals_or_blanks_are_pointed_out(make: Make) ->
     assert any(line.startswith(note) for line in lines(created, Path("churn.yaml")))
 
 
+def test_the_question_about_a_leak_comes_before_any_other_note(make: Make) -> None:
+    months = random.Random(0).sample(range(0, 5000, 3), 200)
+    score = [month + 9000 * left for month, left in zip(months, customers()["left"], strict=True)]
+    about = [line for line in lines(make(csv({**customers(), "score": score})), Path("a")) if "score" in line]
+    assert [line.partition(" (")[0] for line in about] == ["look at: score: tells the outcome by itself"]
+
+
 def test_a_question_that_is_the_name_of_the_target_reads_as_one(make: Make) -> None:
     rows = customers()
     answers = ["Left!" if left else "stayed" for left in rows.pop("left")]
