@@ -133,7 +133,9 @@ def test_a_release_verifies_who_built_the_image(
 
 def test_no_script_is_left_that_nothing_calls() -> None:
     """Workflows and the Makefile call scripts as `.ci/name`, scripts each other by their own folder."""
-    scripts = {path for path in (ROOT / ".ci").iterdir() if not path.suffix and os.access(path, os.X_OK)}
+    scripts = {
+        path for path in (ROOT / ".ci").iterdir() if path.is_file() and not path.suffix and os.access(path, os.X_OK)
+    }
     callers = [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / "Makefile", *scripts]
     called = {name for path in callers for name in CALL.findall(path.read_text())}
     assert {path.name for path in scripts} - called == {"run"}

@@ -67,8 +67,9 @@ class GitHub:
         (self.folder / "gh/refused").write_text("")
         for name in ("calls", "refused"):
             (self.folder / "gh" / name).chmod(0o666)
-        shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
-        (self.folder / "artifacts").mkdir()
+        for name in ("artifacts", "logs"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            (self.folder / name).mkdir()
         (self.folder / "artifacts").chmod(0o777)
         if models:
             shutil.copytree(models, self.folder / "artifacts/models")
