@@ -133,10 +133,10 @@ def is_one_of(values: "pd.Series[Any]", marks: Sequence[str]) -> "pd.Series[bool
     """Which values are a mark, as a CSV file would have them: -999 is the float -999.0 too."""
     import pandas as pd
 
-    found = as_text(values).isin(marks).fillna(False)
+    absent = as_text(values).isin(marks).fillna(False)
     if pd.api.types.is_float_dtype(values):
-        found |= values.isin(pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna())
-    return found
+        absent |= values.isin(pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna())
+    return absent
 
 
 def as_text(values: "pd.Series[Any]") -> "pd.Series[str]":

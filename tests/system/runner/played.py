@@ -20,6 +20,7 @@ from tests.system.runner.machine import IMAGE, NETWORK, OURS, Machine, build_ima
 from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, read, run, starts
 
 LEAST = 3  # seconds of a step that the table of minutes has
+LAST = 20  # lines of a failed leg that a test shows
 ELSEWHERE = {
     "make audit": ("the database of known vulnerabilities is on the network", "true"),
     ".ci/sign-keyless": (
@@ -36,6 +37,7 @@ class GitHub:
     folder: Path
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     not_played: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     def clone_of(self, repository: str, source: Path = ROOT) -> str:
         """Push what is committed in `source` to a bare repository, and return the commit."""
@@ -74,6 +76,7 @@ class GitHub:
         if models:
             shutil.copytree(models, self.folder / "artifacts/models")
         self.seconds.clear()
+        self.failed.clear()
         return run(workflow, event, sha, self.play_leg, only)
 
     def minutes(self) -> str:
@@ -100,6 +103,11 @@ class GitHub:
     def log(self, leg: str) -> str:
         return (self.folder / "logs" / f"{leg}.log").read_text(encoding="utf-8")
 
+    def ends(self) -> str:
+        """The last lines of each leg that failed in the last play."""
+        logs = {title: self.log(title.replace(" ", "-")).splitlines() for title in self.failed}
+        return "".join(f"\n{title} ended with\n" + "\n".join(lines[-LAST:]) for title, lines in logs.items())
+
     def play_leg(self, leg: Leg) -> str:
         title = leg.title.replace(" ", "-")
         machine = Machine(f"runner-{title}", self.folder, self.folder / "logs" / f"{title}.log", pythons_here())
@@ -113,6 +121,8 @@ class GitHub:
             return NOT_PLAYED
         finally:
             machine.remove()
+        if leg.failed:
+            self.failed.append(leg.title)
         return "failure" if leg.failed else "success"
 
     def play_step(self, machine: Machine, leg: Leg, step: dict[str, Any]) -> None:

@@ -21,6 +21,6 @@ def test_a_first_push_is_green_and_publishes_what_was_tested(github: GitHub) -> 
     (ROOT / "reports/runner.md").write_text(github.minutes())
     assert github.refused() == []
     assert results.pop("comment") == "skipped"
-    assert set(results.values()) == {"success"}, results
+    assert set(results.values()) == {"success"}, f"{results}{github.ends()}"
     if ONLY is None:
         assert github.published("octo/project") == {sha, "latest"}
