@@ -1,9 +1,11 @@
 # The server with the champion in it (the last stage; `make image`), and the MLflow server of compose.yaml.
 # Plain instructions only, so that old builders read it too.
-ARG PYTHON=python:3.13-slim
+
+# --- Debian with Python, by digest: dependabot renews it ---
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS base
 
 # --- the MLflow server: runs, registry, artifacts through its own API ---
-FROM ${PYTHON} AS mlflow
+FROM base AS mlflow
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 MLFLOW_DISABLE_TELEMETRY=true
 COPY requirements/mlflow.txt /tmp/mlflow.txt
 RUN python -m venv --without-pip /opt/venv \
@@ -18,7 +20,7 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=12 \
 CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", "--artifacts-destination", "/artifacts"]
 
 # --- everything that the server needs, at its place below /out ---
-FROM ${PYTHON} AS build
+FROM base AS build
 ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 # What is installed changes more seldom than what is ours: a layer of its own, which later builds find again.
@@ -59,7 +61,7 @@ RUN mkdir /out && mv /app /out/app \
  && chmod -R a+rX,go-w /out/app \
  && find /out -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
-FROM ${PYTHON}
+FROM base
 ENV PATH=/app/.venv/bin:$PATH HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /out/ /
 WORKDIR /app

@@ -141,6 +141,16 @@ def test_every_action_is_pinned_and_no_failure_is_swallowed(path: Any) -> None:
     assert "secrets." not in text
 
 
+def test_every_image_is_pinned_by_digest() -> None:
+    """One stage of the Dockerfile names it, the others name that stage."""
+    from_, *stages = re.findall(r"^FROM (.*)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    pulled = [service["image"] for service in services if "build" not in service]
+    for image in (from_.removesuffix(" AS base"), *pulled):
+        assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
+    assert {stage.split()[0] for stage in stages} == {"base"}
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_every_job_says_why_it_is_there_and_what_it_would_catch(path: Any) -> None:
     text = path.read_text()

@@ -20,6 +20,7 @@ from tests.system.runner.machine import IMAGE, NETWORK, OURS, Machine, build_ima
 from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, read, run, starts
 
 LEAST = 3  # seconds of a step that the table of minutes has
+DIGEST = "@sha256:[0-9a-f]{64}"
 LAST = 20  # lines of a failed leg that a test shows
 ELSEWHERE = {
     "make audit": ("the database of known vulnerabilities is on the network", "true"),
@@ -39,8 +40,8 @@ class GitHub:
     not_played: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    def clone_of(self, repository: str, source: Path = ROOT) -> str:
-        """Push what is committed in `source` to a bare repository, and return the commit."""
+    def push(self, repository: str, source: Path) -> str:
+        """Push what is committed in `source` to main of a repository, and return the commit."""
         bare = self.folder / "github" / repository
         if not bare.exists():
             subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch", "main", bare], check=True)
@@ -187,11 +188,26 @@ def hosted(folder: Path) -> Iterator[GitHub]:
         remove_all()
 
 
+def clone(folder: Path) -> None:
+    """Clone what is committed here, with base images by name alone: only their own registry has them by digest."""
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    for name in ("Dockerfile", "compose.yaml"):
+        (folder / name).write_text(re.sub(DIGEST, "", (folder / name).read_text()))
+    commit(folder)
+
+
+def commit(folder: Path) -> None:
+    identity = ["-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org"]
+    subprocess.run(["git", "add", "--all"], cwd=folder, check=True)
+    subprocess.run(["git", *identity, "commit", "--quiet", "--message", "a change"], cwd=folder, check=True)
+
+
 def bases() -> list[str]:
-    """The images that Dockerfile and compose.yaml pull."""
-    python = re.findall(r"^ARG PYTHON=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    """The images that Dockerfile and compose.yaml pull, by name."""
+    python = re.findall(rf"^FROM (\S+){DIGEST}", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
-    return python + [service["image"] for service in services if "build" not in service and "profiles" not in service]
+    pulled = [service["image"] for service in services if "build" not in service and "profiles" not in service]
+    return python + [re.sub(DIGEST, "", image) for image in pulled]
 
 
 def offer(image: str, address: str) -> None:

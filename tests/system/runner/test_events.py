@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT
-from tests.system.runner.played import GitHub
+from tests.system.runner.played import GitHub, clone, commit
 from tests.system.runner.workflow import Event
 
 REPOSITORY = "octo/smoke"
@@ -30,7 +30,7 @@ class Smoke:
 
     def __init__(self, github: GitHub, folder: Path) -> None:
         self.github, self.folder = github, folder
-        subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+        clone(folder)
         self.change("Makefile", "MODEL ?= flights", "MODEL ?= smoke")
         self.change(".github/workflows/ci.yml", "{image: flights,", "{image: smoke,")
         self.commit()
@@ -42,10 +42,8 @@ class Smoke:
 
     def commit(self) -> None:
         """Commit what was changed and push it to main."""
-        identity = ["-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org"]
-        subprocess.run(["git", "add", "--all"], cwd=self.folder, check=True)
-        subprocess.run(["git", *identity, "commit", "--quiet", "--message", "a change"], cwd=self.folder, check=True)
-        self.sha = self.github.clone_of(REPOSITORY, self.folder)
+        commit(self.folder)
+        self.sha = self.github.push(REPOSITORY, self.folder)
 
     def play(self, workflow: str, event: Event, scenario: list[dict[str, Any]], only: set[str]) -> dict[str, str]:
         path, mains = self.folder / ".github/workflows" / workflow, self.github.folder / "gh/mains"
