@@ -21,6 +21,7 @@ from pipeline.evaluation.formulas import (
     class_losses,
     class_rates,
     error_metrics,
+    losses,
     macro_roc_auc,
     median_skill,
     probability_metrics,
@@ -151,6 +152,26 @@ def loss_unit(outcome: Array, task: Task) -> float:
     share = np.bincount(outcome) / len(outcome)
     share = share[share > 0]
     return float(-np.sum(share * np.log2(share)))
+
+
+def row_losses(outcome: Array, prediction: Array, task: Task) -> Floats:
+    """Return the loss of each row, [rows], of which `log_loss` or `mae` is the mean."""
+    return np.abs(prediction - outcome) if task == "regression" else losses(outcome, prediction)
+
+
+def mean_of_blocks(values: Floats, blocks: Array) -> tuple[float, float]:
+    """Return the mean of values [rows] and its standard error where the rows of a block [rows] are not independent.
+
+    It is the error of a mean of clusters (Liang and Zeger, Longitudinal data analysis using generalized linear models,
+    1986). A single block has an infinite one.
+    """
+    mean = float(np.mean(values))
+    block = np.unique(blocks, return_inverse=True)[1]
+    deviations = np.bincount(block, values - mean)
+    count = len(deviations)
+    if count < 2:
+        return mean, np.inf
+    return mean, float(np.sqrt(count / (count - 1) * (deviations**2).sum()) / len(values))
 
 
 def standard_error(differences: Floats) -> float:

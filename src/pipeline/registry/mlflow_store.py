@@ -152,7 +152,7 @@ def log_folder(folder: Path, name: str) -> None:
 
 
 def log_child_run(
-    name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str, float]], error: str | None
+    name: str, params: Mapping[str, Any], folds: Mapping[str, Mapping[str, float]], tags: Mapping[str, str]
 ) -> None:
     """Record a trial or a candidate as a run below the open one; each fold is a step of the run's metrics."""
     now = int(time.time() * 1000)
@@ -160,12 +160,10 @@ def log_child_run(
     for step, fold in enumerate(folds.values()):
         metrics += [Metric(_allowed(metric), value, now, step) for metric, value in fold.items()]
 
-    tags = {f"fold {step}": fold for step, fold in enumerate(folds)}
-    if error:
-        tags["error"] = error
+    windows = {f"fold {step}": fold for step, fold in enumerate(folds)}
 
     with mlflow.start_run(run_name=name, nested=True) as started:
-        mlflow.set_tags(tags)
+        mlflow.set_tags({**windows, **tags})
         logged_params = [Param(key, str(value)) for key, value in params.items()]
         mlflow.MlflowClient().log_batch(started.info.run_id, metrics, logged_params)
 

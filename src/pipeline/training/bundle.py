@@ -30,7 +30,7 @@ from pipeline.runtime.contract import Contract
 from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.predictor import DECIDING, Session
 from pipeline.runtime.rolling_features import RollingState
-from pipeline.training.search import CandidateResult
+from pipeline.training.fold_results import CandidateResult
 
 GOLDEN = 64  # rows whose predictions are checked when the bundle is loaded
 BACKGROUND = 200  # rows for explanations

@@ -8,6 +8,7 @@ converts a pipeline and checks the export: this module only builds, fits and pre
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,19 @@ def regressor(settings: Settings, seed: int) -> BaseEstimator:
     raise TypeError(f"no regressor is known for {type(settings).__name__}")
 
 
+def parts(settings: Settings) -> list[Settings]:
+    """Return the settings of what has to be fitted: both parts of a blend, or the kind itself."""
+    return [settings.linear, settings.boosting] if isinstance(settings, Blend) else [settings]
+
+
+def blended(settings: Settings, predictions: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the predictions of a candidate [rows] from those of its parts."""
+    if not isinstance(settings, Blend):
+        return predictions[0]
+    of_linear, of_boosting = predictions
+    return settings.weight * of_linear + (1 - settings.weight) * of_boosting
+
+
 def predict(fitted: Any, data: Tensors) -> NDArray[np.float64]:
     """Predict the probability of the positive class, or the number, of each row: shape [rows].
 
@@ -148,7 +162,8 @@ def predict(fitted: Any, data: Tensors) -> NDArray[np.float64]:
 
 def to_frame(data: Tensors) -> pd.DataFrame:
     """Put both tensors side by side, strings first. The names of the columns are their positions: 0, 1, 2 …"""
-    return pd.concat([pd.DataFrame(data.strings), pd.DataFrame(data.numbers)], axis=1, ignore_index=True)
+    strings = pd.DataFrame(data.strings.astype(object, copy=False))
+    return pd.concat([strings, pd.DataFrame(data.numbers)], axis=1, ignore_index=True)
 
 
 def frequent_categories(values: NDArray[Any], rare: int) -> list[str]:

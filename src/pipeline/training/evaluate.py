@@ -20,15 +20,15 @@ from pipeline.evaluation.slices import slices
 from pipeline.registry import promotion
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples
-from pipeline.training import bundle, champion_predictions, gates, report, search, tables
+from pipeline.training import bundle, champion_predictions, gates, parallel, report, search, tables, unfit
 from pipeline.training.champion_gates import gain_is_suspicious
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import Evidence, GateResult
+from pipeline.training.fold_results import CandidateResult
 from pipeline.training.leave_one_out import FeatureGain, feature_gains, features_to_leave_out
 from pipeline.training.missing import FoldLosses, losses_on_folds, on_holdout
 from pipeline.training.phases import Evaluation, HoldoutEvaluation, Prepared, Selection
 from pipeline.training.refit import ExportedModel, refit
-from pipeline.training.search import CandidateResult
 
 
 def evaluate(
@@ -61,7 +61,7 @@ def evaluate(
         pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
         report.draw(reports, config.task, pictures)
 
-    if absent := search.absent_classes(holdout.target, config):
+    if absent := unfit.absent_classes(holdout.target, config):
         warnings = [*warnings, tables.absent_classes_warning(absent)]
         out.print(warnings[-1], soft_wrap=True, highlight=False)
     out.print(tables.holdout_table(evaluation.figures))
@@ -99,13 +99,14 @@ def evaluate(
 
 
 def losses_without(config: Config, prepared: Prepared, best: CandidateResult, out: Console) -> dict[str, FoldLosses]:
-    """Compare on the folds the candidate with ones that are trained without each group of optional columns."""
+    """Compare on the sampled folds the candidate with ones that are trained without each group of optional columns."""
     groups = masking.optional_groups(config)
     if not groups:
         return {}
     with console.step(out, f"Leave out optional columns: {', '.join(groups)}") as say:
-        losses = losses_on_folds(config, prepared.rows, prepared.copies, prepared.parts.folds, best)
-        say(f"on {len(prepared.parts.folds)} folds")
+        sampled = search.sample_folds(config, prepared.parts.folds, blocks(prepared.rows.key)).folds
+        losses = losses_on_folds(config, prepared.rows, prepared.copies, sampled, best)
+        say(f"on {config.search.sample:.0%} of {len(sampled)} folds")
     return losses
 
 
@@ -132,7 +133,7 @@ def leave_features_out(
     trial = next(trial for trial in selection.trials if (trial.name, trial.settings) == (best.name, best.settings))
 
     with console.step(out, f"Leave out single features: {', '.join(names)}") as say:
-        gains = feature_gains(config, data, target, sampled, trial, names)
+        gains = feature_gains(config, parallel.shareable(data), target, sampled.folds, trial, names)
         most = max(gains, key=lambda feature: feature.gain)
         say(f"{most.name} lowers the {config.loss} most, by {most.gain:.4f}")
     return gains
@@ -145,7 +146,7 @@ def open_holdout(
 
     `predictions` and `block_ids` have shape [rows]. Raises DataError if all outcomes of the holdout are the same.
     """
-    search.refuse_uniform(holdout.target, config.target, "the holdout", "a larger holdout")
+    unfit.refuse_uniform(holdout.target, config.target, "the holdout", "a larger holdout")
     plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
     rule = config.gates.slices
 

@@ -8,17 +8,16 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from pipeline.config.candidates import Settings
 from pipeline.config.config import Config
 from pipeline.data.split import Fold
-from pipeline.evaluation.metrics import standard_error
+from pipeline.evaluation.metrics import metrics, standard_error
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.contract import Contract
-from pipeline.training import search
-from pipeline.training.missing import fit_and_score
-from pipeline.training.search import CandidateResult
+from pipeline.training import estimators, parallel, search
+from pipeline.training.fold_results import CandidateResult
 
 Array = NDArray[np.generic]
 STRONGEST = 3  # features that are always left out
@@ -59,17 +58,8 @@ def feature_gains(
     """
     tasks = []
     for name in names:
-        without = with_constant(data, config.contract, name)
-        for fold in folds:
-            train = without.take(fold.train)
-            valid = {name: without.take(fold.valid)}
-            train_target = target[fold.train]
-            valid_target = target[fold.valid]
-            tasks.append(delayed(fit_and_score)(config, trial.settings, train, train_target, valid, valid_target))
-
-    processes = min(search.workers(config), len(tasks))
-    results: list[dict[str, float]] = Parallel(n_jobs=processes)(tasks)
-    losses = np.array([list(result.values()) for result in results]).reshape(len(names), len(folds))
+        tasks += [(config, trial.settings, data, target, fold, name) for fold in folds]
+    losses = np.array(list(parallel.run(config, loss_without, tasks))).reshape(len(names), len(folds))
 
     with_all = np.array([trial.folds[fold.name][config.loss] for fold in folds])
     constant = search.baseline(target, folds, config.scoring)[config.loss]
@@ -82,11 +72,20 @@ def feature_gains(
     return gains
 
 
+def loss_without(config: Config, settings: Settings, data: Tensors, target: Array, fold: Fold, name: str) -> float:
+    """Fit the candidate on a fold without a feature. Return its loss on the validation rows."""
+    train = with_constant(data.take(fold.train), config.contract, name)
+    valid = with_constant(data.take(fold.valid), config.contract, name)
+    fitted = estimators.fit(settings, train, target[fold.train], config.train)
+    predictions = estimators.predict(fitted, valid)
+    return metrics(target[fold.valid], predictions, config.scoring, [config.loss])[config.loss]
+
+
 def with_constant(data: Tensors, contract: Contract, name: str) -> Tensors:
     """Return the rows with one value in all rows of a feature: it tells nothing, and every kind of model takes it."""
     strings, numbers = data.strings, data.numbers
     if name in contract.strings:
-        strings = strings.copy()
+        strings = strings.astype(object)
         strings[:, contract.strings.index(name)] = "none"
     else:
         numbers = numbers.copy()

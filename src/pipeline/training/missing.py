@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from pipeline.config.candidates import Settings
@@ -21,8 +20,8 @@ from pipeline.evaluation.bootstrap import Bootstrap, Interval, paired
 from pipeline.evaluation.metrics import metrics, standard_error
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.runtime.predictor import Session, top_probability
-from pipeline.training import estimators, search
-from pipeline.training.search import CandidateResult
+from pipeline.training import estimators, parallel
+from pipeline.training.fold_results import CandidateResult
 
 
 class FoldLosses(NamedTuple):
@@ -61,29 +60,22 @@ def losses_on_folds(
 ) -> dict[str, FoldLosses]:
     """Return by group the losses of the model, and of a model trained without the group's columns."""
     masked = {}
+    known = {}
     for group, columns in masking.optional_groups(config).items():
-        masked[group] = masking.mask(config, rows.examples, columns, masking.prior_of(rows)).data
+        without = masking.mask(config, rows.examples, columns, masking.prior_of(rows)).data
+        masked[group] = parallel.shareable(without)
+        known[group] = parallel.shareable(with_constants(without))
     if not masked:
         return {}
 
+    _, data, target = masking.with_copies(rows.examples, copies)
+    data = parallel.shareable(data)
     tasks = []
-    for fold in folds:
-        train = masking.with_copies(rows.examples.take(fold.train), copies, fold.train)
-        target = rows.examples.target[fold.valid]
-        valid = {group: data.take(fold.valid) for group, data in masked.items()}
-        tasks.append(delayed(fit_and_score)(config, best.settings, train.data, train.target, valid, target))
+    for fold, extended in zip(folds, masking.folds_with_copies(folds, copies, len(rows.key)), strict=True):
+        tasks.append((config, best.settings, data, target, extended, masked))
+        tasks += [(config, best.settings, known[group], target, fold, {group: known[group]}) for group in masked]
 
-        for group, data in masked.items():
-            known = with_constants(data)
-            train_target = rows.examples.target[fold.train]
-            valid = {group: known.take(fold.valid)}
-            tasks.append(
-                delayed(fit_and_score)(config, best.settings, known.take(fold.train), train_target, valid, target)
-            )
-
-    processes = min(search.workers(config), len(tasks))
-    results: list[dict[str, float]] = Parallel(n_jobs=processes)(tasks)
-    return mean_losses(results, list(masked))
+    return mean_losses(list(parallel.run(config, fit_and_score, tasks)), list(masked))
 
 
 def mean_losses(results: list[dict[str, float]], groups: list[str]) -> dict[str, FoldLosses]:
@@ -101,19 +93,14 @@ def mean_losses(results: list[dict[str, float]], groups: list[str]) -> dict[str,
 
 
 def fit_and_score(
-    config: Config,
-    settings: Settings,
-    train: Tensors,
-    train_target: NDArray[Any],
-    valid: dict[str, Tensors],
-    valid_target: NDArray[Any],
+    config: Config, settings: Settings, data: Tensors, target: NDArray[Any], fold: Fold, groups: Mapping[str, Tensors]
 ) -> dict[str, float]:
-    """Fit the candidate. Return its loss on the validation rows of each group."""
-    fitted = estimators.fit(settings, train, train_target, config.train)
+    """Fit the candidate on a fold. Return its loss on the validation rows of each group's data."""
+    fitted = estimators.fit(settings, data.take(fold.train), target[fold.train], config.train)
     losses = {}
-    for group, data in valid.items():
-        predictions = estimators.predict(fitted, data)
-        losses[group] = metrics(valid_target, predictions, config.scoring)[config.loss]
+    for group, others in groups.items():
+        predictions = estimators.predict(fitted, others.take(fold.valid))
+        losses[group] = metrics(target[fold.valid], predictions, config.scoring, [config.loss])[config.loss]
     return losses
 
 

@@ -14,8 +14,8 @@ from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Examples
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult
+from pipeline.training.fold_results import CandidateResult
 from pipeline.training.missing import MissingResult
-from pipeline.training.search import CandidateResult
 
 
 class Outcome(NamedTuple):
@@ -45,11 +45,15 @@ class Prepared(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The chosen candidate, every trial, and the results on all rows: the best candidate of each kind."""
+    """The chosen candidate, every trial, and the results on all rows: the best candidate of each kind.
+
+    `worse` are the best trials of the kinds that are not among the results: the sample showed them to be surely worse.
+    """
 
     best: CandidateResult
     trials: list[CandidateResult]
     results: list[CandidateResult]
+    worse: list[CandidateResult]
 
 
 class HoldoutEvaluation(NamedTuple):

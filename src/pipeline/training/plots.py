@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation.curves import by_tenth, curve
 from pipeline.evaluation.metrics import roc_auc
 from pipeline.plotting import ACCENT, INK, QUIET
-from pipeline.training.search import CandidateResult
+from pipeline.training.fold_results import CandidateResult
 
 MANY = 5  # classes from which on their names are small
 MOST_COUNTS = 20  # classes up to which each cell of a confusion matrix has its count
@@ -40,10 +40,14 @@ def draw_folds(axes: Axes, results: list[CandidateResult], metric: str) -> None:
 
 
 def draw_trials(axes: Axes, trials: list[CandidateResult], loss: str) -> None:
-    """Draw the mean loss of each trial, in the order of the trials, and the lowest loss so far."""
+    """Draw the mean loss of each trial, in the order of the trials, and the lowest loss so far.
+
+    Trials that failed or were stopped have none.
+    """
     kinds = dict.fromkeys(trial.name for trial in trials)
     for position, kind in enumerate(kinds):
-        finished = [number for number, trial in enumerate(trials, 1) if trial.name == kind and not trial.error]
+        finished = [number for number, trial in enumerate(trials, 1) if trial.name == kind]
+        finished = [number for number in finished if np.isfinite(trials[number - 1].mean(loss))]
         losses = [trials[number - 1].mean(loss) for number in finished]
         axes.plot(finished, losses, MARKERS[position % len(MARKERS)], ms=5, label=kind)
 

@@ -9,9 +9,9 @@ from pipeline.config.config import Config
 from pipeline.evaluation.metrics import spread
 from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session
-from pipeline.training import estimators, search
+from pipeline.training import estimators, parallel
 from pipeline.training.export import onnx
-from pipeline.training.search import CandidateResult
+from pipeline.training.fold_results import CandidateResult
 
 
 class ExportedModel(NamedTuple):
@@ -33,7 +33,7 @@ def refit(
     `rows` describes the rows of `train` in the progress line.
     """
     with console.step(out, f"Refit {best.name} on {rows}") as say:
-        fitted = estimators.fit(best.settings, train.data, train.target, config.train, threads=search.workers(config))
+        fitted = estimators.fit(best.settings, train.data, train.target, config.train, threads=parallel.workers(config))
         say(f"{len(train.target):,} rows")
 
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:

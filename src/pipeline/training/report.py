@@ -17,7 +17,7 @@ from pipeline.plotting import Picture
 from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session, top_probability
 from pipeline.training import plots
-from pipeline.training.search import CandidateResult
+from pipeline.training.fold_results import CandidateResult
 
 SUMMARY = {
     "binary": ("folds", "roc", "calibration"),

@@ -20,16 +20,17 @@ from pipeline.registry import mlflow_store
 from pipeline.runtime.arrays import json_bytes
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult, verdict_of
+from pipeline.training.fold_results import CandidateResult
 from pipeline.training.missing import MissingResult
-from pipeline.training.search import CandidateResult
+from pipeline.training.phases import Selection
 
 TRAINING = "training.json"
 
 
-def selection_record(
-    best: CandidateResult, standings: list[CandidateResult], parts: Split, key: NDArray[Any], learnt: int
-) -> dict[str, Any]:
+def selection_record(selection: Selection, parts: Split, key: NDArray[Any], learnt: int) -> dict[str, Any]:
     """Record how the candidate was chosen, and which rows the model was trained on.
+
+    `worse_on_sample` in the record are the kinds that were not fitted on all rows.
 
     `learnt` is the number of these rows: the rows before the holdout, or all rows if the chosen settings were fitted
     once more after the evaluation on the holdout. `until` in the record is the day after the last of these rows, or
@@ -37,9 +38,10 @@ def selection_record(
     """
     learnt_key = key if learnt > len(parts.search) else key[parts.search]
     return {
-        "candidate": best.name,
-        "settings": best.settings.model_dump(),
-        "candidates": {result.name: rounded_folds(result.folds) for result in standings},
+        "candidate": selection.best.name,
+        "settings": selection.best.settings.model_dump(),
+        "candidates": {result.name: rounded_folds(result.folds) for result in selection.results},
+        "worse_on_sample": {result.name: rounded_folds(result.folds) for result in selection.worse},
         "holdout": parts.holdout_name,
         "trained_on": learnt,
         "judged_fit": len(parts.search),
@@ -112,7 +114,10 @@ def log_training(
         for result in results:
             title = f"{rows}: {result.name}"
             settings = flat_settings(result.settings)
-            mlflow_store.log_child_run(title, settings, finite_figures(result.folds), result.error)
+            tags = {"error": result.error} if result.error else {}
+            if result.stopped:
+                tags["stopped"] = "a trial of the same kind is surely better on these folds"
+            mlflow_store.log_child_run(title, settings, finite_figures(result.folds), tags)
 
 
 def version_tags(

@@ -1,16 +1,15 @@
 """The search for the best candidate.
 
 Trials on a sample of the days find the best settings of each kind of model. The kinds are then compared on all rows.
+A trial ends, and a kind goes no further, where another one is surely better.
 This module uses the folds and never the holdout.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
-from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
@@ -18,80 +17,33 @@ from pipeline.config.candidates import Settings, Trials, settled
 from pipeline.config.config import Config
 from pipeline.data.split import Fold, sample
 from pipeline.errors import DataError
-from pipeline.evaluation.metrics import constant_prediction, metrics, spread, standard_error
+from pipeline.evaluation.metrics import constant_prediction, mean_of_blocks, metrics, row_losses, standard_error
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.contract import Scoring
-from pipeline.runtime.predictor import Session
-from pipeline.training import estimators
-from pipeline.training.export import onnx
+from pipeline.training.fold_results import CandidateResult, Fits, Say, evaluate_candidates
+from pipeline.training.unfit import refuse_absent_class, refuse_uniform
 
 Array = NDArray[Any]
-Say = Callable[[str], None]
-FoldResult = tuple[dict[str, float], Array]
-PROBE = 600  # rows for the export of each candidate before the search begins
+SURE = 3.0  # standard errors by which a loss is surely higher
 
 
-class CandidateResult(NamedTuple):
-    """A candidate with its metrics and its predictions [validation rows] by fold.
+class SampledFolds(NamedTuple):
+    """The rows that trials are evaluated on: the folds, and the block of each row [rows]."""
 
-    `error` is the message of a fit that failed, and None if every fit succeeded.
-    """
-
-    name: str
-    settings: Settings
-    folds: dict[str, dict[str, float]]
-    error: str | None = None
-    predictions: Mapping[str, Array] = MappingProxyType({})
-
-    def mean(self, metric: str) -> float:
-        """Return the mean of a metric over the folds; infinity if a fit failed."""
-        if self.error:
-            return np.inf
-        return float(np.mean([figures[metric] for figures in self.folds.values()]))
+    folds: list[Fold]
+    unit: Array
 
 
-def refuse_unfit(data: Tensors, target: Array, folds: list[Fold], config: Config) -> None:
-    """Check the folds and the export of every candidate before the search.
-
-    Raises DataError if all training or all validation outcomes of a fold are the same, or if a feature has no value in
-    the training rows of a fold. Raises RefusedError if the export of a candidate is not exact.
-    """
-    for fold in folds:
-        where = f"rows of fold {fold.name}"
-        refuse_uniform(target[fold.train], config.target, f"the training {where}", "fewer or shorter folds")
-        refuse_absent_class(target[fold.train], config, f"the training {where}", "fewer or shorter folds")
-        refuse_uniform(target[fold.valid], config.target, f"the validation {where}", "fewer or longer folds")
-        refuse_empty(data.take(fold.train), config, f"the training rows of fold {fold.name}")
-
-    rows = probe_rows(target, np.random.default_rng(config.train.seed).permutation(folds[-1].train), config)
-    probe = data.take(rows)
-    outcome = target[rows]
-    unit = spread(outcome, config.task)
-
-    for name, settings in config.candidates.named().items():
-        fitted = estimators.fit(settings, probe, outcome, config.train)
-        session = Session(onnx.to_onnx(fitted, probe, name))
-        onnx.refuse_inexact(fitted, session, probe, unit, config.gates.max_export_error, config.train.seed)
-
-
-def probe_rows(target: Array, rows: Array, config: Config) -> Array:
-    """The first of these rows, and the first one of each class: a probe without a class has another export."""
-    first_of_class = [rows[target[rows] == number][:1] for number in range(len(config.classes))]
-    return np.unique(np.concatenate([rows[:PROBE], *first_of_class])) if first_of_class else rows[:PROBE]
-
-
-def run_trials(
-    config: Config, data: Tensors, target: Array, folds: list[Fold], unit: Array, say: Say
-) -> list[CandidateResult]:
-    """Run every trial of every kind on a sample of the blocks in `unit` [rows]. Return the results in order.
+def run_trials(config: Config, data: Tensors, target: Array, rows: SampledFolds, say: Say) -> list[CandidateResult]:
+    """Run every trial of every kind on the sampled rows. Return the results in order.
 
     The study proposes a whole batch before it gets the first result of that batch, and it gets the results in the order
-    of the proposals. So the trials do not depend on the number of workers.
+    of the proposals. A batch goes from fold to fold, and the trials that are surely worse stay behind. So the trials do
+    not depend on the number of workers.
 
-    Raises DataError if the sample leaves a fold without rows, or with one outcome only.
+    Raises DataError if the sample leaves a fold with one outcome only.
     """
-    sampled_folds = sample_folds(config, folds, unit)
-    for fold in sampled_folds:
+    for fold in rows.folds:
         where = f"the sampled rows of fold {fold.name}"
         refuse_uniform(target[fold.train], config.target, where, "a larger search.sample")
         refuse_absent_class(target[fold.train], config, where, "a larger search.sample")
@@ -101,6 +53,7 @@ def run_trials(
     most = max(plan.trials for plan in plans.values())
 
     results: list[CandidateResult] = []
+    fits: Fits = {}
     for first in range(0, most, config.search.batch):
         proposals: list[tuple[str, optuna.Trial, Settings]] = []
         for name, plan in plans.items():
@@ -108,19 +61,82 @@ def run_trials(
                 trial = studies[name].ask()
                 proposals.append((name, trial, _sampled_settings(kinds[name], plan, trial)))
 
-        candidates = [(name, settings) for name, _, settings in proposals]
-        batch = evaluate_candidates(config, data, target, sampled_folds, candidates, say)
+        batch = [CandidateResult(name, settings, {}) for name, _, settings in proposals]
+        for fold in rows.folds:
+            batch = with_next_fold(config, data, target, rows, fold, batch, results, say, fits)
         for (name, trial, _), result in zip(proposals, batch, strict=True):
-            if result.error:
-                studies[name].tell(trial, state=TrialState.FAIL)
-            else:
-                studies[name].tell(trial, result.mean(config.loss))
+            _tell(studies[name], trial, result, config.loss)
         results += batch
 
     return results
 
 
-def sample_folds(config: Config, folds: list[Fold], unit: Array) -> list[Fold]:
+def with_next_fold(
+    config: Config,
+    data: Tensors,
+    target: Array,
+    rows: SampledFolds,
+    fold: Fold,
+    batch: list[CandidateResult],
+    earlier: list[CandidateResult],
+    say: Say,
+    fits: Fits,
+) -> list[CandidateResult]:
+    """Evaluate the trials of a batch that are still going on the next fold, and stop those that are surely worse.
+
+    A trial is compared with the best one of its kind so far, in this batch or among the `earlier` results.
+    """
+    going = [n for n, result in enumerate(batch) if not result.error and not result.stopped]
+    candidates = [(batch[n].name, batch[n].settings) for n in going]
+    batch = list(batch)
+    for n, result in zip(going, evaluate_candidates(config, data, target, [fold], candidates, say, fits), strict=True):
+        batch[n] = batch[n].and_on(result)
+
+    if fold is rows.folds[-1]:
+        return batch
+
+    names = [done.name for done in rows.folds[: rows.folds.index(fold) + 1]]
+    so_far = [result.only_on(names) for result in [*earlier, *batch] if not result.error and not result.stopped]
+    for n in going:
+        rivals = [result for result in so_far if result.name == batch[n].name]
+        if rivals and not batch[n].error:
+            best = min(rivals, key=lambda result: result.mean(config.loss))
+            batch[n] = batch[n]._replace(stopped=is_surely_worse(batch[n], best, target, rows, config))
+    return batch
+
+
+def is_surely_worse(
+    result: CandidateResult, best: CandidateResult, target: Array, rows: SampledFolds, config: Config
+) -> bool:
+    """Tell whether the mean loss over the folds of `result` is higher by more than `SURE` standard errors."""
+    differences = []
+    errors = []
+    for fold in rows.folds:
+        if fold.name in result.folds:
+            outcome = target[fold.valid]
+            worse = row_losses(outcome, result.predictions[fold.name], config.task)
+            better = row_losses(outcome, best.predictions[fold.name], config.task)
+            mean, error = mean_of_blocks(worse - better, rows.unit[fold.valid])
+            differences.append(mean)
+            errors.append(error)
+    return bool(np.sum(differences) > SURE * np.linalg.norm(errors))
+
+
+def contenders(
+    config: Config, target: Array, rows: SampledFolds, best_trials: Sequence[CandidateResult]
+) -> tuple[list[CandidateResult], list[CandidateResult]]:
+    """Divide the best trials of the kinds into those to be compared on all rows, and those that are surely worse."""
+    best = min(best_trials, key=lambda trial: trial.mean(config.loss))
+
+    on_all_rows: list[CandidateResult] = []
+    worse: list[CandidateResult] = []
+    for trial in best_trials:
+        side = worse if is_surely_worse(trial, best, target, rows, config) else on_all_rows
+        side.append(trial)
+    return on_all_rows, worse
+
+
+def sample_folds(config: Config, folds: list[Fold], unit: Array) -> SampledFolds:
     """Reduce the folds to the share `search.sample` of the blocks in `unit` [rows].
 
     Raises DataError if a fold has no rows left to train on or to predict.
@@ -138,7 +154,7 @@ def sample_folds(config: Config, folds: list[Fold], unit: Array) -> list[Fold]:
             )
 
         sampled_folds.append(Fold(fold.name, train, valid))
-    return sampled_folds
+    return SampledFolds(sampled_folds, unit)
 
 
 def best_of_each(trials: list[CandidateResult], loss: str) -> list[CandidateResult]:
@@ -154,37 +170,6 @@ def best_of_each(trials: list[CandidateResult], loss: str) -> list[CandidateResu
         of_kind = [trial for trial in trials if trial.name == name]
         best.append(min(of_kind, key=lambda trial: trial.mean(loss)))
     return [trial for trial in best if not trial.error]
-
-
-def evaluate_candidates(
-    config: Config, data: Tensors, target: Array, folds: list[Fold], candidates: list[tuple[str, Settings]], say: Say
-) -> list[CandidateResult]:
-    """Evaluate each candidate, a name with its settings, on each fold. `say` gets a line for each finished fit.
-
-    Returns the results in the order of the candidates.
-    """
-    jobs = []
-    for n in reversed(range(len(candidates))):  # begin with the slow kinds, which come last
-        jobs += [(n, fold) for fold in folds]
-    tasks = [delayed(evaluate_fold)(candidates[n][1], data, target, fold, config) for n, fold in jobs]
-
-    figures: list[dict[str, dict[str, float]]] = [{} for _ in candidates]
-    predictions: list[dict[str, Array]] = [{} for _ in candidates]
-    errors: dict[int, str] = {}
-    for (n, fold), result in zip(jobs, _run_tasks(config, tasks), strict=True):
-        if isinstance(result, str):
-            errors[n] = result
-            continue
-
-        fold_metrics, fold_predictions = result
-        figures[n][fold.name] = fold_metrics
-        predictions[n][fold.name] = fold_predictions
-        say(f"{candidates[n][0]} on {fold.name}: {config.loss} {fold_metrics[config.loss]:.4f}")
-
-    return [
-        CandidateResult(name, settings, figures[n], errors.get(n), predictions[n])
-        for n, (name, settings) in enumerate(candidates)
-    ]
 
 
 def choose(standings: list[CandidateResult], loss: str) -> CandidateResult:
@@ -217,6 +202,17 @@ def _study(settings: Settings, plan: Trials, seed: int) -> optuna.Study:
     return study
 
 
+def _tell(study: optuna.Study, trial: optuna.Trial, result: CandidateResult, loss: str) -> None:
+    """Tell a study how a trial ended: with its loss, with an error, or before its last fold."""
+    if result.error:
+        study.tell(trial, state=TrialState.FAIL)
+    elif result.stopped:
+        trial.report(result.mean_so_far(loss), step=len(result.folds))
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, result.mean(loss))
+
+
 def _sampled_settings(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
     """Draw the settings of one trial. A setting that is an integer in the config stays an integer."""
     drawn: dict[str, Any] = {}
@@ -238,60 +234,3 @@ def baseline(target: Array, folds: list[Fold], scoring: Scoring) -> dict[str, fl
     for metric in by_fold[0]:
         means[metric] = float(np.mean([figures[metric] for figures in by_fold]))
     return means
-
-
-def refuse_uniform(target: Array, name: str, where: str, remedy: str) -> None:
-    """Raise DataError if all outcomes are the same: there is nothing to learn or to evaluate."""
-    if (target == target[0]).all():
-        fact = f"{name}: all {len(target)} outcomes in {where} are the same, {target[0]}"
-        raise DataError(f"{fact}. Use {remedy}, or more rows")
-
-
-def absent_classes(target: Array, config: Config) -> list[str]:
-    """The classes of a multiclass task that no row has."""
-    return [name for number, name in enumerate(config.classes) if not (target == number).any()]
-
-
-def refuse_absent_class(target: Array, config: Config, where: str, remedy: str) -> None:
-    """Raise DataError if a class of a multiclass task has no row: no model could say it."""
-    if absent := absent_classes(target, config):
-        raise DataError(
-            f"{config.target}: no row of {', '.join(absent)} in {where}. Use {remedy}, or leave the class out: under "
-            f"values of {config.target}, and its rows"
-        )
-
-
-def refuse_empty(data: Tensors, config: Config, where: str) -> None:
-    """Raise DataError if a feature has no value at all."""
-    contract = config.contract
-    empty = [name for name, column in zip(contract.strings, data.strings.T, strict=True) if not (column != "").any()]
-    empty += [name for name, column in zip(contract.numbers, data.numbers.T, strict=True) if np.isnan(column).all()]
-
-    if empty:
-        raise DataError(f"{', '.join(empty)}: no value at all in {where}. Remove from features what has none")
-
-
-def evaluate_fold(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> FoldResult | str:
-    """Fit on the training rows of a fold and predict its validation rows.
-
-    Returns the metrics and the predictions [validation rows], or the message of the error if the fit failed.
-    """
-    try:
-        fitted = estimators.fit(settings, data.take(fold.train), target[fold.train], config.train)
-        predictions = estimators.predict(fitted, data.take(fold.valid))
-    except Exception as error:  # noqa: BLE001 -- reason: one failed trial is recorded, and the others go on
-        return f"{type(error).__name__}: {error}"
-    return metrics(target[fold.valid], predictions, config.scoring), predictions
-
-
-def _run_tasks(config: Config, tasks: list[Any]) -> Iterator[FoldResult | str]:
-    """Run tasks with joblib: with one worker in this process, otherwise in processes of one thread each."""
-    processes = min(workers(config), len(tasks))
-    results: Iterator[FoldResult | str] = Parallel(n_jobs=processes, return_as="generator")(tasks)
-    return results
-
-
-def workers(config: Config) -> int:
-    """Return the number of parallel fits. `auto` is the number of cores that the process or its container may use."""
-    count = config.train.workers
-    return cpu_count() if count == "auto" else count

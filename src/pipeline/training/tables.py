@@ -9,8 +9,8 @@ from rich.text import Text
 
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.training.evidence import GateResult, verdict_of
+from pipeline.training.fold_results import CandidateResult
 from pipeline.training.missing import MissingResult
-from pipeline.training.search import CandidateResult
 
 SHOWN = (  # in the leaderboard
     "roc_auc", "average_precision", "log_loss", "ece", "macro_f1", "mae", "rmse", "r2", "bias",
@@ -26,13 +26,16 @@ def leaderboard(
     baseline: Mapping[str, float],
     loss: str,
     trials: list[CandidateResult],
+    worse: list[CandidateResult],
 ) -> Table:
     """Make a table of the candidates, sorted by their mean loss over the folds, with the baseline in the last row.
 
-    A star marks the chosen candidate. Failed candidates have their error instead of metrics, and the caption has the
-    failed trials.
+    A star marks the chosen candidate. Failed candidates have their error instead of metrics. The caption has the kinds
+    that were `worse` on the sample, and the failed trials.
     """
-    table = Table(box=None, pad_edge=False, caption=lost_trials(trials), caption_justify="left", caption_style="yellow")
+    notes = [note for note in (worse_on_sample(worse), lost_trials(trials)) if note]
+    caption = "\n".join(notes) or None
+    table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left", caption_style="yellow")
     metrics = [metric for metric in SHOWN if metric in baseline]
     table.add_column("all rows, mean of the folds", justify="left")
     for metric in metrics:
@@ -47,6 +50,12 @@ def leaderboard(
 
     table.add_row("constant prediction", *(f"{baseline[metric]:.4f}" for metric in metrics), style="dim")
     return table
+
+
+def worse_on_sample(worse: list[CandidateResult]) -> str | None:
+    """Name the kinds that are not in the leaderboard, and say why. None without one."""
+    names = ", ".join(result.name for result in worse)
+    return f"not trained on all rows, surely worse on the sample: {names}" if worse else None
 
 
 def lost_trials(trials: list[CandidateResult]) -> str | None:

@@ -23,10 +23,11 @@ from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, json_bytes
-from pipeline.training import bundle, champion_predictions, gates, report, run_record, search, tables
+from pipeline.training import bundle, champion_predictions, gates, parallel, report, run_record, search, tables
 from pipeline.training.evaluate import evaluate
+from pipeline.training.fold_results import CandidateResult, evaluate_candidates
 from pipeline.training.phases import Evaluation, Outcome, Prepared, Selection
-from pipeline.training.search import CandidateResult
+from pipeline.training.unfit import refuse_unfit
 
 UNITS = {"time": "days", "group": "groups", "row": "rows"}
 
@@ -114,46 +115,57 @@ def select(config: Config, prepared: Prepared, out: Console) -> Selection:
     """Compare the candidates on the folds, and choose one."""
     rows = prepared.rows
     folds = prepared.parts.folds
-    trials, results = compare(config, rows, prepared.copies, out, folds)
+    trials, results, worse = compare(config, rows, prepared.copies, out, folds)
 
     best = search.choose(results, config.loss)
     baseline = search.baseline(rows.examples.target, folds, config.scoring)
-    out.print(tables.leaderboard(results, best, baseline, config.loss, trials))
-    return Selection(best, trials, results)
+    out.print(tables.leaderboard(results, best, baseline, config.loss, trials, worse))
+    return Selection(best, trials, results, worse)
 
 
 def compare(
     config: Config, rows: TrainingRows, copies: Copies, out: Console, folds: list[Fold]
-) -> tuple[list[CandidateResult], list[CandidateResult]]:
+) -> tuple[list[CandidateResult], list[CandidateResult], list[CandidateResult]]:
     """Evaluate every trial on a sample of the days, and then the best trial of each kind on all rows.
 
-    The candidates are trained on the masked copies too, and validated on the rows as they are.
+    The candidates are trained on the masked copies too, and validated on the rows as they are. Returns the trials, the
+    results on all rows, and the best trials of the kinds that the sample showed to be surely worse.
     """
     _, data, target = masking.with_copies(rows.examples, copies)
-    unit = masking.blocks_with_copies(rows.key, copies)
+    data = parallel.shareable(data)
     folds = masking.folds_with_copies(folds, copies, len(rows.key))
+    sampled = search.sample_folds(config, folds, masking.blocks_with_copies(rows.key, copies))
     kinds = config.candidates.named()
 
     with console.step(out, f"Check that each of {len(kinds)} candidates can be exported") as say:
-        search.refuse_unfit(data, target, folds, config)
+        refuse_unfit(data, target, folds, config)
         say(", ".join(kinds))
 
     with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
-        trials = search.run_trials(config, data, target, folds, unit, say)
-        failures = sum(trial.error is not None for trial in trials)
-        note = f", {failures} failed" if failures else ""
-        say(f"{len(trials)} trials{note}")
+        trials = search.run_trials(config, data, target, sampled, say)
+        say(search_summary(trials))
 
     best = search.best_of_each(trials, config.loss)
     if config.search.sample == 1:  # the trials were evaluated on all rows already
-        return trials, best
+        return trials, best, []
 
-    with console.step(out, f"Train the best of each kind on all rows of {len(folds)} folds") as say:
+    best, worse = search.contenders(config, target, sampled, best)
+    left_out = f", without {', '.join(trial.name for trial in worse)}" if worse else ""
+    with console.step(out, f"Train the best of each kind{left_out} on all rows of {len(folds)} folds") as say:
         candidates = [(trial.name, trial.settings) for trial in best]
-        results = search.evaluate_candidates(config, data, target, folds, candidates, say)
+        results = evaluate_candidates(config, data, target, folds, candidates, say)
         lowest = min(results, key=lambda result: result.mean(config.loss))
         say(f"{lowest.name} has the lowest {config.loss}")
-    return trials, results
+    return trials, results, worse
+
+
+def search_summary(trials: list[CandidateResult]) -> str:
+    """Count the trials, those that failed, and those that were stopped early."""
+    counts = {
+        "failed": sum(trial.error is not None for trial in trials),
+        "stopped early": sum(trial.stopped for trial in trials),
+    }
+    return f"{len(trials)} trials" + "".join(f", {count} {how}" for how, count in counts.items() if count)
 
 
 def record_selection(config: Config, prepared: Prepared, selection: Selection, reports: Path, out: Console) -> Outcome:
@@ -249,7 +261,7 @@ def record_facts(config: Config, prepared: Prepared, selection: Selection, learn
     """The facts for the record: about the data, the selection and the code."""
     rows = prepared.rows
     parts = prepared.parts
-    selected = run_record.selection_record(selection.best, selection.results, parts, rows.key, len(learnt.target))
+    selected = run_record.selection_record(selection, parts, rows.key, len(learnt.target))
     return {**rows.about, **selected, **bundle.training_facts(config)}
 
 
