@@ -1,9 +1,23 @@
 """Rows that candidates learn from, and small settings of each kind of candidate."""
 
+from pathlib import Path
+
 import numpy as np
 
-from pipeline.config.candidates import Blend, Boosting, Forest, Linear, Perceptron, Tree
-from pipeline.config.config import Train
+from pipeline.config.candidates import (
+    Blend,
+    Boosting,
+    Candidates,
+    Forest,
+    Linear,
+    Perceptron,
+    Range,
+    Search,
+    Tree,
+    Trials,
+)
+from pipeline.config.config import Config, Train, load
+from pipeline.data.split import Fold
 from pipeline.runtime.arrays import Tensors
 
 TRAIN = Train(rare=1)
@@ -32,3 +46,21 @@ def numbers(rows: int = 400) -> tuple[Tensors, np.ndarray]:
     data, _ = examples(rows)
     rng = np.random.default_rng(1)
     return data, 80 + 40 * (data.strings[:, 0] == "red") + 40 * data.numbers[:, 0] + rng.normal(size=rows)
+
+
+ROWS = np.arange(400)
+FOLDS = [Fold("first", ROWS[:200], ROWS[200:300]), Fold("second", ROWS[:300], ROWS[300:])]
+
+
+def two_kinds(tiny: Path) -> Config:
+    """Linear and boosting on the columns of `examples`; boosting is tried six times, on half of the rows."""
+    both = Candidates(linear=Linear(), boosting=Boosting(min_samples_leaf=5, max_iter=20))
+    space = {"learning_rate": Range(low=0.01, high=0.5, log=True), "max_leaf_nodes": Range(low=3, high=31)}
+    plan = Search(sample=0.5, batch=2, kinds={"boosting": Trials(trials=6, space=space)})
+    return load(tiny, ["features=[colour, size, legs]"]).model_copy(
+        update={"candidates": both, "search": plan, "train": Train(rare=1, workers=1)}
+    )
+
+
+def quiet(text: str) -> None:
+    """Nobody listens."""

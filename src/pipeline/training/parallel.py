@@ -17,7 +17,7 @@ def run(config: Config, function: Callable[..., Any], tasks: Sequence[tuple[Any,
     With one worker it is called in this process. Arrays of numbers and of text of one width are shared with the
     processes, other arguments are copied to them.
     """
-    processes = min(workers(config), len(tasks))
+    processes = min(workers(config), max(1, len(tasks)))
     results: Iterator[Any] = Parallel(n_jobs=processes, return_as="generator")(
         delayed(function)(*arguments) for arguments in tasks
     )
@@ -26,7 +26,7 @@ def run(config: Config, function: Callable[..., Any], tasks: Sequence[tuple[Any,
 
 def shareable(data: Tensors) -> Tensors:
     """Give text one width, so that processes share it and do not copy it. Longer text stays as it is."""
-    widest = max((len(text) for text in data.strings.flat), default=0)
+    widest = max((len(text) for text in data.strings.ravel().tolist()), default=0)
     return data._replace(strings=data.strings.astype(f"U{max(1, widest)}")) if widest <= WIDEST else data
 
 

@@ -62,8 +62,8 @@ def run_trials(config: Config, data: Tensors, target: Array, rows: SampledFolds,
                 proposals.append((name, trial, _sampled_settings(kinds[name], plan, trial)))
 
         batch = [CandidateResult(name, settings, {}) for name, _, settings in proposals]
-        for fold in rows.folds:
-            batch = with_next_fold(config, data, target, rows, fold, batch, results, say, fits)
+        for number in range(len(rows.folds)):
+            batch = with_next_fold(config, data, target, rows, number, batch, results, say, fits)
         for (name, trial, _), result in zip(proposals, batch, strict=True):
             _tell(studies[name], trial, result, config.loss)
         results += batch
@@ -76,26 +76,28 @@ def with_next_fold(
     data: Tensors,
     target: Array,
     rows: SampledFolds,
-    fold: Fold,
+    number: int,
     batch: list[CandidateResult],
     earlier: list[CandidateResult],
     say: Say,
     fits: Fits,
 ) -> list[CandidateResult]:
-    """Evaluate the trials of a batch that are still going on the next fold, and stop those that are surely worse.
+    """Evaluate the trials of a batch that are still going on fold `number`, and stop those that are surely worse.
 
     A trial is compared with the best one of its kind so far, in this batch or among the `earlier` results.
     """
     going = [n for n, result in enumerate(batch) if not result.error and not result.stopped]
     candidates = [(batch[n].name, batch[n].settings) for n in going]
     batch = list(batch)
-    for n, result in zip(going, evaluate_candidates(config, data, target, [fold], candidates, say, fits), strict=True):
+    next_fold = [rows.folds[number]]
+    evaluated = evaluate_candidates(config, data, target, next_fold, candidates, say, fits)
+    for n, result in zip(going, evaluated, strict=True):
         batch[n] = batch[n].and_on(result)
 
-    if fold is rows.folds[-1]:
+    if number == len(rows.folds) - 1:
         return batch
 
-    names = [done.name for done in rows.folds[: rows.folds.index(fold) + 1]]
+    names = [fold.name for fold in rows.folds[: number + 1]]
     so_far = [result.only_on(names) for result in [*earlier, *batch] if not result.error and not result.stopped]
     for n in going:
         rivals = [result for result in so_far if result.name == batch[n].name]

@@ -15,21 +15,18 @@ from pipeline import console
 from pipeline.config.config import Config
 from pipeline.config.defaults import with_candidates
 from pipeline.data import masking
-from pipeline.data.masking import Copies
-from pipeline.data.read import TrainingRows, read
-from pipeline.data.split import Fold, split
+from pipeline.data.read import read
+from pipeline.data.split import split
 from pipeline.errors import RefusedError
 from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, json_bytes
-from pipeline.training import bundle, champion_predictions, gates, parallel, report, run_record, search, tables
+from pipeline.training import bundle, champion_predictions, gates, report, run_record, tables
 from pipeline.training.evaluate import evaluate
-from pipeline.training.fold_results import CandidateResult, evaluate_candidates
+from pipeline.training.fold_results import CandidateResult
 from pipeline.training.phases import Evaluation, Outcome, Prepared, Selection
-from pipeline.training.unfit import refuse_unfit
-
-UNITS = {"time": "days", "group": "groups", "row": "rows"}
+from pipeline.training.select import select
 
 
 def run(config: Config, out: Console, *, everything: bool = False, restart: str | None = None) -> Outcome:
@@ -108,64 +105,7 @@ def describe_target(target: NDArray[Any]) -> str:
     return f"the median is {np.median(target):.4g}"
 
 
-# --- select ---------------------------------------------------------------------------------------------------------
-
-
-def select(config: Config, prepared: Prepared, out: Console) -> Selection:
-    """Compare the candidates on the folds, and choose one."""
-    rows = prepared.rows
-    folds = prepared.parts.folds
-    trials, results, worse = compare(config, rows, prepared.copies, out, folds)
-
-    best = search.choose(results, config.loss)
-    baseline = search.baseline(rows.examples.target, folds, config.scoring)
-    out.print(tables.leaderboard(results, best, baseline, config.loss, trials, worse))
-    return Selection(best, trials, results, worse)
-
-
-def compare(
-    config: Config, rows: TrainingRows, copies: Copies, out: Console, folds: list[Fold]
-) -> tuple[list[CandidateResult], list[CandidateResult], list[CandidateResult]]:
-    """Evaluate every trial on a sample of the days, and then the best trial of each kind on all rows.
-
-    The candidates are trained on the masked copies too, and validated on the rows as they are. Returns the trials, the
-    results on all rows, and the best trials of the kinds that the sample showed to be surely worse.
-    """
-    _, data, target = masking.with_copies(rows.examples, copies)
-    data = parallel.shareable(data)
-    folds = masking.folds_with_copies(folds, copies, len(rows.key))
-    sampled = search.sample_folds(config, folds, masking.blocks_with_copies(rows.key, copies))
-    kinds = config.candidates.named()
-
-    with console.step(out, f"Check that each of {len(kinds)} candidates can be exported") as say:
-        refuse_unfit(data, target, folds, config)
-        say(", ".join(kinds))
-
-    with console.step(out, f"Search on {config.search.sample:.0%} of the {UNITS[config.split.by]}") as say:
-        trials = search.run_trials(config, data, target, sampled, say)
-        say(search_summary(trials))
-
-    best = search.best_of_each(trials, config.loss)
-    if config.search.sample == 1:  # the trials were evaluated on all rows already
-        return trials, best, []
-
-    best, worse = search.contenders(config, target, sampled, best)
-    left_out = f", without {', '.join(trial.name for trial in worse)}" if worse else ""
-    with console.step(out, f"Train the best of each kind{left_out} on all rows of {len(folds)} folds") as say:
-        candidates = [(trial.name, trial.settings) for trial in best]
-        results = evaluate_candidates(config, data, target, folds, candidates, say)
-        lowest = min(results, key=lambda result: result.mean(config.loss))
-        say(f"{lowest.name} has the lowest {config.loss}")
-    return trials, results, worse
-
-
-def search_summary(trials: list[CandidateResult]) -> str:
-    """Count the trials, those that failed, and those that were stopped early."""
-    counts = {
-        "failed": sum(trial.error is not None for trial in trials),
-        "stopped early": sum(trial.stopped for trial in trials),
-    }
-    return f"{len(trials)} trials" + "".join(f", {count} {how}" for how, count in counts.items() if count)
+# --- publish --------------------------------------------------------------------------------------------------------
 
 
 def record_selection(config: Config, prepared: Prepared, selection: Selection, reports: Path, out: Console) -> Outcome:
@@ -177,9 +117,6 @@ def record_selection(config: Config, prepared: Prepared, selection: Selection, r
         record = record_facts(config, prepared, selection, prepared.train)
         run_record.log_training(config, selection.best, evaluated_candidates(selection), {}, record, reports)
     return Outcome(selection.results, {}, None)
-
-
-# --- publish --------------------------------------------------------------------------------------------------------
 
 
 def publish(

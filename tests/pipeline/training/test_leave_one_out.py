@@ -7,8 +7,9 @@ from pipeline.config.config import Config
 from pipeline.data.split import Fold
 from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Tensors
+from pipeline.training.fold_results import evaluate_candidates
 from pipeline.training.leave_one_out import feature_gains, features_to_leave_out, with_constant
-from pipeline.training.search import baseline, evaluate_candidates
+from pipeline.training.search import baseline
 
 ROWS = 600
 

@@ -16,8 +16,8 @@ from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Examples, Tensors, tensors
 from pipeline.runtime.rolling_features import RollingState
 from pipeline.training import estimators
+from pipeline.training.fold_results import CandidateResult
 from pipeline.training.missing import FoldLosses, fit_and_score, losses_on_folds, on_holdout, with_constants
-from pipeline.training.search import CandidateResult
 
 ROWS = 400
 FOLDS = [
@@ -89,7 +89,8 @@ def test_every_group_of_validation_rows_gets_a_loss_of_its_own(config: Config, r
     target = rows.examples.target
     masked = masking.mask(config, rows.examples, ["size"], {}).data
     valid = {"all there": rows.examples.data, "without": masked}
-    losses = fit_and_score(config, BEST.settings, rows.examples.data, target, valid, target)
+    fold = Fold("all", np.arange(ROWS), np.arange(ROWS))
+    losses = fit_and_score(config, BEST.settings, rows.examples.data, target, fold, valid)
     assert losses["all there"] == pytest.approx(loss_by_hand(config, rows.examples, rows.examples.data, target))
     assert losses["without"] == pytest.approx(loss_by_hand(config, rows.examples, masked, target))
     assert losses["without"] > losses["all there"] + 0.01

@@ -18,8 +18,8 @@ from pipeline.runtime.predictor import Session, as_predictions
 from pipeline.runtime.predictor import load as load_bundle
 from pipeline.training import estimators, leaks
 from pipeline.training.export import onnx
-from pipeline.training.search import absent_classes, refuse_absent_class
 from pipeline.training.tables import absent_classes_warning
+from pipeline.training.unfit import absent_classes, refuse_absent_class
 from tests.support.penguins import ADELIE, CONFIG, Penguins, train
 
 NAMES = ["Adelie", "Chinstrap", "Gentoo"]

@@ -9,8 +9,8 @@ from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session
 from pipeline.training.estimators import fit
 from pipeline.training.export import onnx
+from pipeline.training.fold_results import CandidateResult
 from pipeline.training.report import draw, holdout_pictures, permutation_importance, search_pictures
-from pipeline.training.search import CandidateResult
 from tests.support.examples import examples, numbers
 
 BOTH = {"folds", "search", "importance", "calibration", "summary"}

@@ -3,70 +3,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.candidates import Boosting, Candidates, Forest, Linear, Range, Search, Tree, Trials, faults
-from pipeline.config.config import Config, Train, load
+from pipeline.config.candidates import Boosting, Candidates, Linear, Range, Search, Tree, Trials, faults
+from pipeline.config.config import Config, Train
 from pipeline.data.split import Fold
-from pipeline.errors import DataError, RefusedError
-from pipeline.evaluation.metrics import metrics
-from pipeline.runtime.arrays import Tensors
+from pipeline.errors import DataError
 from pipeline.runtime.contract import Scoring
 from pipeline.training import estimators, search
+from pipeline.training.fold_results import CandidateResult, evaluate_candidates
 from pipeline.training.search import (
-    CandidateResult,
+    SampledFolds,
     baseline,
     best_of_each,
     choose,
-    evaluate_candidates,
-    refuse_unfit,
+    contenders,
+    is_surely_worse,
     run_trials,
+    sample_folds,
 )
-from tests.support.examples import examples
+from tests.support.examples import FOLDS, ROWS, examples, quiet, two_kinds
 
-ROWS = np.arange(400)
-FOLDS = [Fold("first", ROWS[:200], ROWS[200:300]), Fold("second", ROWS[:300], ROWS[300:])]
 UNIT = ROWS // 10
-
-
-def quiet(text: str) -> None:
-    """Nobody listens."""
 
 
 @pytest.fixture
 def config(tiny: Path) -> Config:
-    """Linear and boosting on the columns of `examples`; boosting is tried six times."""
-    both = Candidates(linear=Linear(), boosting=Boosting(min_samples_leaf=5, max_iter=20))
-    space = {"learning_rate": Range(low=0.01, high=0.5, log=True), "max_leaf_nodes": Range(low=3, high=31)}
-    plan = Search(sample=0.5, batch=2, kinds={"boosting": Trials(trials=6, space=space)})
-    return load(tiny, ["features=[colour, size, legs]"]).model_copy(
-        update={"candidates": both, "search": plan, "train": Train(rare=1, workers=1)}
-    )
+    return two_kinds(tiny)
+
+
+def sampled(config: Config) -> SampledFolds:
+    return sample_folds(config, FOLDS, UNIT)
 
 
 def standing(name: str, *losses: float) -> CandidateResult:
     return CandidateResult(name, Linear(), {str(n): {"log_loss": loss} for n, loss in enumerate(losses)})
-
-
-def test_every_candidate_is_judged_on_every_fold_and_each_fit_is_told(config: Config) -> None:
-    data, target = examples()
-    told: list[str] = []
-    named = list(config.candidates.named().items())
-    found = evaluate_candidates(config, data, target, FOLDS, named, told.append)
-    assert [(s.name, list(s.folds)) for s in found] == [
-        ("linear", ["first", "second"]),
-        ("boosting", ["first", "second"]),
-    ]
-    assert len(told) == 4
-
-
-def test_a_fold_is_judged_on_its_own_rows_and_not_on_its_training_rows(config: Config) -> None:
-    data, target = examples()
-    shuffled = target.copy()
-    np.random.default_rng(0).shuffle(shuffled[300:])
-    before, after = (
-        evaluate_candidates(config, data, t, FOLDS, [("linear", Linear())], quiet)[0].folds for t in (target, shuffled)
-    )
-    assert before["first"] == after["first"]
-    assert before["second"]["roc_auc"] > after["second"]["roc_auc"] + 0.1
 
 
 def test_the_first_trial_of_a_kind_has_its_configured_settings(
@@ -74,7 +43,7 @@ def test_the_first_trial_of_a_kind_has_its_configured_settings(
 ) -> None:
     """The other trials of the kind are drawn from its space."""
     data, target = examples()
-    tried = [s for s in run_trials(config, data, target, FOLDS, UNIT, quiet) if s.name == "boosting"]
+    tried = [s for s in run_trials(config, data, target, sampled(config), quiet) if s.name == "boosting"]
     assert tried[0].settings == config.candidates.boosting
     drawn = [s.settings for s in tried[1:] if isinstance(s.settings, Boosting)]
     assert len({settings.learning_rate for settings in drawn}) == 5
@@ -85,34 +54,13 @@ def test_the_first_trial_of_a_kind_has_its_configured_settings(
 def test_the_same_seed_finds_the_same_whatever_the_number_of_workers(config: Config) -> None:
     data, target = examples()
     two = config.model_copy(update={"train": Train(rare=1, workers=2)})
-    one, other = (run_trials(each, data, target, FOLDS, UNIT, quiet) for each in (config, two))
+    one, other = (run_trials(each, data, target, sampled(each), quiet) for each in (config, two))
     assert [each[:4] for each in one] == [each[:4] for each in other]
     assert all(
         (a.predictions[fold] == b.predictions[fold]).all()
         for a, b in zip(one, other, strict=True)
         for fold in a.predictions
     )
-
-
-def test_auto_is_every_core_and_no_more_processes_than_tasks(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    honest = search.Parallel
-    monkeypatch.setattr(search, "cpu_count", lambda: 64)
-    monkeypatch.setattr(search, "Parallel", lambda n_jobs, **more: asked.append(n_jobs) or honest(n_jobs=1, **more))
-    data, target = examples()
-    auto = config.model_copy(update={"train": Train(rare=1)})
-    evaluate_candidates(auto, data, target, FOLDS, [("linear", Linear())], quiet)
-    assert (asked, search.workers(auto)) == ([len(FOLDS)], 64)
-
-
-def test_a_standing_keeps_what_was_answered_on_each_fold(config: Config) -> None:
-    data, target = examples()
-    kept = evaluate_candidates(config, data, target, FOLDS, [("linear", Linear())], quiet)[0]
-    assert {name: len(said) for name, said in kept.predictions.items()} == {
-        fold.name: len(fold.valid) for fold in FOLDS
-    }
-    for fold in FOLDS:
-        assert metrics(target[fold.valid], kept.predictions[fold.name], config.scoring) == kept.folds[fold.name]
 
 
 def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(
@@ -124,7 +72,7 @@ def test_trials_see_a_sample_of_whole_blocks_and_the_comparison_all_rows(
     monkeypatch.setattr(
         estimators, "fit", lambda s, rows, *given: seen.append(len(rows.numbers)) or honest(s, rows, *given)
     )
-    run_trials(config, data, target, FOLDS, UNIT, quiet)
+    run_trials(config, data, target, sampled(config), quiet)
     assert max(seen) < 200
     assert all(count % 10 == 0 for count in seen)
     seen.clear()
@@ -144,7 +92,7 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
         return honest(settings, *given)
 
     monkeypatch.setattr(estimators, "fit", fit)
-    judged = run_trials(config, data, target, FOLDS, UNIT, quiet)
+    judged = run_trials(config, data, target, sampled(config), quiet)
     assert {s.error for s in judged if s.name == "linear"} == {"MemoryError: too large"}
     assert [each.name for each in best_of_each(judged, "log_loss")] == ["boosting"]
     with pytest.raises(DataError, match="every trial failed, the first of linear with: MemoryError: too large"):
@@ -154,10 +102,9 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
 
 
 def test_a_sample_that_leaves_a_fold_without_rows_is_refused(config: Config) -> None:
-    data, target = examples()
     few = config.model_copy(update={"search": Search(sample=0.01)})
     with pytest.raises(DataError, match=r"search.sample 0.01 leaves fold second without rows to train or evaluate on"):
-        run_trials(few, data, target, [Fold("second", ROWS[:300], ROWS[300:310])], UNIT, quiet)
+        sample_folds(few, [Fold("second", ROWS[:300], ROWS[300:310])], UNIT)
 
 
 def test_the_best_settings_of_each_kind_go_on_to_all_rows() -> None:
@@ -179,33 +126,6 @@ def test_within_one_standard_error_of_the_best_the_simplest_wins() -> None:
         choose([standing("linear", 0.52, 0.50, 0.45), standing("boosting", 0.50, 0.51, 0.45)], "log_loss").name
         == "linear"
     )
-
-
-def test_a_fold_that_has_one_outcome_only_is_refused(config: Config) -> None:
-    data, target = examples()
-    with pytest.raises(DataError, match="good: all 200 outcomes in the training rows of fold first are the same"):
-        refuse_unfit(data, np.where(ROWS < 200, True, target), FOLDS, config)
-    with pytest.raises(DataError, match="good: all 100 outcomes in the validation rows of fold second are the same"):
-        refuse_unfit(data, np.where(ROWS >= 300, False, target), FOLDS, config)
-
-
-def test_a_feature_without_a_value_in_a_fold_is_refused_by_name(config: Config) -> None:
-    data, target = examples()
-    late = data.numbers.copy()
-    late[:200, 1] = np.nan
-    with pytest.raises(DataError, match="legs: no value at all in the training rows of fold first"):
-        refuse_unfit(Tensors(data.strings, late), target, FOLDS, config)
-
-
-def test_a_candidate_without_an_exact_export_is_refused_before_the_search(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data, target = examples()
-    honest = estimators.ordinal
-    monkeypatch.setattr(estimators, "ordinal", lambda known, numbers, *, impute: honest(known, numbers, impute=False))
-    trees = config.model_copy(update={"candidates": Candidates(forest=Forest(min_samples_leaf=2, n_estimators=20))})
-    with pytest.raises(RefusedError, match="differs from scikit-learn"):
-        refuse_unfit(data, target, FOLDS, trees)
 
 
 @pytest.mark.parametrize(
@@ -245,5 +165,89 @@ def test_the_baseline_knows_the_base_rate_and_nothing_else() -> None:
     assert figures["log_loss"] == pytest.approx(0.69, abs=0.02)
 
 
-def test_the_mean_is_over_the_folds() -> None:
-    assert CandidateResult("a", Linear(), {"x": {"ece": 0.1}, "y": {"ece": 0.3}}).mean("ece") == pytest.approx(0.2)
+def predicting(name: str, **by_fold: np.ndarray) -> CandidateResult:
+    """A result with these predictions [100]; its metrics are their mean losses."""
+    _, target = examples()
+    folds = {}
+    for fold in FOLDS:
+        likelihood = np.where(target[fold.valid], by_fold[fold.name], 1 - by_fold[fold.name])
+        folds[fold.name] = {"log_loss": float(-np.log(likelihood).mean())}
+    return CandidateResult(name, Linear(), folds, predictions=by_fold)
+
+
+def away_from(outcome: np.ndarray, by: float | np.ndarray) -> np.ndarray:
+    """Probabilities that are wrong by so much in every row, or by another number in each."""
+    return np.clip(np.where(outcome, 1 - np.asarray(by), by), 0.01, 0.99)
+
+
+def results_off_by(by: float, noise: float) -> tuple[CandidateResult, CandidateResult]:
+    """One result, and one that is further off by 0.1, give or take a noise that the rows of a block share."""
+    _, target = examples()
+    rng = np.random.default_rng(0)
+    good = {fold.name: away_from(target[fold.valid], by) for fold in FOLDS}
+    bad = {}
+    for fold in FOLDS:
+        shared = np.repeat(rng.normal(0, noise, 10), 10)
+        bad[fold.name] = away_from(target[fold.valid], np.clip(by + 0.1 + shared, 0.02, 0.98))
+    return predicting("good", **good), predicting("bad", **bad)
+
+
+@pytest.mark.parametrize(("noise", "sure"), [(0.05, True), (0.3, False)])
+def test_worse_by_chance_is_not_surely_worse(config: Config, noise: float, sure: bool) -> None:
+    """Ten rows of a block are one observation: what they share counts once."""
+    _, target = examples()
+    rows = SampledFolds(FOLDS, UNIT)
+    good, bad = results_off_by(0.3, noise)
+    assert bad.mean("log_loss") > good.mean("log_loss")
+    assert is_surely_worse(bad, good, target, rows, config) is sure
+    assert not is_surely_worse(good, bad, target, rows, config)
+    assert not is_surely_worse(good, good, target, rows, config)
+    every_row = SampledFolds(FOLDS, ROWS)  # as if no row depended on another
+    assert is_surely_worse(bad, good, target, every_row, config)
+
+
+def test_of_one_block_nothing_is_sure(config: Config) -> None:
+    _, target = examples()
+    good, bad = results_off_by(0.3, 0.0)
+    assert not is_surely_worse(bad, good, target, SampledFolds(FOLDS, np.zeros(400, dtype=int)), config)
+
+
+def test_a_kind_that_is_surely_worse_goes_no_further(config: Config) -> None:
+    _, target = examples()
+    rows = SampledFolds(FOLDS, UNIT)
+    good, bad = results_off_by(0.3, 0.05)
+    near = good._replace(name="near")
+    assert contenders(config, target, rows, [bad, near, good]) == ([near, good], [bad])
+
+
+def test_a_trial_ends_after_a_fold_on_which_it_is_surely_worse(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told apart from one that failed, has its first fold, and is never the best; the study goes on."""
+    data, target = examples()
+    fitted: list[object] = []
+    honest = estimators.fit
+
+    def fit(settings: object, rows: object, *others: object) -> object:
+        fitted.append(settings)
+        return honest(settings, rows, *others)
+
+    monkeypatch.setattr(estimators, "fit", fit)
+    monkeypatch.setattr(search, "is_surely_worse", lambda result, best, *_: result.settings != best.settings)
+    trials = run_trials(config, data, target, sampled(config), quiet)
+    boosting = [trial for trial in trials if trial.name == "boosting"]
+    stopped = [trial for trial in boosting if trial.stopped]
+    assert len(boosting) == 6
+    assert len(stopped) >= 3
+    assert all(list(trial.folds) == ["first"] and trial.error is None for trial in stopped)
+    assert [fitted.count(trial.settings) for trial in stopped] == [1] * len(stopped)
+    (best,) = [trial for trial in best_of_each(trials, "log_loss") if trial.name == "boosting"]
+    assert list(best.folds) == ["first", "second"]
+
+
+def test_a_trial_is_compared_with_the_best_of_its_own_kind(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, target = examples()
+    compared: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        search, "is_surely_worse", lambda result, best, *_: bool(compared.append((result.name, best.name)))
+    )
+    run_trials(config, data, target, sampled(config), quiet)
+    assert set(compared) == {("linear", "linear"), ("boosting", "boosting")}
