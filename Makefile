@@ -47,7 +47,7 @@ endif
 
 HELP := echo "make TARGET [MODEL=name]: name is configs/name.yaml, models/name and the image; flights where none is said"; awk
 .DEFAULT_GOAL := help
-.PHONY: help help-all train new mlflow serve image up down monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
+.PHONY: help help-all train new mlflow serve image up down score monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
 
 help:
 	@$(HELP) -F ':.*## ' '/^### / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ up: ## server, MLflow with PostgreSQL and Prometheus, in containers
 
 down: ## stop them; their data stays
 	@$(COMPOSE) down
+
+score: .venv/.train ## predict the rows of a file, a folder or a glob: CSV, Parquet, JSON Lines [IN=… OUT=… BUNDLE=digest EXPLAIN=1]
+	@IN="$(IN)" OUT="$(OUT)" BUNDLE="$(BUNDLE)" EXPLAIN="$(or $(EXPLAIN),0)" $(BIN)/python -m pipeline score $(CONFIG)
 
 ### Keep it good
 

@@ -163,6 +163,32 @@ def new(
 
 
 @app.command()
+def score(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    source: Annotated[str, typer.Option("--in", help="A file, a folder or a glob.", envvar="IN")] = "",
+    target: Annotated[str, typer.Option("--out", help="The file, or the folder, of the results.", envvar="OUT")] = "",
+    bundle: Annotated[
+        str | None,
+        typer.Option(help="A digest, or models:/NAME@alias. Default: the champion.", envvar="BUNDLE"),
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Add the three strongest reasons.", envvar="EXPLAIN")] = False,
+) -> None:
+    """Predict the rows of files: CSV, Parquet, JSON Lines. Ends with 6: some rows break the contract."""
+    if not (source and target):
+        raise ConfigError("name both places: make score IN=rows.parquet OUT=predictions.parquet")
+    config = load_config(path, overrides)
+    from rich.console import Console
+
+    from pipeline.scoring import score as scoring
+
+    out = Console()
+    scored = scoring.run(config, source, Path(target), bundle or None, out, explain=explain)
+    out.print(scoring.summary(scored, target), highlight=False, soft_wrap=True)
+    sys.exit(scoring.REJECTED if scored.rejected else 0)
+
+
+@app.command()
 def refresh(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: as above

@@ -19,7 +19,7 @@ ROOMS = [
     {"registry"},
     {"monitoring"},
     {"training"},
-    {"replay", "onboarding"},
+    {"replay", "onboarding", "scoring"},
     {"__main__"},
 ]
 SERVER = [

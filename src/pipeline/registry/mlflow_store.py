@@ -245,6 +245,18 @@ def version_with_alias(name: str, alias: str) -> tuple[str, str] | None:
     return str(version.version), str(version.tags.get("digest"))
 
 
+def bundle_of(uri: str) -> Path:
+    """The bundle of a registered version, such as models:/NAME@challenger. Raises ConfigError where there is none."""
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise ConfigError(f"{uri}: MLflow has no such version: {str(error).splitlines()[0][:200]}") from None
+    manifests = list(folder.glob("artifacts/*/bundle.json"))
+    if not manifests:
+        raise ConfigError(f"{uri}: is not a model of this project: it has no bundle")
+    return manifests[0].parent
+
+
 def sync_champion_alias(contract: Contract, bundle: Path | None, uri: str) -> str | None:
     """Set the alias champion to the version of `bundle`, or remove it where there is no champion.
 

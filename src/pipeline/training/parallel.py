@@ -1,6 +1,6 @@
 """Fits side by side, in processes of one thread each: how many there are changes no result."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
@@ -11,14 +11,14 @@ from pipeline.runtime.arrays import Tensors
 WIDEST = 32  # characters up to which text gets one width
 
 
-def run(config: Config, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+def run(config: Config, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
     """Call the function with each tuple of arguments, and yield the results in the order of the tasks.
 
     With one worker it is called in this process. Arrays of numbers and of text of one width are shared with the
-    processes, other arguments are copied to them.
+    processes, other arguments are copied to them. Tasks are taken as they are worked on, so there may be any number.
     """
-    processes = min(workers(config), max(1, len(tasks)))
-    results: Iterator[Any] = Parallel(n_jobs=processes, return_as="generator")(
+    most = max(1, len(tasks)) if isinstance(tasks, Sized) else workers(config)
+    results: Iterator[Any] = Parallel(n_jobs=min(workers(config), most), return_as="generator", batch_size=1)(
         delayed(function)(*arguments) for arguments in tasks
     )
     return results

@@ -32,7 +32,7 @@ def kind_of_memory(data: Tensors) -> tuple[str, str]:
     return type(data.strings).__name__, type(data.numbers).__name__
 
 
-def test_processes_share_numbers_and_short_text_and_copy_neither(config: Config) -> None:
+def test_processes_share_numbers_and_short_text(config: Config) -> None:
     """joblib maps arrays of a megabyte or more into the memory of every process; objects it would copy."""
     rows = 400_000
     data = Tensors(np.full((rows, 1), "red", dtype=object), np.zeros((rows, 1), dtype=np.float32))
@@ -42,7 +42,7 @@ def test_processes_share_numbers_and_short_text_and_copy_neither(config: Config)
     assert list(parallel.run(two, kind_of_memory, [(data,)] * 2)) == [("ndarray", "memmap")] * 2
 
 
-def test_long_text_keeps_its_form_because_one_width_for_all_would_fill_the_memory() -> None:
+def test_long_text_keeps_its_form() -> None:
     text = np.array([["a"], ["b" * 40]], dtype=object)
     assert parallel.shareable(Tensors(text, np.zeros((2, 1), dtype=np.float32))).strings is text
 
