@@ -50,6 +50,8 @@ def format_of(path: Path) -> Format:
 def read_parquet(path: Path, _: DataFile, rows: int) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(rows)
+        if not file.metadata.num_rows:
+            yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
 
 
 def write_parquet(path: Path, chunk: pa.RecordBatch, rows: Mask, added: Added, _: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from pipeline.data.clean import as_kind
 from pipeline.datasets.table import is_one_of
@@ -122,7 +122,7 @@ def fault(value: Any, column: Column) -> str:
 
 @lru_cache(maxsize=1000)
 def _adapter(column: str) -> TypeAdapter[Any]:
-    return TypeAdapter(value_type(Column.model_validate_json(column)))
+    return TypeAdapter(value_type(Column.model_validate_json(column)), config=ConfigDict(strict=True))
 
 
 def adapter(column: Column) -> TypeAdapter[Any]:

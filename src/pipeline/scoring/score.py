@@ -76,8 +76,6 @@ def score_file(
 
     counted = [Scored(**json.loads(file.read_bytes())) for file in sorted(parts.glob("*.json"))]
     rejected = sum(count.rejected for count in counted)
-    if not counted:
-        raise DataError(f"{path}: has no rows")
     joined = parts / result.name
     format_.join(sorted(parts.glob("*.part")), joined)
     result.parent.mkdir(parents=True, exist_ok=True)

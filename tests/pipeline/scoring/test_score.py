@@ -107,6 +107,17 @@ def test_rows_that_break_the_contract_go_to_a_file_with_their_reason(
     assert str(rejected[2]["carrier"]) == "much too long"
 
 
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet", "none.jsonl"])
+def test_a_file_without_rows_becomes_one(
+    parcels: Parcels, rows: pd.DataFrame, command: Command, tmp_path: Path, name: str
+) -> None:
+    """A day on which nothing happens is no error."""
+    ended = command(*words(parcels, write(rows[:0], tmp_path / name), tmp_path / f"out-{name}"))
+    assert (ended.code, "0 rows scored" in ended.stdout) == (0, True)
+    if not name.endswith("jsonl"):
+        assert list(read(tmp_path / f"out-{name}")) == [*SENT, "probability", "label"]
+
+
 def test_a_folder_becomes_a_folder_and_a_glob_too(
     parcels: Parcels, rows: pd.DataFrame, command: Command, tmp_path: Path
 ) -> None:
@@ -167,7 +178,6 @@ def test_another_bundle_is_named_by_its_digest_or_its_alias(
         ("rows.csv", "out.csv", ["--bundle", "models:/parcels@nobody"], "MLflow has no such version"),
         ("narrow.csv", "out.csv", [], "has no column depot, which every row needs; it has carrier"),
         ("empty.csv", "out.csv", [], "empty.csv: cannot be read: No columns to parse from file"),
-        ("header.csv", "out.csv", [], "header.csv: has no rows"),
         ("lines.jsonl", "out.jsonl", [], "lines.jsonl: line 2 is no JSON"),
         ("noise.parquet", "out.parquet", [], "noise.parquet: cannot be read"),
     ],
@@ -181,7 +191,6 @@ def test_what_cannot_be_scored_is_said_in_one_line_and_leaves_nothing(
     (tmp_path / "taken.csv").write_text("mine")
     write(rows[["carrier"]], tmp_path / "narrow.csv")
     (tmp_path / "empty.csv").write_text("")
-    write(rows[:0], tmp_path / "header.csv")
     (tmp_path / "lines.jsonl").write_text('{"carrier": "B6"}\n{"carrier"\n')
     (tmp_path / "noise.parquet").write_bytes(b"PAR1 and noise")
     before = sorted(os.listdir(tmp_path))
