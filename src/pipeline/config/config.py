@@ -47,6 +47,13 @@ class Train(Frozen):
         description="Processes that fit folds side by side, one thread each; auto is one for each core. The result "
         "does not depend on it.",
     )
+    backend: Literal["loky", "dask"] = Field(
+        "loky", description="Where the fits run: loky is the cores of this machine, dask the workers of a cluster."
+    )
+    scheduler: str | None = Field(
+        None,
+        description="Address of the cluster's scheduler, such as tcp://10.0.0.5:8786. Default: DASK_SCHEDULER_ADDRESS.",
+    )
     rare: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         "auto",
         description="A category value with fewer training rows counts as unknown; auto is 1 % of the rows, at least 2 "

@@ -1,14 +1,20 @@
-"""Fits side by side, in processes of one thread each: how many there are changes no result."""
+"""Fits side by side, one thread each, on the cores of this machine or on a Dask cluster: where changes no result."""
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
 from pipeline.config.config import Config
+from pipeline.errors import ConfigError
 from pipeline.runtime.arrays import Tensors
 
 WIDEST = 32  # characters up to which text gets one width
+PATIENCE = 10  # seconds for a scheduler to answer
 
 
 def run(config: Config, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -16,12 +22,73 @@ def run(config: Config, function: Callable[..., Any], tasks: Iterable[tuple[Any,
 
     With one worker it is called in this process. Arrays of numbers and of text of one width are shared with the
     processes, other arguments are copied to them. Tasks are taken as they are worked on, so there may be any number.
+
+    Raises ConfigError for a cluster that is not there.
     """
-    most = max(1, len(tasks)) if isinstance(tasks, Sized) else workers(config)
-    results: Iterator[Any] = Parallel(n_jobs=min(workers(config), most), return_as="generator", batch_size=1)(
+    if config.train.backend == "dask":
+        yield from on_cluster(config.train.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", ""), function, tasks)
+        return
+
+    most = max(1, len(tasks)) if isinstance(tasks, Sequence) else workers(config)
+    yield from Parallel(n_jobs=min(workers(config), most), return_as="generator", batch_size=1)(
         delayed(function)(*arguments) for arguments in tasks
     )
-    return results
+
+
+def on_cluster(address: str, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    """Run the tasks on a Dask cluster, which gets an array that several tasks have in common once.
+
+    joblib's own backend for Dask scatters such arrays. What is scattered is lost with the worker that holds it, and the
+    result of a task is not: the scheduler has it made again. So here each array is the result of a task.
+    """
+    client = connect(address)
+    sent: dict[int, tuple[Any, Any]] = {}  # by identity: the array itself, so that no other one gets its identity
+    pending: deque[Any] = deque()
+    ahead = len(tasks) if isinstance(tasks, Sequence) else 2 * sum(client.nthreads().values())
+
+    def placed(argument: Any) -> Any:
+        if not isinstance(argument, Tensors | np.ndarray):
+            return argument
+        if id(argument) not in sent:
+            sent[id(argument)] = argument, client.submit(itself, argument, pure=False)
+        return sent[id(argument)][1]
+
+    try:
+        for arguments in tasks:
+            pending.append(client.submit(function, *map(placed, arguments), pure=False))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "distributed":
+            raise
+        fault = " ".join(str(error).split())[:200]
+        raise ConfigError(f"train.scheduler: the cluster at {address} did not end its work: {fault}") from None
+
+
+def itself(value: Any) -> Any:
+    return value
+
+
+@lru_cache(maxsize=1)
+def connect(address: str) -> Any:
+    """A client of the scheduler at an address. Raises ConfigError where none answers, or where it has no worker."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError("train.backend: dask is not installed here. Run `make .venv/.dask`") from None
+    if not address.startswith(("tcp://", "tls://")):
+        fault = f"{address} is no address" if address else "is missing"
+        raise ConfigError(f"train.scheduler: {fault}. Name it, such as tcp://HOST:8786, or set DASK_SCHEDULER_ADDRESS")
+
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except (OSError, ValueError) as error:  # also TimeoutError
+        fault = "it has no worker; start one with `dask worker`" if "worker" in str(error) else "no scheduler answers"
+        raise ConfigError(f"train.scheduler: {address}: {fault}") from None
+    return client
 
 
 def shareable(data: Tensors) -> Tensors:
