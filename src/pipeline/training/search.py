@@ -84,7 +84,8 @@ def with_next_fold(
 ) -> list[CandidateResult]:
     """Evaluate the trials of a batch that are still going on fold `number`, and stop those that are surely worse.
 
-    A trial is compared with the best one of its kind so far, in this batch or among the `earlier` results.
+    A trial ends where the best one of its kind so far is surely better, in this batch or among the `earlier` results.
+    It ends too where that best one is surely worse than another kind's: only the best one of such a kind goes on.
     """
     going = [n for n, result in enumerate(batch) if not result.error and not result.stopped]
     candidates = [(batch[n].name, batch[n].settings) for n in going]
@@ -98,12 +99,15 @@ def with_next_fold(
         return batch
 
     names = [fold.name for fold in rows.folds[: number + 1]]
-    so_far = [result.only_on(names) for result in [*earlier, *batch] if not result.error and not result.stopped]
+    complete = [result.only_on(names) for result in [*earlier, *batch] if not result.error and not result.stopped]
+    best = {trial.name: trial for trial in sorted(complete, key=lambda trial: -trial.mean(config.loss))}
+    worse_kinds = {trial.name for trial in contenders(config, target, rows, list(best.values()))[1]}
     for n in going:
-        rivals = [result for result in so_far if result.name == batch[n].name]
-        if rivals and not batch[n].error:
-            best = min(rivals, key=lambda result: result.mean(config.loss))
-            batch[n] = batch[n]._replace(stopped=is_surely_worse(batch[n], best, target, rows, config))
+        name = batch[n].name
+        if batch[n].error or batch[n].settings == best[name].settings:
+            continue
+        stopped = name in worse_kinds or is_surely_worse(batch[n], best[name], target, rows, config)
+        batch[n] = batch[n]._replace(stopped=stopped)
     return batch
 
 
@@ -133,7 +137,7 @@ def contenders(
     on_all_rows: list[CandidateResult] = []
     worse: list[CandidateResult] = []
     for trial in best_trials:
-        side = worse if is_surely_worse(trial, best, target, rows, config) else on_all_rows
+        side = worse if best and is_surely_worse(trial, best, target, rows, config) else on_all_rows
         side.append(trial)
     return on_all_rows, worse
 

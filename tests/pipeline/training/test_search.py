@@ -243,11 +243,30 @@ def test_a_trial_ends_after_a_fold_on_which_it_is_surely_worse(config: Config, m
     assert list(best.folds) == ["first", "second"]
 
 
-def test_a_trial_is_compared_with_the_best_of_its_own_kind(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_kind_that_is_surely_worse_only_the_best_trial_goes_on(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the kind is judged by all folds, and no time is spent on its settings."""
     data, target = examples()
-    compared: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        search, "is_surely_worse", lambda result, best, *_: bool(compared.append((result.name, best.name)))
+        search, "is_surely_worse", lambda result, best, *_: (result.name, best.name) == ("boosting", "linear")
+    )
+    trials = run_trials(config, data, target, sampled(config), quiet)
+    boosting = [trial for trial in trials if trial.name == "boosting"]
+    complete = [trial for trial in boosting if not trial.stopped]
+    assert 1 <= len(complete) < len(boosting)
+    assert all(list(trial.folds) == ["first"] for trial in boosting if trial.stopped)
+    assert min(complete, key=lambda trial: trial.folds["first"]["log_loss"]) == best_of_each(boosting, "log_loss")[0]
+    assert [trial.stopped for trial in trials if trial.name == "linear"] == [False]
+
+
+def test_a_trial_is_compared_with_the_best_of_its_kind_and_that_one_with_all(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, target = examples()
+    compared: set[tuple[str, str]] = set()
+    monkeypatch.setattr(
+        search, "is_surely_worse", lambda result, best, *_: bool(compared.add((result.name, best.name)))
     )
     run_trials(config, data, target, sampled(config), quiet)
-    assert set(compared) == {("linear", "linear"), ("boosting", "boosting")}
+    assert compared == {("linear", "linear"), ("boosting", "boosting"), ("boosting", "linear")}
