@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from sklearn.base import BaseEstimator
 
 from pipeline import console
 from pipeline.config.config import Config
@@ -20,15 +21,15 @@ from pipeline.evaluation.slices import slices
 from pipeline.registry import promotion
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples
-from pipeline.training import bundle, champion_predictions, gates, parallel, report, search, tables, unfit
+from pipeline.training import bundle, champion_predictions, estimators, gates, parallel, report, search, tables, unfit
 from pipeline.training.champion_gates import gain_is_suspicious
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import Evidence, GateResult
 from pipeline.training.fold_results import CandidateResult
 from pipeline.training.leave_one_out import FeatureGain, feature_gains, features_to_leave_out
-from pipeline.training.missing import FoldLosses, losses_on_folds, on_holdout
+from pipeline.training.missing import FoldLosses, leave_out_tasks, mean_losses, on_holdout
 from pipeline.training.phases import Evaluation, HoldoutEvaluation, Prepared, Selection
-from pipeline.training.refit import ExportedModel, refit
+from pipeline.training.refit import ExportedModel, export, refit
 
 
 def evaluate(
@@ -47,10 +48,9 @@ def evaluate(
     """
     rows, copies, parts, train, holdout, warnings = prepared
     best = selection.best
-    losses = losses_without(config, prepared, best, out)
-
     masked = masking.with_copies(train, copies, parts.search)
-    model = refit(config, best, masked, holdout, "everything before the holdout", out)
+    fitted, losses = fit_and_leave_out(config, prepared, best, masked, out)
+    model = export(config, fitted, masked, holdout, out)
     with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
         evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
         constant = constant_prediction(train.target, config.task, len(holdout.target))
@@ -72,7 +72,7 @@ def evaluate(
     learnt = train
     if everything:
         learnt = rows.examples
-        final = refit(config, best, masking.with_copies(learnt, copies), holdout, "everything", out)
+        final = refit(config, best, masking.with_copies(learnt, copies), holdout, out)
     export_error = max(model.export_error, final.export_error)
 
     files = bundle_files(config, prepared, best, evaluation, final, learnt, reports)
@@ -98,16 +98,21 @@ def evaluate(
     return Evaluation(files, learnt, evaluation, export_error, champion, restart, gate_results, warnings)
 
 
-def losses_without(config: Config, prepared: Prepared, best: CandidateResult, out: Console) -> dict[str, FoldLosses]:
-    """Compare on the sampled folds the candidate with ones that are trained without each group of optional columns."""
-    groups = masking.optional_groups(config)
-    if not groups:
-        return {}
-    with console.step(out, f"Leave out optional columns: {', '.join(groups)}") as say:
+def fit_and_leave_out(
+    config: Config, prepared: Prepared, best: CandidateResult, train: Examples, out: Console
+) -> tuple[BaseEstimator, dict[str, FoldLosses]]:
+    """Fit the candidate on all rows before the holdout, and meanwhile compare it on the sampled folds with candidates
+    that are trained without each group of optional columns.
+    """
+    groups = ", ".join(masking.optional_groups(config))
+    left_out = f", and leave out optional columns: {groups}" if groups else ""
+    with console.step(out, f"Refit {best.name} on everything before the holdout{left_out}") as say:
         sampled = search.sample_folds(config, prepared.parts.folds, blocks(prepared.rows.key)).folds
-        losses = losses_on_folds(config, prepared.rows, prepared.copies, sampled, best)
-        say(f"on {config.search.sample:.0%} of {len(sampled)} folds")
-    return losses
+        refit = (estimators.fit, best.settings, parallel.shareable(train.data), train.target, config.train)
+        tasks = leave_out_tasks(config, prepared.rows, prepared.copies, sampled, best)
+        fitted, *results = parallel.run(config, parallel.call, [refit, *tasks])
+        say(f"{len(train.target):,} rows")
+    return fitted, mean_losses(results, list(masking.optional_groups(config)))
 
 
 def leave_features_out(

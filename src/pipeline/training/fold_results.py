@@ -89,12 +89,14 @@ def fit_parts(
 ) -> None:
     """Fit on each fold what the candidates consist of, and is not fitted yet."""
     jobs: dict[tuple[Settings, str], Fold] = {}
-    for settings in reversed(candidates):  # begin with the slow kinds, which come last
+    for settings in candidates:
         for fold in folds:
             for part in estimators.parts(settings):
                 if (part, fold.name) not in fits:
                     jobs[part, fold.name] = fold
 
+    # The longest first: a fit that begins last should not be the one that everything waits for.
+    jobs = dict(sorted(jobs.items(), key=lambda job: -estimators.cost(job[0][0]) * len(job[1].train)))
     tasks = [(settings, data, target, fold, config) for (settings, _), fold in jobs.items()]
     results = zip(jobs, parallel.run(config, fit_on_fold, tasks), strict=True)
     for number, ((settings, fold_name), fit) in enumerate(results, 1):

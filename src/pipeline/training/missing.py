@@ -55,10 +55,13 @@ class MissingResult(NamedTuple):
     gain: Interval
 
 
-def losses_on_folds(
+def leave_out_tasks(
     config: Config, rows: TrainingRows, copies: Copies, folds: list[Fold], best: CandidateResult
-) -> dict[str, FoldLosses]:
-    """Return by group the losses of the model, and of a model trained without the group's columns."""
+) -> list[tuple[Any, ...]]:
+    """Return for each fold the fits of the candidate, and of one that is trained without each group's columns.
+
+    `mean_losses` averages their results. There are none if no column is optional.
+    """
     masked = {}
     known = {}
     for group, columns in masking.optional_groups(config).items():
@@ -66,16 +69,16 @@ def losses_on_folds(
         masked[group] = parallel.shareable(without)
         known[group] = parallel.shareable(with_constants(without))
     if not masked:
-        return {}
+        return []
 
     _, data, target = masking.with_copies(rows.examples, copies)
     data = parallel.shareable(data)
     tasks = []
     for fold, extended in zip(folds, masking.folds_with_copies(folds, copies, len(rows.key)), strict=True):
-        tasks.append((config, best.settings, data, target, extended, masked))
-        tasks += [(config, best.settings, known[group], target, fold, {group: known[group]}) for group in masked]
-
-    return mean_losses(list(parallel.run(config, fit_and_score, tasks)), list(masked))
+        tasks.append((fit_and_score, config, best.settings, data, target, extended, masked))
+        for group, others in known.items():
+            tasks.append((fit_and_score, config, best.settings, others, target, fold, {group: others}))
+    return tasks
 
 
 def mean_losses(results: list[dict[str, float]], groups: list[str]) -> dict[str, FoldLosses]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from pipeline.config.config import Config
@@ -91,10 +92,19 @@ def connect(address: str) -> Any:
     return client
 
 
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function: for `run`, where tasks differ in theirs."""
+    return function(*arguments)
+
+
 def shareable(data: Tensors) -> Tensors:
     """Give text one width, so that processes share it and do not copy it. Longer text stays as it is."""
-    widest = max((len(text) for text in data.strings.ravel().tolist()), default=0)
-    return data._replace(strings=data.strings.astype(f"U{max(1, widest)}")) if widest <= WIDEST else data
+    columns = [pd.factorize(column) for column in data.strings.T]
+    widest = [max(map(len, distinct), default=0) for _, distinct in columns]
+    if not columns or max(widest) > WIDEST:
+        return data
+    width = f"U{max(1, *widest)}"
+    return data._replace(strings=np.column_stack([distinct.astype(width)[codes] for codes, distinct in columns]))
 
 
 def workers(config: Config) -> int:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from rich.console import Console
+from sklearn.base import BaseEstimator
 
 from pipeline import console
 from pipeline.config.config import Config
@@ -25,17 +26,16 @@ class ExportedModel(NamedTuple):
     export_error: float
 
 
-def refit(
-    config: Config, best: CandidateResult, train: Examples, holdout: Examples, rows: str, out: Console
-) -> ExportedModel:
-    """Fit the chosen candidate on `train`, export it, and compare the export with scikit-learn on `holdout`.
-
-    `rows` describes the rows of `train` in the progress line.
-    """
-    with console.step(out, f"Refit {best.name} on {rows}") as say:
+def refit(config: Config, best: CandidateResult, train: Examples, holdout: Examples, out: Console) -> ExportedModel:
+    """Fit the chosen candidate on `train`, export it, and compare the export with scikit-learn on `holdout`."""
+    with console.step(out, f"Refit {best.name} on everything") as say:
         fitted = estimators.fit(best.settings, train.data, train.target, config.train, threads=parallel.workers(config))
         say(f"{len(train.target):,} rows")
+    return export(config, fitted, train, holdout, out)
 
+
+def export(config: Config, fitted: BaseEstimator, train: Examples, holdout: Examples, out: Console) -> ExportedModel:
+    """Export what was fitted on `train`, and compare the export with scikit-learn on `holdout`."""
     with console.step(out, "Export to ONNX and compare with scikit-learn, row by row") as say:
         graph = onnx.to_onnx(fitted, train.data, config.name)
         session = Session(graph)

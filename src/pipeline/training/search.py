@@ -132,7 +132,7 @@ def contenders(
     config: Config, target: Array, rows: SampledFolds, best_trials: Sequence[CandidateResult]
 ) -> tuple[list[CandidateResult], list[CandidateResult]]:
     """Divide the best trials of the kinds into those to be compared on all rows, and those that are surely worse."""
-    best = min(best_trials, key=lambda trial: trial.mean(config.loss))
+    best = min(best_trials, key=lambda trial: trial.mean(config.loss), default=None)
 
     on_all_rows: list[CandidateResult] = []
     worse: list[CandidateResult] = []

@@ -28,8 +28,8 @@ def test_every_candidate_is_judged_on_every_fold_and_each_fit_is_told(config: Co
         ("boosting", ["first", "second"]),
     ]
     assert told == [
-        "fit 1 of 4: boosting on first", "fit 2 of 4: boosting on second",
-        "fit 3 of 4: linear on first", "fit 4 of 4: linear on second",
+        "fit 1 of 4: linear on second", "fit 2 of 4: linear on first",
+        "fit 3 of 4: boosting on second", "fit 4 of 4: boosting on first",
     ]  # fmt: skip
 
 

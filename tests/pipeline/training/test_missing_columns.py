@@ -8,16 +8,23 @@ import pytest
 from pipeline.config.candidates import Linear
 from pipeline.config.config import Config, load
 from pipeline.data import masking
-from pipeline.data.masking import ALL
+from pipeline.data.masking import ALL, Copies
 from pipeline.data.read import TrainingRows
 from pipeline.data.split import Fold
 from pipeline.datasets.table import derive
 from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Examples, Tensors, tensors
 from pipeline.runtime.rolling_features import RollingState
-from pipeline.training import estimators
+from pipeline.training import estimators, parallel
 from pipeline.training.fold_results import CandidateResult
-from pipeline.training.missing import FoldLosses, fit_and_score, losses_on_folds, on_holdout, with_constants
+from pipeline.training.missing import (
+    FoldLosses,
+    fit_and_score,
+    leave_out_tasks,
+    mean_losses,
+    on_holdout,
+    with_constants,
+)
 
 ROWS = 400
 FOLDS = [
@@ -51,6 +58,11 @@ def rows(config: Config) -> TrainingRows:
     return TrainingRows(examples, when, np.arange(ROWS, dtype=np.uint64), {}, {}, None)
 
 
+def losses_on_folds(config: Config, rows: TrainingRows, copies: Copies, folds: list[Fold]) -> dict[str, FoldLosses]:
+    results = list(parallel.run(config, parallel.call, leave_out_tasks(config, rows, copies, folds, BEST)))
+    return mean_losses(results, list(masking.optional_groups(config)))
+
+
 def loss_by_hand(config: Config, train: Examples, valid: Tensors, target: np.ndarray) -> float:
     fitted = estimators.fit(BEST.settings, train.data, train.target, config.train)
     return metrics(target, estimators.predict(fitted, valid), config.scoring)["log_loss"]
@@ -70,7 +82,7 @@ def test_the_model_learns_from_copies_and_the_other_never_had_the_column(config:
         of_model.append(loss_by_hand(config, train, masked.data.take(fold.valid), target))
         of_other.append(loss_by_hand(config, without.take(fold.train), without.data.take(fold.valid), target))
 
-    losses = losses_on_folds(config, rows, copies, FOLDS, BEST)
+    losses = losses_on_folds(config, rows, copies, FOLDS)
     assert list(losses) == ["scale", ALL]
     for group in losses.values():
         assert group.of_model == pytest.approx(np.mean(of_model))
@@ -81,7 +93,7 @@ def test_the_model_learns_from_copies_and_the_other_never_had_the_column(config:
 def test_without_optional_columns_there_is_nothing_to_compare(tiny: Path, rows: TrainingRows) -> None:
     config = load(tiny, ["features=[colour, legs]", "columns.size.nullable=false"])
     copies = masking.make_copies(config, rows)
-    assert losses_on_folds(config, rows, copies, FOLDS, BEST) == {}
+    assert leave_out_tasks(config, rows, copies, FOLDS, BEST) == []
 
 
 def test_every_group_of_validation_rows_gets_a_loss_of_its_own(config: Config, rows: TrainingRows) -> None:
@@ -160,7 +172,7 @@ def test_a_rolling_feature_gets_the_prior_on_the_folds(tiny: Path, rows: Trainin
     train = masking.with_copies(examples.take(fold.train), copies, fold.train)
     masked = masking.mask(config, examples, ["share"], {"share": 0.25}).data.take(fold.valid)
     expected = loss_by_hand(config, train, masked, examples.target[fold.valid])
-    losses = losses_on_folds(config, rolling, copies, [fold], BEST)
+    losses = losses_on_folds(config, rolling, copies, [fold])
     assert losses[ALL].of_model == pytest.approx(expected)
 
 

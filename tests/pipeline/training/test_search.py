@@ -260,9 +260,7 @@ def test_of_a_kind_that_is_surely_worse_only_the_best_trial_goes_on(
     assert [trial.stopped for trial in trials if trial.name == "linear"] == [False]
 
 
-def test_a_trial_is_compared_with_the_best_of_its_kind_and_that_one_with_all(
-    config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_is_compared_with_its_kind_and_a_kind_with_all(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     data, target = examples()
     compared: set[tuple[str, str]] = set()
     monkeypatch.setattr(
