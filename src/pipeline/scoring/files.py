@@ -48,8 +48,15 @@ def format_of(path: Path) -> Format:
 
 
 def read_parquet(path: Path, _: DataFile, rows: int) -> Iterator[pa.RecordBatch]:
+    """Some row groups at a time: pyarrow keeps what it has read of those that it is asked for."""
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(rows)
+        groups: list[int] = []
+        for group in range(file.num_row_groups):
+            groups.append(group)
+            held = sum(file.metadata.row_group(number).num_rows for number in groups)
+            if held >= rows or group == file.num_row_groups - 1:
+                yield from file.iter_batches(rows, row_groups=groups)
+                groups = []
         if not file.metadata.num_rows:
             yield pa.RecordBatch.from_pylist([], schema=file.schema_arrow)
 

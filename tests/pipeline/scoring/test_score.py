@@ -10,8 +10,12 @@ from pathlib import Path
 
 import httpx2
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.runtime.dataset import DataFile
+from pipeline.scoring.files import read_parquet
 from tests.support import ROOT
 from tests.support.command import Command
 from tests.support.parcels import CONFIG, Parcels, settings
@@ -105,6 +109,18 @@ def test_rows_that_break_the_contract_go_to_a_file_with_their_reason(
     assert "sent: Value error, Should be a date and time that exists" in rejected[1]["reason"]
     assert rejected[2]["reason"].startswith("carrier: ")
     assert str(rejected[2]["carrier"]) == "much too long"
+
+
+def test_small_and_large_row_groups_are_read_in_chunks_of_some_size(tmp_path: Path) -> None:
+    """Small ones together, large ones in pieces; no row is lost and none comes twice."""
+    path = tmp_path / "rows.parquet"
+    with pq.ParquetWriter(path, pa.schema({"id": pa.int64()})) as writer:
+        for first, count in ((0, 3), (3, 4), (7, 30), (37, 2)):
+            writer.write_table(pa.table({"id": range(first, first + count)}))
+    chunks = [chunk["id"].to_pylist() for chunk in read_parquet(path, DataFile(), 10)]
+    assert [number for chunk in chunks for number in chunk] == list(range(39))
+    assert max(map(len, chunks)) == 10
+    assert len(chunks) <= 5
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet", "none.jsonl"])
