@@ -72,6 +72,10 @@ def named_by_contract(frame: pd.DataFrame, task: Task, contract: Contract) -> pd
 
     Raises DataError where the file lacks one that no row may lack.
     """
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"{task.path}: has the column {str(twice[0])!r} twice. Rename one of them")
+
     columns = {}
     for name, column in contract.request.items():
         header = name if name in frame else column.source

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.datasets.table import refuse_long_rows
 from pipeline.errors import ConfigError, DataError
 from pipeline.runtime.dataset import DataFile
 
@@ -79,10 +80,13 @@ def join_parquet(parts: Sequence[Path], target: Path) -> None:
 
 
 def read_csv(path: Path, file: DataFile, rows: int) -> Iterator[pd.DataFrame]:
-    """Every value is text, as it stands in the file."""
+    """Every value is text, as it stands in the file. Raises ValueError for a row that is longer than the header."""
     written: dict[str, Any] = {"sep": file.delimiter, "encoding": file.encoding, "skipinitialspace": True}
-    with pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, chunksize=rows, **written) as chunks:
+    names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **written).iloc[0].tolist()
+    with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=rows, **written) as chunks:
         for chunk in chunks:
+            refuse_long_rows(chunk)
+            chunk.columns = pd.Index(names)  # pandas renames a name that comes again
             chunk.attrs["sep"] = file.delimiter
             yield chunk
 

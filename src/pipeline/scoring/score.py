@@ -48,10 +48,12 @@ def run(
 
     counts = []
     try:
-        with bundle_store.locked(work), progress(out) as bar:
+        with bundle_store.locked(work, wait=False), progress(out) as bar:
             for number, (path, result) in enumerate(zip(sources, targets, strict=True)):
                 parts = work / f"{number:06d}"
                 counts.append(score_file(config, folder, path, result, parts, bar, explain=explain))
+    except BlockingIOError:
+        raise ConfigError(f"{target}: another scoring is at work on it; wait for it, or name another place") from None
     except DataError:
         shutil.rmtree(work)  # the file has to change, and then nothing of this is worth keeping
         raise

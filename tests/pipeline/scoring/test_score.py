@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.runtime.dataset import DataFile
+from pipeline.scoring import score
 from pipeline.scoring.files import read_parquet
 from tests.support import ROOT
-from tests.support.command import Command
+from tests.support.command import Command, Ended
 from tests.support.parcels import CONFIG, Parcels, settings
 from tests.support.penguins import Penguins
 from tests.support.penguins import overrides as of_penguins
@@ -193,6 +194,9 @@ def test_another_bundle_is_named_by_its_digest_or_its_alias(
         ("rows.csv", "out.csv", ["--bundle", "0" * 16], "has no bundle 0000000000000000"),
         ("rows.csv", "out.csv", ["--bundle", "models:/parcels@nobody"], "MLflow has no such version"),
         ("narrow.csv", "out.csv", [], "has no column depot, which every row needs; it has carrier"),
+        ("twice.csv", "out.csv", [], "has the column 'city' twice"),
+        ("long.csv", "out.csv", [], "long.csv: cannot be read: rows have more values than the first line has names"),
+        ("longer.csv", "out.csv", [], "longer.csv: cannot be read: Error tokenizing data"),
         ("empty.csv", "out.csv", [], "empty.csv: cannot be read: No columns to parse from file"),
         ("lines.jsonl", "out.jsonl", [], "lines.jsonl: line 2 is no JSON"),
         ("noise.parquet", "out.parquet", [], "noise.parquet: cannot be read"),
@@ -207,6 +211,10 @@ def test_what_cannot_be_scored_is_said_in_one_line_and_leaves_nothing(
     (tmp_path / "taken.csv").write_text("mine")
     write(rows[["carrier"]], tmp_path / "narrow.csv")
     (tmp_path / "empty.csv").write_text("")
+    text = write(rows, tmp_path / "rows.csv").read_text()
+    (tmp_path / "twice.csv").write_text(text.replace("depot,", "city,", 1))
+    (tmp_path / "long.csv").write_text(text.replace("\n", ",\n").replace("temp,", "temp"))
+    (tmp_path / "longer.csv").write_text(text + "1,2,3,4,5,6,7,8,9\n")
     (tmp_path / "lines.jsonl").write_text('{"carrier": "B6"}\n{"carrier"\n')
     (tmp_path / "noise.parquet").write_bytes(b"PAR1 and noise")
     before = sorted(os.listdir(tmp_path))
@@ -216,6 +224,26 @@ def test_what_cannot_be_scored_is_said_in_one_line_and_leaves_nothing(
     assert says in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_place_that_another_scoring_works_on_is_refused(
+    parcels: Parcels, rows: pd.DataFrame, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left alone, and the other one ends well."""
+    source, target = write(rows, tmp_path / "rows.csv"), tmp_path / "out.csv"
+    honest = score.score_file
+    ended: list[Ended] = []
+
+    def score_file(*arguments: object, **more: object) -> object:
+        monkeypatch.setattr(score, "score_file", honest)
+        ended.append(command(*words(parcels, source, target)))
+        return honest(*arguments, **more)
+
+    monkeypatch.setattr(score, "score_file", score_file)
+    assert command(*words(parcels, source, target)).code == 0
+    assert ended[0].code == 2
+    assert "another scoring is at work on it" in ended[0].stderr
+    assert len(read(target)) == 300
 
 
 def test_after_a_kill_it_goes_on_where_it_was(parcels: Parcels, rows: pd.DataFrame, tmp_path: Path) -> None:
