@@ -39,7 +39,7 @@ ROWS: dict[str, tuple[str, str, Callable[[Path], str]]] = {
     "folds": ("champion, mean of the three folds", "AUC ≥ 0.732, log loss ≤ 0.466", folds),
     "holdout": ("champion, November–December, with 95 % intervals over days", "reported", holdout),
     "missing": (
-        "optional columns left out: log loss on the folds, against a model trained without them; on the holdout",
+        "optional columns left out: log loss on the sampled folds, against one trained without them; on the holdout",
         "reported",
         missing,
     ),
