@@ -10,7 +10,8 @@ HERE = Path(__file__).parent
 IMAGE = "hosted-runner"
 NETWORK = "emulated-runner"
 OURS = ["--network", NETWORK, "--label", NETWORK]  # of containers that a test may remove
-WORKSPACE = "/home/runner/work/project/project"
+USER = "runner"
+WORKSPACE = f"/home/{USER}/work/project/project"
 FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
 SETTINGS = {
     "CI": "true",
@@ -66,7 +67,7 @@ class Machine:
         self.note(self.read(files["GITHUB_STEP_SUMMARY"]))
         return code, outputs
 
-    def bash(self, script: str, environment: Mapping[str, str] = {}, folder: str = "/", user: str = "runner") -> int:
+    def bash(self, script: str, environment: Mapping[str, str] = {}, folder: str = "/", user: str = USER) -> int:
         """Run a script, show what it prints, and return its exit code."""
         path = ":".join([*self.path, "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
         given = {**SETTINGS, **self.environment, **environment, "PATH": path, "HOME": f"/home/{user}"}
