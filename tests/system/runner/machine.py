@@ -11,7 +11,7 @@ IMAGE = "hosted-runner"
 NETWORK = "emulated-runner"
 OURS = ["--network", NETWORK, "--label", NETWORK]  # of containers that a test may remove
 USER = "runner"
-WORKSPACE = f"/home/{USER}/work/project/project"
+WORKSPACE = f"/home/{USER}/project"
 FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
 SETTINGS = {
     "CI": "true",
