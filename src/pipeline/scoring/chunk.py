@@ -53,7 +53,7 @@ def score_chunk(task: Task) -> Scored:
     frame = format_.frame(task.chunk)
     headers = set(map(str, frame))
     sent = named_by_contract(frame, task, predictor.contract)
-    checked = check(sent, predictor.contract)
+    checked = check(sent, predictor.contract, typed=format_.typed)
 
     added = named_apart(results(predictor, checked.columns, explain=task.explain), headers)
     format_.write(task.part, task.chunk, checked.valid, added, task.before == 0)

@@ -31,6 +31,7 @@ class Format(NamedTuple):
     frame: Callable[[Any], pd.DataFrame]
     write: Callable[[Path, Any, Mask, Added, bool], None]
     join: Callable[[Sequence[Path], Path], None]
+    typed: bool = False  # whether values have JSON's types
 
 
 def format_of(path: Path) -> Format:
@@ -41,7 +42,7 @@ def format_of(path: Path) -> Format:
     if name.endswith(".csv"):
         return Format(read_csv, as_it_is, write_csv, join_lines)
     if name.endswith(LINES):
-        return Format(read_lines, frame_of_lines, write_lines, join_lines)
+        return Format(read_lines, frame_of_lines, write_lines, join_lines, typed=True)
     raise ConfigError(f"{path}: its name should end with .csv, .parquet, .jsonl or .ndjson")
 
 

@@ -28,13 +28,18 @@ class CheckedRows(NamedTuple):
     reasons: dict[int, str]
 
 
-def check(frame: pd.DataFrame, contract: Contract) -> CheckedRows:
-    """Check every row. A column that the frame lacks is missing in every row."""
+def check(frame: pd.DataFrame, contract: Contract, *, typed: bool = False) -> CheckedRows:
+    """Check every row. A column that the frame lacks is missing in every row.
+
+    Values that are `typed`, as JSON's are, have to be of the type that a request has: "75" is no number.
+    """
     columns = {}
     faulty = {}
     for name, column in contract.request.items():
         raw = frame[name] if name in frame else pd.Series(None, index=frame.index, dtype=object)
         columns[name], accepted = converted(raw, column)
+        if typed:
+            accepted &= of_json_type(raw, column)
         if not accepted.all():
             faulty[name] = ~accepted
 
@@ -65,6 +70,16 @@ def converted(raw: "pd.Series[Any]", column: Column) -> tuple[NDArray[Any], NDAr
     return values, np.where(missing, column.nullable, accepted)
 
 
+def of_json_type(raw: "pd.Series[Any]", column: Column) -> NDArray[np.bool_]:
+    """Which values [rows] have the type that a request has for the column's kind, or are missing."""
+    types = {"number": (int, float), "integer": (int, float), "boolean": (bool,)}.get(column.kind, (str,))
+    fits = np.array(
+        [isinstance(value, types) and isinstance(value, bool) == (bool in types) for value in raw], dtype=bool
+    )
+    fits[np.asarray(is_missing(raw, column), dtype=bool)] = True
+    return fits
+
+
 def is_missing(raw: "pd.Series[Any]", column: Column) -> "pd.Series[bool]":
     """Which values are missing: empty, or one that stands for a missing value."""
     absent = raw.isna()
@@ -85,10 +100,11 @@ def by_distinct_value(
     """Validate each distinct text as a request's."""
     text = as_kind(raw, column) if column.kind == "category" else raw.astype("string")
     codes, distinct = pd.factorize(text.where(~absent))
+    validate = adapter(column).validate_python
     validated = []
     for value in distinct:
         try:
-            validated.append(adapter(column).validate_python(str(value)))
+            validated.append(validate(str(value)))
         except ValidationError:
             validated.append(None)
 

@@ -68,6 +68,20 @@ def test_a_file_may_be_written_as_that_of_the_training(about: dict[str, Any], wr
     assert (verdicts.tolist(), values.tolist()) == ([True], np.array([meant]).tolist())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("legs", "4"), ("legs", True), ("size", "1.5"), ("colour", 7), ("when", 20130101)]
+)
+def test_typed_values_have_the_type_of_a_request(tiny_config: Config, name: str, value: Any) -> None:
+    """What a CSV file can only write as text, JSON can write otherwise."""
+    row = {"colour": "red", "shape": "round", "size": 1.0, "legs": 4, "when": "2013-01-01T12:00"}
+    contract = tiny_config.contract
+    good, bad = (pd.DataFrame([each], dtype=object) for each in (row, {**row, name: value}))
+    assert check(good, contract, typed=True).valid.tolist() == [True]
+    checked = check(bad, contract, typed=True)
+    assert checked.valid.tolist() == [False]
+    assert checked.reasons[0].startswith(f"{name}: ")
+
+
 def test_a_row_is_invalid_for_every_field_that_is(tiny_config: Config) -> None:
     """A column that the file lacks is missing in every row; the columns are those of the valid rows."""
     contract = tiny_config.contract
