@@ -117,7 +117,8 @@ def summary(scored: Scored, target: str) -> str:
     """Say what came of it, and where the rejected rows are."""
     lines = f"{scored.rows - scored.rejected:,} rows scored: {target}"
     if scored.rejected:
-        lines += f"\n{scored.rejected:,} rows break the contract: the .rejected.jsonl beside it says why"
+        verb = "row breaks" if scored.rejected == 1 else "rows break"
+        lines += f"\n{scored.rejected:,} {verb} the contract: the .rejected.jsonl beside it says why"
     return lines
 
 

@@ -27,7 +27,9 @@ def select(config: Config, prepared: Prepared, out: Console) -> Selection:
 
     best = search.choose(results, config.loss)
     baseline = search.baseline(rows.examples.target, folds, config.scoring)
-    out.print(tables.leaderboard(results, best, baseline, config.loss, trials, worse))
+    out.print(tables.leaderboard(results, best, baseline, config.loss))
+    for note in [*tables.worse_on_sample(worse), *tables.lost_trials(trials)]:
+        out.print(note, style="yellow", soft_wrap=True, highlight=False)
     return Selection(best, trials, results, worse)
 
 

@@ -25,17 +25,12 @@ def leaderboard(
     chosen: CandidateResult,
     baseline: Mapping[str, float],
     loss: str,
-    trials: list[CandidateResult],
-    worse: list[CandidateResult],
 ) -> Table:
     """Make a table of the candidates, sorted by their mean loss over the folds, with the baseline in the last row.
 
-    A star marks the chosen candidate. Failed candidates have their error instead of metrics. The caption has the kinds
-    that were `worse` on the sample, and the failed trials.
+    A star marks the chosen candidate. Failed candidates have their error instead of metrics.
     """
-    notes = [note for note in (worse_on_sample(worse), lost_trials(trials)) if note]
-    caption = "\n".join(notes) or None
-    table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left", caption_style="yellow")
+    table = Table(box=None, pad_edge=False)
     metrics = [metric for metric in SHOWN if metric in baseline]
     table.add_column("all rows, mean of the folds", justify="left")
     for metric in metrics:
@@ -52,14 +47,14 @@ def leaderboard(
     return table
 
 
-def worse_on_sample(worse: list[CandidateResult]) -> str | None:
-    """Name the kinds that are not in the leaderboard, and say why. None without one."""
+def worse_on_sample(worse: list[CandidateResult]) -> list[str]:
+    """Name the kinds that are not in the leaderboard, and say why. No line without one."""
     names = ", ".join(result.name for result in worse)
-    return f"not trained on all rows, surely worse on the sample: {names}" if worse else None
+    return [f"not trained on all rows, surely worse on the sample: {names}"] if worse else []
 
 
-def lost_trials(trials: list[CandidateResult]) -> str | None:
-    """Write a line for each kind with failed trials, with the error of its first failed trial. None without one."""
+def lost_trials(trials: list[CandidateResult]) -> list[str]:
+    """Write a line for each kind with failed trials, with the error of its first failed trial."""
     names = dict.fromkeys(trial.name for trial in trials if trial.error)
 
     lines = []
@@ -67,7 +62,7 @@ def lost_trials(trials: list[CandidateResult]) -> str | None:
         tried = [trial for trial in trials if trial.name == name]
         errors = [trial.error for trial in tried if trial.error]
         lines.append(f"{name}: {len(errors)} of {len(tried)} trials failed, the first with {errors[0]}")
-    return "\n".join(lines) or None
+    return lines
 
 
 def holdout_table(figures: Mapping[str, Interval]) -> Table:
