@@ -20,7 +20,6 @@ from tests.system.runner.machine import IMAGE, NETWORK, OURS, Machine, build_ima
 from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, read, run, starts
 
 LEAST = 3  # seconds of a step that the table of minutes has
-DIGEST = "@sha256:[0-9a-f]{64}"
 LAST = 20  # lines of a failed leg that a test shows
 ELSEWHERE = {
     "make audit": ("the database of known vulnerabilities is on the network", "true"),
@@ -189,11 +188,8 @@ def hosted(folder: Path) -> Iterator[GitHub]:
 
 
 def clone(folder: Path) -> None:
-    """Clone what is committed here, with base images by name alone: only their own registry has them by digest."""
+    """Clone what is committed here."""
     subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
-    for name in ("Dockerfile", "compose.yaml"):
-        (folder / name).write_text(re.sub(DIGEST, "", (folder / name).read_text()))
-    commit(folder)
 
 
 def commit(folder: Path) -> None:
@@ -204,10 +200,10 @@ def commit(folder: Path) -> None:
 
 def bases() -> list[str]:
     """The images that Dockerfile and compose.yaml pull, by name."""
-    python = re.findall(rf"^FROM (\S+){DIGEST}", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    python = re.findall(rf"^FROM (\S+){actions.DIGEST}", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
     pulled = [service["image"] for service in services if "build" not in service and "profiles" not in service]
-    return python + [re.sub(DIGEST, "", image) for image in pulled]
+    return python + [re.sub(actions.DIGEST, "", image) for image in pulled]
 
 
 def offer(image: str, address: str) -> None:
