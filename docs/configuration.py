@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from pipeline.candidates.kind import KINDS
 from pipeline.config.config import Config
 
 PAGE = Path(__file__).parent / "configuration.md"
@@ -17,12 +18,7 @@ SECTIONS = {
     "split, with `by: group`": "GroupSplit",
     "split, with `by: row`": "RowSplit",
     "candidates": "Candidates",
-    "candidates.linear": "Linear",
-    "candidates.tree": "Tree",
-    "candidates.forest": "Forest",
-    "candidates.boosting": "Boosting",
-    "candidates.perceptron": "Perceptron",
-    "candidates.blend": "Blend",
+    **{f"candidates.{name}": kind.__name__ for name, kind in KINDS.items()},
     "search": "Search",
     "search.kinds.KIND": "Trials",
     "search.kinds.KIND.space.SETTING": "Range",

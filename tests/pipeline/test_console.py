@@ -2,7 +2,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from pipeline.config.candidates import Linear, Tree
+from pipeline.candidates.linear import Linear
+from pipeline.candidates.tree import Tree
 from pipeline.console import next_steps, step
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.training.fold_results import CandidateResult

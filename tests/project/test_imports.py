@@ -14,6 +14,7 @@ ROOMS = [
     {"errors", "console", "plotting"},
     {"runtime"},
     {"evaluation"},
+    {"candidates"},
     {"datasets", "config"},
     {"data"},
     {"registry"},

@@ -4,18 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config.candidates import (
-    Blend,
-    Boosting,
-    Candidates,
-    Forest,
-    Linear,
-    Perceptron,
-    Range,
-    Search,
-    Tree,
-    Trials,
-)
+from pipeline.candidates.blend import Blend
+from pipeline.candidates.boosting import Boosting
+from pipeline.candidates.forest import Forest
+from pipeline.candidates.kind import Range, Trials
+from pipeline.candidates.linear import Linear
+from pipeline.candidates.perceptron import Perceptron
+from pipeline.candidates.tree import Tree
+from pipeline.config.candidates import Candidates, Search
 from pipeline.config.config import Config, Train, load
 from pipeline.data.split import Fold
 from pipeline.runtime.arrays import Tensors

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.candidates import Settings
+from pipeline.candidates.kind import Kind
 from pipeline.config.config import Config
 from pipeline.data.split import Fold
 from pipeline.evaluation.metrics import metrics
@@ -16,7 +16,7 @@ from pipeline.training import estimators, parallel
 
 Array = NDArray[Any]
 Say = Callable[[str], None]
-Fits = dict[tuple[Settings, str], Array | str]  # by settings and fold: predictions, or the message of a fit that failed
+Fits = dict[tuple[Kind, str], Array | str]  # by settings and fold: predictions, or the message of a fit that failed
 
 
 class CandidateResult(NamedTuple):
@@ -27,7 +27,7 @@ class CandidateResult(NamedTuple):
     """
 
     name: str
-    settings: Settings
+    settings: Kind
     folds: dict[str, dict[str, float]]
     error: str | None = None
     predictions: Mapping[str, Array] = MappingProxyType({})
@@ -57,7 +57,7 @@ def evaluate_candidates(
     data: Tensors,
     target: Array,
     folds: Sequence[Fold],
-    candidates: Sequence[tuple[str, Settings]],
+    candidates: Sequence[tuple[str, Kind]],
     say: Say,
     fits: Fits | None = None,
 ) -> list[CandidateResult]:
@@ -83,28 +83,28 @@ def fit_parts(
     data: Tensors,
     target: Array,
     folds: Sequence[Fold],
-    candidates: Sequence[Settings],
+    candidates: Sequence[Kind],
     say: Say,
     fits: Fits,
 ) -> None:
     """Fit on each fold what the candidates consist of, and is not fitted yet."""
-    jobs: dict[tuple[Settings, str], Fold] = {}
+    jobs: dict[tuple[Kind, str], Fold] = {}
     for settings in candidates:
         for fold in folds:
-            for part in estimators.parts(settings):
+            for part in settings.parts():
                 if (part, fold.name) not in fits:
                     jobs[part, fold.name] = fold
 
     # The longest first: a fit that begins last should not be the one that everything waits for.
-    jobs = dict(sorted(jobs.items(), key=lambda job: -estimators.cost(job[0][0]) * len(job[1].train)))
+    jobs = dict(sorted(jobs.items(), key=lambda job: -job[0][0].cost() * len(job[1].train)))
     tasks = [(settings, data, target, fold, config) for (settings, _), fold in jobs.items()]
     results = zip(jobs, parallel.run(config, fit_on_fold, tasks), strict=True)
     for number, ((settings, fold_name), fit) in enumerate(results, 1):
         fits[settings, fold_name] = fit
-        say(f"fit {number} of {len(jobs)}: {type(settings).__name__.lower()} on {fold_name}")
+        say(f"fit {number} of {len(jobs)}: {settings.name()} on {fold_name}")
 
 
-def fit_on_fold(settings: Settings, data: Tensors, target: Array, fold: Fold, config: Config) -> Array | str:
+def fit_on_fold(settings: Kind, data: Tensors, target: Array, fold: Fold, config: Config) -> Array | str:
     """Fit on the training rows of a fold and predict its validation rows.
 
     Returns the predictions [validation rows], or the message of the error if the fit failed.
@@ -119,13 +119,13 @@ def fit_on_fold(settings: Settings, data: Tensors, target: Array, fold: Fold, co
 def with_fold(result: CandidateResult, config: Config, target: Array, fold: Fold, fits: Fits) -> CandidateResult:
     """Add to a result its metrics and predictions on a fold, or the error of its fit there."""
     parts = []
-    for part in estimators.parts(result.settings):
+    for part in result.settings.parts():
         fit = fits[part, fold.name]
         if isinstance(fit, str):
             return result._replace(error=result.error or fit)
         parts.append(fit)
 
-    predictions = estimators.blended(result.settings, parts)
+    predictions = result.settings.blended(parts)
     figures = metrics(target[fold.valid], predictions, config.scoring)
     return result._replace(
         folds={**result.folds, fold.name: figures}, predictions={**result.predictions, fold.name: predictions}

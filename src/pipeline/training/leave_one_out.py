@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.candidates import Settings
+from pipeline.candidates.kind import Kind
 from pipeline.config.config import Config
 from pipeline.data.split import Fold
 from pipeline.evaluation.metrics import metrics, standard_error
@@ -72,7 +72,7 @@ def feature_gains(
     return gains
 
 
-def loss_without(config: Config, settings: Settings, data: Tensors, target: Array, fold: Fold, name: str) -> float:
+def loss_without(config: Config, settings: Kind, data: Tensors, target: Array, fold: Fold, name: str) -> float:
     """Fit the candidate on a fold without a feature. Return its loss on the validation rows."""
     train = with_constant(data.take(fold.train), config.contract, name)
     valid = with_constant(data.take(fold.valid), config.contract, name)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.candidates import Settings
+from pipeline.candidates.kind import Kind
 from pipeline.config.config import Config
 from pipeline.data import masking
 from pipeline.data.masking import Copies
@@ -96,7 +96,7 @@ def mean_losses(results: list[dict[str, float]], groups: list[str]) -> dict[str,
 
 
 def fit_and_score(
-    config: Config, settings: Settings, data: Tensors, target: NDArray[Any], fold: Fold, groups: Mapping[str, Tensors]
+    config: Config, settings: Kind, data: Tensors, target: NDArray[Any], fold: Fold, groups: Mapping[str, Tensors]
 ) -> dict[str, float]:
     """Fit the candidate on a fold. Return its loss on the validation rows of each group's data."""
     fitted = estimators.fit(settings, data.take(fold.train), target[fold.train], config.train)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.candidates import Settings
+from pipeline.candidates.kind import Kind
 from pipeline.config.config import Config
 from pipeline.data.keys import day_after
 from pipeline.data.split import Split
@@ -171,7 +171,7 @@ def finite_figures(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[s
     return finite
 
 
-def flat_settings(settings: Settings) -> dict[str, Any]:
+def flat_settings(settings: Kind) -> dict[str, Any]:
     """Flatten settings to one level. The nested settings of a blend get names such as `linear.C`."""
     flat: dict[str, Any] = {}
     for key, value in settings.model_dump().items():

@@ -13,7 +13,8 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from pipeline.config.candidates import Settings, Trials, settled
+from pipeline.candidates.kind import Kind, Trials
+from pipeline.config.candidates import settled
 from pipeline.config.config import Config
 from pipeline.data.split import Fold, sample
 from pipeline.errors import DataError
@@ -55,7 +56,7 @@ def run_trials(config: Config, data: Tensors, target: Array, rows: SampledFolds,
     results: list[CandidateResult] = []
     fits: Fits = {}
     for first in range(0, most, config.search.batch):
-        proposals: list[tuple[str, optuna.Trial, Settings]] = []
+        proposals: list[tuple[str, optuna.Trial, Kind]] = []
         for name, plan in plans.items():
             for _ in range(min(config.search.batch, plan.trials - first)):
                 trial = studies[name].ask()
@@ -200,7 +201,7 @@ def _standard_error(result: CandidateResult, best: CandidateResult, loss: str) -
     return standard_error(np.array([result.folds[name][loss] - best.folds[name][loss] for name in best.folds]))
 
 
-def _study(settings: Settings, plan: Trials, seed: int) -> optuna.Study:
+def _study(settings: Kind, plan: Trials, seed: int) -> optuna.Study:
     """Create a study whose first trial has the configured settings."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
@@ -219,7 +220,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, result: CandidateResult, los
         study.tell(trial, result.mean(loss))
 
 
-def _sampled_settings(settings: Settings, plan: Trials, trial: optuna.Trial) -> Settings:
+def _sampled_settings(settings: Kind, plan: Trials, trial: optuna.Trial) -> Kind:
     """Draw the settings of one trial. A setting that is an integer in the config stays an integer."""
     drawn: dict[str, Any] = {}
     for key, bounds in plan.space.items():

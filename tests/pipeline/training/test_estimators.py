@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from pipeline.config.candidates import Boosting, Linear, Perceptron, Settings
+from pipeline.candidates.boosting import Boosting
+from pipeline.candidates.kind import Kind
+from pipeline.candidates.linear import Linear
+from pipeline.candidates.perceptron import Perceptron
 from pipeline.config.gates import Bounds
 from pipeline.runtime.arrays import Tensors
 from pipeline.training.estimators import fit, frequent_categories, predict
@@ -10,7 +13,7 @@ from tests.support.examples import KINDS, TRAIN, examples, numbers
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_a_candidate_learns_what_matters(settings: Settings) -> None:
+def test_a_candidate_learns_what_matters(settings: Kind) -> None:
     data, target = examples()
     fitted = fit(settings, data, target, TRAIN)
     asked = Tensors(np.array([["red"], ["blue"]], dtype=object), np.array([[0.9, 0.5], [0.1, 0.5]], dtype=np.float32))
@@ -19,14 +22,14 @@ def test_a_candidate_learns_what_matters(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_the_same_seed_gives_the_same_model_whatever_the_number_of_threads(settings: Settings) -> None:
+def test_the_same_seed_gives_the_same_model_whatever_the_number_of_threads(settings: Kind) -> None:
     data, target = examples()
     one, two = (fit(settings, data, target, TRAIN, threads=threads) for threads in (1, 2))
     assert (predict(one, data) == predict(two, data)).all()
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_of_numbers_a_candidate_learns_what_matters_in_their_unit(settings: Settings) -> None:
+def test_of_numbers_a_candidate_learns_what_matters_in_their_unit(settings: Kind) -> None:
     """Red and large is expected at 156 minutes, blue and small at 84."""
     data, target = numbers()
     fitted = fit(settings, data, target, TRAIN)
@@ -37,7 +40,7 @@ def test_of_numbers_a_candidate_learns_what_matters_in_their_unit(settings: Sett
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_of_numbers_too_the_same_seed_gives_the_same_model(settings: Settings) -> None:
+def test_of_numbers_too_the_same_seed_gives_the_same_model(settings: Kind) -> None:
     """Rows with gaps get a prediction."""
     data, target = numbers()
     one, two = (fit(settings, data, target, TRAIN, threads=threads) for threads in (1, 2))
@@ -79,7 +82,7 @@ def test_boosting_overfits_ten_rows() -> None:
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_unknown_and_missing_values_are_answered(settings: Settings) -> None:
+def test_unknown_and_missing_values_are_answered(settings: Kind) -> None:
     data, target = examples()
     fitted = fit(settings, data, target, TRAIN)
     odd = Tensors(np.array([["green"], [""]], dtype=object), np.full((2, 2), np.nan, dtype=np.float32))

@@ -9,13 +9,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from pipeline.config.candidates import Boosting, Settings
+from pipeline.candidates.boosting import Boosting
+from pipeline.candidates.kind import Kind
 from pipeline.config.config import Train
 from pipeline.errors import RefusedError
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import Session
 from pipeline.training.estimators import fit, predict, to_frame
-from pipeline.training.export.onnx import export_error, refuse_inexact, to_onnx, with_float32_thresholds
+from pipeline.training.export.onnx import export_error, exportable, refuse_inexact, to_onnx
 from tests.support.examples import KINDS, examples, numbers
 
 
@@ -26,19 +27,19 @@ def check(fitted: Pipeline, data: Tensors, spread: float = 1.0) -> float:
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_our_candidates_export_exactly(settings: Settings) -> None:
+def test_our_candidates_export_exactly(settings: Kind) -> None:
     data, target = examples(2000)
     assert check(fit(settings, data, target, Train(rare=1)), data) <= 1e-5
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_our_candidates_for_numbers_export_exactly(settings: Settings) -> None:
+def test_our_candidates_for_numbers_export_exactly(settings: Kind) -> None:
     data, target = numbers(2000)
     assert check(fit(settings, data, target, Train(rare=1)), data, target.std()) <= 1e-5
 
 
 @pytest.mark.parametrize("settings", KINDS)
-def test_data_without_categories_exports_with_one_input(settings: Settings) -> None:
+def test_data_without_categories_exports_with_one_input(settings: Kind) -> None:
     data, target = examples(500)
     bare = Tensors(np.empty((500, 0), dtype=object), data.numbers)
     assert check(fit(settings, bare, target, Train(rare=1)), bare) <= 1e-5
@@ -80,7 +81,7 @@ def test_a_scaler_before_trees_converts_and_is_refused() -> None:
 def test_lowered_thresholds_are_float32_and_change_no_answer() -> None:
     data, target = examples(2000)
     fitted = fit(Boosting(min_samples_leaf=5), data, target, Train(rare=1))
-    lowered = with_float32_thresholds(fitted)
+    lowered = exportable(fitted)
     for iteration in lowered[-1]._predictors:
         for tree in iteration:
             thresholds = tree.nodes["num_threshold"]
@@ -96,7 +97,7 @@ def test_neighbouring_float32_values_stay_on_their_sides_of_a_threshold() -> Non
     target = np.arange(len(values)) // 20 % 2 == 1
     settings = Boosting(min_samples_leaf=1, l2_regularization=0, max_features=1.0, max_iter=50, learning_rate=0.3)
     fitted = fit(settings, data, target, Train())
-    assert (predict(with_float32_thresholds(fitted), data) == predict(fitted, data)).all()
+    assert (predict(exportable(fitted), data) == predict(fitted, data)).all()
     assert check(fitted, data) <= 1e-5
 
 

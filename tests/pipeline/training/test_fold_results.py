@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.candidates import Blend, Boosting, Linear
+from pipeline.candidates.blend import Blend
+from pipeline.candidates.boosting import Boosting
+from pipeline.candidates.linear import Linear
 from pipeline.config.config import Config
 from pipeline.evaluation.metrics import metrics
 from pipeline.training import estimators

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.config.candidates import Boosting, Linear, Settings, Tree
+from pipeline.candidates.boosting import Boosting
+from pipeline.candidates.kind import Kind
+from pipeline.candidates.linear import Linear
+from pipeline.candidates.tree import Tree
 from pipeline.config.config import Train
 from pipeline.runtime.arrays import Tensors
 from pipeline.training import estimators
@@ -11,7 +14,7 @@ from pipeline.training.missing import mean_losses, with_constants
 
 
 @pytest.mark.parametrize("settings", [Linear(), Tree(), Boosting()], ids=["linear", "tree", "boosting"])
-def test_a_model_can_be_fitted_without_any_text_or_number(settings: Settings) -> None:
+def test_a_model_can_be_fitted_without_any_text_or_number(settings: Kind) -> None:
     """A table whose columns are all optional: what is left is one value in every row."""
     masked = Tensors(np.full((200, 2), "", dtype=object), np.full((200, 1), np.nan, dtype=np.float32))
     target = np.arange(200) % 4 == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.candidates import Linear
+from pipeline.candidates.linear import Linear
 from pipeline.config.config import Config, load
 from pipeline.data import masking
 from pipeline.data.masking import ALL, Copies

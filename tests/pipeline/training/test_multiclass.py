@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config.candidates import Blend, Boosting, Forest, Linear, Perceptron, Settings, Tree
+from pipeline.candidates.blend import Blend
+from pipeline.candidates.boosting import Boosting
+from pipeline.candidates.forest import Forest
+from pipeline.candidates.kind import Kind
+from pipeline.candidates.linear import Linear
+from pipeline.candidates.perceptron import Perceptron
+from pipeline.candidates.tree import Tree
 from pipeline.config.config import load
 from pipeline.data.read import read
 from pipeline.errors import ConfigError, DataError
@@ -121,7 +127,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("settings", KINDS, ids=lambda settings: type(settings).__name__)
-def test_every_kind_exports_the_probabilities_of_all_classes(settings: Settings, tmp_path: Path) -> None:
+def test_every_kind_exports_the_probabilities_of_all_classes(settings: Kind, tmp_path: Path) -> None:
     config = load(CONFIG)
     _, data, target = read(config, tmp_path).examples
     fitted = estimators.fit(settings, data, target, config.train)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pipeline.config.candidates import Linear
+from pipeline.candidates.linear import Linear
 from pipeline.config.config import load
 from pipeline.errors import RefusedError
 from pipeline.registry import mlflow_store, promotion

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.candidates import Linear
+from pipeline.candidates.linear import Linear
 from pipeline.config.config import Config
 from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session

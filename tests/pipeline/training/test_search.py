@@ -3,7 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.candidates import Boosting, Candidates, Linear, Range, Search, Tree, Trials, faults
+from pipeline.candidates.boosting import Boosting
+from pipeline.candidates.kind import Range, Trials
+from pipeline.candidates.linear import Linear
+from pipeline.candidates.tree import Tree
+from pipeline.config.candidates import Candidates, Search, faults
 from pipeline.config.config import Config, Train
 from pipeline.data.split import Fold
 from pipeline.errors import DataError

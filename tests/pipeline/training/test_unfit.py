@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.candidates import Candidates, Forest
+from pipeline.candidates.forest import Forest
+from pipeline.config.candidates import Candidates
 from pipeline.config.config import Config
 from pipeline.errors import DataError, RefusedError
 from pipeline.runtime.arrays import Tensors

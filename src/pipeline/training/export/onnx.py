@@ -6,7 +6,6 @@ this module imports skl2onnx. It does not know how the pipeline was chosen.
 
 import copy
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.base import is_classifier
 
+from pipeline.candidates.kind import KINDS
 from pipeline.errors import RefusedError
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import Session
@@ -27,7 +27,7 @@ def to_onnx(fitted: Any, data: Tensors, name: str) -> bytes:
 
     `data` gives the widths of the two inputs, and an input without columns is left out. `name` is the graph's name.
     """
-    exact = with_float32_thresholds(fitted)
+    exact = exportable(fitted)
     options = {id(exact): {"zipmap": False}} if is_classifier(exact) else None
 
     inputs = []
@@ -53,28 +53,14 @@ def to_onnx(fitted: Any, data: Tensors, name: str) -> bytes:
     return content
 
 
-def with_float32_thresholds(fitted: Any) -> Any:
-    """Return a copy whose trees split at the largest float32 at or below each threshold.
-
-    The export rounds thresholds to the nearest float32, which can move a float32 value to the other side of the split.
-    For a float32 value x, `x <= t` is the same as `x <= floor32(t)`. So the copy predicts the same as the original, and
-    the export has nothing to round.
-    """
+def exportable(fitted: Any) -> Any:
+    """Return a copy in which each model is what its kind exports in its place."""
     copied = copy.deepcopy(fitted)
-    for tree in _trees(copied):
-        exact = tree.nodes["num_threshold"]
-        nearest = exact.astype(np.float32)
-        below = np.nextafter(nearest, np.float32(-np.inf))
-        tree.nodes["num_threshold"] = np.where(nearest > exact, below, nearest)
+    for pipeline in getattr(copied, "estimators_", [copied]):
+        name, model = pipeline.steps[-1]
+        if name in KINDS:
+            pipeline.steps[-1] = (name, KINDS[name].exportable(model))
     return copied
-
-
-def _trees(part: Any) -> Iterator[Any]:
-    """Yield every tree of every histogram boosting inside an estimator, at any depth of nesting."""
-    for iteration in getattr(part, "_predictors", []):
-        yield from iteration
-    for value in [*getattr(part, "named_steps", {}).values(), *getattr(part, "estimators_", [])]:
-        yield from _trees(value)
 
 
 def export_error(fitted: Any, session: Session, data: Tensors, spread: float, seed: int) -> float:
