@@ -6,7 +6,7 @@ CONFIG = configs/$(MODEL).yaml
 COMPOSE := DOCKER_BUILDKIT=1 MODEL=$(MODEL) docker compose
 export MODEL_DIR ?= models/$(MODEL)
 BIN := .venv/bin
-CODE := src serve tests docs deploy requirements .ci
+CODE := src serve tests examples docs deploy requirements .ci
 COMPILE := $(BIN)/uv pip compile $(if $(UPGRADE),--upgrade) --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 ifeq ($(origin CONFIG),command line)
@@ -20,12 +20,13 @@ STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")
 unexport SUITE ONLY COVERAGE
 
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
-SUITES := broken clients dask deploy hostile image mutation renamed runner setup signing slow stack
+SUITES := broken clients dask deploy hostile image models mutation renamed runner setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks
 NEEDS_clients := .venv/.train .venv-clients/.clients
 NEEDS_dask := .venv/.dask
 NEEDS_deploy := .venv-deploy/.deploy
 NEEDS_image := .venv/.dev image
+NEEDS_models := .venv/.lightgbm
 NEEDS_mutation := .venv/.mutation
 NEEDS_signing := .venv/.dev .venv-release/.release
 NEEDS_ := .venv/.dev
@@ -206,7 +207,7 @@ screenshots: .venv/.serve .venv-clients/.clients #+ pictures of the page from th
 
 lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requirements/*.txt [UPGRADE=1: the newest versions]
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
-	for set in train lint mutation dask; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
+	for set in train lint mutation dask lightgbm; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra signed -c requirements/dev.txt -o requirements/signed.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
