@@ -49,7 +49,7 @@ endif
 
 HELP := echo "make TARGET [MODEL=name]: name is configs/name.yaml, models/name and the image; flights where none is said"; awk
 .DEFAULT_GOAL := help
-.PHONY: help help-all train new mlflow serve image up down score monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
+.PHONY: help help-all train new bundle mlflow serve image up down score monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
 
 help:
 	@$(HELP) -F ':.*## ' '/^### / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ train: .venv/.train ## clean the data, train, evaluate the gates, promote [RESTA
 
 new: .venv/.train ## look at a table, and write configs/NAME.yaml for it [NAME=churn CSV=file TARGET=column]
 	@NAME="$(NAME)" CSV="$(CSV)" TARGET="$(TARGET)" POSITIVE="$(POSITIVE)" $(BIN)/python -m pipeline new
+
+bundle: .venv/.train #+ take a model of your own, as ONNX, through the gates; package it as the champion [ONNX=model.onnx]
+	@ONNX="$(ONNX)" $(BIN)/python -m pipeline bundle $(CONFIG)
 
 mlflow: .venv/.train ## open the recorded runs in MLflow
 	$(BIN)/python -m pipeline mlflow $(CONFIG)

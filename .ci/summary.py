@@ -56,7 +56,8 @@ def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> st
     means = {name: mean(loss, folds) for name, folds in record["candidates"].items() if folds}
 
     lines = [f"## `{manifest['contract']['name']}` `{digest}`: {record['candidate']}", ""]
-    lines += [f"| candidate | mean {loss} of the folds |", "|---|---|"]
+    if means:  # a model that was brought as ONNX has none
+        lines += [f"| candidate | mean {loss} of the folds |", "|---|---|"]
     for name in sorted(means, key=lambda candidate: means[candidate]):
         shown = f"**{name}**" if name == record["candidate"] else name
         lines.append(f"| {shown} | {means[name]:.4f} |")

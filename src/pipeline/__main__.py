@@ -97,6 +97,24 @@ def train(
 
 
 @app.command()
+def bundle(
+    path: ConfigPath = DEFAULT,
+    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    onnx: Annotated[str, typer.Option(help="The model.", envvar="ONNX")] = "",
+) -> None:
+    """Take a model of your own, as ONNX, through the gates; package it as the champion."""
+    if not onnx:
+        raise ConfigError("name the model: make bundle ONNX=model.onnx")
+    config = load_config(path, overrides)
+    from rich.console import Console
+
+    from pipeline.training.own_model import run
+
+    out = Console()
+    print_next_steps(run(config, Path(onnx), out), config, path, out)
+
+
+@app.command()
 def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None) -> None:  # noqa: B006 -- reason: as above
     """Train on newer data, compare with the champion on days new to both, then train on those days too."""
     config = load_config(path, overrides)

@@ -35,7 +35,10 @@ PICTURE = re.compile(r"[\w-]+\.png", re.ASCII)  # a name that is also a path of 
 
 
 class Session:
-    """The model in onnxruntime, on one thread: two matrices in, the predictions of each row out."""
+    """The model in onnxruntime, on one thread: two matrices in, the predictions of each row out.
+
+    `inputs` has the type and the shape of each input, by name.
+    """
 
     def __init__(self, model: bytes) -> None:
         options = onnxruntime.SessionOptions()
@@ -44,12 +47,12 @@ class Session:
         options.log_severity_level = 3
 
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._inputs = [entry.name for entry in self._session.get_inputs()]
+        self.inputs = {entry.name: (entry.type, entry.shape) for entry in self._session.get_inputs()}
         # A classifier has two outputs: the labels, then the probabilities.
         self._outputs = [self._session.get_outputs()[-1].name]
 
     def __call__(self, data: Tensors) -> NDArray[np.float64]:
-        fed = {name: getattr(data, name) for name in self._inputs}
+        fed = {name: getattr(data, name) for name in self.inputs}
         output: NDArray[np.float32] = self._session.run(self._outputs, fed)[0]
         return as_answers(output.astype(np.float64))
 

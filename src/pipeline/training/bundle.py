@@ -103,8 +103,9 @@ def monitoring_reference(
     The other rows are the validation rows of each fold, with the predictions of the chosen candidate `best`, and the
     holdout with its `predictions` [holdout rows]. `learnt` are the rows that the model in `session` was trained on.
     """
-    held_out = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
-    answer = np.concatenate([*(best.predictions[fold.name] for fold in parts.folds), predictions])
+    folds = [fold for fold in parts.folds if fold.name in best.predictions]
+    held_out = np.concatenate([*(fold.valid for fold in folds), parts.holdout])
+    answer = np.concatenate([*(best.predictions[fold.name] for fold in folds), predictions])
     held_out_predictions = reference.HeldOutPredictions(rows.key[held_out], rows.examples.target[held_out], answer)
 
     derived = find(config.dataset).derive(learnt.request)

@@ -46,18 +46,37 @@ def evaluate(
 
     With `everything`, the bundle gets a second model, fitted on all rows. The holdout evaluates the first model only.
     """
+    masked = masking.with_copies(prepared.train, prepared.copies, prepared.parts.search)
+    fitted, losses = fit_and_leave_out(config, prepared, selection.best, masked, out)
+    model = export(config, fitted, masked, prepared.holdout, out)
+    return assess(config, prepared, selection, model, losses, reports, out, everything=everything, restart=restart)
+
+
+def assess(
+    config: Config,
+    prepared: Prepared,
+    selection: Selection,
+    model: ExportedModel,
+    losses: Mapping[str, FoldLosses],
+    reports: Path,
+    out: Console,
+    *,
+    everything: bool,
+    restart: str | None,
+) -> Evaluation:
+    """Open the holdout once, with a model that was trained on the rows before it, and evaluate the gates.
+
+    `losses` are those without optional columns on the folds; a model that was trained elsewhere has none.
+    """
     rows, copies, parts, train, holdout, warnings = prepared
     best = selection.best
-    masked = masking.with_copies(train, copies, parts.search)
-    fitted, losses = fit_and_leave_out(config, prepared, best, masked, out)
-    model = export(config, fitted, masked, holdout, out)
     with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
         evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
         constant = constant_prediction(train.target, config.task, len(holdout.target))
         prior = masking.prior_of(rows)
         missing = on_holdout(config, holdout, model.session, prior, losses, constant, evaluation.blocks)
         evaluation = evaluation._replace(missing=missing)
-        pictures = report.search_pictures(config, selection.trials, selection.results, best)
+        pictures = report.search_pictures(config, selection.trials, selection.results, best) if selection.trials else {}
         pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
         report.draw(reports, config.task, pictures)
 
@@ -73,7 +92,9 @@ def evaluate(
     if everything:
         learnt = rows.examples
         final = refit(config, best, masking.with_copies(learnt, copies), holdout, out)
-    export_error = max(model.export_error, final.export_error)
+    export_error = model.export_error
+    if final.export_error is not None:
+        export_error = max(export_error or 0, final.export_error)
 
     files = bundle_files(config, prepared, best, evaluation, final, learnt, reports)
     champion = champion_on_holdout(config, prepared, evaluation, files)
@@ -124,6 +145,8 @@ def leave_features_out(
     champion's features and about its loss has no such gain, and no feature is left out. How strong a feature is, the
     model's predictions for training rows tell.
     """
+    if not selection.trials:
+        return []
     rows, copies, parts, train, *_ = prepared
     importance = report.permutation_importance(config, train, evidence.session)
     champion = evidence.champion

@@ -38,7 +38,8 @@ class Evidence(NamedTuple):
     `predictions` and `blocks` have shape [holdout rows]. `figures` are the metrics on the holdout, `slices` the metrics
     on its slices, `missing` those without optional columns, and `champion` has the champion's predictions for it.
     `gains` tell what single features are worth on the folds. `export_error` is the largest difference between the
-    export and scikit-learn: in probability, or in standard deviations of the outcome. `session` is the exported model,
+    export and scikit-learn: in probability, or in standard deviations of the outcome; None without scikit-learn.
+    `session` is the exported model,
     `size` the bytes of the bundle, and `restart` the reason of a declared restart.
     """
 
@@ -51,7 +52,7 @@ class Evidence(NamedTuple):
     missing: list[MissingResult]
     gains: list[FeatureGain]
     champion: ChampionPredictions | None
-    export_error: float
+    export_error: float | None
     session: Session
     size: int
     restart: str | None = None

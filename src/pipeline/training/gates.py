@@ -31,7 +31,7 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
         *slice_limits(config, evidence),
         *missing_columns(config, evidence),
         *leak_gates(config, evidence),
-        export_is_exact(config, evidence),
+        *export_is_exact(config, evidence),
         *cost_of_serving(config, evidence),
     ]
 
@@ -129,12 +129,13 @@ def missing_columns(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     limit = config.gates.max_missing_increase * loss_unit(evidence.train.target, config.task)
 
     for result in evidence.missing:
-        increase = result.fold_loss - result.fold_loss_without
-        gate = f"{config.loss} on the folds without {result.group}"
-        error = result.fold_error
-        value = f"{result.fold_loss:.4f}, {increase:+.4f} (± {error:.4f}) against a model trained without"
-        why = "callers may leave these columns out. If this fails: raise masking.all, or make them nullable: false"
-        yield GateResult(gate, value, f"≤ +{limit:.3g} beyond one standard error", increase - error <= limit, why)
+        if result.folds:
+            loss, without, error = result.folds
+            increase = loss - without
+            gate = f"{config.loss} on the folds without {result.group}"
+            value = f"{loss:.4f}, {increase:+.4f} (± {error:.4f}) against a model trained without"
+            why = "callers may leave these columns out. If this fails: raise masking.all, or make them nullable: false"
+            yield GateResult(gate, value, f"≤ +{limit:.3g} beyond one standard error", increase - error <= limit, why)
 
         gain = result.gain
         gate = f"{config.loss} on the holdout without {result.group}"
@@ -143,12 +144,14 @@ def missing_columns(config: Config, evidence: Evidence) -> Iterator[GateResult]:
         yield GateResult(gate, value, f"interval not below -{limit:.3g}", gain.high >= -limit, why)
 
 
-def export_is_exact(config: Config, evidence: Evidence) -> GateResult:
+def export_is_exact(config: Config, evidence: Evidence) -> Iterator[GateResult]:
     """Check that the export makes the same predictions as the scikit-learn model."""
     limit = config.gates.max_export_error
     error = evidence.export_error
+    if error is None:
+        return
     why = "the server runs the ONNX export, and the folds evaluated the scikit-learn model"
-    return GateResult("export error against scikit-learn", f"{error:.1e}", f"≤ {limit:g}", error <= limit, why)
+    yield GateResult("export error against scikit-learn", f"{error:.1e}", f"≤ {limit:g}", error <= limit, why)
 
 
 def cost_of_serving(config: Config, evidence: Evidence) -> Iterator[GateResult]:

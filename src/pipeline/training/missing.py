@@ -38,8 +38,7 @@ class FoldLosses(NamedTuple):
 class MissingResult(NamedTuple):
     """The metrics of predictions without a group of columns.
 
-    `fold_loss` and `fold_loss_without` are means over the folds: of the model, and of one trained without the columns.
-    `fold_error` is the standard error of their difference.
+    `folds` has the losses on the folds, of the model and of one trained without the columns; None where there are none.
     `holdout` has the metrics on the holdout, `mean_prediction` the mean of the predictions there (multiclass: of the
     most probable class), and `gain` the loss
     of a constant prediction minus that of the model, with its 90 % interval.
@@ -47,9 +46,7 @@ class MissingResult(NamedTuple):
 
     group: str
     columns: list[str]
-    fold_loss: float
-    fold_loss_without: float
-    fold_error: float
+    folds: FoldLosses | None
     holdout: dict[str, float]
     mean_prediction: float
     gain: Interval
@@ -120,7 +117,7 @@ def on_holdout(
     holdout: Examples,
     session: Session,
     prior: Mapping[str, float],
-    losses: dict[str, FoldLosses],
+    losses: Mapping[str, FoldLosses],
     baseline: NDArray[np.float64],
     blocks: NDArray[np.int64],
 ) -> list[MissingResult]:
@@ -137,5 +134,5 @@ def on_holdout(
         figures = metrics(holdout.target, predictions, config.scoring)
         gain = paired(holdout.target, baseline, predictions, blocks, plan, 0.9)[config.loss]
         mean = float(top_probability(predictions).mean())
-        results.append(MissingResult(group, columns, *losses[group], figures, mean, gain))
+        results.append(MissingResult(group, columns, losses.get(group), figures, mean, gain))
     return results

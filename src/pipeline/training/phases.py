@@ -74,7 +74,7 @@ class Evaluation(NamedTuple):
     files: dict[str, bytes]
     learnt: Examples
     holdout: HoldoutEvaluation
-    export_error: float
+    export_error: float | None
     champion: ChampionPredictions | None
     restart: str | None
     gate_results: list[GateResult]

@@ -18,12 +18,13 @@ from pipeline.training.fold_results import CandidateResult
 class ExportedModel(NamedTuple):
     """The exported model, as bytes and as a session, and its largest difference from the scikit-learn model.
 
-    `export_error` is a difference in probability or, for a regression, in standard deviations of the outcome.
+    `export_error` is a difference in probability or, for a regression, in standard deviations of the outcome. A model
+    that was brought as ONNX has none.
     """
 
     onnx: bytes
     session: Session
-    export_error: float
+    export_error: float | None
 
 
 def refit(config: Config, best: CandidateResult, train: Examples, holdout: Examples, out: Console) -> ExportedModel:

@@ -69,9 +69,9 @@ def missing_record(result: MissingResult) -> dict[str, Any]:
     return {
         "group": result.group,
         "columns": result.columns,
-        "fold_loss": round(result.fold_loss, 6),
-        "fold_loss_without": round(result.fold_loss_without, 6),
-        "fold_error": round(result.fold_error, 6),
+        "fold_loss": round(result.folds.of_model, 6) if result.folds else None,
+        "fold_loss_without": round(result.folds.of_other, 6) if result.folds else None,
+        "fold_error": round(result.folds.error, 6) if result.folds else None,
         "holdout": figures,
         "mean_prediction": round(result.mean_prediction, 6),
     }
@@ -156,7 +156,7 @@ def tracked_metrics(best: CandidateResult, holdout: Mapping[str, Interval]) -> d
 
     A metric that is not finite is left out.
     """
-    metrics = {f"folds.{metric}": best.mean(metric) for metric in next(iter(best.folds.values()))}
+    metrics = {f"folds.{metric}": best.mean(metric) for metric in next(iter(best.folds.values()), ())}
     for metric, interval in holdout.items():
         for end, value in interval._asdict().items():
             metrics[f"holdout.{metric}.{end}"] = value

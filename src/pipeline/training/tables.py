@@ -93,10 +93,11 @@ def missing_table(results: list[MissingResult], loss: str) -> Table:
         table.add_column("ece", justify="right")
 
     for result in results:
-        numbers = [result.fold_loss, result.fold_loss_without, result.holdout[loss], result.mean_prediction]
+        on_folds = result.folds[:2] if result.folds else (np.nan, np.nan)
+        numbers = [*on_folds, result.holdout[loss], result.mean_prediction]
         if calibrated:
             numbers.append(result.holdout["ece"])
-        table.add_row(result.group, *(f"{number:.4f}" for number in numbers))
+        table.add_row(result.group, *("–" if np.isnan(number) else f"{number:.4f}" for number in numbers))
     return table
 
 

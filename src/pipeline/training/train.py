@@ -3,7 +3,8 @@
 This module puts the steps in order and prints their progress. Every computation is in another module.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,21 +38,14 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
 
     Raises RefusedError if a gate refuses. The bundle exists then, and the champion stays.
     """
-    models = promotion.home(config)
-    reports_home = Path(config.paths.reports)
-    make_folders(models=models, reports=reports_home)
-    repairs = mlflow_store.connect(config.name, config.paths.tracking)
-    for repair in [*repairs, *promotion.reconcile(config)]:
-        out.print(f"Repaired: {repair}", soft_wrap=True, highlight=False)
+    with recorded(config, out) as (reports, run_id):
+        if restart and not champion_predictions.is_not_comparable(promotion.home(config), config.contract):
+            out.print(
+                "No restart is needed: the champion can be compared, so every gate is evaluated as usual.",
+                soft_wrap=True,
+            )
+            restart = None
 
-    if restart and not champion_predictions.is_not_comparable(models, config.contract):
-        out.print(
-            "No restart is needed: the champion can be compared, so every gate is evaluated as usual.",
-            soft_wrap=True,
-        )
-        restart = None
-
-    with working_folder(reports_home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
         prepared = prepare(config, reports, out)
         config = with_candidates(config, len(prepared.rows.key))
         selection = select(config, prepared, out)
@@ -60,6 +54,19 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
 
         evaluation = evaluate(config, prepared, selection, reports, out, everything=everything, restart=restart)
         return publish(config, prepared, selection, evaluation, reports, run_id, out)
+
+
+@contextmanager
+def recorded(config: Config, out: Console) -> Iterator[tuple[Path, str]]:
+    """A folder for reports and the id of an MLflow run, after what an interrupted training left was repaired."""
+    reports_home = Path(config.paths.reports)
+    make_folders(models=promotion.home(config), reports=reports_home)
+    repairs = mlflow_store.connect(config.name, config.paths.tracking)
+    for repair in [*repairs, *promotion.reconcile(config)]:
+        out.print(f"Repaired: {repair}", soft_wrap=True, highlight=False)
+
+    with working_folder(reports_home, config.name) as reports, mlflow_store.run(reports.parent.name) as run_id:
+        yield reports, run_id
 
 
 # --- prepare --------------------------------------------------------------------------------------------------------

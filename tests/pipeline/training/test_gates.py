@@ -15,7 +15,7 @@ from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Tensors
 from pipeline.training.evidence import GateResult, verdict_of
 from pipeline.training.gates import beats_baseline, cost_of_serving, missing_columns, refusal_message
-from pipeline.training.missing import MissingResult
+from pipeline.training.missing import FoldLosses, MissingResult
 from tests.support.evidence import ROWS, evidence, refused, result_of
 
 HOLDOUT_WHY = "worse than the limits is useless; better is too good to be true, most often a leak"
@@ -159,13 +159,13 @@ def test_a_model_that_misreads_missing_columns_is_refused(
     """On the folds, 0.01 more than a model without the columns is allowed, and one standard error; on the holdout, 0.01
     more than a constant.
     """
-    result = MissingResult("weather", ["size"], fold_loss, 0.50, error, {"log_loss": 0.5}, 0.3, gain)
+    result = MissingResult("weather", ["size"], FoldLosses(fold_loss, 0.50, error), {"log_loss": 0.5}, 0.3, gain)
     assert refused(tiny_config, evidence(missing=[result])) == expected
 
 
 @pytest.mark.parametrize(("increase", "passed"), [(0.01, True), (0.0101, False)])
 def test_the_limit_without_columns_is_inclusive(tiny_config: Config, increase: float, passed: bool) -> None:
-    result = MissingResult("weather", ["size"], increase, 0.0, 0.0, {}, 0.3, Interval(0.02, 0.01, 0.03))
+    result = MissingResult("weather", ["size"], FoldLosses(increase, 0.0, 0.0), {}, 0.3, Interval(0.02, 0.01, 0.03))
     assert result_of(tiny_config, evidence(missing=[result]), "on the folds without weather").passed is passed
 
 
@@ -176,7 +176,7 @@ def test_a_regression_without_columns_is_compared_in_deviations(
     """The outcome has a deviation of ten, so the limit of 0.01 is an error of 0.1."""
     config = tiny_config.model_copy(update={"task": "regression", "costs": None})
     train = evidence().train._replace(target=np.tile([-10.0, 10.0], ROWS // 2))
-    missing = MissingResult("weather", ["size"], increase, 0.0, 0.0, {}, 0.3, Interval(0.02, 0.01, 0.03))
+    missing = MissingResult("weather", ["size"], FoldLosses(increase, 0.0, 0.0), {}, 0.3, Interval(0.02, 0.01, 0.03))
     result, _ = missing_columns(config, evidence(train=train, missing=[missing]))
     assert result.passed is passed
     assert result.limit == "≤ +0.1 beyond one standard error"
@@ -189,7 +189,9 @@ def test_a_slow_or_large_model_is_refused(tiny_config: Config) -> None:
     assert refused(tight, evidence()) == ["median time of one row", "size of the bundle"]
 
 
-WEATHER = MissingResult("weather", ["size"], 0.511, 0.5, 0.002, {"log_loss": 0.5}, 0.3, Interval(0.02, 0.01, 0.03))
+WEATHER = MissingResult(
+    "weather", ["size"], FoldLosses(0.511, 0.5, 0.002), {"log_loss": 0.5}, 0.3, Interval(0.02, 0.01, 0.03)
+)
 EXPECTED = [
     ("roc_auc on the holdout", "0.7163", "0.6 to 0.9", HOLDOUT_WHY),
     ("log_loss on the holdout", "0.5296", "0.3 to 0.62", HOLDOUT_WHY),

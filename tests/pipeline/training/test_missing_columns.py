@@ -127,7 +127,7 @@ def test_the_holdout_is_predicted_without_the_columns_of_the_group(config: Confi
 
     expected = metrics(rows.examples.target, np.full(ROWS, 0.4), config.scoring)
     assert (scale.group, scale.columns, everything.group) == ("scale", ["size"], ALL)
-    assert (scale.fold_loss, scale.fold_loss_without, scale.fold_error) == (0.5, 0.4, 0.01)
+    assert scale.folds == (0.5, 0.4, 0.01)
     assert scale.holdout == expected
     assert scale.mean_prediction == pytest.approx(0.4)
 
