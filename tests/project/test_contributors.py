@@ -1,4 +1,4 @@
-"""What people and their tools read first: hooks, the devcontainer and AGENTS.md."""
+"""What people and their tools read first: hooks, the devcontainer, AGENTS.md and the map of skills."""
 
 import json
 import re
@@ -72,7 +72,7 @@ def test_commands_and_files_that_a_page_outside_of_docs_names_exist(name: str) -
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("name", ["AGENTS.md", "docs/CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["AGENTS.md", "docs/CONTRIBUTING.md", "docs/skills.md"])
 def test_every_test_that_a_page_runs_exists(name: str) -> None:
     paths = re.findall(r"ONLY=(tests/[\w./]+)", page(name))
     assert paths
