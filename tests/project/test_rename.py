@@ -268,7 +268,7 @@ def test_what_is_left_starts_and_every_test_of_it_is_collected(stripped: Path) -
 
 def test_what_is_left_holds_the_rules_of_the_house(stripped: Path) -> None:
     """Pages, workflows and targets agree with each other, and lint is silent, in the copy too."""
-    tests = [f"tests/project/test_{name}.py" for name in ("docs", "ci", "makefile")]
+    tests = [f"tests/project/test_{name}.py" for name in ("docs", "ci", "makefile", "contributors")]
     assert " passed" in run_there(
         stripped, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests, "tests/serve/test_settings.py"
     )
