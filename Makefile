@@ -20,7 +20,7 @@ STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")
 unexport SUITE ONLY COVERAGE
 
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
-SUITES := broken clients dask deploy hostile image models mutation renamed runner setup signing slow stack
+SUITES := broken clients dask deploy docs hostile image models mutation renamed runner setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks
 NEEDS_clients := .venv/.train .venv-clients/.clients
 NEEDS_dask := .venv/.dask
@@ -49,7 +49,7 @@ endif
 
 HELP := echo "make TARGET [MODEL=name]: name is configs/name.yaml, models/name and the image; flights where none is said"; awk
 .DEFAULT_GOAL := help
-.PHONY: help help-all train new bundle mlflow serve image up down score monitor skew retrain promote rollback history replay test lint refresh challenge try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
+.PHONY: help help-all train new bundle mlflow serve image up down score monitor skew retrain promote rollback history replay test lint refresh challenge docs try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
 
 help:
 	@$(HELP) -F ':.*## ' '/^### / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -134,6 +134,10 @@ lint: .venv/.lint ## code style and types
 	$(BIN)/mypy
 	$(BIN)/python .ci/readability.py
 
+docs: .venv-docs/.docs ## README and docs/ as a site, in build/site [SERVE=1: on port 8000, as they change]
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(if $(SERVE),serve,build --strict) --config-file docs/site/mkdocs.yml
+	@echo "Open build/site/index.html, or, with search, http://127.0.0.1:8000 after make docs SERVE=1"
+
 #### More of the model
 
 refresh: .venv/.train #+ update the rolling features from the log and its labels [AS_OF=2014-01-02]
@@ -180,7 +184,7 @@ lint-files: .venv-checks/.checks #+ workflows, compose file, Dockerfile, shell s
 	.venv-checks/bin/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	.venv-checks/bin/hadolint Dockerfile
 	.venv-checks/bin/shellcheck $$(grep -lr '^#!/usr/bin/env bash' .ci)
-	.venv-checks/bin/yamllint --strict --config-file .yamllint.yaml .yamllint.yaml .pre-commit-config.yaml .github compose.yaml configs deploy
+	.venv-checks/bin/yamllint --strict --config-file .yamllint.yaml .yamllint.yaml .pre-commit-config.yaml .github compose.yaml configs deploy docs
 
 format: .venv/.lint #+ rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)
@@ -216,7 +220,7 @@ lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requ
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra signed -c requirements/dev.txt -o requirements/signed.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
-	for set in checks deploy release peers; do $(COMPILE) --group pyproject.toml:$$set -o requirements/$$set.txt || exit; done
+	for set in checks deploy docs release peers; do $(COMPILE) --group pyproject.toml:$$set -o requirements/$$set.txt || exit; done
 	$(COMPILE) --group pyproject.toml:mlflow -c requirements/dev.txt -o requirements/mlflow.txt
 	# <flights>
 	$(COMPILE) --no-deps --group pyproject.toml:tables -o requirements/tables.txt
@@ -232,6 +236,9 @@ clean: #+ remove the environments, caches and reports; models and the record of 
 
 .venv-deploy/.deploy: requirements/deploy.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py deploy
+
+.venv-docs/.docs: requirements/docs.txt requirements/install.py $(STALE)
+	@$(PYTHON) requirements/install.py docs
 
 .venv-checks/.checks: requirements/checks.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py checks

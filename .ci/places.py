@@ -78,7 +78,8 @@ def without_blocks(texts: Texts, name: str) -> Texts:
 
     Raises RenameError where a block is not closed, or none is there.
     """
-    lines = rf"^ *(?:<!-- {name} -->|# <{name}>)\n(?:.*\n)*?^ *(?:<!-- /{name} -->|# </{name}>)\n"
+    inside = rf"(?:(?! *(?:<!-- /?{name} -->|# </?{name}>)$).*\n)*"  # the end of a block is the first one
+    lines = rf"^ *(?:<!-- {name} -->|# <{name}>)\n{inside}^ *(?:<!-- /{name} -->|# </{name}>)\n"
     block = re.compile(rf"(?<=\n\n){lines}\n|{lines}", re.MULTILINE)  # of two blank lines around it, one stays
     marker = re.compile(rf"^ *(?:<!-- /?{name} -->|# </?{name}>)$", re.MULTILINE)
     rest = {path: text if path in HERE else block.sub("", text) for path, text in texts.items()}

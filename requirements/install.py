@@ -18,7 +18,7 @@ import time
 from machine import unsupported
 from progress import watched
 
-SEPARATE = ("checks", "clients", "deploy", "peers", "release")
+SEPARATE = ("checks", "clients", "deploy", "docs", "peers", "release")
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # MB to download, and MB on disk together with the smaller sets, on Linux x86-64 and Python 3.11. tests/system/setup
 # measures those of dev.
@@ -34,6 +34,7 @@ SIZES = {
     "checks": (28, 143),
     "clients": (224, 921),
     "deploy": (76, 542),
+    "docs": (33, 184),
     "peers": (91, 492),
     "release": (27, 135),
 }

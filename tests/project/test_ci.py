@@ -32,6 +32,7 @@ RIGHTS = {
     ("weekly.yml", "issue"): {"issues"},
     ("lock.yml", "lock"): {"contents", "pull-requests"},
     ("codeql.yml", "codeql"): {"security-events"},
+    ("pages.yml", "publish"): {"pages", "id-token"},
 }
 
 
@@ -108,7 +109,7 @@ def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
     workflow = read(path)
     assert workflow["permissions"] == {}
     of_pull_requests = "${{ github.event_name == 'pull_request' }}"
-    cancelled = {"ci.yml": of_pull_requests, "codeql.yml": of_pull_requests, "release.yml": False}
+    cancelled = {"ci.yml": of_pull_requests, "codeql.yml": of_pull_requests, "release.yml": False, "pages.yml": False}
     assert workflow["concurrency"]["cancel-in-progress"] == cancelled.get(path.name, True)
     for name, job in workflow["jobs"].items():
         assert job["timeout-minutes"] <= 60, name

@@ -30,6 +30,12 @@ def test_every_link_inside_the_repository_leads_somewhere(name: str) -> None:
     assert broken_links(name) == []
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    """README is its front page."""
+    listed = re.findall(r"(\S+\.md)$", page("docs/site/mkdocs.yml"), re.MULTILINE)
+    assert sorted(f"docs/{name}" for name in listed) == sorted([*PAGES, "docs/index.md"])
+
+
 def test_the_architecture_lists_every_module() -> None:
     """A dataset's own module and config belong to whoever adds them, or takes them away."""
     listed = tree(page("docs/architecture.md"), "## Every file")

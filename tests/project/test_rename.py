@@ -252,6 +252,13 @@ def test_without_the_flights_the_readme_names_only_what_is_there(stripped: Path)
     assert [path for path in named if not path.startswith("http") and not (stripped / path).exists()] == []
 
 
+def test_what_stands_between_two_blocks_of_the_flights_stays(stripped: Path) -> None:
+    """Also where one block follows the other, or no blank line follows a block."""
+    headings = re.findall(r"^## .*", (stripped / "docs/ci.md").read_text(), re.MULTILINE)
+    assert {"## Signed models", "## The site", "## Every tag", "## Every month"} <= set(headings)
+    assert "## Broken changes are stopped" not in headings
+
+
 def test_without_the_flights_every_lock_has_what_it_needs(stripped: Path) -> None:
     for path in sorted((stripped / "requirements").glob("*.txt")):
         before = (ROOT / "requirements" / path.name).read_text()
@@ -268,7 +275,7 @@ def test_what_is_left_starts_and_every_test_of_it_is_collected(stripped: Path) -
 
 def test_what_is_left_holds_the_rules_of_the_house(stripped: Path) -> None:
     """Pages, workflows and targets agree with each other, and lint is silent, in the copy too."""
-    tests = [f"tests/project/test_{name}.py" for name in ("docs", "ci", "makefile", "contributors")]
+    tests = [f"tests/project/test_{name}.py" for name in ("docs", "commands", "ci", "makefile", "contributors")]
     assert " passed" in run_there(
         stripped, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests, "tests/serve/test_settings.py"
     )

@@ -1,4 +1,4 @@
-"""What the weekly and monthly workflows say: one issue, and one pull request."""
+"""What the weekly and monthly workflows say, one issue, and one pull request; and what is published where it can be."""
 
 import json
 import os
@@ -85,6 +85,28 @@ def test_an_image_that_is_not_published_yet_is_not_scanned(
     monkeypatch.setenv("REGISTRY_IMAGE", "ghcr.io/Me/Mine")
     assert script("published-image", "").returncode == 0
     assert (tmp_path / "output").read_text() == name
+
+
+@pytest.mark.parametrize(
+    ("gh", "code", "output"),
+    [
+        ("echo workflow", 0, "ready=true\n"),
+        ("echo legacy", 0, "ready=false\n"),
+        ("echo '{}'; echo 'gh: Not Found (HTTP 404)' >&2; exit 1", 0, "ready=false\n"),
+        ("echo 'gh: Resource not accessible by integration (HTTP 403)' >&2; exit 1", 1, ""),
+    ],
+    ids=["on", "from-a-branch", "off", "not-permitted"],
+)
+def test_the_site_is_published_where_pages_is_switched_on(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gh: str, code: int, output: str
+) -> None:
+    """A fork has it switched off: its run is green and says what to do."""
+    (tmp_path / "output").touch()
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    ended = script("pages", gh)
+    assert (ended.returncode, (tmp_path / "output").read_text()) == (code, output)
+    assert ("Settings, Pages, Source: GitHub Actions" in ended.stdout) == (output == "ready=false\n")
+    assert ("HTTP 403" in ended.stderr) == bool(code)
 
 
 @pytest.mark.parametrize(("newest", "tags"), [("abc", ["abc", "latest"]), ("def", ["abc"])])

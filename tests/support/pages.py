@@ -1,6 +1,7 @@
 """Pages of Markdown: their marked parts, their trees of files, and the commands that they name."""
 
 import re
+from pathlib import Path
 
 from tests.support import ROOT
 
@@ -25,7 +26,7 @@ def named_targets(text: str) -> set[str]:
 
 def tree(text: str, heading: str) -> list[str]:
     """The paths of the tree below a heading, folders with a slash at the end."""
-    block = text.split(heading)[1].split("```")[1].strip("\n")
+    block = text.split(heading)[1].split("```text\n")[1].split("```")[0]
     folders: list[str] = []
     paths = []
     for line in block.splitlines():
@@ -38,6 +39,20 @@ def tree(text: str, heading: str) -> list[str]:
 
 
 def broken_links(name: str) -> list[str]:
-    """Links of a page inside the repository that lead nowhere."""
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page(name))
-    return [link for link in links if not ((ROOT / name).parent / link).exists()]
+    """Links of a page inside the repository that lead to no file, or to no heading of a page."""
+    links = re.findall(r"(?:\]\(|src(?:set)?=\")([^)\"#:]*)(#[^)\"]*)?[)\"]", page(name))
+    return [f"{path}{anchor}" for path, anchor in links if not leads_somewhere(name, path, anchor)]
+
+
+def leads_somewhere(name: str, path: str, anchor: str) -> bool:
+    target = ((ROOT / name).parent / path if path else ROOT / name).resolve()
+    if not target.exists():
+        return False
+    return not anchor or target.suffix != ".md" or anchor.removeprefix("#") in anchors(target)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    text = re.sub(r"^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}

@@ -62,6 +62,11 @@ def test_the_code_that_is_left_is_clean(mine: Path) -> None:
     make(mine, "lint")
 
 
+def test_the_pages_that_are_left_are_a_site(mine: Path) -> None:
+    """A page or a heading that went with the flights, and is still linked to, stops the build."""
+    make(mine, "docs")
+
+
 def test_the_tests_that_are_left_pass(mine: Path) -> None:
     assert " passed" in make(mine, "test")
 

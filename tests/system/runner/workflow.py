@@ -14,7 +14,19 @@ import yaml
 
 from tests.system.runner.expressions import Functions, evaluate, filled
 
-JOB_KEYS = {"name", "needs", "if", "runs-on", "timeout-minutes", "permissions", "strategy", "steps", "outputs", "env"}
+JOB_KEYS = {
+    "name",
+    "needs",
+    "if",
+    "runs-on",
+    "timeout-minutes",
+    "permissions",
+    "strategy",
+    "steps",
+    "outputs",
+    "env",
+    "environment",
+}
 STEP_KEYS = {"name", "id", "if", "run", "uses", "with", "env"}
 NOT_PLAYED = "not played"  # a leg that needs what this machine does not have; it does not stop the others
 
