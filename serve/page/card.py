@@ -18,9 +18,12 @@ def block(text: str) -> Block:
     """The second line of a table, its rule, is left out."""
     lines = text.split("\n")
     if text.startswith("|"):
-        rows = [re.split(r"(?<!\\)\|", line[1:-1]) for line in (lines[0], *lines[2:])]
-        return "table", [[unescaped(cell) for cell in row] for row in rows]
+        return "table", [row(line) for line in (lines[0], *lines[2:])]
     return "list" if text.startswith("- ") else "text", [[unescaped(line.removeprefix("- "))] for line in lines]
+
+
+def row(line: str) -> list[str]:
+    return [unescaped(cell) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def unescaped(text: str) -> str:
