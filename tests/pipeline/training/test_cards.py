@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from pipeline.runtime import bundle_store
-from pipeline.runtime.contract import Contract
 from pipeline.training.cards import are_outdated, cards
 from serve.page.card import sections
 from tests.support.parcels import Parcels
@@ -144,11 +143,17 @@ def test_cards_are_outdated_once_something_else_is_declared(tmp_path: Path) -> N
     assert not are_outdated(bundle, {"contest": "Call"})
 
 
-def test_what_is_declared_is_no_part_of_what_names_a_bundle(toy: Toy) -> None:
-    declared = toy.config("card.contest=Write to us")
-    assert declared.card.contest == "Write to us"
-    assert declared.contract == toy.config().contract
-    assert "card" not in Contract.model_fields
+def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy, blank_pictures: None) -> None:
+    """The name of the bundle stays, since a card decides no prediction. Without a change the champion stays as it is."""
+    first = toy.train().bundle
+    assert first is not None
+    card = (first / "MODEL_CARD.md").read_text()
+    assert toy.train().bundle == first
+    assert (first / "MODEL_CARD.md").read_text() == card
+
+    assert toy.train("card.contest=Write to us").bundle == first
+    assert "- Declared: Write to us\n" in (first / "MODEL_CARD.md").read_text()
+    assert bundle_store.damage(first) is None
 
 
 def test_a_training_writes_both_cards_into_bundle_and_report(parcels: Parcels) -> None:
