@@ -18,7 +18,7 @@ FILES = (
     r"tests/system/runner/test_events\.py",
     r"bench/.*",
     r"requirements/(peers|tables)\.txt",
-    r"docs/(benchmarks\.md|own-data\.md|refresh_flights\.py|replay\.png|summary\.png|page-.*\.png)",
+    r"docs/(benchmarks\.md|own-data\.md|(model|data)-card\.md|champion\.json|refresh_flights\.py|replay\.png|summary\.png|page-.*\.png)",
 )
 LINES = {
     ".ci/challenge.py": [r'"flights": date\(2013, 5, 1\)'],
@@ -28,7 +28,7 @@ LINES = {
         r", data CC0(?=\.$)",
         r" flights/ is the example's own,",
         r"^bench/ .*\n",
-        r"^\| \[(benchmarks|own data)\].*\n",
+        r"^\| \[(benchmarks|own data|model card)\].*\n",
         r"^   \[Public tables\].*\n",
     ],
     "docs/architecture.md": [

@@ -32,6 +32,7 @@ SECTIONS = {
     "masking": "Masking",
     "replay": "Replay",
     "train": "Train",
+    "card": "Card",
     "paths": "Paths",
 }
 

@@ -13,6 +13,9 @@ import yaml
 from marked import block, console, write
 
 ROOT = Path(__file__).parent.parent
+RUN = ROOT / "docs/champion.json"  # tests compare README and the pages with it
+RECORDED = ("candidate", "candidates", "rows", "holdout", "judged_on", "trained_on", "missing", "gates", "warnings")
+CARDS = {"MODEL_CARD.md": "model-card.md", "DATA_CARD.md": "data-card.md"}
 SAME_HOUR = (  # a pipeline that joins the weather of the hour of departure, which no caller knows two hours ahead
     "from pipeline.datasets import flights; flights.LAG_HOURS = 0; from pipeline.__main__ import main; main()"
 )
@@ -20,11 +23,21 @@ SAME_HOUR = (  # a pipeline that joins the weather of the hour of departure, whi
 
 def write_all() -> None:
     """Write them all, after a training of the flights."""
-    write(ROOT / "README.md", "figures", figures())
+    store = ROOT / "models/flights"
+    write_run(store / (store / "champion").read_text().strip())
     write(ROOT / "docs/loop.md", "worth", worth())
     write(ROOT / "docs/loop.md", "replay", replay())
     write(ROOT / "docs/loop.md", "skew", skew())  # after the replay, whose log it reads
     shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
+
+
+def write_run(bundle: Path) -> None:
+    """Write what the pages state of the champion, and its cards."""
+    run = recorded_run(bundle)
+    RUN.write_text(json.dumps(run, indent=1) + "\n")
+    write(ROOT / "README.md", "figures", figures(run))
+    for card, page in CARDS.items():
+        shutil.copy(bundle / card, ROOT / "docs" / page)
 
 
 def replay() -> str:
@@ -60,12 +73,20 @@ def skew() -> str:
     return f"{first}\n\n{then}\n\n" + block("console", "\n".join(same_hour))
 
 
-def figures() -> str:
-    """The champion's figures on the holdout beside those of a constant prediction, read from its bundle."""
-    store = ROOT / "models/flights"
-    folder = store / (store / "champion").read_text().strip()
-    metrics = json.loads((folder / "bundle.json").read_text())["metrics"]
+def recorded_run(folder: Path) -> dict[str, Any]:
+    """The numbers of a bundle that the pages state."""
+    manifest = json.loads((folder / "bundle.json").read_text())
     record = json.loads((folder / "record.json").read_text())
+
+    contract = {name: manifest["contract"][name] for name in ("name", "task")}
+    facts = {name: record[name] for name in RECORDED}
+    return {"bundle": folder.name, "contract": contract, "metrics": manifest["metrics"], "record": facts}
+
+
+def figures(run: dict[str, Any]) -> str:
+    """The champion's figures on the holdout beside those of a constant prediction."""
+    metrics = run["metrics"]
+    record = run["record"]
 
     late = share_of_late(metrics)
     roc_auc = interval(metrics["roc_auc"])
@@ -78,7 +99,9 @@ def figures() -> str:
         ("calibration error: predicted against observed share", f"{metrics['ece']['value']:.3f}", "–"),
         ("cost per flight: 3 for a late flight without a warning, 1 for a false alarm", *costs),
     ]
-    head = f"Champion `{folder.name}` ({record['candidate']}) on {record['holdout']}, {record['judged_on']:,} flights:"
+    head = (
+        f"Champion `{run['bundle']}` ({record['candidate']}) on {record['holdout']}, {record['judged_on']:,} flights:"
+    )
     table = [f"| {name} | {model} | {constant} |" for name, model, constant in rows]
     columns = ["| metric, with its 95 % interval | model | constant prediction |", "|---|---|---|"]
     return "\n".join([head, "", *columns, *table])

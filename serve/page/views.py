@@ -5,7 +5,7 @@ Text and form values come from `text` and `form`; this module alone knows the te
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from serve.errors import RequestError
-from serve.messages import Call, CallParameter
+from serve.messages import Call, CallParameter, wants_html
 from serve.model import LoadedModel
 from serve.openapi import content, file
 from serve.page import form
+from serve.page.card import sections
 from serve.page.text import AnswerText, answer_text, example_at, missing_effects, model_quality
 from serve.protocols.explain import explain_row
 
@@ -45,6 +46,15 @@ ORIGIN = {  # entries of the record, with their labels
     "commit": "commit",
     "run_id": "run id",
 }
+DOCUMENTS = {  # below /model/: the file of the bundle, and its title
+    "card": ("MODEL_CARD.md", "Model card"),
+    "data-card": ("DATA_CARD.md", "Data card"),
+    "report": ("report.html", "Report of its training"),
+}
+REPORT_POLICY = (  # it is one file, with its styles and pictures in it; no script runs, and nothing is loaded
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 SHOWN = 8  # reasons that the page shows before its reader opens the rest
 
 
@@ -60,6 +70,8 @@ def router(model: LoadedModel) -> APIRouter:
     def form_sent(call: CallParameter) -> Response:
         return answer_page(model, call)
 
+    for path in DOCUMENTS:
+        routes.get(f"/model/{path}", name=f"/model/{path}")(partial(document, model, path))
     for name, picture in model.pictures.items():
         routes.get(f"/model/{name}", name="/model/{picture}")(content(picture, "image/png"))
     for name, kind in ASSETS.items():
@@ -154,17 +166,37 @@ def model_page(model: LoadedModel, facts: Mapping[str, Any]) -> Response:
         about={label: record[name] for name, label in ORIGIN.items() if name in record},
         metrics=facts["metrics"],
         columns=model.contract.columns,
+        documents={path: title for path, (name, title) in DOCUMENTS.items() if name in model.predictor.documents},
         pictures=[(name, name.removesuffix(".png").replace("_", " ").capitalize()) for name in pictures],
     )
     return html_response(page)
 
 
-def shared_context(model: LoadedModel) -> dict[str, Any]:
+def document(model: LoadedModel, path: str, call: CallParameter) -> Response:
+    """The report, or a card: a page for a browser, Markdown for others.
+
+    Raises RequestError (404) where the bundle has no such file.
+    """
+    name, _ = DOCUMENTS[path]
+    content = model.predictor.documents.get(name)
+    if content is None:
+        raise RequestError(404, f"{name}: the bundle {model.version} has none. A new training (`make train`) writes it")
+
+    if name.endswith(".html"):
+        return HTMLResponse(content, 200, {**HEADERS, "content-security-policy": REPORT_POLICY})
+    if not wants_html(call.headers):
+        return Response(content, 200, HEADERS, "text/markdown")
+    template = templates().get_template("card.html")
+    return html_response(template.render(**shared_context(model, up="../"), card=sections(content.decode())))
+
+
+def shared_context(model: LoadedModel, up: str = "") -> dict[str, Any]:
     """The template variables of every page.
 
-    Links begin with the declared root path. Without one they are relative and work below any prefix of a proxy.
+    Links begin with the declared root path. Without one they are relative and work below any prefix of a proxy; `up`
+    leads from the page to the server's root.
     """
-    root = f"{model.root_path}/" if model.root_path else ""
+    root = f"{model.root_path}/" if model.root_path else up
     assets = {name: f"{root}{path}" for name, path in asset_urls().items()}
     return {"contract": model.contract, "version": model.version, "asset": assets, "root": root}
 

@@ -35,7 +35,7 @@ def proxied(request: pytest.FixtureRequest, prefixed: httpx2.Client) -> Iterator
         yield client
 
 
-@pytest.mark.parametrize("page", ["", "/", "/model", "/answer", "/docs"])
+@pytest.mark.parametrize("page", ["", "/", "/model", "/model/card", "/answer", "/docs"])
 def test_every_link_of_a_page_leads_somewhere(proxied: httpx2.Client, page: str) -> None:
     shown = proxied.get(f"{PREFIX}{page}", headers=HTML)
     assert shown.status_code == 200

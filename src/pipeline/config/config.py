@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from pipeline.config import yaml_reader
 from pipeline.config.candidates import Candidates, Search, faults
+from pipeline.config.card import Card
 from pipeline.config.explain import explain
 from pipeline.config.gates import Bounds, Gates
 from pipeline.config.monitoring import Monitor, Replay, Retrain
@@ -141,6 +142,7 @@ class Config(Contract):
     monitor: Monitor = Field(Monitor(), description="How the champion is monitored.")
     replay: Replay = Field(Replay(), description="The part of the data that `make replay` plays.")
     train: Train = Field(Train(), description="General settings of a training.")
+    card: Card = Field(Card(), description="What people declare for the model card and the data card.")
     paths: Paths = Field(Paths(), description="Where results are written.")
 
     @field_validator("data")

@@ -17,7 +17,7 @@ from pipeline.onboarding.propose import Split
 DAY_OF_WEEK = "Day of the week, Monday is 0"
 MODELS = """\
 # Kinds of model, the search over their settings and the gates follow the number of rows and the first champion.
-# To choose them: candidates, search and gates in docs/configuration.md."""
+# To choose them: candidates, search and gates in docs/configuration.md. What the model is for, and its limits: card."""
 
 
 class Proposal(NamedTuple):

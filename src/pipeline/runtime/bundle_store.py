@@ -38,8 +38,8 @@ def digest(manifest: bytes) -> str:
     return sha256(manifest)[:16]
 
 
-def write(store: Path, files: Mapping[str, bytes]) -> Path:
-    """Write these files as a bundle and return its folder. An undamaged champion is not rewritten.
+def write(store: Path, files: Mapping[str, bytes], *, renew: bool = False) -> Path:
+    """Write these files as a bundle and return its folder. An undamaged champion is rewritten only with `renew`.
 
     Raises ConfigError where they cannot be written; the store is as before then.
     """
@@ -49,7 +49,7 @@ def write(store: Path, files: Mapping[str, bytes]) -> Path:
 
     with locked(store):
         clear_unfinished(store)
-        if final.exists() and not damage(final) and champion(store) == final:
+        if not renew and final.exists() and not damage(final) and champion(store) == final:
             return final
 
         try:

@@ -31,6 +31,7 @@ from pipeline.runtime.request_model import request_model
 TOLERANCE = 1e-5  # float32 sums on another processor differ by less; another model or feature differs by far more
 DECIDING = ("model.onnx", "golden.json")
 DIGITS = 7  # of a prediction; float32 has no more
+DOCUMENTS = ("MODEL_CARD.md", "DATA_CARD.md", "report.html")  # for people; a bundle of an older version has none
 PICTURE = re.compile(r"[\w-]+\.png", re.ASCII)  # a name that is also a path of the server, and no more than that
 
 
@@ -128,6 +129,7 @@ class Predictor:
         rows = to_rows(examples["columns"])
         self.examples = [Example(*pair) for pair in zip(rows, examples["outcomes"], strict=True)]
         self.pictures = {name: files[name] for name in sorted(files) if PICTURE.fullmatch(name)}
+        self.documents = {name: files[name] for name in DOCUMENTS if name in files}
 
         self.rolling: rolling_features.Table | None = None
         self._oldest = -(10**6)  # day of the bundle's own table

@@ -23,7 +23,7 @@ from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, json_bytes
-from pipeline.training import bundle, champion_predictions, gates, report, run_record, tables
+from pipeline.training import bundle, cards, champion_predictions, gates, report, run_record, tables
 from pipeline.training.evaluate import evaluate
 from pipeline.training.fold_results import CandidateResult
 from pipeline.training.phases import Evaluation, Outcome, Prepared, Selection
@@ -170,9 +170,16 @@ def record_and_register(
         "restart": evaluation.restart,
         "gates": [result._asdict() for result in evaluation.gate_results],
         "warnings": evaluation.warnings,
+        "compared_with": evaluation.champion.digest if evaluation.champion else None,
+        "card": config.card.model_dump(exclude_none=True),
     }
+    files = {**evaluation.files, "record.json": json_bytes(record)}
+    documents = cards.cards(files)
+    for name, content in documents.items():
+        (reports / name).write_bytes(content)
 
-    folder = bundle_store.write(models, {**evaluation.files, "record.json": json_bytes(record)})
+    renew = cards.are_outdated(models / bundle_store.digest(files["bundle.json"]), record["card"])
+    folder = bundle_store.write(models, files | documents, renew=renew)
     row_key = prepared.rows.row_key[prepared.parts.holdout]
     champion_predictions.save_predictions(models, folder.name, row_key, holdout.predictions)
 

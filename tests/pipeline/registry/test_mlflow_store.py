@@ -37,7 +37,13 @@ def test_a_training_leaves_a_run_and_below_it_a_run_per_trial(
     assert run.data.metrics["holdout.roc_auc.value"] == pytest.approx(metrics["roc_auc"]["value"])
     assert run.data.metrics["folds.log_loss"] > 0
     listed = {file.path for folder in ("report", "bundle") for file in client.list_artifacts(run.info.run_id, folder)}
-    assert {"report/roc.png", "report/data_report.json", "bundle/model.onnx", "bundle/bundle.json"} <= listed
+    assert {
+        "report/roc.png",
+        "report/data_report.json",
+        "report/MODEL_CARD.md",
+        "bundle/model.onnx",
+        "bundle/bundle.json",
+    } <= listed
 
 
 def test_the_run_names_the_data_and_the_commit_that_it_was_made_of(parcels: Parcels) -> None:

@@ -94,6 +94,8 @@ def test_a_champion_that_is_written_again_is_left_as_it_is(tmp_path: Path) -> No
     bundle_store.point(tmp_path, folders[0].name)
     bundle_store.write(tmp_path, {**FILES, "record.json": b"third"})
     assert (folders[0] / "record.json").read_bytes() == b"second"
+    bundle_store.write(tmp_path, {**FILES, "record.json": b"fourth"}, renew=True)
+    assert (folders[0] / "record.json").read_bytes() == b"fourth"
 
 
 def test_a_damaged_bundle_is_written_anew(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,10 @@ def test_axe_finds_nothing(address: str, visit: Callable[..., Page], viewport: A
     page.get_by_role("button", name="Predict").click()
     expect(page.get_by_role("alert")).to_be_visible()
     clean(page)
-    page.goto("model")
-    clean(page)
+    for path in ("/model", "/model/card", "/model/data-card"):
+        page.goto(path)
+        clean(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def clean(page: Page) -> None:
@@ -173,6 +176,28 @@ def test_the_model_tells_of_itself_with_its_pictures(address: str, visit: Callab
         expect(picture).to_have_js_property("complete", True)
         assert picture.evaluate("image => image.naturalWidth") > 100
     assert page.locator("figure img").count() >= 6
+
+
+def test_a_report_shows_its_styles_and_none_of_its_scripts_runs(
+    browser: Browser, parcels: Path, tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(parcels / (parcels / "champion").read_text().strip(), tmp_path / "bundle")
+    report = b"""<!doctype html><title>Report</title><style>p {color: rgb(1, 2, 3)}</style><p onclick="document.title = 'no'">Text</p>
+    <img src="http://127.0.0.1:9/x.png"><script>document.title = "no"</script><script src="/web/script.js"></script>"""
+    (bundle / "report.html").write_bytes(report)
+    with (bundle / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{sha256(report).hexdigest()}  report.html\n")
+
+    with serving(bundle) as address:
+        page = browser.new_page()
+        loaded: list[str] = []
+        page.on("response", lambda response: loaded.append(response.url))
+        page.goto(f"http://{address}/model/report")
+        page.locator("p").click()
+        expect(page.locator("p")).to_have_css("color", "rgb(1, 2, 3)")
+        assert page.title() == "Report"
+        assert loaded == [f"http://{address}/model/report"]
+        page.close()
 
 
 @pytest.fixture(scope="session")
