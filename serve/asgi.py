@@ -14,11 +14,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from pipeline.runtime import rolling_features
 from serve.browsers import check_host, check_origin
-from serve.errors import RequestError, problem
+from serve.errors import RequestError, reported
 from serve.lanes import THREADS, Lanes, Place, lane_of
 from serve.limits import is_light
 from serve.messages import Call, DisconnectedError, Headers, Receive, read_body, request_id, wants_html
 from serve.model import LoadedModel
+from serve.page.views import error_response
 from serve.routes import Route, Table
 from serve.settings import Settings
 from serve.telemetry.event_log import EventLog
@@ -118,7 +119,8 @@ class ServingApp:
             if not isinstance(error, RequestError | TimeoutError):
                 self.log.failed(error, request_id=call_id, route=route_name)
             if not status:  # no part of a response has been sent
-                await problem(error, call_id, path, self.settings.timeout_seconds)(scope, receive, send_with_id)
+                refused = reported(error, self.settings.timeout_seconds)
+                await error_response(now.model, refused, call_id, scope, path)(scope, receive, send_with_id)
 
         self._record(call_id, route_name, status, began)
 

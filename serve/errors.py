@@ -1,4 +1,5 @@
-"""One body for every error: RFC 9457 problem details, plus the fields that the platforms' clients read.
+"""One body for every error: RFC 9457 problem details, plus the fields that the platforms' clients read. The page of an
+error, for browsers, is made from it.
 
 An error lists every invalid field of the request at once, and reveals nothing about the inside of the server.
 """
@@ -98,14 +99,18 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def problem(error: Exception, request_id: str, path: str, timeout_seconds: float) -> Response:
-    """The response for an exception. For an error of the server it has no details: these are in the log."""
+def reported(error: Exception, timeout_seconds: float) -> RequestError:
+    """The error that the client is told of. One of the server has no details: these are in the log."""
     if isinstance(error, TimeoutError):
         limit = f"{timeout_seconds:g} s (TIMEOUT_SECONDS)"
-        error = RequestError(504, f"The request was not received and answered within {limit}")
+        return RequestError(504, f"The request was not received and answered within {limit}")
     if not isinstance(error, RequestError):
-        error = RequestError(500, "The server failed, not your request. Its log has the reason under this id")
+        return RequestError(500, "The server failed, not your request. Its log has the reason under this id")
+    return error
 
+
+def problem(error: RequestError, request_id: str, path: str) -> Response:
+    """The JSON response for an error."""
     media_type = "application/json" if path.startswith(PLAIN) else "application/problem+json"
     body = error.problem(request_id).model_dump_json()
     return Response(body, error.status, dict(error.headers), media_type)

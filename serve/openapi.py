@@ -103,7 +103,7 @@ def router(app: FastAPI) -> APIRouter:
 
     @routes.get("/docs", name="/docs")
     async def swagger() -> HTMLResponse:
-        page = get_swagger_ui_html(
+        swagger_page = get_swagger_ui_html(
             openapi_url="openapi.json",
             title=f"{app.title}: API",
             swagger_js_url="docs/files/swagger-ui-bundle.js",
@@ -111,12 +111,21 @@ def router(app: FastAPI) -> APIRouter:
             swagger_favicon_url="docs/files/favicon-32x32.png",
             swagger_ui_parameters={"tryItOutEnabled": True},
         )
-        page.headers["content-security-policy"] = docs_policy(bytes(page.body).decode())
-        return page
+        page = with_way_back(bytes(swagger_page.body).decode(), app.title)
+        return HTMLResponse(page, headers={"content-security-policy": docs_policy(page)})
 
     for name in FILES:
         routes.get(f"/docs/files/{name}", name="/docs", response_model=None)(file(SWAGGER / name))
     return routes
+
+
+def with_way_back(page: str, name: str) -> str:
+    """Swagger UI's page with a link to the page at `/`, and in the colours that the browser prefers."""
+    dark = "document.documentElement.classList.toggle('dark-mode', matchMedia('(prefers-color-scheme: dark)').matches)"
+    style = "font: 1rem/1.5 sans-serif; padding: 1rem 20px 0"
+    link = f'<nav style="{style}"><a href="./" style="color: inherit">← {name}: the form</a></nav>'
+    page = page.replace("<html>", '<html lang="en">', 1)
+    return page.replace("<body>", f"<body><script>{dark}</script>{link}", 1)
 
 
 def docs_policy(page: str) -> str:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 
 from serve import openapi
-from serve.errors import RequestError, problem
+from serve.errors import RequestError, reported
 from serve.messages import VERSION, Call, CallParameter, wants_html
 from serve.model import LoadedModel
 from serve.openapi import KEY_ASKED
@@ -74,7 +74,8 @@ def build_application(model: LoadedModel, settings: Settings, state: State) -> t
     )
 
     async def refuse(request: Request, error: Exception) -> Response:
-        return problem(error, request.state.call.id, request.scope["path"], settings.timeout_seconds)
+        refused = reported(error, settings.timeout_seconds)
+        return views.error_response(model, refused, request.state.call.id, request.scope, request.scope["path"])
 
     for kind in (RequestError, TimeoutError, Exception):
         app.add_exception_handler(kind, refuse)

@@ -73,7 +73,7 @@ def no_room(limit: int) -> RefusedError:
 
 def response_bytes(error: RefusedError, call_id: str, default_headers: list[tuple[bytes, bytes]]) -> bytes:
     """The whole response for an error. It says that the connection ends."""
-    response = problem(error, call_id, "", 0)
+    response = problem(error, call_id, "")
     headers = [*default_headers, *response.raw_headers]
     headers += [(b"x-request-id", call_id.encode()), (b"x-content-type-options", b"nosniff"), (b"connection", b"close")]
     lines = [name + b": " + value for name, value in headers]

@@ -1,10 +1,10 @@
-"""The routes of the HTML pages: the form with its answer, and the model's facts.
+"""The HTML pages: the form with its answer, the model's facts, and errors as a browser shows them.
 
 Text and form values come from `text` and `form`; this module alone knows the templates.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -15,13 +15,14 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serve.errors import RequestError
+from serve.errors import RequestError, problem
 from serve.messages import Call, CallParameter, wants_html
 from serve.model import LoadedModel
 from serve.openapi import content, file
 from serve.page import form
 from serve.page.card import sections
 from serve.page.text import AnswerText, answer_text, example_at, missing_effects, model_quality
+from serve.protocols.accept import preferred
 from serve.protocols.explain import explain_row
 
 WEB = Path(__file__).parent / "web"
@@ -55,6 +56,8 @@ REPORT_POLICY = (  # it is one file, with its styles and pictures in it; no scri
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+HTML = "text/html"
+ERROR_TYPES = ("application/problem+json", "application/json")
 SHOWN = 8  # reasons that the page shows before its reader opens the rest
 
 
@@ -165,8 +168,9 @@ def model_page(model: LoadedModel, facts: Mapping[str, Any]) -> Response:
         record=record,
         about={label: record[name] for name, label in ORIGIN.items() if name in record},
         metrics=facts["metrics"],
-        columns=model.contract.columns,
         documents={path: title for path, (name, title) in DOCUMENTS.items() if name in model.predictor.documents},
+        asked={name: column for name, column in model.contract.request.items() if not column.private},
+        target=model.contract.columns[model.contract.target],
         pictures=[(name, name.removesuffix(".png").replace("_", " ").capitalize()) for name in pictures],
     )
     return html_response(page)
@@ -190,19 +194,33 @@ def document(model: LoadedModel, path: str, call: CallParameter) -> Response:
     return html_response(template.render(**shared_context(model, up="../"), card=sections(content.decode())))
 
 
-def shared_context(model: LoadedModel, up: str = "") -> dict[str, Any]:
-    """The template variables of every page.
+def error_response(model: LoadedModel, error: RequestError, call_id: str, scope: Any, path: str) -> Response:
+    """The response for an error: a page where the client prefers HTML to JSON, as browsers do, else JSON.
 
-    Links begin with the declared root path. Without one they are relative and work below any prefix of a proxy; `up`
-    leads from the page to the server's root.
+    `path` is that of `scope` below the root path.
+    """
+    accepted = dict(scope["headers"]).get(b"accept", b"")
+    if preferred(accepted, (*ERROR_TYPES, HTML)) != HTML:
+        return problem(error, call_id, path)
+
+    depth = scope["raw_path"].count(b"/") - 1  # as the browser counts it, for which %2F is no slash
+    template = templates().get_template("error.html")
+    page = template.render(**shared_context(model, "../" * depth), problem=error.problem(call_id))
+    return html_response(page, error.status, error.headers)
+
+
+def shared_context(model: LoadedModel, up: str = "") -> dict[str, Any]:
+    """The template variables of every page; `up` leads from the page's folder to that of the form.
+
+    Links begin with the declared root path. Without one they are relative and work below any prefix of a proxy.
     """
     root = f"{model.root_path}/" if model.root_path else up
     assets = {name: f"{root}{path}" for name, path in asset_urls().items()}
     return {"contract": model.contract, "version": model.version, "asset": assets, "root": root}
 
 
-def html_response(page: str, status: int = 200) -> Response:
-    return HTMLResponse(page, status, HEADERS)
+def html_response(page: str, status: int = 200, more_headers: Iterable[tuple[str, str]] = ()) -> Response:
+    return HTMLResponse(page, status, {**HEADERS, **dict(more_headers)})
 
 
 @lru_cache

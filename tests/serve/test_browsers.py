@@ -1,6 +1,9 @@
 """A page of another site cannot use the browser of somebody who may send requests."""
 
+import re
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 
 import httpx2
 import pytest
@@ -103,8 +106,13 @@ def test_every_response_says_that_its_type_is_not_to_be_guessed(server: httpx2.C
 
 
 def test_the_docs_run_only_their_own_scripts(server: httpx2.Client) -> None:
-    """The script in the page is known by its hash; that the page works is a browser's test."""
-    policy = server.get("/docs").headers["content-security-policy"]
+    """The scripts in the page are known by their hashes; that the page works is a browser's test."""
+    page = server.get("/docs")
+    policy = page.headers["content-security-policy"]
+    scripts = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    assert len(scripts) == 2
+    for script in scripts:
+        assert f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in policy
     assert "default-src 'none'; script-src 'self' 'sha256-" in policy
     assert "unsafe-inline" not in policy.partition("style-src")[0]
 

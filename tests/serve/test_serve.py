@@ -205,12 +205,19 @@ def test_liveness_readiness_and_the_models_facts(server: httpx2.Client, parcels:
 
 def test_the_docs_load_nothing_from_another_host(server: httpx2.Client) -> None:
     page = server.get("/docs").raise_for_status().text
-    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    loaded = re.findall(r'<(?:script|link)[^>]* (?:src|href)="([^"]+)"', page)
     assert loaded
     assert not [address for address in loaded if "//" in address]
     for address in loaded:
         for asked in (f"/{address}", f"/{address}?file=x"):
             assert len(server.get(asked).raise_for_status().content) > 500
+
+
+def test_the_docs_have_a_way_back_to_the_page(server: httpx2.Client) -> None:
+    page = server.get("/docs").text
+    assert '<html lang="en">' in page
+    (back,) = re.findall(r'<body>.*?<a href="([^"]+)"[^>]*>← parcels: the form</a>', page)
+    assert "Will this parcel" in server.get(f"/{back}", headers={"accept": "text/html"}).text
 
 
 def test_the_published_api_has_types_bounds_units_meanings_and_examples(

@@ -13,7 +13,13 @@ function listen() {
       const body = new URLSearchParams(new FormData(form, event.submitter));
       const answer = await fetch(form.action, { method: "POST", body, headers: { accept: "text/html" } });
       if ((answer.headers.get("content-type") || "").startsWith("text/html")) {
-        show(await answer.text());
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const problem = page.querySelector(".problem");
+        if (problem) {
+          status.textContent = problem.textContent; // the form keeps what was filled in
+        } else {
+          show(page);
+        }
       } else {
         status.textContent = (await answer.json()).detail;
       }
@@ -25,8 +31,7 @@ function listen() {
   });
 }
 
-function show(text) {
-  const page = new DOMParser().parseFromString(text, "text/html");
+function show(page) {
   document.querySelector("main").replaceWith(page.querySelector("main"));
   listen();
   document.querySelector("[autofocus]")?.focus();

@@ -50,9 +50,11 @@ def publish(config: Config, state: Path, result: MonitorResult, out: Console) ->
         out.print(f"Repaired: {mended}", soft_wrap=True, highlight=False)
     name = f"monitor {result.as_of}"
     with mlflow_store.run(name):
-        tags = {"mlflow.runName": name, "verdict": result.verdict, "reason": result.reason, "version": result.version}
+        tags = {"verdict": result.verdict, "reason": result.reason, "version": result.version}
         figures = {f"monitor.{figure}": value for figure, value in monitor.result_figures(result).items()}
         mlflow_store.log({}, figures, tags)
+        checked = f"Predictions of {result.version} before {result.as_of}"
+        mlflow_store.describe_run(f"{name}, {result.verdict}", f"{checked}. {result.verdict}: {result.reason}.")
 
 
 def shown_figures(result: MonitorResult) -> dict[str, Interval]:
@@ -101,21 +103,17 @@ def drift_table(result: MonitorResult) -> Table:
 
 def page(question: str, result: MonitorResult) -> str:
     """The HTML page, which contains its plots and needs no other file."""
-    weeks = ""
+    shown = shown_figures(result)
+    weeks = {}
     if result.windows:
-        pictures: list[Picture] = [
-            partial(plots.weeks, figure=name, windows=result.windows, expected=expected)
-            for name, expected in shown_figures(result).items()
-        ]
-        weeks = as_data_url(pictures)
-    drifts = ""
-    if result.drifts:
-        drifts = as_data_url([partial(plots.drifts, columns=result.drifts)])
+        for name, expected in shown.items():
+            weeks[name] = as_data_url(partial(plots.weeks, figure=name, windows=result.windows, expected=expected))
+    drifts = as_data_url(partial(plots.drifts, columns=result.drifts)) if result.drifts else ""
 
     return template().render(
         question=question,
         result=result,
-        expected=shown_figures(result),
+        expected=shown,
         format_interval=monitor.format_interval,
         weeks=weeks,
         drifts=drifts,
@@ -127,8 +125,8 @@ def template() -> Template:
     return here.get_template("monitor.html")
 
 
-def as_data_url(pictures: list[Picture]) -> str:
-    """The base64 text of the PNG with these pictures, for a data URL."""
+def as_data_url(picture: Picture) -> str:
+    """The PNG of a picture as a data URL."""
     file = io.BytesIO()
-    plotting.save(file, pictures)
-    return base64.b64encode(file.getvalue()).decode()
+    plotting.save(file, [picture])
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

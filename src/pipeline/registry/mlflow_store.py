@@ -45,7 +45,9 @@ STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error)
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 NEEDED = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")  # packages that the registered model imports
-LONGEST = 5000  # characters of a tag
+LONGEST = 5000  # characters of a tag or a description
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
+UNFINISHED = "unfinished"  # the name of a run until it has one; else MLflow makes one up
 PLACE = "folder"  # the tag of a run that names its working folder
 
 
@@ -95,7 +97,7 @@ def run(place: str) -> Iterator[str]:
     os.environ.pop("MLFLOW_RUN_ID", None)  # MLflow would go on with that run; each training is a run of its own
     status = "FAILED"
     with reachable(uri):
-        started = mlflow.start_run(tags={PLACE: place})
+        started = mlflow.start_run(run_name=UNFINISHED, tags={PLACE: place})
 
     try:
         yield started.info.run_id
@@ -136,6 +138,19 @@ def log(params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[s
     mlflow.set_tags(dict(tags))
 
 
+def describe_run(name: str, description: str = "") -> None:
+    """Name the open run. A `description` is Markdown; without one, the run keeps what it has."""
+    tags = {"mlflow.runName": name}
+    if description:
+        tags[NOTE] = description[:LONGEST]
+    mlflow.set_tags(tags)
+
+
+def describe_experiment(description: str) -> None:
+    """Set the description of the connected experiment; it is Markdown."""
+    mlflow.set_experiment_tag(NOTE, description[:LONGEST])
+
+
 def log_data(name: str, hashes: Mapping[str, str], rows: Mapping[str, int]) -> None:
     """Record the lineage of the open run.
 
@@ -168,11 +183,11 @@ def log_child_run(
         mlflow.MlflowClient().log_batch(started.info.run_id, metrics, logged_params)
 
 
-def register(contract: Contract, bundle: Path, tags: Mapping[str, str]) -> str:
+def register(contract: Contract, bundle: Path, tags: Mapping[str, str], description: str = "") -> str:
     """Register a bundle as a version of the model `contract.name`, under the alias challenger.
 
-    A bundle that has a version already keeps it, and the version gets the new tags. A new version belongs to the open
-    run. Returns the number of the version.
+    A bundle that has a version already keeps it, and the version gets the new tags and the `description`, which is
+    Markdown. A new version belongs to the open run. Returns the number of the version.
     """
     client = mlflow.MlflowClient()
     name = contract.name
@@ -185,6 +200,10 @@ def register(contract: Contract, bundle: Path, tags: Mapping[str, str]) -> str:
         for key, value in version_tags.items():
             client.set_model_version_tag(name, version, key, value)
 
+    aliases = f"`{CHAMPION}` is the version that is served, `{CHALLENGER}` the newest trained one."
+    client.update_registered_model(name, f"{contract.question}\n\n{aliases}")
+    if description:
+        client.update_model_version(name, version, description[:LONGEST])
     client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 

@@ -21,8 +21,11 @@ MARKERS = "osD^vP"  # the candidates that were not chosen share a colour and dif
 Array = NDArray[Any]
 
 
-def draw_folds(axes: Axes, results: list[CandidateResult], metric: str) -> None:
-    """Draw one line per candidate over the folds. The first candidate is the chosen one and has the colour."""
+def draw_folds(axes: Axes, results: list[CandidateResult], metric: str, *, in_time: bool) -> None:
+    """Draw the metric of every candidate on each fold. The first candidate is the chosen one and has the colour.
+
+    A line joins folds that follow each other `in_time`; those of groups or of random rows have no order.
+    """
     names = list(results[0].folds)
 
     for position, result in enumerate(results):
@@ -31,7 +34,8 @@ def draw_folds(axes: Axes, results: list[CandidateResult], metric: str) -> None:
         marker = MARKERS[position % len(MARKERS)]
         color = QUIET if position else ACCENT
         zorder = 2 if position else 3
-        axes.plot(figures, label=label, marker=marker, color=color, zorder=zorder)
+        line = "-" if in_time else ""
+        axes.plot(figures, label=label, marker=marker, linestyle=line, color=color, zorder=zorder)
 
     axes.set(title="Folds: each on rows that it was not trained on", ylabel=metric)
     axes.set_xticks(range(len(names)), [name.replace(" to ", "\nto ") for name in names])

@@ -34,8 +34,9 @@ def search_pictures(
     """Return the pictures of the trials, and of every candidate on the folds with the chosen one first."""
     others = [result for result in results if result is not best and not result.error]
     metric = config.loss if config.task == "regression" else "roc_auc"
+    in_time = config.split.by == "time"
     return {
-        "folds": partial(plots.draw_folds, results=[best, *others], metric=metric),
+        "folds": partial(plots.draw_folds, results=[best, *others], metric=metric, in_time=in_time),
         "search": partial(plots.draw_trials, trials=trials, loss=config.loss),
     }
 

@@ -18,6 +18,7 @@ from pipeline.evaluation.bootstrap import Interval, rounded, rounded_number
 from pipeline.evaluation.slices import Slice
 from pipeline.registry import mlflow_store
 from pipeline.runtime.arrays import json_bytes
+from pipeline.training import descriptions
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult, verdict_of
 from pipeline.training.fold_results import CandidateResult
@@ -99,10 +100,12 @@ def log_training(
     `candidates` has the results by the rows that they were evaluated on. `about` is the content of `record.json`.
     """
     passed = all(gate["passed"] for gate in about.get("gates", []))
-    name = best.name if passed else f"{best.name}, refused"
-    tags = {"mlflow.runName": name, "commit": str(about["commit"]), "config": about["config"]}
+    name = descriptions.run_name(config, best, holdout, "gates passed" if passed else "refused")
+    tags = {"commit": str(about["commit"]), "config": about["config"]}
 
     mlflow_store.log(parameters(config, best), tracked_metrics(best, holdout), tags)
+    mlflow_store.describe_run(name, descriptions.training(config, best, holdout, about))
+    mlflow_store.describe_experiment(descriptions.experiment(config))
 
     rows_used = {"training": about["trained_on"]}
     if holdout:
@@ -112,7 +115,7 @@ def log_training(
 
     for rows, results in candidates.items():
         for result in results:
-            title = f"{rows}: {result.name}"
+            title = descriptions.child_name(result, rows, config.loss)
             settings = flat_settings(result.settings)
             tags = {"error": result.error} if result.error else {}
             if result.stopped:

@@ -23,11 +23,11 @@ from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, json_bytes
-from pipeline.training import bundle, cards, champion_predictions, gates, report, run_record, tables
+from pipeline.training import bundle, cards, champion_predictions, descriptions, gates, report, run_record, tables
 from pipeline.training.evaluate import evaluate
 from pipeline.training.fold_results import CandidateResult
 from pipeline.training.phases import Evaluation, Outcome, Prepared, Selection
-from pipeline.training.select import select
+from pipeline.training.select import UNITS, select
 
 
 def run(config: Config, out: Console, *, everything: bool = False, restart: str | None = None) -> Outcome:
@@ -122,7 +122,7 @@ def record_selection(config: Config, prepared: Prepared, selection: Selection, r
         report.draw(reports, config.task, pictures)
 
         record = record_facts(config, prepared, selection, prepared.train)
-        run_record.log_training(config, selection.best, evaluated_candidates(selection), {}, record, reports)
+        run_record.log_training(config, selection.best, evaluated_candidates(config, selection), {}, record, reports)
     return Outcome(selection.results, {}, None)
 
 
@@ -152,6 +152,9 @@ def publish(
         raise RefusedError(message)
 
     news = make_champion(config, evaluation, folder.name, run_id)
+    if news:
+        name = descriptions.run_name(config, selection.best, evaluation.holdout.figures, "promoted")
+        mlflow_store.describe_run(name)
     return Outcome(selection.results, evaluation.holdout.figures, folder, news)
 
 
@@ -183,12 +186,13 @@ def record_and_register(
     row_key = prepared.rows.row_key[prepared.parts.holdout]
     champion_predictions.save_predictions(models, folder.name, row_key, holdout.predictions)
 
-    candidates = evaluated_candidates(selection)
+    candidates = evaluated_candidates(config, selection)
     run_record.log_training(config, selection.best, candidates, holdout.figures, record, reports)
     mlflow_store.log_folder(folder, "bundle")
 
     tags = run_record.version_tags(selection.best, holdout.figures, evaluation.gate_results, record)
-    return folder, mlflow_store.register(config.contract, folder, tags)
+    description = descriptions.training(config, selection.best, holdout.figures, record)
+    return folder, mlflow_store.register(config.contract, folder, tags, description)
 
 
 def make_champion(config: Config, evaluation: Evaluation, digest: str, run_id: str) -> bool:
@@ -216,6 +220,8 @@ def record_facts(config: Config, prepared: Prepared, selection: Selection, learn
     return {**rows.about, **selected, **bundle.training_facts(config)}
 
 
-def evaluated_candidates(selection: Selection) -> dict[str, list[CandidateResult]]:
+def evaluated_candidates(config: Config, selection: Selection) -> dict[str, list[CandidateResult]]:
     """The results of the candidates, by the rows that they were evaluated on."""
-    return {"trial": selection.trials, "all rows": selection.results}
+    share = config.search.sample
+    sample = "all rows" if share == 1 else f"{share:.0%} of the {UNITS[config.split.by]}"
+    return {f"trial on {sample}": selection.trials, "all rows": selection.results}

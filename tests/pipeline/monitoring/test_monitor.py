@@ -243,12 +243,14 @@ def test_the_command_ends_with_its_verdict_and_leaves_a_page(watched: Watched, u
     assert ended.exit_code == 5, ended.output
     assert "retrain: " in ended.output
     page = (watched.folder / "reports/tiny.monitor.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 5  # four metrics and the drift
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     mlflow.set_tracking_uri(f"sqlite:///{watched.folder}/mlflow.db")
     recorded = mlflow.search_runs(experiment_names=["tiny"], filter_string="tags.verdict = 'retrain'")
     assert recorded["metrics.monitor.code"].tolist() == [5]
     assert recorded["metrics.monitor.roc_auc.value"][0] < 0.5
+    assert re.fullmatch(r"monitor \d{4}-\d\d-\d\d, retrain", recorded["tags.mlflow.runName"][0])
+    assert "retrain: " in recorded["tags.mlflow.note.content"][0]
     said = json.loads((watched.models / monitor.FILE).read_bytes())
     assert (said["version"], said["figures"]["code"]) == (watched.champion.version, 5)
     with serving(watched.models) as client:

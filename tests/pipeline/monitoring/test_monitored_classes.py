@@ -41,5 +41,5 @@ def test_the_table_and_the_page_show_classes_where_they_are_degraded(result: Mon
     headings = [str(column.header) for column in report.outcome_table(result).columns]
     assert headings[3:] == ["skill", "roc_auc", "ece", "observed_over_predicted a", "observed_over_predicted c"]
     page = report.page("Which?", result)
-    assert "<th>observed_over_predicted c</th>" in page
+    assert '<th scope="col">observed_over_predicted c</th>' in page
     assert "observed_over_predicted b" not in page

@@ -30,7 +30,13 @@ def test_a_training_leaves_a_run_and_below_it_a_run_per_trial(
     runs = client.search_runs([experiment.experiment_id])
     (run,) = [each for each in runs if "mlflow.parentRunId" not in each.data.tags]
     below = sorted(each.info.run_name for each in runs if each.data.tags.get("mlflow.parentRunId") == run.info.run_id)
-    assert below == ["all rows: boosting", "all rows: linear", "trial: boosting", "trial: boosting", "trial: linear"]
+    assert [re.sub(r"[\d.]+$", "N", name) for name in below] == [
+        "boosting, all rows, log loss N",
+        "boosting, trial on all rows, log loss N",
+        "boosting, trial on all rows, log loss N",
+        "linear, all rows, log loss N",
+        "linear, trial on all rows, log loss N",
+    ]
     assert run.info.status == "FINISHED"
     assert run.data.params["candidate"] == "boosting"
     metrics = json.loads((parcels.bundle / "bundle.json").read_text())["metrics"]
@@ -57,7 +63,7 @@ def test_the_run_names_the_data_and_the_commit_that_it_was_made_of(parcels: Parc
     assert len(run.data.tags["commit"]) >= 40
     listed = {file.path for file in client.list_artifacts(run.info.run_id, "report")}
     assert {"report/importance.png", "report/search.png", "report/confusion.png", "report/config.json"} <= listed
-    below = next(each for each in runs if each.info.run_name == "all rows: linear")
+    below = next(each for each in runs if each.info.run_name.startswith("linear, all rows, "))
     folds = client.get_metric_history(below.info.run_id, "log_loss")
     linear = json.loads((parcels.bundle / "record.json").read_text())["candidates"]["linear"]
     recorded = {fold.step: fold.value for fold in folds}
@@ -75,6 +81,24 @@ def test_the_version_bears_both_aliases_its_figures_and_the_gate_results(parcels
     assert re.match(r"pass: 0\.[67]\d+, allowed 0.6 to 0.95; ", tags["gate.roc_auc on the holdout"])
     assert float(tags["fold.02 Dec 2013 to 11 Dec 2013.log_loss"]) > 0
     assert version.run_id == json.loads((parcels.bundle / "record.json").read_text())["run_id"]
+
+
+def test_runs_and_versions_say_what_they_are_to_people(parcels: Parcels) -> None:
+    """The name has the loss and the outcome; the description has the rows, the metrics and the gates."""
+    client = mlflow.MlflowClient(parcels.config.paths.tracking)
+    record = json.loads((parcels.bundle / "record.json").read_text())
+    loss = json.loads((parcels.bundle / "bundle.json").read_text())["metrics"]["log_loss"]
+
+    run = client.get_run(record["run_id"])
+    assert run.info.run_name == f"boosting, log loss {loss['value']:.3g}, promoted"
+    description = run.data.tags["mlflow.note.content"]
+    assert "The chosen candidate, **boosting**, was trained on 3,500 rows before 2013-12-22." in description
+    assert f"| log_loss | {loss['value']:.3g} | {loss['low']:.3g} to {loss['high']:.3g} |" in description
+    assert f"\nAll {len(record['gates'])} gates passed." in description
+    assert client.get_model_version("parcels", "1").description == description
+    assert client.get_registered_model("parcels").description.startswith(parcels.config.question)
+    experiment = client.get_experiment_by_name("parcels")
+    assert experiment.tags["mlflow.note.content"].startswith(parcels.config.question)
 
 
 LOAD = """
@@ -155,7 +179,8 @@ def test_a_failure_marks_the_run_as_failed_and_a_refusal_does_not(
     mlflow_store.connect("ending", tracking)
     with pytest.raises(error), mlflow_store.run("folder") as run_id:
         raise error
-    assert mlflow.MlflowClient(tracking).get_run(run_id).info.status == status
+    info = mlflow.MlflowClient(tracking).get_run(run_id).info
+    assert (info.status, info.run_name) == (status, "unfinished")
 
 
 def test_the_page_opens_on_the_classical_view_of_the_experiment(parcels: Parcels) -> None:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from pipeline.candidates.linear import Linear
 from pipeline.config.config import Config
@@ -55,6 +56,16 @@ def test_before_the_holdout_is_opened_only_the_search_has_pictures(tmp_path: Pat
     standing = CandidateResult("linear", Linear(), {"a": {"roc_auc": 0.7, "log_loss": 0.5}})
     draw(tmp_path, "binary", search_pictures(asked, [standing], [standing], standing))
     assert {path.stem for path in tmp_path.glob("*.png")} == {"folds", "search"}
+
+
+@pytest.mark.parametrize(("by", "line"), [("time", "-"), ("group", "None"), ("row", "None")])
+def test_a_line_joins_folds_only_where_they_follow_each_other(asked: Config, by: str, line: str) -> None:
+    config = asked.model_copy(update={"split": asked.split.model_copy(update={"by": by})})
+    standing = CandidateResult("linear", Linear(), {"a": {"roc_auc": 0.7}, "b": {"roc_auc": 0.6}})
+    axes = Figure().subplots()
+    search_pictures(config, [standing], [standing], standing)["folds"](axes)
+    (points,) = axes.lines
+    assert (points.get_linestyle(), points.get_marker()) == (line, "o")
 
 
 def test_what_the_model_rests_on_matters_and_what_says_nothing_does_not(asked: Config) -> None:

@@ -12,6 +12,7 @@ from pipeline.runtime.contract import Column
 from pipeline.runtime.predictor import load
 from serve.page.form import format_value, to_row
 from serve.page.text import format_number as shown_text
+from serve.page.views import model_page
 from tests.support import ROOT
 from tests.support.parcels import REQUIRED, Parcels
 from tests.support.server import serving
@@ -158,6 +159,25 @@ def test_the_model_tells_its_facts_to_people_as_it_does_to_machines(server: http
     for figure in facts["metrics"].values():
         assert f"{figure['value']:.4g}" in page
     assert len(re.findall(r'<img src="model/\w+\.png"', page)) >= 6
+
+
+def test_the_model_lists_what_it_is_asked_without_private_columns(parcels: Parcels) -> None:
+    """The target and what is known only afterwards are no fields either."""
+    predictor = load(parcels.bundle)
+    columns = {**predictor.contract.columns}
+    columns["city"] = columns["city"].model_copy(update={"private": True, "meaning": "Hidden city"})
+    contract = predictor.contract.model_copy(update={"columns": columns})
+    contract.__dict__.pop("request", None)
+    model = SimpleNamespace(contract=contract, pictures={}, version="v", root_path="")
+    page = bytes(model_page(model, {"record": predictor.record, "metrics": {}}).body).decode()
+
+    fields = page.split('aria-label="Fields"')[1]
+    named = re.findall(r'<th scope="row">(\w+)</th>', fields)
+    assert named == [name for name in contract.request if name != "city"]
+    assert contract.target not in named
+    assert "Hidden city" not in page
+    assert f"It predicts: {columns[contract.target].meaning}. " in page
+    assert "and 1 private one that no log has." in page
 
 
 def test_platforms_still_get_json(server: httpx2.Client) -> None:
