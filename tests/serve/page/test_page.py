@@ -168,7 +168,7 @@ def test_the_model_lists_what_it_is_asked_without_private_columns(parcels: Parce
     columns["city"] = columns["city"].model_copy(update={"private": True, "meaning": "Hidden city"})
     contract = predictor.contract.model_copy(update={"columns": columns})
     contract.__dict__.pop("request", None)
-    model = SimpleNamespace(contract=contract, pictures={}, version="v", root_path="")
+    model = SimpleNamespace(contract=contract, predictor=predictor, pictures={}, version="v", root_path="")
     page = bytes(model_page(model, {"record": predictor.record, "metrics": {}}).body).decode()
 
     fields = page.split('aria-label="Fields"')[1]
