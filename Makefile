@@ -6,7 +6,7 @@ CONFIG = configs/$(MODEL).yaml
 COMPOSE := DOCKER_BUILDKIT=1 MODEL=$(MODEL) docker compose
 export MODEL_DIR ?= models/$(MODEL)
 BIN := .venv/bin
-CODE := src serve tests examples docs deploy requirements .ci
+CODE := src serve tests examples notebooks docs deploy requirements .ci
 COMPILE := $(BIN)/uv pip compile $(if $(UPGRADE),--upgrade) --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 ifeq ($(origin CONFIG),command line)
@@ -20,7 +20,7 @@ STALE := $(shell for at in .venv*/.at; do [ ! -f "$$at" ] || { [ "$$(cat "$$at")
 unexport SUITE ONLY COVERAGE
 
 # What a suite of tests/system needs, and the Python that runs it; `make test` alone runs all that needs none of that.
-SUITES := broken clients dask deploy docs hostile image models mutation renamed runner setup signing slow stack
+SUITES := broken clients dask deploy docs hostile image models mutation notebook renamed runner setup signing slow stack
 NEEDS_broken := .venv/.dev .venv-checks/.checks
 NEEDS_clients := .venv/.train .venv-clients/.clients
 NEEDS_dask := .venv/.dask
@@ -28,10 +28,12 @@ NEEDS_deploy := .venv-deploy/.deploy
 NEEDS_image := .venv/.dev image
 NEEDS_models := .venv/.lightgbm
 NEEDS_mutation := .venv/.mutation
+NEEDS_notebook := .venv-notebook/.notebook
 NEEDS_signing := .venv/.dev .venv-release/.release
 NEEDS_ := .venv/.dev
 ENVIRONMENT_clients := .venv-clients
 ENVIRONMENT_deploy := .venv-deploy
+ENVIRONMENT_notebook := .venv-notebook
 KNOWN := $(SUITES)
 # <flights>
 CODE += bench
@@ -49,7 +51,7 @@ endif
 
 HELP := echo "make TARGET [MODEL=name]: name is configs/name.yaml, models/name and the image; flights where none is said"; awk
 .DEFAULT_GOAL := help
-.PHONY: help help-all train new bundle mlflow serve image up down score monitor skew retrain promote rollback history replay test lint refresh challenge docs try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
+.PHONY: help help-all train new bundle mlflow serve image up down score monitor skew retrain promote rollback history replay notebook test lint refresh challenge docs try summary sign verify sbom audit logs ci lint-files format packages rename readme screenshots lock clean .stale
 
 help:
 	@$(HELP) -F ':.*## ' '/^### / { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,6 +123,9 @@ replay: .venv/.train ## play months of data through running servers in minutes [
 
 ### Work on it
 
+notebook: .venv-notebook/.notebook ## a first look at the data, run from top to bottom: reports/NAME.notebook/explore.html
+	@MODEL=$(MODEL) .venv-notebook/bin/python notebooks/run.py
+
 test: $(or $(NEEDS_$(SUITE)),.venv/.dev) ## all tests [ONLY=tests/serve, COVERAGE=1, or SUITE=image: one of tests/system]
 ifeq ($(SUITE),)
 	$(BIN)/pytest $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered $(if $(GITHUB_STEP_SUMMARY),--cov-report=markdown-append:$(GITHUB_STEP_SUMMARY))) $(ONLY)
@@ -189,6 +194,7 @@ lint-files: .venv-checks/.checks #+ workflows, compose file, Dockerfile, shell s
 format: .venv/.lint #+ rewrite the code in the house's style
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
+	$(BIN)/python notebooks/strip.py
 
 rename: #+ make the clone your own project: names, README's head, licence, default model [NAME=churn TITLE="…" OWNER="…" WITHOUT=flights]
 	@$(PYTHON) .ci/rename.py
@@ -216,7 +222,7 @@ screenshots: .venv/.serve .venv-clients/.clients #+ pictures of the page from th
 
 lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requirements/*.txt [UPGRADE=1: the newest versions]
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
-	for set in train lint mutation dask lightgbm; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
+	for set in train lint mutation dask lightgbm notebook; do $(COMPILE) pyproject.toml --group $$set -c requirements/dev.txt -o requirements/$$set.txt || exit; done
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra signed -c requirements/dev.txt -o requirements/signed.txt
 	$(COMPILE) --group pyproject.toml:clients -o requirements/clients.txt
@@ -239,6 +245,9 @@ clean: #+ remove the environments, caches and reports; models and the record of 
 
 .venv-docs/.docs: requirements/docs.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py docs
+
+.venv-notebook/.notebook: requirements/notebook.txt requirements/build.txt requirements/install.py pyproject.toml $(STALE)
+	@$(PYTHON) requirements/install.py notebook
 
 .venv-checks/.checks: requirements/checks.txt requirements/install.py $(STALE)
 	@$(PYTHON) requirements/install.py checks

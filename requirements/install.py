@@ -1,6 +1,7 @@
 """python3 requirements/install.py SET: put one locked set of packages, and this project, into .venv.
 
-The sets of SEPARATE go to an environment of their own, .venv-SET: they are never imported beside the project.
+The sets of SEPARATE go to an environment of their own, .venv-SET. None of them is imported beside the project, but for
+those of WITH_PROJECT.
 
 This script runs before anything is installed, so it imports nothing but the standard library, and old Pythons can read
 it, so that it can refuse them. A lock names every package with its hashes. So nothing is resolved (`--no-deps`), and
@@ -18,7 +19,8 @@ import time
 from machine import unsupported
 from progress import watched
 
-SEPARATE = ("checks", "clients", "deploy", "docs", "peers", "release")
+SEPARATE = ("checks", "clients", "deploy", "docs", "notebook", "peers", "release")
+WITH_PROJECT = ("notebook",)
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # MB to download, and MB on disk together with the smaller sets, on Linux x86-64 and Python 3.11. tests/system/setup
 # measures those of dev.
@@ -35,6 +37,7 @@ SIZES = {
     "clients": (224, 921),
     "deploy": (76, 542),
     "docs": (33, 184),
+    "notebook": (272, 1188),
     "peers": (91, 492),
     "release": (27, 135),
 }
@@ -60,12 +63,8 @@ def main(name):
 
 def set_up(name):
     """Install exactly the packages of a set's locks into its environment, one process at a time."""
-    if name in SEPARATE:
-        venv = os.path.join(ROOT, ".venv-" + name)
-        sets = [name]
-    else:
-        venv = os.path.join(ROOT, ".venv")
-        sets = ["build", name]  # the tools that build this project are pinned too
+    venv = os.path.join(ROOT, ".venv-" + name if name in SEPARATE else ".venv")
+    sets = ["build", name] if has_project(name) else [name]  # the tools that build this project are pinned too
     stamp = os.path.join(venv, "." + name)
     locks = [os.path.join(ROOT, "requirements", part + ".txt") for part in sets]
 
@@ -85,6 +84,11 @@ def set_up(name):
                 mark(lock, "")  # pip has restored the packages from before
             raise
         mark(lock, "")
+
+
+def has_project(name):
+    """Whether this project is installed beside the packages of a set."""
+    return name not in SEPARATE or name in WITH_PROJECT
 
 
 @contextlib.contextmanager
@@ -171,7 +175,7 @@ def install(venv, name, locks, before, lock):
 
     for path in locks:
         packages(uv, python, venv, lock, ["--no-deps", "--require-hashes", "-r", path])
-    if name not in SEPARATE:
+    if has_project(name):
         packages(uv, python, venv, lock, ["--no-deps", "-e", "."])
 
     check = [uv, "pip", "check", "--python", python] if uv else [python, "-m", "pip", "check"]

@@ -10,7 +10,7 @@ from tests.support.pages import TARGETS
 
 TAKING_A_MODEL = [
     "train", "retrain", "refresh", "monitor", "skew", "replay", "history", "promote", "rollback", "mlflow", "challenge",
-    "serve", "image", "try", "summary", "sbom", "up", "down",
+    "serve", "image", "try", "summary", "sbom", "up", "down", "notebook",
 ]  # fmt: skip
 
 

@@ -275,10 +275,12 @@ def test_what_is_left_starts_and_every_test_of_it_is_collected(stripped: Path) -
 
 def test_what_is_left_holds_the_rules_of_the_house(stripped: Path) -> None:
     """Pages, workflows and targets agree with each other, and lint is silent, in the copy too."""
-    tests = [f"tests/project/test_{name}.py" for name in ("docs", "commands", "ci", "makefile", "contributors")]
+    tests = [
+        f"tests/project/test_{name}.py" for name in ("docs", "commands", "ci", "makefile", "contributors", "notebook")
+    ]
     assert " passed" in run_there(
         stripped, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests, "tests/serve/test_settings.py"
     )
-    code = ["src", "serve", "tests", "docs", "deploy", "requirements", ".ci"]
+    code = ["src", "serve", "tests", "docs", "deploy", "requirements", "notebooks", ".ci"]
     run_there(stripped, "ruff", "check", "--quiet", "--no-cache", *code)
     run_there(stripped, "ruff", "format", "--quiet", "--check", "--no-cache", *code)
