@@ -281,6 +281,6 @@ def test_what_is_left_holds_the_rules_of_the_house(stripped: Path) -> None:
     assert " passed" in run_there(
         stripped, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests, "tests/serve/test_settings.py"
     )
-    code = ["src", "serve", "tests", "docs", "deploy", "requirements", "notebooks", ".ci"]
+    code = ["src", "serve", "tests", "examples", "docs", "deploy", "requirements", "notebooks", ".ci"]
     run_there(stripped, "ruff", "check", "--quiet", "--no-cache", *code)
     run_there(stripped, "ruff", "format", "--quiet", "--check", "--no-cache", *code)
