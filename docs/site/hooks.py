@@ -18,6 +18,8 @@ def on_config(config: Any) -> None:
     """Name the site as README is titled."""
     title = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n")[0]
     config.site_name = title.removeprefix("# ").replace("\\", "")
+    if notebooks():
+        config.nav.append({"The notebook": "explore.md"})
 
 
 def on_files(files: Any, config: Any) -> None:
@@ -28,6 +30,15 @@ def on_files(files: Any, config: Any) -> None:
     assert package is not None
     assert package.origin is not None
     files.append(File.generated(config, MERMAID, abs_src_path=str(Path(package.origin).parent / MERMAID)))
+    for folder in notebooks()[:1]:
+        for path in [folder / "explore.md", *folder.glob("pictures/*.png")]:
+            files.append(File.generated(config, path.relative_to(folder).as_posix(), abs_src_path=str(path)))
+
+
+def notebooks() -> list[Path]:
+    """The folders that `make notebook` has written, the newest first. The site has the first one; none is no fault."""
+    folders = [path.parent for path in ROOT.glob("reports/*.notebook/explore.md")]
+    return sorted(folders, key=lambda folder: -folder.stat().st_mtime)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
