@@ -89,6 +89,17 @@ def violation_counts(cleaned: CleanedFrame, contract: Contract) -> list[dict[str
     return counts
 
 
+def profile(frame: pd.DataFrame, contract: Contract, time: str | None) -> dict[str, Any]:
+    """Count the rows, the missing values of each declared column, and the rows of each month of the column `time`."""
+    names = [name for name, column in contract.columns.items() if column.brought]
+    missing = {name: int((frame[name].isna() | frame[name].isin([""])).sum()) for name in names}
+    months = {}
+    if time:
+        month = as_kind(frame[time], contract.columns[time]).dropna().to_numpy().astype("datetime64[M]")
+        months = dict(zip(*(part.tolist() for part in np.unique(month.astype(str), return_counts=True)), strict=True))
+    return {"rows": len(frame), "missing": missing, "months": months}
+
+
 def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
     """Convert values to the type of their kind: object, float64 or datetime64. Other values become missing."""
     kind = column.kind

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.config import Config
+from pipeline.config.splits import TimeSplit
 from pipeline.console import Say
 from pipeline.data import clean, download, rejections
 from pipeline.data.keys import day_after, first_day, refuse_same_keys, row_keys, rows_of_same_key, split_keys
@@ -61,7 +62,12 @@ def read_and_clean(config: Config, reports: Path, say: Say = lambda _: None) -> 
     counts = {"loaded": len(raw.frame), "rejected": len(valid.rejected), "valid": len(valid.frame)}
     counts["without_outcome"] = counts["loaded"] - counts["rejected"] - counts["valid"]
     rules = clean.violation_counts(valid, config.contract)
-    data = {"files": raw.hashes, "licence": config.data.licence, "counts": raw.counts, "rules": rules}
+    time = config.split.time if isinstance(config.split, TimeSplit) else None
+    frames = {"raw": raw.frame, "valid": valid.frame}
+    profile = {name: clean.profile(frame, config.contract, time) for name, frame in frames.items()}
+    data = {
+        "files": raw.hashes, "licence": config.data.licence, "counts": raw.counts, "rules": rules, "profile": profile
+    }  # fmt: skip
     columns = clean.frame_to_columns(valid.frame, config.contract)
     repeated = rows_of_same_key(columns, config)
     about = {"data": data, "rows": {**counts, "same_key": len(repeated)}}

@@ -75,9 +75,10 @@ def assess(
         constant = constant_prediction(train.target, config.task, len(holdout.target))
         prior = masking.prior_of(rows)
         missing = on_holdout(config, holdout, model.session, prior, losses, constant, evaluation.blocks)
-        evaluation = evaluation._replace(missing=missing)
+        importance = report.permutation_importance(config, holdout, model.session)
+        evaluation = evaluation._replace(missing=missing, importance=importance)
         pictures = report.search_pictures(config, selection.trials, selection.results, best) if selection.trials else {}
-        pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, model.session)
+        pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, importance)
         report.draw(reports, config.task, pictures)
 
     if absent := unfit.absent_classes(holdout.target, config):
@@ -116,7 +117,7 @@ def assess(
     )
     evidence = evidence._replace(gains=leave_features_out(config, prepared, selection, evidence, out))
     gate_results = run_gates(config, evidence, out)
-    return Evaluation(files, learnt, evaluation, export_error, champion, restart, gate_results, warnings)
+    return Evaluation(files, learnt, model.session, evaluation, export_error, champion, restart, gate_results, warnings)
 
 
 def fit_and_leave_out(
@@ -181,7 +182,7 @@ def open_holdout(
     figures = with_intervals(holdout.target, predictions, block_ids, plan)
     slice_plan = plan._replace(resamples=100)
     parts = slices(holdout.request, rule.columns, rule.min_rows, holdout.target, predictions, block_ids, slice_plan)
-    return HoldoutEvaluation(predictions, block_ids, figures, parts, [])
+    return HoldoutEvaluation(predictions, block_ids, figures, parts, [], {})
 
 
 def bundle_files(

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 class GateResult(NamedTuple):
     """The result of one gate: the measured value, the limit, whether the model passes, and the reason for the gate.
 
-    With a `warning` the model passes, but a person should look at it.
+    With a `warning` the model passes, but a person should look at it. A `leak_check` looks for what knows the outcome.
     """
 
     gate: str
@@ -30,6 +30,7 @@ class GateResult(NamedTuple):
     passed: bool
     why: str
     warning: bool = False
+    leak_check: bool = False
 
 
 class Evidence(NamedTuple):

@@ -30,7 +30,7 @@ def evaluate_gates(config: Config, evidence: Evidence) -> list[GateResult]:
         *against_champion(config, evidence),
         *slice_limits(config, evidence),
         *missing_columns(config, evidence),
-        *leak_gates(config, evidence),
+        *(result._replace(leak_check=True) for result in leak_gates(config, evidence)),
         *export_is_exact(config, evidence),
         *cost_of_serving(config, evidence),
     ]

@@ -12,6 +12,7 @@ from pipeline.data.split import Split
 from pipeline.evaluation.bootstrap import Interval
 from pipeline.evaluation.slices import Slice
 from pipeline.runtime.arrays import Examples
+from pipeline.runtime.predictor import Session
 from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult
 from pipeline.training.fold_results import CandidateResult
@@ -57,8 +58,8 @@ class Selection(NamedTuple):
 
 
 class HoldoutEvaluation(NamedTuple):
-    """Predictions [rows] and blocks [rows] of the holdout, and the metrics of all its rows, of each slice, and without
-    each group of optional columns.
+    """Predictions [rows] and blocks [rows] of the holdout, the metrics of all its rows, of each slice, and without each
+    group of optional columns, and the permutation importance of the features.
     """
 
     predictions: NDArray[np.float64]
@@ -66,13 +67,17 @@ class HoldoutEvaluation(NamedTuple):
     figures: dict[str, Interval]
     slices: list[Slice]
     missing: list[MissingResult]
+    importance: dict[str, float]
 
 
 class Evaluation(NamedTuple):
-    """The files of the new bundle, the rows that its model was trained on, its metrics, and the gates' results."""
+    """The files of the new bundle, the rows that its model was trained on, the model that was evaluated on the holdout,
+    its metrics there, and the gates' results.
+    """
 
     files: dict[str, bytes]
     learnt: Examples
+    session: Session
     holdout: HoldoutEvaluation
     export_error: float | None
     champion: ChampionPredictions | None

@@ -3,6 +3,7 @@
 `plots.py` draws each picture. This module knows which pictures a task needs, and nothing of the gates or the bundle.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,11 @@ def search_pictures(
     }
 
 
-def holdout_pictures(config: Config, holdout: Examples, predictions: NDArray[np.float64], session: Session) -> Pictures:
+def holdout_pictures(
+    config: Config, holdout: Examples, predictions: NDArray[np.float64], importance: Mapping[str, float]
+) -> Pictures:
     """Return the pictures of predictions [rows] and outcomes on the holdout, and of the importance of the features."""
     outcome = holdout.target
-    importance = permutation_importance(config, holdout, session)
     pictures: Pictures = {"importance": partial(plots.draw_importance, importance=importance, loss=config.loss)}
 
     if config.task == "regression":

@@ -27,6 +27,7 @@ from pipeline.training import bundle, cards, champion_predictions, descriptions,
 from pipeline.training.evaluate import evaluate
 from pipeline.training.fold_results import CandidateResult
 from pipeline.training.phases import Evaluation, Outcome, Prepared, Selection
+from pipeline.training.report_page.page import PAGE, page
 from pipeline.training.select import UNITS, select
 
 
@@ -122,6 +123,7 @@ def record_selection(config: Config, prepared: Prepared, selection: Selection, r
         report.draw(reports, config.task, pictures)
 
         record = record_facts(config, prepared, selection, prepared.train)
+        (reports / PAGE).write_bytes(page(config, prepared, selection, None, record))
         run_record.log_training(config, selection.best, evaluated_candidates(config, selection), {}, record, reports)
     return Outcome(selection.results, {}, None)
 
@@ -161,7 +163,7 @@ def publish(
 def record_and_register(
     config: Config, prepared: Prepared, selection: Selection, evaluation: Evaluation, reports: Path, run_id: str
 ) -> tuple[Path, str]:
-    """Write the bundle, log the training and register the version. Return the bundle's folder and the version."""
+    """Write page and bundle, log the training and register the version. Return the bundle's folder and the version."""
     models = promotion.home(config)
     holdout = evaluation.holdout
     record = {
@@ -177,7 +179,7 @@ def record_and_register(
         "card": config.card.model_dump(exclude_none=True),
     }
     files = {**evaluation.files, "record.json": json_bytes(record)}
-    documents = cards.cards(files)
+    documents = {**cards.cards(files), PAGE: page(config, prepared, selection, evaluation, record)}
     for name, content in documents.items():
         (reports / name).write_bytes(content)
 

@@ -35,7 +35,8 @@ def drawn(folder: Path, config: Config, *, answers: float = 0.5) -> set[str]:
     pictures = search_pictures(config, [standing, lost], [standing, lost], standing)
     said = np.random.default_rng(0).random(len(target)) * answers
     session = Session(onnx.to_onnx(fitted, data, "test"))
-    draw(folder, config.task, pictures | holdout_pictures(config, kept, said, session))
+    importance = permutation_importance(config, kept, session)
+    draw(folder, config.task, pictures | holdout_pictures(config, kept, said, importance))
     assert min(path.stat().st_size for path in folder.glob("*.png")) > 3000
     return {path.stem for path in folder.glob("*.png")}
 

@@ -1,0 +1,57 @@
+"""Writes the page of a training: values from the modules beside it, words and pictures from its template."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.config.config import Config
+from pipeline.runtime import bundle_store
+from pipeline.training import search
+from pipeline.training.phases import Evaluation, Prepared, Selection
+from pipeline.training.report_page import charts, values
+from pipeline.training.report_page.fits import fit_for_page
+
+PAGE = "report.html"
+
+
+def page(
+    config: Config, prepared: Prepared, selection: Selection, evaluation: Evaluation | None, record: Mapping[str, Any]
+) -> bytes:
+    """Return the page as HTML that needs no other file. `record` is the content of `record.json`.
+
+    Without an evaluation the holdout is closed, and the page has the data and the candidates.
+    """
+    rows = prepared.rows
+    best = selection.best
+    groups = values.outcome_groups(config, rows.examples.target)
+    content: dict[str, Any] = {
+        "config": config,
+        "record": record,
+        "selection": selection,
+        "holdout": None,
+        "digest": None,
+    }
+    if evaluation:
+        content["holdout"] = values.holdout_values(config, prepared, best, evaluation)
+        content["digest"] = bundle_store.digest(evaluation.files["bundle.json"])
+
+    text = environment().get_template(PAGE).render(
+        **content,
+        outcomes={name: int(group.sum()) for name, group in groups.items()},
+        months=values.outcome_by_month(config, rows),
+        missing=values.missing_values(rows, groups),
+        standings=values.standings(config, prepared, selection),
+        baseline=search.baseline(rows.examples.target, prepared.parts.folds, config.scoring),
+        fits=fit_for_page(config, prepared, best),
+    )  # fmt: skip
+    return text.encode()
+
+
+def environment() -> Environment:
+    folder = FileSystemLoader(Path(__file__).parent)
+    made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals.update(axis=charts.axis, named_axis=charts.named_axis, zip=zip)
+    made.filters["number"] = charts.number
+    return made
