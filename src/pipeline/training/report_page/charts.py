@@ -31,7 +31,7 @@ def axis(values: Iterable[float], margin: float = 0.04) -> Axis:
 
     low -= room if low else 0
     high += room if high or low == high else 0
-    ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
     return Axis(low, high, [(float(tick), f"{tick:,.6g}") for tick in ticks if low <= tick <= high])
 
 
@@ -42,7 +42,8 @@ def named_axis(names: Sequence[str]) -> Axis:
 
 
 def number(value: float) -> str:
-    """Write a metric. A dash where it is undefined."""
+    """Write a metric with about four digits. A dash where it is undefined."""
     if not np.isfinite(value):
         return "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.4g}"
+    decimals = max(0, 4 - len(str(int(abs(value)))))
+    return f"{value:,.{decimals}f}"
