@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,13 @@ def test_every_flight_is_read_and_none_breaks_a_rule(trained: Path) -> None:
     told = json.loads((trained / "reports/smoke/data_report.json").read_text())
     assert told["data"]["counts"]["flights: cancelled, dropped"] == 8255
     assert told["rows"] == {"loaded": 327346, "rejected": 0, "valid": 327346, "without_outcome": 0, "same_key": 178}
+
+
+def test_the_page_compares_predictions_and_outcomes_month_by_month(trained: Path) -> None:
+    page = (trained / "reports/smoke/report.html").read_text()
+    caption = page.partition("<h3>Calibration by month</h3>")[2].partition("</figure>")[0]
+    assert re.search(r"The largest gap is in 2013-\d\d: [\d.]+\u00a0% predicted, [\d.]+\u00a0% observed", caption)
+    assert "<h3>Rows by month</h3>" in page
 
 
 def test_a_flight_has_the_same_features_from_the_files_and_sent_as_json() -> None:
