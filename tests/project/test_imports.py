@@ -52,6 +52,7 @@ ONLY = {  # a library is the business of these
     "matplotlib": {
         "pipeline/plotting.py",
         "pipeline/training/plots.py",
+        "pipeline/training/report_page/charts.py",
         "pipeline/monitoring/plots.py",
         "pipeline/replay/report.py",
     },

@@ -118,7 +118,8 @@ def test_the_same_seed_gives_the_same_bundle_whatever_is_on_its_page(toy: Toy) -
     first = toy.train().bundle
     page = first and (first / "report.html").read_text()
     second = toy.train("paths.models=" + str(toy.folder / "others")).bundle
-    assert first and second
+    assert first is not None
+    assert second is not None
     assert first.name == second.name
     assert page != (second / "report.html").read_text()  # the run in MLflow is another one
 
@@ -139,6 +140,12 @@ def test_an_axis_has_room_around_its_values_and_none_beyond_zero() -> None:
     assert (scale.low, scale.at(0), scale.at(10.4)) == (0, 0, 100)
     assert [text for _, text in scale.ticks] == ["0", "2", "4", "6", "8", "10"]
     assert axis([7, np.nan]).low < 7 < axis([7]).high
+
+
+def test_one_day_is_too_few_for_an_interval() -> None:
+    mean = mean_interval([np.array([1.0, 3.0])], [np.zeros(2)])
+    assert mean.value == 2
+    assert np.isnan([mean.low, mean.high]).all()
 
 
 def test_an_axis_of_many_names_shows_some_of_them() -> None:

@@ -33,7 +33,8 @@ def fit_for_page(config: Config, prepared: Prepared, best: CandidateResult) -> d
     fold = search.sample_folds(config, prepared.parts.folds, unit).folds[-1]
 
     valid, rest = np.array_split(rng.permutation(fold.valid), 2)
-    parts = {str(share): fold.train[sample(unit[fold.train], share, seed)] for share in SHARES}
+    shares = [fold.train[sample(unit[fold.train], share, seed)] for share in SHARES]
+    parts = {str(len(rows)): rows for rows in shares}  # of few days, two shares are the same rows
     if config.split.by == "time":
         parts["random"] = rng.permutation(np.concatenate([fold.train, rest]))[: len(fold.train)]
     if config.task != "regression":
@@ -57,7 +58,8 @@ def fit_for_page(config: Config, prepared: Prepared, best: CandidateResult) -> d
             }
 
     random = points.pop("random", None)
+    in_time = points.get(str(len(fold.train)))
     gap = None
-    if random and "1.0" in points:
-        gap = mean_interval([random["losses"] - points["1.0"]["losses"]], [unit[valid]])
+    if random and in_time:
+        gap = mean_interval([random["losses"] - in_time["losses"]], [unit[valid]])
     return {"fold": fold.name, "scored": len(valid), "curve": list(points.values()), "random": random, "gap": gap}

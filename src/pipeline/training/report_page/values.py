@@ -28,11 +28,15 @@ Array = NDArray[Any]
 
 
 def mean_interval(values: list[Array], units: list[Array]) -> Interval:
-    """Return the mean over parts of the mean `values` [rows], with its 95 % interval by blocks in `units` [rows]."""
+    """Return the mean over parts of the mean `values` [rows], with its 95 % interval by blocks in `units` [rows].
+
+    With a single block in a part, there is no interval: NaN.
+    """
     pairs = [mean_of_blocks(*pair) for pair in zip(values, units, strict=True)]
     means, errors = np.array(pairs).T
     mean = float(means.mean())
-    reach = 1.96 * float(np.linalg.norm(errors)) / len(pairs)
+    error = float(np.linalg.norm(errors)) / len(pairs)
+    reach = 1.96 * error if np.isfinite(error) else np.nan
     return Interval(mean, mean - reach, mean + reach)
 
 
