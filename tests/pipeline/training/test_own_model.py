@@ -1,6 +1,7 @@
 """A model that was trained elsewhere: taken through the gates as any other, or refused in a sentence."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,12 @@ def test_a_model_of_ones_own_becomes_the_champion_and_answers(toy: Toy) -> None:
     record = json.loads((outcome.bundle / "record.json").read_text())
     assert (record["candidate"], record["settings"]["file"], record["candidates"]) == ("own model", "own.onnx", {})
     assert not [gate["gate"] for gate in record["gates"] if "folds" in gate["gate"] or "export" in gate["gate"]]
+
+    page = (outcome.bundle / "report.html").read_text()
+    assert "elsewhere, on rows that only its maker knows" in page
+    assert re.findall(r'<section id="(\w+)">', page) == [
+        "data", "holdout", "features", "slices", "missing", "leaks", "gates", "lineage"
+    ]  # fmt: skip
 
     predictor = load(toy.folder / "models/tiny")
     columns = {

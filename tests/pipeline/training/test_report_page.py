@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline.config.candidates import Linear
+from pipeline.candidates.linear import Linear
 from pipeline.config.config import Config
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.training.fold_results import CandidateResult

@@ -44,7 +44,7 @@ def page(
         missing=values.missing_values(rows, groups),
         standings=values.standings(config, prepared, selection),
         baseline=search.baseline(rows.examples.target, prepared.parts.folds, config.scoring),
-        fits=fit_for_page(config, prepared, best),
+        fits=fit_for_page(config, prepared, best) if selection.trials else None,
     )  # fmt: skip
     return text.encode()
 

@@ -90,7 +90,7 @@ def standings(config: Config, prepared: Prepared, selection: Selection) -> list[
     """
     unit = blocks(prepared.rows.key)
     best = selection.best
-    trial = next(trial for trial in selection.trials if (trial.name, trial.settings) == (best.name, best.settings))
+    trial = next((trial for trial in selection.trials if trial.settings == best.settings), best)
     sampled = search.sample_folds(config, prepared.parts.folds, unit).folds
 
     def losses_of(result: CandidateResult, folds: list[Fold]) -> list[Array]:
@@ -118,8 +118,9 @@ def holdout_values(config: Config, prepared: Prepared, best: CandidateResult, ev
     """
     rows, _, parts, train, holdout, _ = prepared
     predictions = evaluation.holdout.predictions
-    held_out = np.concatenate([*(fold.valid for fold in parts.folds), parts.holdout])
-    of_folds = [best.predictions[fold.name] for fold in parts.folds]
+    folds = [fold for fold in parts.folds if fold.name in best.predictions]  # a model trained elsewhere has none
+    held_out = np.concatenate([*(fold.valid for fold in folds), parts.holdout])
+    of_folds = [best.predictions[fold.name] for fold in folds]
     unit = blocks(rows.key[held_out])
     months = months_of(rows.key[held_out])
 
