@@ -61,3 +61,16 @@ def test_every_entry_of_the_contents_leads_to_its_section(report: Page) -> None:
         report.wait_for_function("place => location.hash === place", arg=place)
     for picture in report.locator("svg[role=img]").all():
         assert picture.get_attribute("aria-label")
+
+
+def test_the_server_shows_it_with_its_styles(browser: Browser, address: str) -> None:
+    """The server's content policy forbids scripts and other hosts: the page needs neither."""
+    faults: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda message: faults.append(message.text))
+    page.goto(f"http://{address}/model/report")
+
+    assert page.locator("figure svg").count() >= 10
+    assert page.evaluate("getComputedStyle(document.querySelector('.tiles')).display") == "grid"
+    page.close()
+    assert faults == []
