@@ -6,7 +6,7 @@ data or of the config is text and never markup.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,15 @@ def cards(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {name: templates.get_template(file).render(facts).encode() for name, file in TEMPLATES.items()}
 
 
-def are_outdated(bundle: Path, declared: Mapping[str, str]) -> bool:
-    """Whether a bundle was written with other declarations. False where it is absent or damaged: it is written anew."""
+def are_outdated(bundle: Path, declared: Mapping[str, str], documents: Iterable[str]) -> bool:
+    """Whether a bundle was written with other declarations, or lacks one of the documents.
+
+    False where it is absent or damaged: it is written anew.
+    """
     if bundle_store.damage(bundle):
         return False
+    if not all((bundle / name).exists() for name in documents):
+        return True
     return bool(json.loads((bundle / "record.json").read_bytes()).get("card") != declared)
 
 

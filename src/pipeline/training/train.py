@@ -183,7 +183,7 @@ def record_and_register(
     for name, content in documents.items():
         (reports / name).write_bytes(content)
 
-    renew = cards.are_outdated(models / bundle_store.digest(files["bundle.json"]), record["card"])
+    renew = cards.are_outdated(models / bundle_store.digest(files["bundle.json"]), record["card"], documents)
     folder = bundle_store.write(models, files | documents, renew=renew)
     row_key = prepared.rows.row_key[prepared.parts.holdout]
     champion_predictions.save_predictions(models, folder.name, row_key, holdout.predictions)

@@ -136,11 +136,12 @@ def test_hostile_text_stays_text_in_markdown_and_on_the_page() -> None:
 def test_cards_are_outdated_once_something_else_is_declared(tmp_path: Path) -> None:
     files = {**files_of(card={"contest": "Write"}), "model.onnx": b""}
     bundle = bundle_store.write(tmp_path, files)
-    assert not are_outdated(bundle, {"contest": "Write"})
-    assert are_outdated(bundle, {"contest": "Call"})
-    assert not are_outdated(tmp_path / "absent", {})
+    assert not are_outdated(bundle, {"contest": "Write"}, ["model.onnx"])
+    assert are_outdated(bundle, {"contest": "Write"}, ["model.onnx", "report.html"])
+    assert are_outdated(bundle, {"contest": "Call"}, [])
+    assert not are_outdated(tmp_path / "absent", {}, [])
     (bundle / "record.json").write_text("{")
-    assert not are_outdated(bundle, {"contest": "Call"})
+    assert not are_outdated(bundle, {"contest": "Call"}, [])
 
 
 def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy, blank_pictures: None) -> None:
