@@ -35,6 +35,7 @@ def write_run(bundle: Path) -> None:
     """Write what the pages state of the champion, and its cards."""
     run = recorded_run(bundle)
     RUN.write_text(json.dumps(run, indent=1) + "\n")
+    write(ROOT / "README.md", "headline", headline(run))
     write(ROOT / "README.md", "figures", figures(run))
     for card, page in CARDS.items():
         shutil.copy(bundle / card, ROOT / "docs" / page)
@@ -81,6 +82,14 @@ def recorded_run(folder: Path) -> dict[str, Any]:
     contract = {name: manifest["contract"][name] for name in ("name", "task")}
     facts = {name: record[name] for name in RECORDED}
     return {"bundle": folder.name, "contract": contract, "metrics": manifest["metrics"], "record": facts}
+
+
+def headline(run: dict[str, Any]) -> str:
+    """The data, the champion's ROC AUC and its gates in one line."""
+    record = run["record"]
+    gates = len(record["gates"])
+    rows = f"{record['rows']['valid']:,} flights out of New York in 2013"
+    return f"{rows}: ROC AUC {interval(run['metrics']['roc_auc'])} on {record['holdout']}, after {gates} gates."
 
 
 def figures(run: dict[str, Any]) -> str:

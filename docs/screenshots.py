@@ -1,5 +1,5 @@
-"""`make screenshots`: pictures of the champion's page from a real server, for a desktop and a phone, each in the light
-and the dark colour scheme. Needs Chromium (`apt install chromium`).
+"""`make screenshots`: pictures of the champion's page from a real server, for a desktop and a phone, and of the report of
+its training, each in the light and the dark colour scheme. Needs Chromium (`apt install chromium`).
 """
 
 import os
@@ -35,6 +35,8 @@ def main() -> None:
             for name, viewport in (("desk", DESK), ("phone", PHONE)):
                 for scheme in ("light", "dark"):
                     photograph(browser, address, viewport, scheme, ROOT / "docs" / f"page-{name}-{scheme}.png")
+            for scheme in ("light", "dark"):
+                photograph_report(browser, address, scheme, ROOT / "docs" / f"report-{scheme}.png")
             browser.close()
     finally:
         server.terminate()
@@ -54,6 +56,16 @@ def photograph(browser: Browser, address: str, viewport: dict[str, int], scheme:
     else:
         page.evaluate("window.scrollTo(0, 0)")
 
+    page.screenshot(path=str(place))
+    print(place.relative_to(ROOT))
+    context.close()
+
+
+def photograph_report(browser: Browser, address: str, scheme: str, place: Path) -> None:
+    """Save the pictures of the report that show how good the model is on the holdout."""
+    context = browser.new_context(base_url=address, viewport=DESK, color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto("/model/report#holdout")
     page.screenshot(path=str(place))
     print(place.relative_to(ROOT))
     context.close()

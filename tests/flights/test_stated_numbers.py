@@ -46,6 +46,7 @@ def test_the_figures_of_readme_are_those_of_the_run(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "path", [str(ROOT / "docs"), *sys.path])
     refresh = module_of("docs/refresh_flights.py")
     assert part(page("README.md"), "figures").rstrip() == refresh.figures(RUN)
+    assert part(page("README.md"), "headline").rstrip() == refresh.headline(RUN)
 
 
 def test_the_summary_in_the_page_of_ci_is_that_of_the_run() -> None:
