@@ -1,5 +1,5 @@
-"""`make screenshots`: pictures of the champion's page from a real server, for a desktop and a phone, and of the report of
-its training, each in the light and the dark colour scheme. Needs Chromium (`apt install chromium`).
+"""`make screenshots`: pictures of the champion's page from a real server, for a desktop and a phone, and of the report
+of its training, each in the light and the dark colour scheme. Needs Chromium (`apt install chromium`).
 """
 
 import os
