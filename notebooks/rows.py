@@ -49,10 +49,11 @@ def before_holdout(model: str) -> Rows:
 
 
 def feature_frame(examples: Examples, config: Config) -> pd.DataFrame:
-    """What a caller sends and what `derive` adds, by name; a missing category is None."""
+    """What a caller sends and what `derive` adds, by name, without private columns; a missing category is None."""
     columns = find(config.dataset).derive(examples.request)
-    frame = pd.DataFrame({name: columns[name] for name in [*config.request, *config.features]})
-    for name in config.strings:
+    names = [name for name in [*config.request, *config.features] if not config.columns[name].private]
+    frame = pd.DataFrame({name: columns[name] for name in names})
+    for name in frame.columns.intersection(config.strings):
         frame[name] = frame[name].replace("", None)
     return frame
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 
+from serve.accept import preferred
 from serve.errors import RequestError
 
 VERSION = metadata.version("mlops-reference")  # of this server
@@ -67,8 +68,8 @@ def request_id(headers: Headers) -> str:
 
 
 def wants_html(headers: Headers) -> bool:
-    """Whether the client is a browser, which accepts HTML."""
-    return b"text/html" in headers.get(b"accept", b"")
+    """Whether the client prefers HTML to JSON, as browsers do."""
+    return preferred(headers.get(b"accept", b""), ("application/json", "text/html")) == "text/html"
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:

@@ -4,6 +4,8 @@
 """
 
 import argparse
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -98,24 +100,20 @@ def encode(strings: np.ndarray, known: list[list[str]]) -> np.ndarray:
     return codes
 
 
-def to_onnx(network: Network, known: list[list[str]], data: Tensors, folder: Path) -> onnx.ModelProto:
+def to_onnx(network: Network, known: list[list[str]], data: Tensors) -> onnx.ModelProto:
     """Export the network, and put the encoding of the text before it. Its inputs are those of the contract."""
-    path = folder / "network.onnx"
     rows = torch.export.Dim("rows", min=2)
     inputs = (torch.zeros(2, len(known), dtype=torch.int64), torch.from_numpy(data.numbers[:2]))
-    torch.onnx.export(
+    program = torch.onnx.export(
         Probability(network).eval(),
         inputs,
-        path,
         input_names=["codes", "numbers"],
         output_names=["probability"],
         dynamic_shapes=({0: rows}, {0: rows}),
         opset_version=18,
-        external_data=False,
         dynamo=True,
     )
-    exported = onnx.load(path)
-    path.unlink()
+    exported = program.model_proto
     encoder = helper.make_model(encoder_graph(known), opset_imports=OPSETS, ir_version=exported.ir_version)
     exported.opset_import.extend(opset for opset in OPSETS if opset.domain)
     return compose.merge_models(encoder, exported, io_map=[("codes", "codes")], name="pytorch")
@@ -146,14 +144,15 @@ def encoder_graph(known: list[list[str]]) -> onnx.GraphProto:
 
 def train(config: Config, path: Path, epochs: int) -> None:
     """Train on the rows before the holdout, and on their copies without optional columns, and write the ONNX file."""
-    reports = Path(config.paths.reports) / config.name
-    reports.mkdir(parents=True, exist_ok=True)
-    prepared = prepare(config, reports, Console())
+    if config.task != "binary" or not config.contract.strings or not config.contract.numbers:
+        sys.exit("error: this example is for a binary task with categories and numbers among its features")
+    with tempfile.TemporaryDirectory() as reports:
+        prepared = prepare(config, Path(reports), Console())
     _, data, target = with_copies(prepared.train, prepared.copies, prepared.parts.search)
 
     known = [frequent_categories(values, rare=50) for values in data.strings.T]
     network = fit(data, target, known, epochs)
-    onnx.save(to_onnx(network, known, data, path.parent), path)
+    onnx.save(to_onnx(network, known, data), path)
     print(f"Written to {path}. Next: make bundle MODEL={config.name} ONNX={path}")
 
 

@@ -15,14 +15,14 @@ from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from serve.accept import preferred
 from serve.errors import RequestError, problem
-from serve.messages import Call, CallParameter, wants_html
+from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import content, file
 from serve.page import form
 from serve.page.card import sections
 from serve.page.text import AnswerText, answer_text, example_at, missing_effects, model_quality
-from serve.protocols.accept import preferred
 from serve.protocols.explain import explain_row
 
 WEB = Path(__file__).parent / "web"
@@ -57,6 +57,7 @@ REPORT_POLICY = (  # it is one file, with its styles and pictures in it; no scri
     "frame-ancestors 'none'"
 )
 HTML = "text/html"
+DEEPEST = 20  # folders of a path whose error is a page: each of its links climbs them all
 ERROR_TYPES = ("application/problem+json", "application/json")
 SHOWN = 8  # reasons that the page shows before its reader opens the rest
 
@@ -184,11 +185,12 @@ def document(model: LoadedModel, path: str, call: CallParameter) -> Response:
     name, _ = DOCUMENTS[path]
     content = model.predictor.documents.get(name)
     if content is None:
-        raise RequestError(404, f"{name}: the bundle {model.version} has none. A new training (`make train`) writes it")
+        remedy = "`make train` writes it, and the server reads it when it starts"
+        raise RequestError(404, f"{name}: the bundle {model.version} has none. {remedy}")
 
     if name.endswith(".html"):
         return HTMLResponse(content, 200, {**HEADERS, "content-security-policy": REPORT_POLICY})
-    if not wants_html(call.headers):
+    if preferred(call.headers.get(b"accept", b""), ("text/markdown", HTML)) != HTML:
         return Response(content, 200, HEADERS, "text/markdown")
     template = templates().get_template("card.html")
     return html_response(template.render(**shared_context(model, up="../"), card=sections(content.decode())))
@@ -200,10 +202,10 @@ def error_response(model: LoadedModel, error: RequestError, call_id: str, scope:
     `path` is that of `scope` below the root path.
     """
     accepted = dict(scope["headers"]).get(b"accept", b"")
-    if preferred(accepted, (*ERROR_TYPES, HTML)) != HTML:
+    depth = scope["raw_path"].count(b"/") - 1  # as the browser counts it, for which %2F is no slash
+    if depth > DEEPEST or preferred(accepted, (*ERROR_TYPES, HTML)) != HTML:
         return problem(error, call_id, path)
 
-    depth = scope["raw_path"].count(b"/") - 1  # as the browser counts it, for which %2F is no slash
     template = templates().get_template("error.html")
     page = template.render(**shared_context(model, "../" * depth), problem=error.problem(call_id))
     return html_response(page, error.status, error.headers)

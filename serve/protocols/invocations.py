@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from serve.accept import preferred
 from serve.errors import RequestError
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import KEY_ASKED, documented_responses, examples_body, object_schema, schema_ref
-from serve.protocols.accept import preferred
 from serve.protocols.bodies import KEYS, JSONBytesResponse, is_platform_json, json_objects, media_type, read_json
 from serve.protocols.lines import JSON_LINES, READERS, Reader
 

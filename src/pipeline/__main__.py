@@ -101,6 +101,10 @@ def bundle(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: as above
     onnx: Annotated[str, typer.Option(help="The model.", envvar="ONNX")] = "",
+    restart: Annotated[
+        str | None,
+        typer.Option(help="Why a champion of another contract is not compared, for the record.", envvar="RESTART"),
+    ] = None,
 ) -> None:
     """Take a model of your own, as ONNX, through the gates; package it as the champion."""
     if not onnx:
@@ -111,7 +115,8 @@ def bundle(
     from pipeline.training.own_model import run
 
     out = Console()
-    print_next_steps(run(config, Path(onnx), out), config, path, out)
+    reason = (restart or "").strip() or None
+    print_next_steps(run(config, Path(onnx), out, restart=reason), config, path, out)
 
 
 @app.command()

@@ -24,7 +24,7 @@ ROOMS = [
     {"__main__"},
 ]
 SERVER = [
-    {"attempts"},
+    {"attempts", "accept"},
     {"errors", "settings", "schemas", "telemetry"},
     {"openapi", "messages", "healthcheck"},
     {"limits", "lanes", "browsers", "pieces"},

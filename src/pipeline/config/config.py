@@ -226,6 +226,8 @@ class Config(Contract):
         for name in gates.slices.columns:
             if name not in sent or columns[name].kind != "category":
                 raise ValueError(f"slices.columns: {name} is not a category that a caller sends")
+            if columns[name].private:
+                raise ValueError(f"slices.columns: {name} is private, and its values would stand in cards and reports")
         return gates
 
     @field_validator("retrain")

@@ -38,7 +38,7 @@ PICTURE = re.compile(r"[\w-]+\.png", re.ASCII)  # a name that is also a path of 
 class Session:
     """The model in onnxruntime, on one thread: two matrices in, the predictions of each row out.
 
-    `inputs` has the type and the shape of each input, by name.
+    `inputs` has the type and the shape of each input, by name, `output_type` the type of the last output.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -50,7 +50,9 @@ class Session:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.inputs = {entry.name: (entry.type, entry.shape) for entry in self._session.get_inputs()}
         # A classifier has two outputs: the labels, then the probabilities.
-        self._outputs = [self._session.get_outputs()[-1].name]
+        last = self._session.get_outputs()[-1]
+        self._outputs = [last.name]
+        self.output_type = last.type
 
     def __call__(self, data: Tensors) -> NDArray[np.float64]:
         fed = {name: getattr(data, name) for name in self.inputs}

@@ -35,8 +35,10 @@ class OwnModel(Kind):
     sha256: str
 
 
-def run(config: Config, path: Path, out: Console) -> Outcome:
+def run(config: Config, path: Path, out: Console, *, restart: str | None = None) -> Outcome:
     """Evaluate an ONNX file on the holdout, package and register it. If every gate passes, make it the champion.
+
+    With `restart`, a reason, the gate does not compare with a champion of another contract.
 
     Raises ConfigError for a file that is no model of this config's contract, RefusedError if a gate refuses.
     """
@@ -46,6 +48,7 @@ def run(config: Config, path: Path, out: Console) -> Outcome:
     session = open_session(config, content, path)
 
     with train.recorded(config, out) as (reports, run_id):
+        restart = train.needed_restart(config, restart, out)
         prepared = train.prepare(config, reports, out)
         with console.step(out, f"Check {path.name}") as say:
             rows = prepared.train.data.take(np.arange(min(PROBE, len(prepared.train.target))))
@@ -57,7 +60,7 @@ def run(config: Config, path: Path, out: Console) -> Outcome:
         model = OwnModel(file=path.name, sha256=bundle_store.sha256(content))
         selection = Selection(CandidateResult("own model", model, {}), [], [], [])
         exported = ExportedModel(content, session, None)
-        evaluation = assess(config, prepared, selection, exported, {}, reports, out, everything=False, restart=None)
+        evaluation = assess(config, prepared, selection, exported, {}, reports, out, everything=False, restart=restart)
         return train.publish(config, prepared, selection, evaluation, reports, run_id, out)
 
 
@@ -86,6 +89,11 @@ def open_session(config: Config, content: bytes, path: Path) -> Session:
         fits = not isinstance(rows, int) and (width == len(expected) or not isinstance(width, int))
         if not (expected and kind == TYPES[name] and fits):
             raise ConfigError(f"{path}: has the input {name}, {kind} of shape {shape}.\n{describe(columns)}")
+    if session.output_type not in ("tensor(float)", "tensor(double)"):
+        raise ConfigError(
+            f"{path}: its last output is {session.output_type}, and a tensor of numbers is right. Export it with "
+            "zipmap=False where skl2onnx makes it"
+        )
     if not session.inputs:
         raise ConfigError(f"{path}: has no input.\n{describe(columns)}")
     return session

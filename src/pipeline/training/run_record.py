@@ -3,6 +3,7 @@
 This module formats what the training has computed. It calls MLflow through `registry/mlflow_store.py` only.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pipeline.training.missing import MissingResult
 from pipeline.training.phases import Selection
 
 TRAINING = "training.json"
+ORIGIN = ("run_id", "created", "commit", "machine", "libraries", "restart", "compared_with", "gates")
 
 
 def selection_record(selection: Selection, parts: Split, key: NDArray[Any], learnt: int) -> dict[str, Any]:
@@ -49,6 +51,17 @@ def selection_record(selection: Selection, parts: Split, key: NDArray[Any], lear
         "until": day_after(learnt_key),
         "judged_on": len(parts.holdout),
     }
+
+
+def with_origin_of(record: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
+    """The record of a training that made a bundle again, with the origin that the bundle has: its run, its commit, and
+    the gates that let it through beside the champion of that time.
+    """
+    earlier = json.loads((bundle / "record.json").read_bytes())
+    origin = {name: earlier[name] for name in ORIGIN if name in earlier}
+    if "gates" in origin:
+        origin["gates"] = [GateResult(**gate)._asdict() for gate in origin["gates"]]
+    return {**record, **origin}
 
 
 def rounded_folds(folds: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:

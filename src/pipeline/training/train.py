@@ -40,13 +40,7 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
     Raises RefusedError if a gate refuses. The bundle exists then, and the champion stays.
     """
     with recorded(config, out) as (reports, run_id):
-        if restart and not champion_predictions.is_not_comparable(promotion.home(config), config.contract):
-            out.print(
-                "No restart is needed: the champion can be compared, so every gate is evaluated as usual.",
-                soft_wrap=True,
-            )
-            restart = None
-
+        restart = needed_restart(config, restart, out)
         prepared = prepare(config, reports, out)
         config = with_candidates(config, len(prepared.rows.key))
         selection = select(config, prepared, out)
@@ -70,6 +64,16 @@ def recorded(config: Config, out: Console) -> Iterator[tuple[Path, str]]:
         yield reports, run_id
 
 
+def needed_restart(config: Config, restart: str | None, out: Console) -> str | None:
+    """The reason for a restart, if one was named and the champion cannot be compared."""
+    if restart and not champion_predictions.is_not_comparable(promotion.home(config), config.contract):
+        out.print(
+            "No restart is needed: the champion can be compared, so every gate is evaluated as usual.", soft_wrap=True
+        )
+        return None
+    return restart
+
+
 # --- prepare --------------------------------------------------------------------------------------------------------
 
 
@@ -77,23 +81,23 @@ def prepare(config: Config, reports: Path, out: Console) -> Prepared:
     """Read, clean and split the data. Nothing uses the holdout before `evaluate`."""
     with console.step(out, "Read and clean the data") as say:
         rows = read(config, reports, say)
+        parts = split(rows.key, config.split)
+        train = rows.examples.take(parts.search)
         unknown = rows.about["rows"]["without_outcome"]
         say(
-            f"{len(rows.key):,} rows, {describe_target(rows.examples.target)}; "
+            f"{len(rows.key):,} rows, before the holdout {describe_target(train.target)}; "
             f"{rows.about['rows']['rejected']:,} rejected, {nullified(rows.about):,} values set to missing"
             + (f", {unknown:,} without an outcome left out" if unknown else "")
         )
 
     warnings = []
-    if rare := masking.rarely_missing(config, rows.examples.request):
+    if rare := masking.rarely_missing(config, train.request):
         warnings.append(tables.rarely_missing_warning(rare))
-    if config.costs and (warning := tables.rare_class_warning(rows.examples.target, config.costs.threshold)):
+    if config.costs and (warning := tables.rare_class_warning(train.target, config.costs.threshold)):
         warnings.append(warning)
     for warning in warnings:
         out.print(warning, soft_wrap=True, highlight=False)
 
-    parts = split(rows.key, config.split)
-    train = rows.examples.take(parts.search)
     holdout = rows.examples.take(parts.holdout)
     return Prepared(rows, masking.make_copies(config, rows), parts, train, holdout, warnings)
 
@@ -178,12 +182,15 @@ def record_and_register(
         "compared_with": evaluation.champion.digest if evaluation.champion else None,
         "card": config.card.model_dump(exclude_none=True),
     }
+    earlier = models / bundle_store.digest(evaluation.files["bundle.json"])
+    renew = cards.are_outdated(earlier, record["card"], [*cards.TEMPLATES, PAGE])
+    if renew:
+        record = run_record.with_origin_of(record, earlier)
     files = {**evaluation.files, "record.json": json_bytes(record)}
     documents = {**cards.cards(files), PAGE: page(config, prepared, selection, evaluation, record)}
     for name, content in documents.items():
         (reports / name).write_bytes(content)
 
-    renew = cards.are_outdated(models / bundle_store.digest(files["bundle.json"]), record["card"], documents)
     folder = bundle_store.write(models, files | documents, renew=renew)
     row_key = prepared.rows.row_key[prepared.parts.holdout]
     champion_predictions.save_predictions(models, folder.name, row_key, holdout.predictions)

@@ -103,6 +103,7 @@ def test_a_wrong_key_type_or_value_is_told_with_file_line_key_and_remedy(tiny: P
         ("split.by=moon", "does not match any of the expected tags: 'time', 'group', 'row'"),
         ("search={kinds: {trees: {trials: 2}}}", "trees is no kind of model"),
         ("gates.slices.columns=[size]", "size is not a category that a caller sends"),
+        ("columns.colour.private=true", "slices.columns: colour is private, and its values would stand in cards"),
         (
             "gates.holdout.mae={low: 1, high: 2}",
             "holdout: mae is no metric of a binary task. Known: roc_auc, average_precision, log_loss",

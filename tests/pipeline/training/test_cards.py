@@ -9,6 +9,7 @@ import yaml
 
 from pipeline.runtime import bundle_store
 from pipeline.training.cards import are_outdated, cards
+from pipeline.training.run_record import ORIGIN
 from serve.page.card import sections
 from tests.support.parcels import Parcels
 from tests.support.penguins import Penguins
@@ -152,8 +153,11 @@ def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy, 
     assert toy.train().bundle == first
     assert (first / "MODEL_CARD.md").read_text() == card
 
+    record = json.loads((first / "record.json").read_text())
     assert toy.train("card.contest=Write to us").bundle == first
     assert "- Declared: Write to us\n" in (first / "MODEL_CARD.md").read_text()
+    renewed = json.loads((first / "record.json").read_text())
+    assert [renewed[name] for name in ORIGIN] == [record[name] for name in ORIGIN]
     assert bundle_store.damage(first) is None
 
 

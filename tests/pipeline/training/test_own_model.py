@@ -9,6 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.linear_model import LogisticRegression
 
 from pipeline.errors import ConfigError, RefusedError
 from pipeline.runtime.predictor import load
@@ -96,6 +99,16 @@ def test_what_is_no_model_of_this_contract_is_refused_in_words(toy: Toy, wrong: 
     with pytest.raises(ConfigError, match=says):
         own_model.run(toy.config(), save(toy.folder, **wrong), Console(quiet=True))
     assert not list((toy.folder / "models").rglob("model.onnx"))
+
+
+def test_an_export_with_a_map_of_probabilities_is_told_how_to_export(toy: Toy) -> None:
+    """skl2onnx makes one for a classifier, unless it is told not to."""
+    model = LogisticRegression().fit(np.float32([[0, 0], [1, 1]]), [0, 1])
+    exported = to_onnx(model, initial_types=[("numbers", FloatTensorType([None, 2]))], target_opset=18)
+    path = toy.folder / "map.onnx"
+    path.write_bytes(exported.SerializeToString())
+    with pytest.raises(ConfigError, match="Export it with zipmap=False"):
+        own_model.run(toy.config(), path, Console(quiet=True))
 
 
 def test_a_file_that_is_no_model_is_refused_in_words(toy: Toy) -> None:

@@ -91,6 +91,8 @@ def test_where_the_holdout_is_closed_the_page_ends_with_the_candidates(toy: Toy)
     page = (toy.folder / "reports/tiny/report.html").read_text()
     assert sections(page) == ["data", "candidates", "rows", "lineage"]
     assert "The holdout is closed." in page
+    before = int(page.split('<th scope="row">used by this training</th><td>')[1].partition("<")[0].replace(",", ""))
+    assert before == 3000  # of 4000: the outcomes of the last two days stay unseen
 
 
 def test_a_refused_model_has_a_page_that_names_the_gate(toy: Toy) -> None:

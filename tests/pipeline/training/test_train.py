@@ -83,8 +83,8 @@ def test_a_rare_outcome_is_mentioned_once_when_the_data_were_read(toy: Toy, tmp_
     frame.to_csv(toy.folder / "toy.csv", index=False)
     printed = io.StringIO()
     prepare(toy.config(), tmp_path, Console(file=printed, width=200))
-    assert "5.0% positive" in printed.getvalue()
-    assert printed.getvalue().count("Only 200 rows have the rarer outcome: accuracy misleads") == 1
+    assert "4,000 rows, before the holdout 5.0% positive" in printed.getvalue()
+    assert printed.getvalue().count("Only 150 rows have the rarer outcome: accuracy misleads") == 1
     assert "which put the threshold at 0.25\n" in printed.getvalue()
 
 

@@ -96,7 +96,7 @@ def test_a_document_that_the_bundle_lacks_is_a_404_that_says_why(
     absent = changed.get("/model/data-card", headers=headers)
     assert absent.status_code == 404
     digest = parcels.bundle.name
-    text = f"DATA_CARD.md: the bundle {digest} has none. A new training (`make train`) writes it"
+    text = f"DATA_CARD.md: the bundle {digest} has none. `make train` writes it"
     assert text in absent.text
     page = server.get("/model", headers=BROWSER).text
     assert 'href="model/card"' in page

@@ -195,3 +195,11 @@ def test_errors_before_a_request_is_whole_stay_json(server: httpx2.Client) -> No
         while piece := sock.recv(4000):
             said += piece
     assert json.loads(said.partition(b"\r\n\r\n")[2])["status"] == 501
+
+
+def test_a_path_of_many_folders_gets_the_short_answer(server: httpx2.Client) -> None:
+    """Each link of a page climbs all folders: 32,000 of them made a page of 770 KB."""
+    deep = server.get("/" + "a/" * 3000, headers={"accept": "text/html"})
+    assert deep.status_code == 404
+    assert deep.headers["content-type"] == "application/problem+json"
+    assert len(deep.content) < 8000

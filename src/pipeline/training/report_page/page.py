@@ -21,9 +21,12 @@ def page(
 ) -> bytes:
     """Return the page as HTML that needs no other file. `record` is the content of `record.json`.
 
-    Without an evaluation the holdout is closed, and the page has the data and the candidates.
+    Without an evaluation the holdout is closed, and the page has the outcomes before it and the candidates.
     """
     rows = prepared.rows
+    if evaluation is None:
+        before = prepared.parts.search
+        rows = rows._replace(examples=rows.examples.take(before), key=rows.key[before])
     best = selection.best
     groups = values.outcome_groups(config, rows.examples.target)
     content: dict[str, Any] = {
@@ -43,7 +46,7 @@ def page(
         months=values.outcome_by_month(config, rows),
         missing=values.missing_values(rows, groups),
         standings=values.standings(config, prepared, selection),
-        baseline=search.baseline(rows.examples.target, prepared.parts.folds, config.scoring),
+        baseline=search.baseline(prepared.rows.examples.target, prepared.parts.folds, config.scoring),
         fits=fit_for_page(config, prepared, best) if selection.trials else None,
     )  # fmt: skip
     return text.encode()

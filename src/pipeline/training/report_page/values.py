@@ -133,12 +133,13 @@ def holdout_values(config: Config, prepared: Prepared, best: CandidateResult, ev
     importance = evaluation.holdout.importance
     ranked = sorted(importance, key=lambda name: -importance[name])
     strongest = [name for name in ranked if not config.columns[name].private][:STRONGEST]
+    dependences = [dependence(config, train, evaluation.session, name) for name in strongest]
     return {
         "results": evaluation.holdout,
         "constant": metrics(holdout.target, constant, config.scoring),
         "tenths": calibration(predicted, observed, unit, by_tenth),
         "months": calibration(predicted, observed, unit, months),
-        "dependence": [dependence(config, train, evaluation.session, name) for name in strongest],
+        "dependence": [part for part in dependences if part["tried"]],
         **(errors if config.task == "regression" else labels)(config, holdout.target, predictions),
     }
 
@@ -188,13 +189,15 @@ def ranking_curves(config: Config, outcome: Array, probability: Array) -> dict[s
     """Return the ROC curve, precision by recall and, with costs, the mean cost of a row by threshold."""
     thresholds, hits, false_alarms = curve(outcome, probability)
     recall = hits / hits[-1]
-    curves = {
+    curves: dict[str, Any] = {
         "roc": thinned(np.append(0, false_alarms / false_alarms[-1]), np.append(0, recall)),
         "precision_recall": thinned(recall, hits / (hits + false_alarms)),
     }
     if config.costs:
         cost = config.costs.miss * (hits[-1] - hits) + config.costs.false_alarm * false_alarms
+        never = config.costs.miss * hits[-1]
         curves["cost"] = thinned(thresholds[::-1], cost[::-1] / len(outcome))
+        curves["least_cost"] = float(min(cost.min(), never)) / len(outcome)
     return curves
 
 
@@ -224,6 +227,8 @@ def dependence(config: Config, train: Examples, session: Session, feature: str) 
     else:
         values = np.unique(np.nanquantile(column, np.linspace(0.01, 0.99, GRID), method="nearest"))
 
+    if not len(values):  # a category without a value in these rows
+        return {"feature": feature, "is_text": is_text, "tried": [], "means": []}
     repeated = train.data.take(np.tile(drawn, len(values)))
     (repeated.strings if is_text else repeated.numbers)[:, position] = np.repeat(values, len(drawn))
     means = session(repeated).reshape(len(values), len(drawn), -1).mean(axis=1)

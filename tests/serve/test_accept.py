@@ -2,7 +2,7 @@
 
 import pytest
 
-from serve.protocols.accept import preferred
+from serve.accept import preferred
 
 OFFERED = ("application/json", "text/csv", "application/jsonlines")
 
