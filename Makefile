@@ -68,7 +68,7 @@ train: .venv/.train ## clean the data, train, evaluate the gates, promote [RESTA
 new: .venv/.train ## look at a table, and write configs/NAME.yaml for it [NAME=churn CSV=file TARGET=column]
 	@NAME="$(NAME)" CSV="$(CSV)" TARGET="$(TARGET)" POSITIVE="$(POSITIVE)" $(BIN)/python -m pipeline new
 
-bundle: .venv/.train #+ take a model of your own, as ONNX, through the gates; package it as the champion [ONNX=model.onnx]
+bundle: .venv/.train #+ take a model of your own, as ONNX, through the gates; package it as the champion [ONNX=model.onnx RESTART="why the champion cannot be compared"]
 	@ONNX="$(ONNX)" $(BIN)/python -m pipeline bundle $(CONFIG)
 
 mlflow: .venv/.train ## open the recorded runs in MLflow
