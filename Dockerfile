@@ -50,13 +50,14 @@ RUN if [ ! -f "models/$MODEL/champion" ]; then echo "there is no champion of $MO
  && if [ -f "models/$MODEL/$(cat "models/$MODEL/champion").sig" ]; then \
       cp "models/$MODEL/$(cat "models/$MODEL/champion").sig" /app/model.sig; fi \
  && /app/.venv/bin/python -c "from pathlib import Path; from pipeline.runtime import predictor; predictor.load(Path('/app/model'))"
-# Tests and type stubs of packages are a tenth of them, and nothing here reads them. Bytecode is bound to its source by
+# Tests, type stubs, and the headers and sources for compilers are more than a tenth of the packages, and nothing here
+# reads them. Bytecode is bound to its source by
 # hash and not by time, all files get one time, and there is one COPY below: two builds of the same files give the same
 # layer.
 ARG SOURCE_DATE_EPOCH=1577836800
 RUN mkdir /out && mv /app /out/app \
  && find /out/app/.venv/lib -depth -type d '(' -name tests -o -path '*/sqlalchemy/testing' ')' -exec rm -r {} + \
- && find /out/app/.venv/lib -name '*.pyi' -delete \
+ && find /out/app/.venv/lib -regex '.*[.]\(pyi\|pyx\|pxd\|h\|a\)' -type f -delete \
  && python -m compileall -q --invalidation-mode unchecked-hash -s /out -p / /out/app/.venv/lib \
  && chmod -R a+rX,go-w /out/app \
  && find /out -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
