@@ -31,6 +31,10 @@ app = typer.Typer(
 log_app = typer.Typer(no_args_is_help=True, help="The prediction log.")
 app.add_typer(log_app, name="log")
 ConfigPath = Annotated[Path, typer.Argument(help="The YAML file that declares the data and the training.")]
+Restart = Annotated[
+    str | None,
+    typer.Option(help="Why a champion of another contract is not compared, for the record.", envvar="RESTART"),
+]
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, such as train.seed=3.")
 ]
@@ -79,10 +83,7 @@ def load_config(path: Path, overrides: list[str]) -> "Config":
 def train(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
-    restart: Annotated[
-        str | None,
-        typer.Option(help="Why a champion of another contract is not compared, for the record.", envvar="RESTART"),
-    ] = None,
+    restart: Restart = None,
 ) -> None:
     """Clean the data, compare the candidates, package the best as the champion."""
     config = load_config(path, overrides)
@@ -101,10 +102,7 @@ def bundle(
     path: ConfigPath = DEFAULT,
     overrides: Overrides = [],  # noqa: B006 -- reason: as above
     onnx: Annotated[str, typer.Option(help="The model.", envvar="ONNX")] = "",
-    restart: Annotated[
-        str | None,
-        typer.Option(help="Why a champion of another contract is not compared, for the record.", envvar="RESTART"),
-    ] = None,
+    restart: Restart = None,
 ) -> None:
     """Take a model of your own, as ONNX, through the gates; package it as the champion."""
     if not onnx:
