@@ -102,4 +102,6 @@ class Gates(Frozen):
         "deviations of the outcome.",
     )
     max_microseconds: float = Field(1000, gt=0, description="Largest median time of one row in the model [µs].")
-    max_megabytes: float = Field(20, gt=0, description="Largest size of the bundle without its record, cards and report [MB].")
+    max_megabytes: float = Field(
+        20, gt=0, description="Largest size of the bundle without its record, cards and report [MB]."
+    )
