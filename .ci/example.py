@@ -29,7 +29,6 @@ LINES = {
     "README.md": [
         r", data CC0(?=\.$)",
         r" flights/ is the example's own,",
-        r"^bench/ .*\n",
         r"^\| \[(benchmarks|own data|model card)\].*\n",
         r"^   \[Public tables\].*\n",
     ],
