@@ -54,6 +54,10 @@ class Problem(BaseModel):
     message: str
 
 
+# The names of RFC 9110. Those of `http` are older before Python 3.13.
+TITLES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
+
 class RequestError(Exception):
     """A request that is refused. `status` is the HTTP status; `problem` makes the body of the response."""
 
@@ -67,7 +71,7 @@ class RequestError(Exception):
         self.headers = list(headers)
 
     def problem(self, request_id: str) -> Problem:
-        title = HTTPStatus(self.status).phrase
+        title = TITLES.get(self.status) or HTTPStatus(self.status).phrase
         code = title.upper().replace(" ", "_").replace("-", "_")
         text = self.detail + "".join(f"; {error.field}: {error.message}" for error in self.errors[:3])
 

@@ -203,3 +203,8 @@ def test_a_path_of_many_folders_gets_the_short_answer(server: httpx2.Client) -> 
     assert deep.status_code == 404
     assert deep.headers["content-type"] == "application/problem+json"
     assert len(deep.content) < 8000
+
+
+def test_the_name_of_an_error_is_the_same_on_every_python(server: httpx2.Client) -> None:
+    problem = server.post("/predict", json={"weight": -1}).json()
+    assert (problem["title"], problem["error_code"]) == ("Unprocessable Content", "UNPROCESSABLE_CONTENT")
