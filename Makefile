@@ -37,10 +37,11 @@ ENVIRONMENT_notebook := .venv-notebook
 KNOWN := $(SUITES)
 # <flights>
 CODE += bench
-BENCHES := leaks own
+BENCHES := leaks own scale
 BENCH_ := measure
 BENCH_leaks := leaks
 BENCH_own := own_data
+BENCH_scale := scale
 ifneq ($(filter bench,$(MAKECMDGOALS)),)
 KNOWN := $(BENCHES)
 endif
@@ -204,7 +205,7 @@ packages: #+ Debian packages that tests/system drives: a browser, PostgreSQL, Pr
 
 # <flights>
 .PHONY: bench bench-serve
-bench: .venv/.dev #+ measure everything that docs/benchmarks.md states, and write it there [SUITE=leaks: docs/leaks.md, SUITE=own: docs/own-data.md]
+bench: .venv/.dev #+ measure everything that docs/benchmarks.md states, and write it there [SUITE=leaks: docs/leaks.md, SUITE=own: docs/own-data.md, SUITE=scale: docs/scale.md]
 	$(BIN)/python bench/$(BENCH_$(SUITE)).py
 
 bench-serve: .venv/.dev .venv-peers/.peers #+ this server and its peers, in turns, with wrk (apt install wrk)
