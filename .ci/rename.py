@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -184,7 +185,8 @@ def head(request: Request) -> list[tuple[str, str, str]]:
     return [
         ("README.md", r"\A# MLOps reference: .*\n\n(.+\n)+", f"# {title}\n\n{sentence}\n"),
         ("pyproject.toml", r'^description = ".*"$', f"description = {description}"),
-        ("LICENSE", r"(?<=^Copyright \(c\) \d{4} )the maintainers of this project$", request.owner),
+        # The notice of the first authors stays: the licence asks every copy to keep it.
+        ("LICENSE", r"^(?=Copyright \(c\) )", f"Copyright (c) {datetime.now(UTC).year} {request.owner}\n"),
     ]
 
 

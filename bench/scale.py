@@ -3,18 +3,18 @@
 It writes the tables and the picture of docs/scale.md. It takes about half an hour and needs a quiet machine.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
+from training import timed
 
 from pipeline import plotting
 from pipeline.config.config import load
@@ -31,74 +31,104 @@ SEARCHED = 0.3  # share of the days of these
 WORKERS = (1, 2)
 ADDRESS = "tcp://127.0.0.1:8797"
 LENIENT = ["gates.holdout={}", "gates.slices={}", "gates.min_gain=0"]  # few days are too few for the limits of the year
-Seconds = dict[tuple[float, int], float]
-Overheads = dict[int, tuple[float, float]]
+ONE_CORE = ["taskset", "--cpu-list", "0"]
+
+
+class Cost(NamedTuple):
+    """Of one process and its children: wall time in seconds, peak memory in MiB."""
+
+    seconds: float
+    memory: float
+
+
+Costs = dict[tuple[float, int], Cost]  # by size and number of workers
 
 
 def main() -> None:
     """Measure, and write what came out."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        rows, scored = scorings(folder)
+        rows = flights(folder / "once.parquet")
+        scored = scorings(folder)
+        peer, difference = with_mlflow(folder)
         trained = trainings(folder)
         searches = on_two_sides(folder)
 
+    write("scorings", [*table(scored, "times the flights"), mlflow_line(peer, scored[1, 1], difference)])
+    write("trainings", table(trained, "share of the days"))
+    write("searches", search_table(searches))
     plotting.save(
         ROOT / "docs/scale.png",
         [
             lambda axes: draw(axes, scored, "Scoring", "rows", {times: times * rows for times in TIMES}),
-            lambda axes: draw(axes, trained, "Training", "share of the days", None),
+            lambda axes: draw(axes, trained, "Training", "share of the days", {share: share for share in SHARES}),
         ],
     )
-    write("curves", [*table(scored, "times the flights"), "", *table(trained, "share of the days")])
-    write("searches", search_table(searches))
 
 
-def scorings(folder: Path) -> tuple[int, Seconds]:
-    """Score the flights, once and several times over, from Parquet to Parquet. Return how many they are, too."""
-    columns = read(load(ROOT / CONFIG, [f"paths.reports={folder}"]), folder).examples.request
-    flights = pd.DataFrame(columns).replace("", None)
-    once = folder / "once.parquet"
-    flights.to_parquet(once, index=False, row_group_size=100_000)
-    table_of_once = pq.read_table(once)
+def flights(path: Path) -> int:
+    """Write the flights as a Parquet file with the types of MLflow's schema. Return their number."""
+    config = load(ROOT / CONFIG, [f"paths.reports={path.parent}"])
+    frame = pd.DataFrame(read(config, path.parent).examples.request).replace("", None)
+    for name, column in config.request.items():
+        if column.kind == "datetime":
+            frame[name] = frame[name].dt.strftime("%Y-%m-%dT%H:%M:%S")
+        if column.kind == "integer" and not column.nullable:
+            frame[name] = frame[name].astype("int64")
+    frame.to_parquet(path, index=False, row_group_size=100_000)
+    return len(frame)
 
-    seconds = {}
+
+def scorings(folder: Path) -> Costs:
+    """Score the flights, once and several times over, from Parquet to Parquet. One worker has one core."""
+    once = pq.read_table(folder / "once.parquet")
+    source = folder / "in.parquet"
+
+    costs = {}
     for times in TIMES:
-        path = folder / f"{times}.parquet"
-        with pq.ParquetWriter(path, table_of_once.schema) as writer:
+        with pq.ParquetWriter(source, once.schema) as writer:
             for _ in range(times):
-                writer.write_table(table_of_once, row_group_size=100_000)
+                writer.write_table(once, row_group_size=100_000)
         for workers in WORKERS:
-            out = folder / "scored.parquet"
-            words = ["score", CONFIG, "--in", str(path), "--out", str(out), "--set", f"train.workers={workers}"]
-            seconds[times, workers] = timed(words)
-            out.unlink()
-        path.unlink()
-    return len(flights), seconds
+            out = folder / f"out-{times}.parquet"
+            out.unlink(missing_ok=True)
+            words = ["score", CONFIG, "--in", str(source), "--out", str(out), "--set", f"train.workers={workers}"]
+            costs[times, workers] = pipeline(words, ONE_CORE if workers == 1 else ())
+    return costs
 
 
-def trainings(folder: Path) -> Seconds:
+def with_mlflow(folder: Path) -> tuple[Cost, float]:
+    """Score the flights once by MLflow's pyfunc on one core. Return the largest difference of a probability, too."""
+    source = folder / "once.parquet"
+    out = folder / "mlflow.parquet"
+    command = [sys.executable, str(ROOT / "bench/score_with_mlflow.py"), "flights", str(source), str(out)]
+    cost = measured([*ONE_CORE, *command], MLFLOW_TRACKING_URI=load(ROOT / CONFIG).paths.tracking)
+    ours, theirs = (pd.read_parquet(path)["probability"] for path in (folder / "out-1.parquet", out))
+    return cost, float((ours - theirs).abs().max())
+
+
+def trainings(folder: Path) -> Costs:
     """Train on a share of the days, with one worker and with more."""
-    seconds = {}
+    costs = {}
     for share in SHARES:
         for workers in WORKERS:
             settings = [f"data.sample={share}", f"train.workers={workers}", *LENIENT]
-            seconds[share, workers] = timed(train(folder / f"{share}-{workers}", settings))
-    return seconds
+            costs[share, workers] = pipeline(train(folder / f"{share}-{workers}", settings))
+    return costs
 
 
-def on_two_sides(folder: Path) -> Overheads:
+def on_two_sides(folder: Path) -> dict[int, tuple[Cost, Cost]]:
     """Train with searches of several sizes on the own cores, and on a cluster of two workers, in turns."""
     planned = load(ROOT / CONFIG).search.kinds
-    seconds = {}
+    costs = {}
     with cluster(folder):
         for times in SEARCHES:
             settings = [f"data.sample={SEARCHED}", *LENIENT]
             settings += [f"search.kinds.{kind}.trials={times * plan.trials}" for kind, plan in planned.items() if plan]
-            here = timed(train(folder / f"here-{times}", [*settings, "train.workers=2"]))
+            here = pipeline(train(folder / f"here-{times}", [*settings, "train.workers=2"]))
             there = [*settings, "train.backend=dask", f"train.scheduler={ADDRESS}"]
-            seconds[times] = (here, timed(train(folder / f"there-{times}", there)))
-    return seconds
+            costs[times] = (here, pipeline(train(folder / f"there-{times}", there)))
+    return costs
 
 
 @contextmanager
@@ -125,51 +155,51 @@ def train(folder: Path, settings: Sequence[str]) -> list[str]:
     return ["train", CONFIG, *(word for setting in [*settings, *own] for word in ("--set", setting))]
 
 
-def timed(words: list[str]) -> float:
-    """Run a command of the pipeline as a process, and return the seconds that it took."""
-    began = time.monotonic()
-    ended = subprocess.run(
-        [sys.executable, "-m", "pipeline", *words],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seconds = time.monotonic() - began
-    print(f"{seconds:7.1f} s  {' '.join(words)}", flush=True)
-    if ended.returncode:
-        sys.exit(ended.stderr)
-    return seconds
+def pipeline(words: Sequence[str], before: Sequence[str] = ()) -> Cost:
+    """What a command of the pipeline takes as a process, with some words before it."""
+    return measured([*before, sys.executable, "-m", "pipeline", *words])
 
 
-def draw(axes: Axes, seconds: Seconds, title: str, label: str, sizes: dict[float, float] | None) -> None:
+def measured(command: list[str], **environment: str) -> Cost:
+    cost = Cost(*timed(command, ROOT, **environment))
+    print(f"{cost.seconds:7.1f} s {cost.memory:6.0f} MiB  {' '.join(command)}", flush=True)
+    return cost
+
+
+def draw(axes: Axes, costs: Costs, title: str, label: str, sizes: dict[float, float]) -> None:
     """Draw the seconds by size, a line for each number of workers, on logarithmic axes."""
     for workers, color in zip(WORKERS, (QUIET, ACCENT), strict=True):
-        by_size = {size: value for (size, number), value in seconds.items() if number == workers}
-        places = [sizes[size] if sizes else size for size in by_size]
+        seconds = [costs[size, workers].seconds for size in sizes]
         plural = "worker" if workers == 1 else "workers"
-        axes.loglog(places, list(by_size.values()), marker="o", color=color, label=f"{workers} {plural}")
+        axes.loglog(list(sizes.values()), seconds, marker="o", color=color, label=f"{workers} {plural}")
     axes.set(title=title, xlabel=label, ylabel="seconds, whole process")
     axes.legend(frameon=False, fontsize=8)
 
 
-def table(seconds: Seconds, first: str) -> list[str]:
-    head = [f"| {first} | 1 worker | 2 workers | |", "|---|---|---|---|"]
-    lines = []
-    for size in dict.fromkeys(size for size, _ in seconds):
-        one = seconds[size, 1]
-        two = seconds[size, 2]
-        lines.append(f"| {size:g} | {one:.1f} s | {two:.1f} s | {one / two:.2f} times as fast |")
-    return head + lines
+def table(costs: Costs, first: str) -> list[str]:
+    lines = [f"| {first} | 1 worker | 2 workers | |", "|---|---|---|---|"]
+    for size in dict.fromkeys(size for size, _ in costs):
+        one = costs[size, 1]
+        two = costs[size, 2]
+        lines.append(f"| {size:g} | {stated(one)} | {stated(two)} | {one.seconds / two.seconds:.2f} times as fast |")
+    return lines
 
 
-def search_table(searches: Overheads) -> list[str]:
-    head = ["| trials | own cores | cluster | cluster ÷ own cores |", "|---|---|---|---|"]
-    return head + [
-        f"| {times} times | {here:.0f} s | {there:.0f} s | {there / here:.2f} |"
-        for times, (here, there) in searches.items()
-    ]
+def mlflow_line(peer: Cost, ours: Cost, difference: float) -> str:
+    facts = f"{peer.seconds / ours.seconds:.1f} times as long; no probability differs by more than {difference:.0e}"
+    return f"| 1, by MLflow's pyfunc of the same bundle | {stated(peer)} | | {facts} |"
+
+
+def stated(cost: Cost) -> str:
+    return f"{cost.seconds:.1f} s, {cost.memory:,.0f} MiB"
+
+
+def search_table(searches: dict[int, tuple[Cost, Cost]]) -> list[str]:
+    lines = ["| trials | own cores | cluster | cluster ÷ own cores |", "|---|---|---|---|"]
+    for times, (here, there) in searches.items():
+        ratio = there.seconds / here.seconds
+        lines.append(f"| {times} times | {here.seconds:.0f} s | {there.seconds:.0f} s | {ratio:.2f} |")
+    return lines
 
 
 def write(mark: str, lines: list[str]) -> None:

@@ -70,13 +70,15 @@ def interval(name: str, value: float, resampled: Floats) -> Interval:
     return Interval(value, max(lowest, float(low)), min(highest, float(high)))
 
 
-def paired(outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstrap, level: float) -> dict[str, Interval]:
-    """Compute new minus old for the loss and, but for a regression, ROC AUC, each with an interval at `level`.
+def paired(
+    outcome: Array, new: Array, old: Array, blocks: Array, plan: Bootstrap, level: float, names: Sequence[str] = ()
+) -> dict[str, Interval]:
+    """Compute new minus old for the named metrics, each with an interval at `level`.
 
-    `new` and `old` are predictions for the same rows. Both are resampled with the same blocks, so that a
-    block that is hard for both models cancels out.
+    Without names these are the loss and, but for a regression, ROC AUC. `new` and `old` are predictions for the same
+    rows. Both are resampled with the same blocks, so that a block that is hard for both models cancels out.
     """
-    names = DECISIVE[plan.scoring.task]
+    names = names or DECISIVE[plan.scoring.task]
     first = weighted(outcome, new, plan.scoring, names)
     second = weighted(outcome, old, plan.scoring, names)
     drawn = [(first(weight), second(weight)) for weight in resamples(blocks, plan)]

@@ -57,7 +57,8 @@ def beats_baseline(config: Config, evidence: Evidence) -> GateResult:
     """Check that the loss is lower than the loss of a constant prediction, by a margin."""
     baseline = constant_prediction(evidence.train.target, config.task, len(evidence.predictions))
     outcome = evidence.holdout.target
-    differences = paired(outcome, baseline, evidence.predictions, evidence.blocks, bootstrap(config), 0.9)
+    plan = bootstrap(config)
+    differences = paired(outcome, baseline, evidence.predictions, evidence.blocks, plan, 0.9, [config.loss])
     gain = differences[config.loss]  # baseline minus model
 
     gate = f"{config.loss} below the baseline's"

@@ -132,7 +132,7 @@ def on_holdout(
     for group, columns in masking.optional_groups(config).items():
         predictions = session(masking.mask(config, holdout, columns, prior).data)
         figures = metrics(holdout.target, predictions, config.scoring)
-        gain = paired(holdout.target, baseline, predictions, blocks, plan, 0.9)[config.loss]
+        gain = paired(holdout.target, baseline, predictions, blocks, plan, 0.9, [config.loss])[config.loss]
         mean = float(top_probability(predictions).mean())
         results.append(MissingResult(group, columns, losses.get(group), figures, mean, gain))
     return results
