@@ -186,7 +186,7 @@ def table(costs: Costs, first: str) -> list[str]:
 
 
 def mlflow_line(peer: Cost, ours: Cost, difference: float) -> str:
-    facts = f"{peer.seconds / ours.seconds:.1f} times as long; no probability differs by more than {difference:.0e}"
+    facts = f"{peer.seconds / ours.seconds:.1f} times as long; largest difference of a probability {difference:.1g}"
     return f"| 1, by MLflow's pyfunc of the same bundle | {stated(peer)} | | {facts} |"
 
 
