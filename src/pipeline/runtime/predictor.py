@@ -8,7 +8,6 @@ import pandas, scikit-learn or MLflow.
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +31,6 @@ TOLERANCE = 1e-5  # float32 sums on another processor differ by less; another mo
 DECIDING = ("model.onnx", "golden.json")
 DIGITS = 7  # of a prediction; float32 has no more
 DOCUMENTS = ("MODEL_CARD.md", "DATA_CARD.md", "report.html")  # for people; a bundle of an older version has none
-PICTURE = re.compile(r"[\w-]+\.png", re.ASCII)  # a name that is also a path of the server, and no more than that
 
 
 class Session:
@@ -130,7 +128,6 @@ class Predictor:
         examples = json.loads(part(files, "examples.json"))
         rows = to_rows(examples["columns"])
         self.examples = [Example(*pair) for pair in zip(rows, examples["outcomes"], strict=True)]
-        self.pictures = {name: files[name] for name in sorted(files) if PICTURE.fullmatch(name)}
         self.documents = {name: files[name] for name in DOCUMENTS if name in files}
 
         self.rolling: rolling_features.Table | None = None

@@ -133,7 +133,7 @@ def holdout_values(config: Config, prepared: Prepared, best: CandidateResult, ev
     importance = evaluation.holdout.importance
     ranked = sorted(importance, key=lambda name: -importance[name])
     strongest = [name for name in ranked if not config.columns[name].private][:STRONGEST]
-    dependences = [dependence(config, train, evaluation.session, name) for name in strongest]
+    dependences = [dependence(config, train, evaluation.holdout.session, name) for name in strongest]
     return {
         "results": evaluation.holdout,
         "constant": metrics(holdout.target, constant, config.scoring),
