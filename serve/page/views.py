@@ -43,7 +43,7 @@ ORIGIN = {  # entries of the record, with their labels
     "candidate": "candidate",
     "trained_on": "trained on",
     "holdout": "holdout",
-    "judged_on": "tested on",
+    "holdout_rows": "evaluated on",
     "commit": "commit",
     "run_id": "run id",
 }

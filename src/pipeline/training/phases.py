@@ -49,7 +49,8 @@ class Prepared(NamedTuple):
 class Selection(NamedTuple):
     """The chosen candidate, every trial, and the results on all rows: the best candidate of each kind.
 
-    `worse` are the best trials of the kinds that are not among the results: the sample showed them to be surely worse.
+    `worse` are the best trials of the kinds that are not among the results: on the sample they were worse beyond three
+    standard errors.
     """
 
     best: CandidateResult

@@ -54,7 +54,7 @@ def files_of(task: str = "binary", **record: Any) -> dict[str, bytes]:
     data = {"files": {"toy.csv": "ab" * 32}, "licence": None, "counts": {"dropped": 4}, "rules": []}
     facts = {
         "data": data, "rows": rows, "candidate": "linear", "candidates": {"linear": {"day 6": {}, "day 7": {}}},
-        "holdout": "day 8", "trained_on": 80, "judged_fit": 80, "judged_on": 20, "created": "2026-01-01", "commit": None,
+        "holdout": "day 8", "trained_on": 80, "train_rows": 80, "holdout_rows": 20, "created": "2026-01-01", "commit": None,
         "config": "c0", "dataset_module": "d0", "machine": {"python": "3.13"}, "libraries": {"numpy": "2"}, "run_id": "r0",
         "slices": [{"column": "shape", "value": "round", "rows": 20, "figures": figures}],
         "missing": [{"group": "sizes", "columns": ["size"], "holdout": dict.fromkeys(about["metrics"], 0.7)}],

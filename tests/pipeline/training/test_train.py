@@ -336,4 +336,4 @@ def test_what_came_later_is_not_learnt_from(toy: Toy) -> None:
     assert outcome.bundle is not None
     record = json.loads((outcome.bundle / "record.json").read_text())
     assert record["holdout"] == "05 Jan 2013 to 06 Jan 2013"
-    assert record["trained_on"] + record["judged_on"] == 3000
+    assert record["trained_on"] + record["holdout_rows"] == 3000
