@@ -48,9 +48,9 @@ ORIGIN = {  # entries of the record, with their labels
     "run_id": "run id",
 }
 DOCUMENTS = {  # below /model/: the file of the bundle, and its title
+    "report": ("report.html", "Report of its training, with all curves"),
     "card": ("MODEL_CARD.md", "Model card"),
     "data-card": ("DATA_CARD.md", "Data card"),
-    "report": ("report.html", "Report of its training"),
 }
 REPORT_POLICY = (  # it is one file, with its styles and pictures in it; no script runs, and nothing is loaded
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "

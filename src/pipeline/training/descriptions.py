@@ -63,7 +63,10 @@ def training(config: Config, best: CandidateResult, holdout: Mapping[str, Interv
         table = [f"| {name} | {format_number(best.mean(name))} |" for name in next(iter(best.folds.values()))]
         return "\n".join([config.question, "", rows, "", *head, *table, "", "The holdout was not opened."])
 
-    head = [f"| metric | holdout: {about['holdout']}, {about['holdout_rows']:,} rows | 95 % interval |", "|---|---|---|"]
+    head = [
+        f"| metric | holdout: {about['holdout']}, {about['holdout_rows']:,} rows | 95 % interval |",
+        "|---|---|---|",
+    ]
     table = []
     for name, (value, low, high) in holdout.items():
         table.append(f"| {name} | {format_number(value)} | {format_number(low)} to {format_number(high)} |")

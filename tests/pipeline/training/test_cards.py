@@ -145,7 +145,7 @@ def test_cards_are_outdated_once_something_else_is_declared(tmp_path: Path) -> N
     assert not are_outdated(bundle, {"contest": "Call"}, [])
 
 
-def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy, blank_pictures: None) -> None:
+def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy) -> None:
     """The name of the bundle stays, since a card decides no prediction. Without a change the champion stays as it is."""
     first = toy.train().bundle
     assert first is not None

@@ -16,8 +16,6 @@ from pipeline.training import retrain
 from pipeline.training.phases import Outcome
 from tests.support.toy import WEAK, Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 RULE = (
     "retrain={compare_on: 1 day, fold_length: 1 day, max_increase: 0.002, "
     "holdout: {roc_auc: {low: 0.6, high: 0.95}, skill: {low: 0, high: 0.5}}}"

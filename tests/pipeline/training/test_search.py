@@ -224,7 +224,9 @@ def test_a_kind_that_is_clearly_worse_goes_no_further(config: Config) -> None:
     assert contenders(config, target, rows, [bad, near, good]) == ([near, good], [bad])
 
 
-def test_a_trial_ends_after_a_fold_on_which_it_is_clearly_worse(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_ends_after_a_fold_on_which_it_is_clearly_worse(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is told apart from one that failed, has its first fold, and is never the best; the study goes on."""
     data, target = examples()
     fitted: list[object] = []
