@@ -28,7 +28,6 @@ def write_all() -> None:
     write(ROOT / "docs/loop.md", "worth", worth())
     write(ROOT / "docs/loop.md", "replay", replay())
     write(ROOT / "docs/loop.md", "skew", skew())  # after the replay, whose log it reads
-    shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
 
 
 def write_run(bundle: Path) -> None:

@@ -145,6 +145,14 @@ def test_cards_are_outdated_once_something_else_is_declared(tmp_path: Path) -> N
     assert not are_outdated(bundle, {"contest": "Call"}, [])
 
 
+def test_a_bundle_of_an_older_version_is_renewed(tmp_path: Path) -> None:
+    """Its record has other names, which whoever reads it as a file does not know."""
+    for names, is_outdated in (({"judged_fit": 80}, True), ({"train_rows": 80}, False)):
+        record = json.dumps({"card": {}, **names}).encode()
+        bundle = bundle_store.write(tmp_path, {"bundle.json": b"{}", "record.json": record}, renew=True)
+        assert are_outdated(bundle, {}, []) == is_outdated
+
+
 def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy) -> None:
     """The name of the bundle stays, since a card decides no prediction. Without a change the champion stays as it is."""
     first = toy.train().bundle
