@@ -14,7 +14,7 @@ from marked import block, console, write
 
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / "docs/champion.json"  # tests compare README and the pages with it
-RECORDED = ("candidate", "candidates", "rows", "holdout", "judged_on", "trained_on", "missing", "gates", "warnings")
+RECORDED = ("candidate", "candidates", "rows", "holdout", "holdout_rows", "trained_on", "missing", "gates", "warnings")
 CARDS = {"MODEL_CARD.md": "model-card.md", "DATA_CARD.md": "data-card.md"}
 SAME_HOUR = (  # a pipeline that joins the weather of the hour of departure, which no caller knows two hours ahead
     "from pipeline.datasets import flights; flights.LAG_HOURS = 0; from pipeline.__main__ import main; main()"
@@ -28,7 +28,6 @@ def write_all() -> None:
     write(ROOT / "docs/loop.md", "worth", worth())
     write(ROOT / "docs/loop.md", "replay", replay())
     write(ROOT / "docs/loop.md", "skew", skew())  # after the replay, whose log it reads
-    shutil.copy(ROOT / "reports/flights/summary.png", ROOT / "docs/summary.png")
 
 
 def write_run(bundle: Path) -> None:
@@ -109,7 +108,7 @@ def figures(run: dict[str, Any]) -> str:
         ("cost per flight: 3 for a late flight without a warning, 1 for a false alarm", *costs),
     ]
     head = (
-        f"Champion `{run['bundle']}` ({record['candidate']}) on {record['holdout']}, {record['judged_on']:,} flights:"
+        f"Champion `{run['bundle']}` ({record['candidate']}) on {record['holdout']}, {record['holdout_rows']:,} flights:"
     )
     table = [f"| {name} | {model} | {constant} |" for name, model, constant in rows]
     columns = ["| metric, with its 95 % interval | model | constant prediction |", "|---|---|---|"]

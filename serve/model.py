@@ -46,7 +46,6 @@ class LoadedModel:
         self.version = predictor.version
         self.task = self.contract.task
         self.scoring = predictor.scoring
-        self.pictures = predictor.pictures
         self.limits = Limits.of(self.contract, max_rows, max_body_bytes)
         self.max_rows = max_rows
         self.root_path = root_path

@@ -152,8 +152,3 @@ class WholeFile(FileResponse):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
         await super().__call__({**scope, "headers": headers}, receive, send)
-
-
-def content(body: bytes, kind: str) -> Callable[[], Response]:
-    """An endpoint that responds with this content of the media type `kind`."""
-    return lambda: Response(body, media_type=kind)

@@ -70,7 +70,7 @@ def toy(tmp_path: Path) -> Toy:
 
 @pytest.fixture(scope="module")
 def blank_pictures() -> Iterator[None]:
-    """Pictures of one white dot: drawing is two thirds of a toy training. The training of `parcels` draws its own."""
+    """Pictures of one white dot: drawing takes most of the time of a toy monitor or replay."""
     from matplotlib.figure import Figure
 
     from pipeline import plotting

@@ -244,9 +244,9 @@ def model_quality(model: LoadedModel) -> list[str]:
     def interval(name: str) -> dict[str, float]:
         return {end: value for end, value in metrics[name].items() if value is not None}
 
-    holdout = f"was tested on {record['judged_on']:,} others ({record['holdout']})"
-    training = f"The model was trained on {record['judged_fit']:,} {model.contract.noun}s and {holdout}."
-    if record["trained_on"] > record["judged_fit"]:
+    holdout = f"was tested on {record['holdout_rows']:,} others ({record['holdout']})"
+    training = f"The model was trained on {record['train_rows']:,} {model.contract.noun}s and {holdout}."
+    if record["trained_on"] > record["train_rows"]:
         training += " Then it was trained again, with those too."
 
     if model.task == "regression":

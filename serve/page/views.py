@@ -19,7 +19,7 @@ from serve.accept import preferred
 from serve.errors import RequestError, problem
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
-from serve.openapi import content, file
+from serve.openapi import file
 from serve.page import form
 from serve.page.card import sections
 from serve.page.text import AnswerText, answer_text, example_at, missing_effects, model_quality
@@ -43,14 +43,14 @@ ORIGIN = {  # entries of the record, with their labels
     "candidate": "candidate",
     "trained_on": "trained on",
     "holdout": "holdout",
-    "judged_on": "tested on",
+    "holdout_rows": "evaluated on",
     "commit": "commit",
     "run_id": "run id",
 }
 DOCUMENTS = {  # below /model/: the file of the bundle, and its title
+    "report": ("report.html", "Report of its training, with all curves"),
     "card": ("MODEL_CARD.md", "Model card"),
     "data-card": ("DATA_CARD.md", "Data card"),
-    "report": ("report.html", "Report of its training"),
 }
 REPORT_POLICY = (  # it is one file, with its styles and pictures in it; no script runs, and nothing is loaded
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -76,8 +76,6 @@ def router(model: LoadedModel) -> APIRouter:
 
     for path in DOCUMENTS:
         routes.get(f"/model/{path}", name=f"/model/{path}")(partial(document, model, path))
-    for name, picture in model.pictures.items():
-        routes.get(f"/model/{name}", name="/model/{picture}")(content(picture, "image/png"))
     for name, kind in ASSETS.items():
         routes.get(f"/web/{name}", name="/web")(file(WEB / name, kind, {"cache-control": IMMUTABLE}))
     return routes
@@ -159,20 +157,20 @@ def render_form(
 
 
 def model_page(model: LoadedModel, facts: Mapping[str, Any]) -> Response:
-    """The model's facts as a page: its origin, metrics, gates, slices, columns and pictures."""
+    """The model's facts as a page: its origin, metrics, gates, slices and columns, with links to its documents."""
     record = facts["record"]
-    pictures = [name for name in model.pictures if name != "summary.png"]  # it is made of three of the others
-
-    template = templates().get_template("model.html")
-    page = template.render(
-        **shared_context(model),
-        record=record,
-        about={label: record[name] for name, label in ORIGIN.items() if name in record},
-        metrics=facts["metrics"],
-        documents={path: title for path, (name, title) in DOCUMENTS.items() if name in model.predictor.documents},
-        asked={name: column for name, column in model.contract.request.items() if not column.private},
-        target=model.contract.columns[model.contract.target],
-        pictures=[(name, name.removesuffix(".png").replace("_", " ").capitalize()) for name in pictures],
+    page = (
+        templates()
+        .get_template("model.html")
+        .render(
+            **shared_context(model),
+            record=record,
+            about={label: record[name] for name, label in ORIGIN.items() if name in record},
+            metrics=facts["metrics"],
+            documents={path: title for path, (name, title) in DOCUMENTS.items() if name in model.predictor.documents},
+            asked={name: column for name, column in model.contract.request.items() if not column.private},
+            target=model.contract.columns[model.contract.target],
+        )
     )
     return html_response(page)
 

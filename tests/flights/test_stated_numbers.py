@@ -89,7 +89,7 @@ def test_the_tables_of_a_whole_training_are_those_of_the_run() -> None:
         ("docs/benchmarks.md", f"AUC {mean('roc_auc'):.4f}, log loss {mean(LOSS):.4f} |"),
         ("docs/benchmarks.md", f"AUC {interval('roc_auc')}, log loss {interval(LOSS)} |"),
         ("docs/benchmarks.md", f"| {'; '.join(without(group) for group in RECORD['missing'])} |"),
-        ("docs/benchmarks.md", f"{RECORD['judged_on']:,} holdout rows"),
+        ("docs/benchmarks.md", f"{RECORD['holdout_rows']:,} holdout rows"),
         (
             "docs/scale.md",
             f"({RECORD['rows']['valid']:,} rows, 24 trials, {len(RECORD['candidates']['linear'])} folds)",

@@ -54,6 +54,8 @@ def test_the_tables_show_candidates_best_first_the_base_rate_and_intervals() -> 
 def test_what_is_not_in_the_leaderboard_is_named_with_its_reason() -> None:
     lost = CandidateResult("tree", Tree(), {}, "MemoryError: too large")
     whole = CandidateResult("linear", Linear(), {})
-    assert worse_on_sample([whole, lost]) == ["not trained on all rows, surely worse on the sample: linear, tree"]
+    assert worse_on_sample([whole, lost]) == [
+        "not trained on all rows, worse beyond three standard errors on the sample: linear, tree"
+    ]
     assert lost_trials([whole, lost]) == ["tree: 1 of 1 trials failed, the first with MemoryError: too large"]
     assert worse_on_sample([]) == lost_trials([whole]) == []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import ROOT
+from tests.support.toy import Toy, in_folder
 
 # Each may import those before it, and its own.
 ROOMS = [
@@ -51,8 +52,6 @@ ONLY = {  # a library is the business of these
     "typer": {"pipeline/__main__.py"},
     "matplotlib": {
         "pipeline/plotting.py",
-        "pipeline/training/plots.py",
-        "pipeline/training/report_page/charts.py",
         "pipeline/monitoring/plots.py",
         "pipeline/replay/report.py",
     },
@@ -121,6 +120,17 @@ def test_what_serves_imports_nothing_that_trains(room: str) -> None:
     loaded = loaded_by(*(module.removesuffix(".__init__") for module in modules))
     assert not loaded & HEAVY
     assert "pipeline.config" not in loaded
+
+
+def test_a_training_draws_its_report_without_matplotlib(toy: Toy) -> None:
+    """Importing it would take a second."""
+    overrides = [f"--set={text}" for text in [*in_folder(toy.folder), *toy.overrides]]
+    words = ["train", str(toy.folder / "toy.yaml"), *overrides]
+    code = f"import sys; from pipeline.__main__ import app; app({words!r}, standalone_mode=False); print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = ended.stdout.splitlines()[-1].split()
+    assert "pipeline.training.report_page.page" in loaded
+    assert "matplotlib" not in loaded
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -1,4 +1,4 @@
-"""Rows sorted by prediction: the basis of ranking metrics, calibration and the curves in plots."""
+"""Rows sorted by prediction: the basis of ranking metrics, calibration and the curves of reports."""
 
 from typing import Any
 
@@ -39,14 +39,3 @@ def tenths(prediction: Array) -> NDArray[np.int64]:
     bins = np.empty(len(prediction), np.int64)
     bins[order] = np.repeat((starts + ends) // 2, ends - starts + 1) * BINS // len(prediction)
     return bins
-
-
-def by_tenth(outcome: Array, prediction: Array) -> tuple[Floats, Floats]:
-    """Return the mean prediction and the mean outcome of ten bins of equal size, lowest predictions first.
-
-    Empty bins are left out, so both arrays may be shorter than ten.
-    """
-    _, position, size = np.unique(tenths(prediction), return_inverse=True, return_counts=True)
-    expected = np.bincount(position, prediction) / size
-    observed = np.bincount(position, outcome) / size
-    return expected, observed

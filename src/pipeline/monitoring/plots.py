@@ -40,7 +40,7 @@ def weeks(axes: Axes, figure: str, windows: Sequence[Window], expected: Interval
             axes.plot(place, interval.value, "s", color=color, markersize=5)
 
     axes.plot([], [], "s-", color=ACCENT, label="pooled weeks")
-    axes.plot([], [], "s-", color=ALARM, label="surely worse")
+    axes.plot([], [], "s-", color=ALARM, label="degraded")
     axes.set(title=TITLES.get(figure, figure), xlim=(-0.6, max(len(windows) - 0.4, 0.6)))
     axes.set_xticks(places, [window.last[5:] for window in windows], rotation=60)
 

@@ -8,7 +8,6 @@ import pandas, scikit-learn or MLflow.
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,8 +30,8 @@ from pipeline.runtime.request_model import request_model
 TOLERANCE = 1e-5  # float32 sums on another processor differ by less; another model or feature differs by far more
 DECIDING = ("model.onnx", "golden.json")
 DIGITS = 7  # of a prediction; float32 has no more
+RENAMED = {"judged_fit": "train_rows", "judged_on": "holdout_rows"}  # in the record of a bundle of an older version
 DOCUMENTS = ("MODEL_CARD.md", "DATA_CARD.md", "report.html")  # for people; a bundle of an older version has none
-PICTURE = re.compile(r"[\w-]+\.png", re.ASCII)  # a name that is also a path of the server, and no more than that
 
 
 class Session:
@@ -120,7 +119,8 @@ class Predictor:
             raise ValueError(f"bundle.json was made for another {' or '.join(named)}")
 
         self.golden = read_golden(deciding["golden.json"], self.contract)
-        self.record: dict[str, Any] = json.loads(part(files, "record.json"))
+        record = json.loads(part(files, "record.json"))
+        self.record: dict[str, Any] = {RENAMED.get(name, name): value for name, value in record.items()}
         self.dataset_module = str(self.record["dataset_module"])
         reference = json.loads(part(files, "reference.json"))
         self.choices = known_values(reference, self.contract)
@@ -130,7 +130,6 @@ class Predictor:
         examples = json.loads(part(files, "examples.json"))
         rows = to_rows(examples["columns"])
         self.examples = [Example(*pair) for pair in zip(rows, examples["outcomes"], strict=True)]
-        self.pictures = {name: files[name] for name in sorted(files) if PICTURE.fullmatch(name)}
         self.documents = {name: files[name] for name in DOCUMENTS if name in files}
 
         self.rolling: rolling_features.Table | None = None

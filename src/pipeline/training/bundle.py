@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.predictor import DECIDING, Session
 from pipeline.runtime.rolling_features import RollingState
 from pipeline.training.fold_results import CandidateResult
+from pipeline.training.refit import PackagedModel
 
 GOLDEN = 64  # rows whose predictions are checked when the bundle is loaded
 BACKGROUND = 200  # rows for explanations
@@ -74,19 +74,14 @@ def package(
     return files
 
 
-def display_files(config: Config, holdout: Examples, reports: Path) -> dict[str, bytes]:
-    """Make the files for people to look at: some rows of the holdout with their outcomes, and the pictures."""
+def examples(config: Config, holdout: Examples) -> bytes:
+    """Make `examples.json`: some rows of the holdout with their outcomes, for people to look at."""
     drawn = np.random.default_rng(config.train.seed).permutation(len(holdout.target))[:EXAMPLES]
     sampled = holdout.take(drawn)
     outcomes = sampled.target.tolist()
     if config.classes:
         outcomes = [config.classes[number] for number in outcomes]
-    examples = {"columns": columns_to_json(sampled.request, config.request), "outcomes": outcomes}
-
-    files = {"examples.json": json_bytes(examples)}
-    for path in reports.glob("*.png"):
-        files[path.name] = path.read_bytes()
-    return files
+    return json_bytes({"columns": columns_to_json(sampled.request, config.request), "outcomes": outcomes})
 
 
 def monitoring_reference(
@@ -95,22 +90,22 @@ def monitoring_reference(
     parts: Split,
     best: CandidateResult,
     predictions: NDArray[np.float64],
-    learnt: Examples,
-    session: Session,
+    packaged: PackagedModel,
 ) -> bytes:
     """Make the reference of monitoring: the rows that the model was trained on, and the predictions for other rows.
 
     The other rows are the validation rows of each fold, with the predictions of the chosen candidate `best`, and the
-    holdout with its `predictions` [holdout rows]. `learnt` are the rows that the model in `session` was trained on.
+    holdout with its `predictions` [holdout rows].
     """
     folds = [fold for fold in parts.folds if fold.name in best.predictions]
     held_out = np.concatenate([*(fold.valid for fold in folds), parts.holdout])
     answer = np.concatenate([*(best.predictions[fold.name] for fold in folds), predictions])
     held_out_predictions = reference.HeldOutPredictions(rows.key[held_out], rows.examples.target[held_out], answer)
 
+    learnt = packaged.learnt
     derived = find(config.dataset).derive(learnt.request)
     key = rows.key if len(learnt.target) == len(rows.key) else rows.key[parts.search]
-    learnt_rows = reference.LearntRows(derived, key, learnt.target, session(learnt.data))
+    learnt_rows = reference.LearntRows(derived, key, learnt.target, packaged.model.session(learnt.data))
     return reference.reference(config, learnt_rows, held_out_predictions, rows.names)
 
 

@@ -50,7 +50,7 @@ def cards(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def are_outdated(bundle: Path, declared: Mapping[str, str], documents: Iterable[str]) -> bool:
-    """Whether a bundle was written with other declarations, or lacks one of the documents.
+    """Whether a bundle was written with other declarations or by an older version, or lacks one of the documents.
 
     False where it is absent or damaged: it is written anew.
     """
@@ -58,7 +58,8 @@ def are_outdated(bundle: Path, declared: Mapping[str, str], documents: Iterable[
         return False
     if not all((bundle / name).exists() for name in documents):
         return True
-    return bool(json.loads((bundle / "record.json").read_bytes()).get("card") != declared)
+    record = json.loads((bundle / "record.json").read_bytes())
+    return "train_rows" not in record or record.get("card") != declared
 
 
 def plain(value: Any) -> str:

@@ -55,15 +55,18 @@ def training(config: Config, best: CandidateResult, holdout: Mapping[str, Interv
     """
     until = f" before {about['until']}" if about["until"] else ""
     rows = f"The chosen candidate, **{best.name}**, was trained on {about['trained_on']:,} rows{until}."
-    if about["trained_on"] > about["judged_fit"]:
-        rows += f" The metrics are of a model with its settings that was trained on {about['judged_fit']:,} of them."
+    if about["trained_on"] > about["train_rows"]:
+        rows += f" The metrics are of a model with its settings that was trained on {about['train_rows']:,} of them."
 
     if not holdout:
         head = ["| metric | mean of the folds |", "|---|---|"]
         table = [f"| {name} | {format_number(best.mean(name))} |" for name in next(iter(best.folds.values()))]
         return "\n".join([config.question, "", rows, "", *head, *table, "", "The holdout was not opened."])
 
-    head = [f"| metric | holdout: {about['holdout']}, {about['judged_on']:,} rows | 95 % interval |", "|---|---|---|"]
+    head = [
+        f"| metric | holdout: {about['holdout']}, {about['holdout_rows']:,} rows | 95 % interval |",
+        "|---|---|---|",
+    ]
     table = []
     for name, (value, low, high) in holdout.items():
         table.append(f"| {name} | {format_number(value)} | {format_number(low)} to {format_number(high)} |")

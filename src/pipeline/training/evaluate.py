@@ -4,7 +4,6 @@ Nothing is chosen after the holdout is opened. Every computation is in another m
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +14,27 @@ from pipeline import console
 from pipeline.config.config import Config
 from pipeline.data import masking
 from pipeline.data.keys import first_day
-from pipeline.evaluation.bootstrap import Bootstrap, blocks, with_intervals
+from pipeline.evaluation.bootstrap import blocks, with_intervals
 from pipeline.evaluation.metrics import constant_prediction
 from pipeline.evaluation.slices import slices
 from pipeline.registry import promotion
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples
-from pipeline.training import bundle, champion_predictions, estimators, gates, parallel, report, search, tables, unfit
+from pipeline.runtime.predictor import Session
+from pipeline.training import bundle, champion_predictions, estimators, gates, parallel, search, tables, unfit
 from pipeline.training.champion_gates import gain_is_suspicious
 from pipeline.training.champion_predictions import ChampionPredictions
-from pipeline.training.evidence import Evidence, GateResult
+from pipeline.training.evidence import Evidence, GateResult, bootstrap
 from pipeline.training.fold_results import CandidateResult
+from pipeline.training.importance import permutation_importance
 from pipeline.training.leave_one_out import FeatureGain, feature_gains, features_to_leave_out
 from pipeline.training.missing import FoldLosses, leave_out_tasks, mean_losses, on_holdout
 from pipeline.training.phases import Evaluation, HoldoutEvaluation, Prepared, Selection
-from pipeline.training.refit import ExportedModel, export, refit
+from pipeline.training.refit import PackagedModel, export, refit
 
 
 def evaluate(
-    config: Config,
-    prepared: Prepared,
-    selection: Selection,
-    reports: Path,
-    out: Console,
-    *,
-    everything: bool,
-    restart: str | None,
+    config: Config, prepared: Prepared, selection: Selection, out: Console, *, everything: bool, restart: str | None
 ) -> Evaluation:
     """Fit the chosen candidate on all rows before the holdout, open the holdout once, and evaluate the gates.
 
@@ -49,75 +43,51 @@ def evaluate(
     masked = masking.with_copies(prepared.train, prepared.copies, prepared.parts.search)
     fitted, losses = fit_and_leave_out(config, prepared, selection.best, masked, out)
     model = export(config, fitted, masked, prepared.holdout, out)
-    return assess(config, prepared, selection, model, losses, reports, out, everything=everything, restart=restart)
+    holdout = open_holdout(config, prepared, model.session, losses, out)
+
+    learnt = prepared.train
+    if everything:
+        learnt = prepared.rows.examples
+        second = refit(config, selection.best, masking.with_copies(learnt, prepared.copies), prepared.holdout, out)
+        model = second._replace(export_error=max(model.export_error or 0, second.export_error or 0))
+    return evaluate_bundle(config, prepared, selection, holdout, PackagedModel(model, learnt), out, restart=restart)
 
 
-def assess(
+def evaluate_bundle(
     config: Config,
     prepared: Prepared,
     selection: Selection,
-    model: ExportedModel,
-    losses: Mapping[str, FoldLosses],
-    reports: Path,
+    holdout: HoldoutEvaluation,
+    packaged: PackagedModel,
     out: Console,
     *,
-    everything: bool,
     restart: str | None,
 ) -> Evaluation:
-    """Open the holdout once, with a model that was trained on the rows before it, and evaluate the gates.
-
-    `losses` are those without optional columns on the folds; a model that was trained elsewhere has none.
-    """
-    rows, copies, parts, train, holdout, warnings = prepared
-    best = selection.best
-    with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
-        evaluation = open_holdout(config, holdout, model.session(holdout.data), blocks(rows.key[parts.holdout]))
-        constant = constant_prediction(train.target, config.task, len(holdout.target))
-        prior = masking.prior_of(rows)
-        missing = on_holdout(config, holdout, model.session, prior, losses, constant, evaluation.blocks)
-        importance = report.permutation_importance(config, holdout, model.session)
-        evaluation = evaluation._replace(missing=missing, importance=importance)
-        pictures = report.search_pictures(config, selection.trials, selection.results, best) if selection.trials else {}
-        pictures |= report.holdout_pictures(config, holdout, evaluation.predictions, importance)
-        report.draw(reports, config.task, pictures)
-
-    if absent := unfit.absent_classes(holdout.target, config):
-        warnings = [*warnings, tables.absent_classes_warning(absent)]
-        out.print(warnings[-1], soft_wrap=True, highlight=False)
-    out.print(tables.holdout_table(evaluation.figures))
-    if evaluation.missing:
-        out.print(tables.missing_table(evaluation.missing, config.loss))
-
-    final = model
-    learnt = train
-    if everything:
-        learnt = rows.examples
-        final = refit(config, best, masking.with_copies(learnt, copies), holdout, out)
-    export_error = model.export_error
-    if final.export_error is not None:
-        export_error = max(export_error or 0, final.export_error)
-
-    files = bundle_files(config, prepared, best, evaluation, final, learnt, reports)
-    champion = champion_on_holdout(config, prepared, evaluation, files)
+    """Make the files of the bundle, compare with the champion on the holdout, and evaluate the gates."""
+    files = bundle.package(config, packaged.model.onnx, packaged.learnt, holdout.figures, prepared.rows.rolling_state)
+    files["examples.json"] = bundle.examples(config, prepared.holdout)
+    files["reference.json"] = bundle.monitoring_reference(
+        config, prepared.rows, prepared.parts, selection.best, holdout.predictions, packaged
+    )
+    champion = champion_on_holdout(config, prepared, holdout.predictions, files)
 
     evidence = Evidence(
-        train=train,
-        holdout=holdout,
-        predictions=evaluation.predictions,
-        blocks=evaluation.blocks,
-        figures=evaluation.figures,
-        slices=evaluation.slices,
-        missing=evaluation.missing,
+        train=prepared.train,
+        holdout=prepared.holdout,
+        predictions=holdout.predictions,
+        blocks=holdout.blocks,
+        figures=holdout.figures,
+        slices=holdout.slices,
+        missing=holdout.missing,
         gains=[],
         champion=champion,
-        export_error=export_error,
-        session=final.session,
+        export_error=packaged.model.export_error,
+        session=packaged.model.session,
         size=sum(map(len, files.values())),
         restart=restart,
     )
     evidence = evidence._replace(gains=leave_features_out(config, prepared, selection, evidence, out))
-    gate_results = run_gates(config, evidence, out)
-    return Evaluation(files, learnt, model.session, evaluation, export_error, champion, restart, gate_results, warnings)
+    return Evaluation(files, packaged, holdout, champion, restart, run_gates(config, evidence, out))
 
 
 def fit_and_leave_out(
@@ -149,7 +119,7 @@ def leave_features_out(
     if not selection.trials:
         return []
     rows, copies, parts, train, *_ = prepared
-    importance = report.permutation_importance(config, train, evidence.session)
+    importance = permutation_importance(config, train, evidence.session)
     champion = evidence.champion
     names = features_to_leave_out(importance, champion.features if champion else ())
     if champion and not any(names.values()) and not gain_is_suspicious(config, evidence):
@@ -169,44 +139,43 @@ def leave_features_out(
 
 
 def open_holdout(
-    config: Config, holdout: Examples, predictions: NDArray[np.float64], block_ids: NDArray[np.int64]
+    config: Config, prepared: Prepared, session: Session, losses: Mapping[str, FoldLosses], out: Console
 ) -> HoldoutEvaluation:
-    """Compute the metrics of the exported model's predictions on the holdout, with intervals: all rows, each slice.
+    """Open the holdout once, with a model that was trained on the rows before it.
 
-    `predictions` and `block_ids` have shape [rows]. Raises DataError if all outcomes of the holdout are the same.
+    `losses` are those without optional columns on the folds; a model that was trained elsewhere has none. Raises
+    DataError if all outcomes of the holdout are the same.
     """
-    unfit.refuse_uniform(holdout.target, config.target, "the holdout", "a larger holdout")
-    plan = Bootstrap(config.scoring, config.train.resamples, config.train.seed)
+    rows, _, parts, train, holdout, _ = prepared
+    plan = bootstrap(config)
     rule = config.gates.slices
 
-    figures = with_intervals(holdout.target, predictions, block_ids, plan)
-    slice_plan = plan._replace(resamples=100)
-    parts = slices(holdout.request, rule.columns, rule.min_rows, holdout.target, predictions, block_ids, slice_plan)
-    return HoldoutEvaluation(predictions, block_ids, figures, parts, [], {})
+    with console.step(out, f"Evaluate on the holdout, {parts.holdout_name}, opened once"):
+        unfit.refuse_uniform(holdout.target, config.target, "the holdout", "a larger holdout")
+        predictions = session(holdout.data)
+        unit = blocks(rows.key[parts.holdout])
+        figures = with_intervals(holdout.target, predictions, unit, plan)
 
+        of_slices = plan._replace(resamples=100)
+        groups = slices(holdout.request, rule.columns, rule.min_rows, holdout.target, predictions, unit, of_slices)
+        constant = constant_prediction(train.target, config.task, len(holdout.target))
+        missing = on_holdout(config, holdout, session, masking.prior_of(rows), losses, constant, unit)
+        importance = permutation_importance(config, holdout, session)
 
-def bundle_files(
-    config: Config,
-    prepared: Prepared,
-    best: CandidateResult,
-    evaluation: HoldoutEvaluation,
-    model: ExportedModel,
-    learnt: Examples,
-    reports: Path,
-) -> dict[str, bytes]:
-    """Make the files of the bundle, except `record.json`. `learnt` are the rows that `model` was trained on."""
-    files = bundle.package(config, model.onnx, learnt, evaluation.figures, prepared.rows.rolling_state)
-    files |= bundle.display_files(config, prepared.holdout, reports)
-    files["reference.json"] = bundle.monitoring_reference(
-        config, prepared.rows, prepared.parts, best, evaluation.predictions, learnt, model.session
-    )
-    return files
+    absent = unfit.absent_classes(holdout.target, config)
+    warnings = [tables.absent_classes_warning(absent)] if absent else []
+    for warning in warnings:
+        out.print(warning, soft_wrap=True, highlight=False)
+    out.print(tables.holdout_table(figures))
+    if missing:
+        out.print(tables.missing_table(missing, config.loss))
+    return HoldoutEvaluation(session, predictions, unit, figures, groups, missing, importance, warnings)
 
 
 def champion_on_holdout(
-    config: Config, prepared: Prepared, evaluation: HoldoutEvaluation, files: Mapping[str, bytes]
+    config: Config, prepared: Prepared, predictions: NDArray[np.float64], files: Mapping[str, bytes]
 ) -> ChampionPredictions | None:
-    """Predict the holdout with the champion. None if there is no champion."""
+    """Predict the holdout with the champion. None if there is no champion. `predictions` are those of the new model."""
     rows = prepared.rows
     in_holdout = prepared.parts.holdout
     return champion_predictions.predict_with_champion(
@@ -215,7 +184,7 @@ def champion_on_holdout(
         bundle_store.digest(files["bundle.json"]),
         prepared.holdout.request,
         rows.row_key[in_holdout],
-        evaluation.predictions,
+        predictions,
         first_day(rows.key[in_holdout]),
     )
 

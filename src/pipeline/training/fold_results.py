@@ -23,7 +23,7 @@ class CandidateResult(NamedTuple):
     """A candidate with its metrics and its predictions [validation rows] by fold.
 
     `error` is the message of a fit that failed, and None if every fit succeeded. `stopped` tells that later folds were
-    left out, because an earlier one showed that another candidate is surely better.
+    left out, because this candidate was worse than another beyond three standard errors.
     """
 
     name: str

@@ -107,7 +107,7 @@ def gain_of_features(config: Config, evidence: Evidence) -> Iterator[GateResult]
     gains = sorted(evidence.gains, key=lambda feature: -feature.gain)
     suspicious = [feature.name for feature in gains if is_suspicious(feature)]
     value = ", ".join(format_gain(feature) for feature in gains)
-    allowed = f"none above {MOST:.0%} of the gain" if first_model else f"a new feature surely not above {limit:g}"
+    allowed = f"none above {MOST:.0%} of the gain" if first_model else f"a new feature's interval not above {limit:g}"
     names = ", ".join(suspicious) or "a feature above the limit"
     why = f"{names}: is it known at prediction time, with this very value?"
     gate = f"{config.loss} on the folds by one feature"

@@ -18,11 +18,11 @@ from pipeline.runtime import bundle_store, regular_file
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import TOLERANCE, Session
 from pipeline.training import train
-from pipeline.training.evaluate import assess
+from pipeline.training.evaluate import evaluate_bundle, open_holdout
 from pipeline.training.export.onnx import corrupted
 from pipeline.training.fold_results import CandidateResult
 from pipeline.training.phases import Outcome, Selection
-from pipeline.training.refit import ExportedModel
+from pipeline.training.refit import ExportedModel, PackagedModel
 
 PROBE = 200  # training rows, and as many damaged copies, that the model predicts before the holdout is opened
 TYPES = {"strings": "tensor(string)", "numbers": "tensor(float)"}
@@ -59,8 +59,9 @@ def run(config: Config, path: Path, out: Console, *, restart: str | None = None)
 
         model = OwnModel(file=path.name, sha256=bundle_store.sha256(content))
         selection = Selection(CandidateResult("own model", model, {}), [], [], [])
-        exported = ExportedModel(content, session, None)
-        evaluation = assess(config, prepared, selection, exported, {}, reports, out, everything=False, restart=restart)
+        packaged = PackagedModel(ExportedModel(content, session, None), prepared.train)
+        holdout = open_holdout(config, prepared, session, {}, out)
+        evaluation = evaluate_bundle(config, prepared, selection, holdout, packaged, out, restart=restart)
         return train.publish(config, prepared, selection, evaluation, reports, run_id, out)
 
 

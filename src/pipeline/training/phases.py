@@ -17,6 +17,7 @@ from pipeline.training.champion_predictions import ChampionPredictions
 from pipeline.training.evidence import GateResult
 from pipeline.training.fold_results import CandidateResult
 from pipeline.training.missing import MissingResult
+from pipeline.training.refit import PackagedModel
 
 
 class Outcome(NamedTuple):
@@ -48,7 +49,8 @@ class Prepared(NamedTuple):
 class Selection(NamedTuple):
     """The chosen candidate, every trial, and the results on all rows: the best candidate of each kind.
 
-    `worse` are the best trials of the kinds that are not among the results: the sample showed them to be surely worse.
+    `worse` are the best trials of the kinds that are not among the results: on the sample they were worse beyond three
+    standard errors.
     """
 
     best: CandidateResult
@@ -58,29 +60,30 @@ class Selection(NamedTuple):
 
 
 class HoldoutEvaluation(NamedTuple):
-    """Predictions [rows] and blocks [rows] of the holdout, the metrics of all its rows, of each slice, and without each
-    group of optional columns, and the permutation importance of the features.
+    """The model that was evaluated, its predictions [rows] and the blocks [rows] of the holdout, the metrics of all
+    rows, of each slice, and without each group of optional columns, the permutation importance of the features, and
+    what was warned of.
     """
 
+    session: Session
     predictions: NDArray[np.float64]
     blocks: NDArray[np.int64]
     figures: dict[str, Interval]
     slices: list[Slice]
     missing: list[MissingResult]
     importance: dict[str, float]
+    warnings: list[str]
 
 
 class Evaluation(NamedTuple):
-    """The files of the new bundle, the rows that its model was trained on, the model that was evaluated on the holdout,
-    its metrics there, and the gates' results.
+    """The files of the new bundle, its model, the evaluation on the holdout, the champion there, and the gate results.
+
+    The evaluated model is another one than the bundle's where that was fitted once more on all rows.
     """
 
     files: dict[str, bytes]
-    learnt: Examples
-    session: Session
+    packaged: PackagedModel
     holdout: HoldoutEvaluation
-    export_error: float | None
     champion: ChampionPredictions | None
     restart: str | None
     gate_results: list[GateResult]
-    warnings: list[str]

@@ -27,6 +27,13 @@ class ExportedModel(NamedTuple):
     export_error: float | None
 
 
+class PackagedModel(NamedTuple):
+    """The model of the bundle, and the rows that it was trained on: those before the holdout, or all."""
+
+    model: ExportedModel
+    learnt: Examples
+
+
 def refit(config: Config, best: CandidateResult, train: Examples, holdout: Examples, out: Console) -> ExportedModel:
     """Fit the chosen candidate on `train`, export it, and compare the export with scikit-learn on `holdout`."""
     with console.step(out, f"Refit {best.name} on everything") as say:

@@ -47,9 +47,9 @@ def selection_record(selection: Selection, parts: Split, key: NDArray[Any], lear
         "worse_on_sample": {result.name: rounded_folds(result.folds) for result in selection.worse},
         "holdout": parts.holdout_name,
         "trained_on": learnt,
-        "judged_fit": len(parts.search),
+        "train_rows": len(parts.search),
         "until": day_after(learnt_key),
-        "judged_on": len(parts.holdout),
+        "holdout_rows": len(parts.holdout),
     }
 
 
@@ -122,7 +122,7 @@ def log_training(
 
     rows_used = {"training": about["trained_on"]}
     if holdout:
-        rows_used["holdout"] = about["judged_on"]
+        rows_used["holdout"] = about["holdout_rows"]
     mlflow_store.log_data(config.name, about["data"]["files"], rows_used)
     mlflow_store.log_folder(reports, "report")
 
@@ -132,7 +132,7 @@ def log_training(
             settings = flat_settings(result.settings)
             tags = {"error": result.error} if result.error else {}
             if result.stopped:
-                tags["stopped"] = "a trial of the same kind is surely better on these folds"
+                tags["stopped"] = "another trial is better beyond three standard errors on these folds"
             mlflow_store.log_child_run(title, settings, finite_figures(result.folds), tags)
 
 

@@ -1,7 +1,7 @@
 """The search for the best candidate.
 
 Trials on a sample of the days find the best settings of each kind of model. The kinds are then compared on all rows.
-A trial ends, and a kind goes no further, where another one is surely better.
+A trial ends, and a kind goes no further, where another one is better beyond three standard errors.
 This module uses the folds and never the holdout.
 """
 
@@ -25,7 +25,7 @@ from pipeline.training.fold_results import CandidateResult, Fits, Say, evaluate_
 from pipeline.training.unfit import refuse_absent_class, refuse_uniform
 
 Array = NDArray[Any]
-SURE = 3.0  # standard errors by which a loss is surely higher
+MOST_ERRORS = 3.0  # standard errors by which the loss of a trial that goes on may be higher
 
 
 class SampledFolds(NamedTuple):
@@ -39,8 +39,8 @@ def run_trials(config: Config, data: Tensors, target: Array, rows: SampledFolds,
     """Run every trial of every kind on the sampled rows. Return the results in order.
 
     The study proposes a whole batch before it gets the first result of that batch, and it gets the results in the order
-    of the proposals. A batch goes from fold to fold, and the trials that are surely worse stay behind. So the trials do
-    not depend on the number of workers.
+    of the proposals. A batch goes from fold to fold, and the trials that are clearly worse stay behind. So the trials
+    do not depend on the number of workers.
 
     Raises DataError if the sample leaves a fold with one outcome only.
     """
@@ -83,10 +83,11 @@ def with_next_fold(
     say: Say,
     fits: Fits,
 ) -> list[CandidateResult]:
-    """Evaluate the trials of a batch that are still going on fold `number`, and stop those that are surely worse.
+    """Evaluate the trials of a batch that are still going on fold `number`, and stop those that are clearly worse.
 
-    A trial ends where the best one of its kind so far is surely better, in this batch or among the `earlier` results.
-    It ends too where that best one is surely worse than another kind's: only the best one of such a kind goes on.
+    A trial ends where it is clearly worse than the best one of its kind so far, in this batch or among the `earlier`
+    results. It ends too where that best one is clearly worse than another kind's: only the best one of such a kind goes
+    on.
     """
     going = [n for n, result in enumerate(batch) if not result.error and not result.stopped]
     candidates = [(batch[n].name, batch[n].settings) for n in going]
@@ -107,15 +108,15 @@ def with_next_fold(
         name = batch[n].name
         if batch[n].error or batch[n].settings == best[name].settings:
             continue
-        stopped = name in worse_kinds or is_surely_worse(batch[n], best[name], target, rows, config)
+        stopped = name in worse_kinds or is_clearly_worse(batch[n], best[name], target, rows, config)
         batch[n] = batch[n]._replace(stopped=stopped)
     return batch
 
 
-def is_surely_worse(
+def is_clearly_worse(
     result: CandidateResult, best: CandidateResult, target: Array, rows: SampledFolds, config: Config
 ) -> bool:
-    """Tell whether the mean loss over the folds of `result` is higher by more than `SURE` standard errors."""
+    """Tell whether the mean loss over the folds of `result` is higher by more than three standard errors."""
     differences = []
     errors = []
     for fold in rows.folds:
@@ -126,19 +127,19 @@ def is_surely_worse(
             mean, error = mean_of_blocks(worse - better, rows.unit[fold.valid])
             differences.append(mean)
             errors.append(error)
-    return bool(np.sum(differences) > SURE * np.linalg.norm(errors))
+    return bool(np.sum(differences) > MOST_ERRORS * np.linalg.norm(errors))
 
 
 def contenders(
     config: Config, target: Array, rows: SampledFolds, best_trials: Sequence[CandidateResult]
 ) -> tuple[list[CandidateResult], list[CandidateResult]]:
-    """Divide the best trials of the kinds into those to be compared on all rows, and those that are surely worse."""
+    """Divide the best trials of the kinds into those to be compared on all rows, and those that are clearly worse."""
     best = min(best_trials, key=lambda trial: trial.mean(config.loss), default=None)
 
     on_all_rows: list[CandidateResult] = []
     worse: list[CandidateResult] = []
     for trial in best_trials:
-        side = worse if best and is_surely_worse(trial, best, target, rows, config) else on_all_rows
+        side = worse if best and is_clearly_worse(trial, best, target, rows, config) else on_all_rows
         side.append(trial)
     return on_all_rows, worse
 

@@ -39,7 +39,7 @@ def compare(
     """Evaluate every trial on a sample of the days, and then the best trial of each kind on all rows.
 
     The candidates are trained on the masked copies too, and validated on the rows as they are. Returns the trials, the
-    results on all rows, and the best trials of the kinds that the sample showed to be surely worse.
+    results on all rows, and the best trials of the kinds that were clearly worse on the sample.
     """
     _, data, target = masking.with_copies(rows.examples, copies)
     data = parallel.shareable(data)

@@ -50,7 +50,7 @@ def leaderboard(
 def worse_on_sample(worse: list[CandidateResult]) -> list[str]:
     """Name the kinds that are not in the leaderboard, and say why. No line without one."""
     names = ", ".join(result.name for result in worse)
-    return [f"not trained on all rows, surely worse on the sample: {names}"] if worse else []
+    return [f"not trained on all rows, worse beyond three standard errors on the sample: {names}"] if worse else []
 
 
 def lost_trials(trials: list[CandidateResult]) -> list[str]:

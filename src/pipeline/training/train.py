@@ -23,7 +23,7 @@ from pipeline.registry import mlflow_store, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, json_bytes
-from pipeline.training import bundle, cards, champion_predictions, descriptions, gates, report, run_record, tables
+from pipeline.training import bundle, cards, champion_predictions, descriptions, gates, run_record, tables
 from pipeline.training.evaluate import evaluate
 from pipeline.training.fold_results import CandidateResult
 from pipeline.training.phases import Evaluation, Outcome, Prepared, Selection
@@ -47,7 +47,7 @@ def run(config: Config, out: Console, *, everything: bool = False, restart: str 
         if config.split.test == "none":
             return record_selection(config, prepared, selection, reports, out)
 
-        evaluation = evaluate(config, prepared, selection, reports, out, everything=everything, restart=restart)
+        evaluation = evaluate(config, prepared, selection, out, everything=everything, restart=restart)
         return publish(config, prepared, selection, evaluation, reports, run_id, out)
 
 
@@ -123,9 +123,6 @@ def describe_target(target: NDArray[Any]) -> str:
 def record_selection(config: Config, prepared: Prepared, selection: Selection, reports: Path, out: Console) -> Outcome:
     """Record a training that does not open the holdout. It ends here, without a bundle."""
     with console.step(out, "Record"):
-        pictures = report.search_pictures(config, selection.trials, selection.results, selection.best)
-        report.draw(reports, config.task, pictures)
-
         record = record_facts(config, prepared, selection, prepared.train)
         (reports / PAGE).write_bytes(page(config, prepared, selection, None, record))
         run_record.log_training(config, selection.best, evaluated_candidates(config, selection), {}, record, reports)
@@ -171,14 +168,14 @@ def record_and_register(
     models = promotion.home(config)
     holdout = evaluation.holdout
     record = {
-        **record_facts(config, prepared, selection, evaluation.learnt),
+        **record_facts(config, prepared, selection, evaluation.packaged.learnt),
         "slices": run_record.slice_records(holdout.slices),
         "missing": [run_record.missing_record(result) for result in holdout.missing],
-        "export_off": evaluation.export_error,
+        "export_off": evaluation.packaged.model.export_error,
         "run_id": run_id,
         "restart": evaluation.restart,
         "gates": [result._asdict() for result in evaluation.gate_results],
-        "warnings": evaluation.warnings,
+        "warnings": [*prepared.warnings, *holdout.warnings],
         "compared_with": evaluation.champion.digest if evaluation.champion else None,
         "card": config.card.model_dump(exclude_none=True),
     }

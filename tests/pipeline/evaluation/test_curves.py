@@ -2,25 +2,11 @@
 
 import numpy as np
 
-from pipeline.evaluation.curves import by_tenth, curve, tenths
+from pipeline.evaluation.curves import curve, tenths
 
 RNG = np.random.default_rng(0)
 PROBABILITY = np.round(RNG.random(500), 2)  # two digits, so that many are equal
 OUTCOME = RNG.random(500) < PROBABILITY
-
-
-def test_calibration_curve_goes_from_the_lowest_tenth_to_the_highest() -> None:
-    expected, observed = by_tenth(OUTCOME, PROBABILITY)
-    assert (np.diff(expected) > 0).all()
-    assert observed[0] < observed[-1]
-
-
-def test_tenths_that_hold_no_row_are_left_out() -> None:
-    """Four rows: the means of the predictions and of the outcomes, of those at 0.2 together."""
-    outcome = np.array([False, True, True, False])
-    expected, observed = by_tenth(outcome, np.array([0.9, 0.2, 0.2, 0.5], dtype=np.float32))
-    assert expected.tolist() == np.array([0.2, 0.5, 0.9], dtype=np.float32).tolist()
-    assert observed.tolist() == [1.0, 0.0, 0.0]
 
 
 def test_ten_different_predictions_are_a_tenth_each() -> None:

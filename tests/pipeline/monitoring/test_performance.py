@@ -1,4 +1,4 @@
-"""How predictions turned out: figures of weeks with their intervals, what is surely worse, and what is an alarm."""
+"""How predictions turned out: figures of weeks with their intervals, what is clearly worse, and what is an alarm."""
 
 import numpy as np
 import pytest

@@ -13,8 +13,6 @@ from pipeline.registry import artifact_paths, mlflow_store
 from pipeline.training.train import run
 from tests.support.toy import WEAK, Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 
 def addresses(file: Path) -> list[str]:
     with sqlite3.connect(file) as database:

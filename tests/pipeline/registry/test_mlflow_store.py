@@ -23,7 +23,7 @@ from tests.support.parcels import Parcels
 def test_a_training_leaves_a_run_and_below_it_a_run_per_trial(
     parcels: Parcels,
 ) -> None:
-    """The run has the parameters, the metrics, the pictures and the bundle."""
+    """The run has the parameters, the metrics, the report and the bundle."""
     client = mlflow.MlflowClient(parcels.config.paths.tracking)
     experiment = client.get_experiment_by_name("parcels")
     assert experiment is not None
@@ -44,7 +44,7 @@ def test_a_training_leaves_a_run_and_below_it_a_run_per_trial(
     assert run.data.metrics["folds.log_loss"] > 0
     listed = {file.path for folder in ("report", "bundle") for file in client.list_artifacts(run.info.run_id, folder)}
     assert {
-        "report/roc.png",
+        "report/report.html",
         "report/data_report.json",
         "report/MODEL_CARD.md",
         "bundle/model.onnx",
@@ -62,7 +62,8 @@ def test_the_run_names_the_data_and_the_commit_that_it_was_made_of(parcels: Parc
     assert "sha256 parcels.csv" in run.inputs.dataset_inputs[0].dataset.source
     assert len(run.data.tags["commit"]) >= 40
     listed = {file.path for file in client.list_artifacts(run.info.run_id, "report")}
-    assert {"report/importance.png", "report/search.png", "report/confusion.png", "report/config.json"} <= listed
+    assert {"report/report.html", "report/config.json"} <= listed
+    assert not [path for path in listed if path.endswith(".png")]
     below = next(each for each in runs if each.info.run_name.startswith("linear, all rows, "))
     folds = client.get_metric_history(below.info.run_id, "log_loss")
     linear = json.loads((parcels.bundle / "record.json").read_text())["candidates"]["linear"]

@@ -25,8 +25,6 @@ from pipeline.registry.promotion import LEDGER, champion, history, previous, pro
 from pipeline.runtime import bundle_store
 from tests.support.toy import WEAK, Toy, in_folder, statuses, trained_twice
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 
 class Two:
     """A weak champion that was replaced by a better one, in a folder."""

@@ -107,14 +107,27 @@ def test_serve_and_promote_refuse_a_bundle_with_a_link(parcels: Parcels, copy: P
     assert bundle_store.pointer(named) is None
 
 
-def test_a_picture_that_is_replaced_later_is_served_as_it_was_checked(copy: Path) -> None:
+def test_a_report_that_is_replaced_later_is_served_as_it_was_checked(copy: Path) -> None:
     """By a link to the server's environment, after the bundle was loaded."""
-    picture = (copy / "roc.png").read_bytes()
+    report = (copy / "report.html").read_bytes()
     with serving(copy) as client:
-        (copy / "roc.png").unlink()
-        (copy / "roc.png").symlink_to("/proc/self/environ")
-        answer = client.get("/model/roc.png").raise_for_status()
-        assert (answer.content, answer.headers["content-type"]) == (picture, "image/png")
+        (copy / "report.html").unlink()
+        (copy / "report.html").symlink_to("/proc/self/environ")
+        assert client.get("/model/report").raise_for_status().content == report
+
+
+def test_a_bundle_of_an_older_version_is_loaded_and_served(parcels: Parcels, tmp_path: Path) -> None:
+    """It has pictures, which are no addresses any more, and its record has other names."""
+    files = {path.name: path.read_bytes() for path in parcels.bundle.iterdir() if path.name != "SHA256SUMS"}
+    record = files["record.json"].replace(b'"train_rows"', b'"judged_fit"').replace(b'"holdout_rows"', b'"judged_on"')
+    older = bundle_store.write(tmp_path, {**files, "record.json": record, "roc.png": b"\x89PNG"})
+
+    with serving(older) as client:
+        page = client.get("/model", headers={"accept": "text/html"}).raise_for_status().text
+        assert "evaluated on" in page
+        assert ".png" not in page
+        assert client.get("/model/roc.png").status_code == 404
+        assert client.get("/", headers={"accept": "text/html"}).status_code == 200
 
 
 def test_what_lies_beside_a_bundle_is_no_part_of_it(copy: Path) -> None:

@@ -54,7 +54,7 @@ def files_of(task: str = "binary", **record: Any) -> dict[str, bytes]:
     data = {"files": {"toy.csv": "ab" * 32}, "licence": None, "counts": {"dropped": 4}, "rules": []}
     facts = {
         "data": data, "rows": rows, "candidate": "linear", "candidates": {"linear": {"day 6": {}, "day 7": {}}},
-        "holdout": "day 8", "trained_on": 80, "judged_fit": 80, "judged_on": 20, "created": "2026-01-01", "commit": None,
+        "holdout": "day 8", "trained_on": 80, "train_rows": 80, "holdout_rows": 20, "created": "2026-01-01", "commit": None,
         "config": "c0", "dataset_module": "d0", "machine": {"python": "3.13"}, "libraries": {"numpy": "2"}, "run_id": "r0",
         "slices": [{"column": "shape", "value": "round", "rows": 20, "figures": figures}],
         "missing": [{"group": "sizes", "columns": ["size"], "holdout": dict.fromkeys(about["metrics"], 0.7)}],
@@ -145,7 +145,15 @@ def test_cards_are_outdated_once_something_else_is_declared(tmp_path: Path) -> N
     assert not are_outdated(bundle, {"contest": "Call"}, [])
 
 
-def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy, blank_pictures: None) -> None:
+def test_a_bundle_of_an_older_version_is_renewed(tmp_path: Path) -> None:
+    """Its record has other names, which whoever reads it as a file does not know."""
+    for names, is_outdated in (({"judged_fit": 80}, True), ({"train_rows": 80}, False)):
+        record = json.dumps({"card": {}, **names}).encode()
+        bundle = bundle_store.write(tmp_path, {"bundle.json": b"{}", "record.json": record}, renew=True)
+        assert are_outdated(bundle, {}, []) == is_outdated
+
+
+def test_what_is_declared_later_renews_the_cards_of_the_same_champion(toy: Toy) -> None:
     """The name of the bundle stays, since a card decides no prediction. Without a change the champion stays as it is."""
     first = toy.train().bundle
     assert first is not None

@@ -46,14 +46,14 @@ def test_a_model_is_compared_with_the_champion_on_the_same_rows(
     assert result_of(tiny_config, evidence(champion=champion(better_by(share))), AGAINST).passed is passed
 
 
-def test_a_model_that_is_surely_worse_is_refused_however_little(tiny_config: Config) -> None:
+def test_a_model_that_is_clearly_worse_is_refused_however_little(tiny_config: Config) -> None:
     """Within the limit, but the whole interval is above 0."""
     generous = with_rule(tiny_config, max_increase=1.0)
     result = result_of(generous, evidence(champion=champion(better_by(0.05))), AGAINST)
     assert not result.passed
 
 
-def test_a_model_that_is_worse_by_more_than_the_limit_is_refused_unsurely(tiny_config: Config) -> None:
+def test_a_model_worse_beyond_the_limit_is_refused_in_doubt_too(tiny_config: Config) -> None:
     """On some days it is much worse and on others better, so the interval has 0 in it; the value is above the limit."""
     model = evidence()
     days = model.blocks % 4 == 0

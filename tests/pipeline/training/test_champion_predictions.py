@@ -17,8 +17,6 @@ from pipeline.training.champion_predictions import ANSWERS, predict_with_champio
 from pipeline.training.train import run
 from tests.support.toy import WEAK, Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 LOW = [
     "gates.holdout={roc_auc: {low: 0.4, high: 0.95}, log_loss: {low: 0.3, high: 0.8}, ece: {low: 0, high: 0.4}}",
     "gates.slices={columns: [colour], min_rows: 100, metrics: {roc_auc: {low: 0.3, high: 0.95}}}",

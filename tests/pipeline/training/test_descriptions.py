@@ -20,7 +20,7 @@ def gate(name: str, **more: Any) -> dict[str, Any]:
 
 
 def about(**more: Any) -> dict[str, Any]:
-    rows = {"trained_on": 3000, "judged_fit": 3000, "judged_on": 1000, "holdout": "the last 2 days", "until": None}
+    rows = {"trained_on": 3000, "train_rows": 3000, "holdout_rows": 1000, "holdout": "the last 2 days", "until": None}
     return {**rows, "gates": [gate("roc_auc"), gate("ece")], **more}
 
 

@@ -2,11 +2,8 @@
 
 import json
 
-import pytest
-
 from tests.support.toy import WEAK, Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
 GATE = "log_loss on the folds by one feature"
 TWO = "features=[colour, size]"
 

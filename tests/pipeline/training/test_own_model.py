@@ -18,8 +18,6 @@ from pipeline.runtime.predictor import load
 from pipeline.training import own_model
 from tests.support.toy import Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 
 def save(folder: Path, *, weight: float = 0.5, width: int = 2, rows: object = "rows", last: str = "Sigmoid") -> Path:
     """The larger, the likelier: sigmoid(weight * (size - 5)); a missing size counts as 5."""

@@ -23,8 +23,6 @@ from pipeline.training.train import run
 from tests.support.parcels import CONFIG, Parcels, settings
 from tests.support.toy import WEAK, Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 
 def test_every_verdict_stands_in_the_bundles_record(parcels: Parcels) -> None:
     told = [GateResult(**each) for each in json.loads((parcels.bundle / "record.json").read_text())["gates"]]

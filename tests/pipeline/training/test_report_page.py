@@ -11,28 +11,28 @@ import pytest
 from rich.console import Console
 
 from pipeline.candidates.linear import Linear
-from pipeline.config.config import Config
+from pipeline.config.config import Config, load
+from pipeline.evaluation.bootstrap import Interval
 from pipeline.runtime.arrays import Examples, Tensors
 from pipeline.training.fold_results import CandidateResult
-from pipeline.training.report_page.charts import axis, named_axis, number
+from pipeline.training.report_page.charts import axis, interval_axis, lines, named_axis, number, series
 from pipeline.training.report_page.fits import fit_for_page
+from pipeline.training.report_page.holdout import calibration, dependence, errors, labels, most_confused, thinned
+from pipeline.training.report_page.page import environment
 from pipeline.training.report_page.values import (
-    calibration,
-    dependence,
-    errors,
-    labels,
+    extremes,
     mean_interval,
     missing_values,
     months_of,
     outcome_groups,
-    thinned,
+    search_losses,
 )
 from pipeline.training.train import prepare
+from tests.support import ROOT
 from tests.support.parcels import Parcels
 from tests.support.penguins import Penguins
 from tests.support.toy import Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
 EVERY = ["data", "candidates", "holdout", "rows", "features", "slices", "missing", "leaks", "gates", "lineage"]
 NUMBER = [
     "task=regression", "target=later", "costs=null",
@@ -66,6 +66,17 @@ def test_the_page_of_a_binary_task_has_every_section(parcels: Parcels) -> None:
     assert "Random against time-ordered split" in titles(page)
 
 
+def drawn_kinds(page: str, title: str) -> tuple[bool, bool]:
+    """Whether the picture with this title has lines, and dots."""
+    picture = page.partition(f"<h3>{title}</h3>")[2].partition("</figure>")[0].partition("</ul>")[2]
+    return 'class="line"' in picture, 'class="dot"' in picture
+
+
+def test_a_line_joins_folds_only_where_they_follow_each_other(parcels: Parcels, penguins: Penguins) -> None:
+    assert drawn_kinds((parcels.bundle / "report.html").read_text(), "Folds") == (True, True)
+    assert drawn_kinds((penguins.bundle / "report.html").read_text(), "Folds") == (False, True)
+
+
 def test_the_page_of_several_classes_leaves_out_what_they_lack(penguins: Penguins) -> None:
     """There is no time, no threshold and no slice."""
     page = (penguins.bundle / "report.html").read_text()
@@ -82,7 +93,8 @@ def test_the_page_of_a_number_has_errors_in_place_of_labels(toy: Toy) -> None:
     page = (outcome.bundle / "report.html").read_text()
     assert sections(page) == EVERY
     assert is_whole(page)
-    assert {"Errors", "Calibration"} <= set(titles(page))
+    assert {"Errors", "Calibration", "Search"} <= set(titles(page))
+    assert page.count("<figcaption>") == page.count("<figure")
     assert not {"ROC curve", "Confusion matrix", "Cost by threshold"} & set(titles(page))
 
 
@@ -149,6 +161,52 @@ def test_one_day_is_too_few_for_an_interval() -> None:
     assert np.isnan([mean.low, mean.high]).all()
 
 
+@pytest.mark.parametrize(
+    ("ends", "ticks"),
+    [((0.4589, 0.4662), [0.46, 0.462, 0.464, 0.466]), ((-3, 40), [0, 10, 20, 30, 40])],
+)
+def test_the_ticks_of_an_axis_are_round_numbers(ends: tuple[float, float], ticks: list[float]) -> None:
+    assert [place for place, _ in axis(ends).ticks] == pytest.approx(ticks)
+
+
+def test_an_axis_of_intervals_has_room_for_their_ends() -> None:
+    scale = interval_axis([Interval(2, 1, 4), Interval(3, np.nan, np.nan)], 5)
+    assert scale.low < 1 < 5 < scale.high
+
+
+def test_a_series_has_the_colour_of_its_place_in_the_order() -> None:
+    drawn = lines({"tree": [(0, 1)], "linear": [(0, 2)]}, "dots", ["linear", "tree"])
+    assert drawn == [series("dots", [(0, 1)], "c1", "tree"), series("dots", [(0, 2)], "c0", "linear")]
+
+
+def test_the_lowest_loss_so_far_falls_in_steps_and_failures_have_none() -> None:
+    trials = [
+        CandidateResult("linear", Linear(), {"a": {"mae": 3.0}}),
+        CandidateResult("linear", Linear(), {}, "MemoryError"),
+        CandidateResult("tree", Linear(), {"a": {"mae": 1.0}}),
+        CandidateResult("tree", Linear(), {"a": {"mae": 2.0}}),
+    ]
+    assert search_losses(trials, "mae") == {
+        "points": {"linear": [(1, 3.0)], "tree": [(3, 1.0), (4, 2.0)]},
+        "lowest": [(1, 3.0), (3, 3.0), (3, 1.0), (4, 1.0)],
+        "trial": 3, "loss": 1.0, "kind": "tree",
+    }  # fmt: skip
+
+
+def test_the_extremes_of_values_have_their_names() -> None:
+    assert extremes(["a", "b", "c"], [2, 1, 3]) == (1, "b", 3, "c")
+
+
+@pytest.mark.parametrize(("size", "counted"), [(2, True), (3, True), (20, True), (21, False), (50, False)])
+def test_a_confusion_matrix_names_every_class_and_counts_of_up_to_twenty(size: int, counted: bool) -> None:
+    source = '{% from "macros.html" import confusion with context %}{{ confusion(counts, names) }}'
+    names = [f"class {number}" for number in range(size)]
+    drawn = environment().from_string(source).render(counts=np.full((size, size), 7).tolist(), names=names)
+    assert drawn.count("<rect") == size**2
+    assert drawn.count(">class ") == 2 * size
+    assert drawn.count(">7<") == (size**2 if counted else 0)
+
+
 def test_an_axis_of_many_names_shows_some_of_them() -> None:
     assert [text for _, text in named_axis([str(month) for month in range(1, 13)]).ticks] == ["1", "4", "7", "10"]
 
@@ -194,6 +252,21 @@ def test_labels_are_counted_at_the_threshold_and_cost_what_the_config_says(tiny_
     assert drawn["confusion"] == [[1, 1], [1, 1]]
     assert drawn["curves"]["yes"]["roc"] == [(0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)]
     assert drawn["curves"]["yes"]["cost"] == [(0.1, 0.5), (0.2, 0.25), (0.3, 1), (0.9, 0.75)]
+    at_threshold = drawn["at_threshold"]
+    assert (at_threshold["true_positive_rate"], at_threshold["false_positive_rate"]) == (0.5, 0.5)
+    assert (at_threshold["precision"], at_threshold["cost"], at_threshold["cost_of_constant"]) == (0.5, 1, 0.5)
+
+
+def test_where_no_probability_reaches_the_threshold_precision_is_unknown(tiny_config: Config) -> None:
+    shown = labels(tiny_config, np.array([False, True]), np.array([0.1, 0.2]))
+    assert shown["at_threshold"]["precision"] is None
+
+
+def test_the_most_frequent_confusion_of_classes_is_named() -> None:
+    """By the titles that people know."""
+    counts = np.array([[9, 2, 0], [0, 9, 1], [0, 0, 9]])
+    worst = most_confused(load(ROOT / "configs/penguins.yaml"), counts)
+    assert worst == {"right": 27, "outcome": "Adélie", "label": "Chinstrap", "rows": 2}
 
 
 def test_a_thinned_curve_keeps_its_ends_and_its_steps() -> None:
@@ -217,10 +290,11 @@ def test_partial_dependence_follows_the_feature_and_only_it(tiny_config: Config)
         return data.numbers[:, 0].astype(np.float64) + (data.strings[:, 0] == "red")
 
     size, colour = (dependence(tiny_config, train, session, name) for name in ("size", "colour"))  # type: ignore[arg-type]
-    slope = np.polyfit(size["tried"], size["means"][0], 1)[0]
+    slope = np.polyfit(*zip(*size["points"][""], strict=True), 1)[0]
     assert slope == pytest.approx(1, abs=1e-5)
     assert colour["tried"] == ["red", "blue"]
-    assert colour["means"][0][0] - colour["means"][0][1] == pytest.approx(1)
+    assert colour["extremes"].high - colour["extremes"].low == pytest.approx(1)
+    assert (colour["extremes"].low_name, colour["extremes"].high_name) == ("blue", "red")
     assert np.array_equal(numbers, train.data.numbers)
 
 

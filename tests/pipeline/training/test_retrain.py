@@ -16,8 +16,6 @@ from pipeline.training import retrain
 from pipeline.training.phases import Outcome
 from tests.support.toy import WEAK, Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 RULE = (
     "retrain={compare_on: 1 day, fold_length: 1 day, max_increase: 0.002, "
     "holdout: {roc_auc: {low: 0.6, high: 0.95}, skill: {low: 0, high: 0.5}}}"
@@ -41,7 +39,7 @@ def gate(outcome: Outcome) -> dict[str, str]:
 def test_the_newest_days_judge_and_then_the_model_learns_from_them_too(toy: Toy) -> None:
     found = record(again(toy, "2013-01-07"))
     assert found["holdout"] == "06 Jan 2013 to 06 Jan 2013"
-    assert (found["judged_fit"], found["judged_on"], found["trained_on"]) == (2500, 500, 3000)
+    assert (found["train_rows"], found["holdout_rows"], found["trained_on"]) == (2500, 500, 3000)
     assert found["until"] == "2013-01-07"
     learnt, elsewhere = predictor.load(promotion.home(toy.config())), f"paths.models={toy.folder}/elsewhere"
     only_judged = toy.train("data.until=2013-01-07", "split.holdout=1 day", "split.folds=1", elsewhere)

@@ -20,7 +20,7 @@ from pipeline.training.search import (
     best_of_each,
     choose,
     contenders,
-    is_surely_worse,
+    is_clearly_worse,
     run_trials,
     sample_folds,
 )
@@ -197,26 +197,26 @@ def results_off_by(by: float, noise: float) -> tuple[CandidateResult, CandidateR
 
 
 @pytest.mark.parametrize(("noise", "sure"), [(0.05, True), (0.3, False)])
-def test_worse_by_chance_is_not_surely_worse(config: Config, noise: float, sure: bool) -> None:
+def test_worse_by_chance_is_not_clearly_worse(config: Config, noise: float, sure: bool) -> None:
     """Ten rows of a block are one observation: what they share counts once."""
     _, target = examples()
     rows = SampledFolds(FOLDS, UNIT)
     good, bad = results_off_by(0.3, noise)
     assert bad.mean("log_loss") > good.mean("log_loss")
-    assert is_surely_worse(bad, good, target, rows, config) is sure
-    assert not is_surely_worse(good, bad, target, rows, config)
-    assert not is_surely_worse(good, good, target, rows, config)
+    assert is_clearly_worse(bad, good, target, rows, config) is sure
+    assert not is_clearly_worse(good, bad, target, rows, config)
+    assert not is_clearly_worse(good, good, target, rows, config)
     every_row = SampledFolds(FOLDS, ROWS)  # as if no row depended on another
-    assert is_surely_worse(bad, good, target, every_row, config)
+    assert is_clearly_worse(bad, good, target, every_row, config)
 
 
 def test_of_one_block_nothing_is_sure(config: Config) -> None:
     _, target = examples()
     good, bad = results_off_by(0.3, 0.0)
-    assert not is_surely_worse(bad, good, target, SampledFolds(FOLDS, np.zeros(400, dtype=int)), config)
+    assert not is_clearly_worse(bad, good, target, SampledFolds(FOLDS, np.zeros(400, dtype=int)), config)
 
 
-def test_a_kind_that_is_surely_worse_goes_no_further(config: Config) -> None:
+def test_a_kind_that_is_clearly_worse_goes_no_further(config: Config) -> None:
     _, target = examples()
     rows = SampledFolds(FOLDS, UNIT)
     good, bad = results_off_by(0.3, 0.05)
@@ -224,7 +224,9 @@ def test_a_kind_that_is_surely_worse_goes_no_further(config: Config) -> None:
     assert contenders(config, target, rows, [bad, near, good]) == ([near, good], [bad])
 
 
-def test_a_trial_ends_after_a_fold_on_which_it_is_surely_worse(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_ends_after_a_fold_on_which_it_is_clearly_worse(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is told apart from one that failed, has its first fold, and is never the best; the study goes on."""
     data, target = examples()
     fitted: list[object] = []
@@ -235,7 +237,7 @@ def test_a_trial_ends_after_a_fold_on_which_it_is_surely_worse(config: Config, m
         return honest(settings, rows, *others)
 
     monkeypatch.setattr(estimators, "fit", fit)
-    monkeypatch.setattr(search, "is_surely_worse", lambda result, best, *_: result.settings != best.settings)
+    monkeypatch.setattr(search, "is_clearly_worse", lambda result, best, *_: result.settings != best.settings)
     trials = run_trials(config, data, target, sampled(config), quiet)
     boosting = [trial for trial in trials if trial.name == "boosting"]
     stopped = [trial for trial in boosting if trial.stopped]
@@ -247,13 +249,13 @@ def test_a_trial_ends_after_a_fold_on_which_it_is_surely_worse(config: Config, m
     assert list(best.folds) == ["first", "second"]
 
 
-def test_of_a_kind_that_is_surely_worse_only_the_best_trial_goes_on(
+def test_of_a_kind_that_is_clearly_worse_only_the_best_trial_goes_on(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So the kind is judged by all folds, and no time is spent on its settings."""
     data, target = examples()
     monkeypatch.setattr(
-        search, "is_surely_worse", lambda result, best, *_: (result.name, best.name) == ("boosting", "linear")
+        search, "is_clearly_worse", lambda result, best, *_: (result.name, best.name) == ("boosting", "linear")
     )
     trials = run_trials(config, data, target, sampled(config), quiet)
     boosting = [trial for trial in trials if trial.name == "boosting"]
@@ -268,7 +270,7 @@ def test_a_trial_is_compared_with_its_kind_and_a_kind_with_all(config: Config, m
     data, target = examples()
     compared: set[tuple[str, str]] = set()
     monkeypatch.setattr(
-        search, "is_surely_worse", lambda result, best, *_: bool(compared.add((result.name, best.name)))
+        search, "is_clearly_worse", lambda result, best, *_: bool(compared.add((result.name, best.name)))
     )
     run_trials(config, data, target, sampled(config), quiet)
     assert compared == {("linear", "linear"), ("boosting", "boosting"), ("boosting", "linear")}

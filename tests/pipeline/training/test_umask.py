@@ -11,7 +11,6 @@ from pipeline.registry import promotion
 from pipeline.runtime import bundle_store, rolling_features
 from tests.support.toy import Toy
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
 FILES = {"bundle.json": b"{}", "model.onnx": b"model"}
 
 

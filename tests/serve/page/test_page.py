@@ -158,7 +158,8 @@ def test_the_model_tells_its_facts_to_people_as_it_does_to_machines(server: http
         assert gate["value"].replace("'", "&#39;") in page
     for figure in facts["metrics"].values():
         assert f"{figure['value']:.4g}" in page
-    assert len(re.findall(r'<img src="model/\w+\.png"', page)) >= 6
+    for path in ("report", "card", "data-card"):
+        assert f'<a href="model/{path}">' in page
 
 
 def test_the_model_lists_what_it_is_asked_without_private_columns(parcels: Parcels) -> None:
@@ -168,7 +169,7 @@ def test_the_model_lists_what_it_is_asked_without_private_columns(parcels: Parce
     columns["city"] = columns["city"].model_copy(update={"private": True, "meaning": "Hidden city"})
     contract = predictor.contract.model_copy(update={"columns": columns})
     contract.__dict__.pop("request", None)
-    model = SimpleNamespace(contract=contract, predictor=predictor, pictures={}, version="v", root_path="")
+    model = SimpleNamespace(contract=contract, predictor=predictor, version="v", root_path="")
     page = bytes(model_page(model, {"record": predictor.record, "metrics": {}}).body).decode()
 
     fields = page.split('aria-label="Fields"')[1]
@@ -204,7 +205,7 @@ def test_a_browser_is_asked_for_the_key_as_a_password(guarded: httpx2.Client) ->
             guarded.post("/answer", data=REQUIRED, headers={**BROWSER, "authorization": f"Basic {wrong}"}).status_code
             == 401
         )
-    assert guarded.get("/model/roc.png").status_code == 401
+    assert guarded.get("/model/report").status_code == 401
     assert guarded.get("/web/style.css").status_code == 200
 
 

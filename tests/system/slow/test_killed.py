@@ -38,7 +38,7 @@ TOLD = {
 # tells its number when it begins to work; then what it says goes to files.
 NURSERY = """
 import json, os, sys
-import matplotlib.pyplot, optuna, skl2onnx, sqlalchemy.orm
+import optuna, skl2onnx, sqlalchemy.orm
 import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
 from pipeline import __main__
 from pipeline.data import clean

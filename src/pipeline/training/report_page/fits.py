@@ -62,4 +62,7 @@ def fit_for_page(config: Config, prepared: Prepared, best: CandidateResult) -> d
     gap = None
     if random and in_time:
         gap = mean_interval([random["losses"] - in_time["losses"]], [unit[valid]])
-    return {"fold": fold.name, "scored": len(valid), "curve": list(points.values()), "random": random, "gap": gap}
+    curve = list(points.values())
+    last_step = curve[-1]["valid"].value - curve[-2]["valid"].value if len(curve) > 1 else None
+    facts = {"fold": fold.name, "scored": len(valid)}
+    return {**facts, "curve": curve, "last_step": last_step, "time_ordered": in_time, "random": random, "gap": gap}

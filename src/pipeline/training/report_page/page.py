@@ -12,6 +12,7 @@ from pipeline.training import search
 from pipeline.training.phases import Evaluation, Prepared, Selection
 from pipeline.training.report_page import charts, values
 from pipeline.training.report_page.fits import fit_for_page
+from pipeline.training.report_page.holdout import holdout_values
 
 PAGE = "report.html"
 
@@ -37,15 +38,17 @@ def page(
         "digest": None,
     }
     if evaluation:
-        content["holdout"] = values.holdout_values(config, prepared, best, evaluation)
+        content["holdout"] = holdout_values(config, prepared, best, evaluation.holdout)
         content["digest"] = bundle_store.digest(evaluation.files["bundle.json"])
 
     text = environment().get_template(PAGE).render(
         **content,
         outcomes={name: int(group.sum()) for name, group in groups.items()},
-        months=values.outcome_by_month(config, rows),
+        rows_by_month=values.rows_by_month(record["data"]["profile"]),
+        outcome_by_month=values.outcome_by_month(config, rows),
+        outcome_names=values.outcome_names(config),
         missing=values.missing_values(rows, groups),
-        standings=values.standings(config, prepared, selection),
+        candidates=values.candidates(config, prepared, selection) if selection.trials else None,
         baseline=search.baseline(prepared.rows.examples.target, prepared.parts.folds, config.scoring),
         fits=fit_for_page(config, prepared, best) if selection.trials else None,
     )  # fmt: skip
@@ -55,6 +58,7 @@ def page(
 def environment() -> Environment:
     folder = FileSystemLoader(Path(__file__).parent)
     made = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.globals.update(axis=charts.axis, named_axis=charts.named_axis, zip=zip)
+    drawn = (charts.axis, charts.named_axis, charts.interval_axis, charts.series, charts.lines, charts.spans)
+    made.globals.update({function.__name__: function for function in (*drawn, enumerate, zip)})
     made.filters["number"] = charts.number
     return made
