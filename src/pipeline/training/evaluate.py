@@ -92,7 +92,7 @@ def assess(
     learnt = train
     if everything:
         learnt = rows.examples
-        final = refit(config, best, masking.with_copies(learnt, copies), holdout, out)
+        final = refit(config, best, learnt, copies, holdout, out)
     export_error = model.export_error
     if final.export_error is not None:
         export_error = max(export_error or 0, final.export_error)
@@ -133,7 +133,7 @@ def fit_and_leave_out(
         refit = (estimators.fit, best.settings, parallel.shareable(train.data), train.target, config.train)
         tasks = leave_out_tasks(config, prepared.rows, prepared.copies, sampled, best)
         fitted, *results = parallel.run(config, parallel.call, [refit, *tasks])
-        say(f"{len(train.target):,} rows")
+        say(masking.sizes(prepared.train, train))
     return fitted, mean_losses(results, list(masking.optional_groups(config)))
 
 
