@@ -111,7 +111,7 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
         if isinstance(values.dtype, pd.DatetimeTZDtype):
             return pd.Series(pd.NaT, index=values.index)
         if not pd.api.types.is_datetime64_dtype(values):
-            text = values.astype("string")
+            text = values.astype("string").str.strip()
             values = text.mask(text.str.contains(OFFSET, na=False))
         return pd.to_datetime(values, errors="coerce", format=column.format or "ISO8601")
 
@@ -129,7 +129,10 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
 
 def whole(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """Whole numbers as integers where pandas stores them as floats, because some are missing: 7.0 was 7."""
-    is_whole = pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all()
+    if not pd.api.types.is_float_dtype(values):
+        return values
+    known = values.dropna()
+    is_whole = (known % 1 == 0).all() and (known.abs() < 2**63).all()  # what an integer of 64 bits can be
     return values.astype("Int64") if is_whole else values
 
 

@@ -36,7 +36,7 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
         raise ConfigError(f"{configs}: no such folder; run this in the clone's own folder")
 
     table = look(path, target)
-    outcome = outcome_of(target, table.frame[target], positive)
+    outcome = outcome_of(target, table.frame[target], positive, table.written.get("decimal", "."))
     guesses = describe(table.frame, target)
     split = split_of(table, guesses)
     proposal = Proposal(name, target, table, [*beside_split(table, guesses, split)], outcome, split, {})
