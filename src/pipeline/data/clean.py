@@ -116,12 +116,12 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
         return pd.to_datetime(values, errors="coerce", format=column.format or "ISO8601")
 
     if kind == "boolean":
-        text = values.astype("string").str.strip().str.lower()
-        numbers_by_text = {**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}
-        if column.positive:
-            numbers_by_text = {**dict.fromkeys(column.positive, 1.0), **dict.fromkeys(column.negative, 0.0)}
-            return values.astype("string").str.strip().map(numbers_by_text).astype(float)
-        return text.map(numbers_by_text).astype(float)
+        text = values.astype("string").str.strip()
+        if not column.positive:
+            text = text.str.lower()
+        yes = column.positive or TRUE
+        no = column.negative or FALSE
+        return text.map({**dict.fromkeys(yes, 1.0), **dict.fromkeys(no, 0.0)}).astype(float)
 
     numbers = as_numbers(values)
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers

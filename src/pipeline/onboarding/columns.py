@@ -81,7 +81,7 @@ def field_name(header: str, taken: Collection[str] = ()) -> str:
 
 def last_word(header: str) -> str:
     """The last word of a name, in small letters: id of customer_id, customerId and CustomerID, but bid of bid."""
-    *_, last = ["", *re.findall(r"[^\W_]+", spaced(header))]
+    last: str = ["", *re.findall(r"[^\W_]+", spaced(header))][-1]
     return last.lower()
 
 

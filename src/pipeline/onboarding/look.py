@@ -74,17 +74,13 @@ def from_text(path: Path, content: bytes, target: str) -> Table:
     refuse_names(path, names, target)
     frame = frame.set_axis(names, axis=1).fillna("")
 
-    written: dict[str, Any] = {}
-    if delimiter != ",":
-        written["delimiter"] = delimiter
-    if encoding != "utf-8":
-        written["encoding"] = encoding
+    file = DataFile(delimiter=delimiter, encoding=encoding)
     decimals = [name for name in names if has_comma_decimals(frame[name])]
     if delimiter != "," and decimals:
-        written["decimal"] = ","
+        file = file.model_copy(update={"decimal": ","})
         features = [name for name in decimals if name != target]  # classes keep the comma: they are read as text
         frame[features] = frame[features].apply(lambda values: values.str.replace(",", "."))
-    return Table(path, frame, written)
+    return Table(path, frame, file.model_dump(exclude_defaults=True, exclude_none=True))
 
 
 def has_comma_decimals(values: "pd.Series[str]") -> bool:

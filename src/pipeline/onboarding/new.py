@@ -12,7 +12,6 @@ from pipeline.onboarding.look import look
 from pipeline.onboarding.outcome import outcome_of
 from pipeline.onboarding.propose import beside_split, split_of
 from pipeline.onboarding.write import Proposal, config_text, features_of
-from pipeline.runtime.contract import Contract
 from pipeline.training import leaks
 
 LEAK = 0.99  # ROC AUC or rank correlation from which on a column is taken for the outcome itself
@@ -81,9 +80,8 @@ def suspicious(proposal: Proposal, folder: Path) -> dict[str, str]:
             f"{proposal.table.path}: every column looks like a leak of {proposal.target}: {reasons}. Bring "
             "columns that are known before it"
         )
-    return {origin_of(name, contract): f"{fact}. {SAY_SO}" for name, fact in facts.items()}
-
-
-def origin_of(name: str, contract: Contract) -> str:
-    """The column of the file that a feature comes from."""
-    return (contract.columns[name].derived_from or [name])[0]
+    questions = {}
+    for name, fact in facts.items():
+        origin = contract.columns[name].derived_from or [name]
+        questions[origin[0]] = f"{fact}. {SAY_SO}"
+    return questions

@@ -13,9 +13,10 @@ from pipeline.onboarding.look import Table
 HOLDOUT = 0.2  # share of the rows, or of the days
 FEWEST_DAYS = 20  # of a split by time
 LATER = re.compile(r"birth|until|(^|_)(end|due)|expir|close|resolve|deliver|return|update", re.IGNORECASE)
-FEWEST_GROUPS = 10  # different values of an identifier that is no feature: more than 2 % of the rows, but
-MANY_GROUPS = 100  # more than this is enough
-REPEATED = (0.02, 0.8)  # different values of a column that names groups, as a share of the rows
+MANY = 0.02  # different values of an identifier of what several rows are of, as a share of the rows
+FEW = 10  # of them are never many
+ENOUGH = 100  # more of them are always many
+REPEATED = 0.8  # share of different values from which on a split by group would be one by row
 
 
 class Split(NamedTuple):
@@ -56,14 +57,13 @@ def days_of(table: Table, guess: Guess) -> int:
 
 def names_groups(table: Table, guess: Guess) -> bool:
     """Whether a column identifies something that several rows are of."""
-    share = distinct(table, guess) / len(table.frame)
-    is_complete = guess.keys["kind"] in ("category", "integer") and not guess.keys.get("nullable")
-    return last_word(guess.header) in GROUPS and is_complete and REPEATED[0] < share < REPEATED[1]
+    is_complete = last_word(guess.header) in GROUPS and not guess.keys.get("nullable")
+    return is_complete and has_many(table, guess) and distinct(table, guess) < REPEATED * len(table.frame)
 
 
-def repeats_identifier(table: Table, guess: Guess) -> bool:
-    """Whether a column has, by its name and by how many values it has, an identifier of what several rows are of."""
-    many = max(FEWEST_GROUPS, min(MANY_GROUPS, REPEATED[0] * len(table.frame)))
+def has_many(table: Table, guess: Guess) -> bool:
+    """Whether a column is an identifier by its name, and has so many values that a new row may well have another."""
+    many = max(FEW, min(ENOUGH, MANY * len(table.frame)))
     may_be_one = guess.keys["kind"] in ("category", "integer") and is_identifier(guess.header)
     return may_be_one and distinct(table, guess) > many
 
@@ -80,7 +80,7 @@ def beside_split(table: Table, guesses: list[Guess], split: Split) -> Iterator[G
         is_date = guess.keys["kind"] == "datetime" and guess.name != split.column
         if guess.left_out:
             yield guess
-        elif names_groups(table, guess) or repeats_identifier(table, guess):
+        elif has_many(table, guess):
             count = f"{distinct(table, guess):,}"
             yield guess._replace(left_out=f"names what several rows are of ({count}): a new one would be unknown")
         elif is_date and not guess.note:
