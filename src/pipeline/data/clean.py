@@ -111,17 +111,17 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
         if isinstance(values.dtype, pd.DatetimeTZDtype):
             return pd.Series(pd.NaT, index=values.index)
         if not pd.api.types.is_datetime64_dtype(values):
-            text = values.astype("string")
+            text = values.astype("string").str.strip()
             values = text.mask(text.str.contains(OFFSET, na=False))
         return pd.to_datetime(values, errors="coerce", format=column.format or "ISO8601")
 
     if kind == "boolean":
-        text = values.astype("string").str.strip().str.lower()
-        numbers_by_text = {**dict.fromkeys(TRUE, 1.0), **dict.fromkeys(FALSE, 0.0)}
-        if column.positive:
-            numbers_by_text = {**dict.fromkeys(column.positive, 1.0), **dict.fromkeys(column.negative, 0.0)}
-            return values.astype("string").str.strip().map(numbers_by_text).astype(float)
-        return text.map(numbers_by_text).astype(float)
+        text = values.astype("string").str.strip()
+        if not column.positive:
+            text = text.str.lower()
+        yes = column.positive or TRUE
+        no = column.negative or FALSE
+        return text.map({**dict.fromkeys(yes, 1.0), **dict.fromkeys(no, 0.0)}).astype(float)
 
     numbers = as_numbers(values)
     return numbers.where(numbers % 1 == 0) if kind == "integer" else numbers
@@ -129,7 +129,10 @@ def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
 
 def whole(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """Whole numbers as integers where pandas stores them as floats, because some are missing: 7.0 was 7."""
-    is_whole = pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all()
+    if not pd.api.types.is_float_dtype(values):
+        return values
+    known = values.dropna()
+    is_whole = (known % 1 == 0).all() and (known.abs() < 2**63).all()  # what an integer of 64 bits can be
     return values.astype("Int64") if is_whole else values
 
 

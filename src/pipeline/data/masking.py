@@ -106,6 +106,12 @@ def with_copies(examples: Examples, copies: Copies, rows: NDArray[np.int64] | No
     return concatenate([examples, copies.examples.take(np.flatnonzero(np.isin(copies.source, rows)))])
 
 
+def sizes(rows: Examples, extended: Examples) -> str:
+    """How many rows there are, and how many copies were added to them."""
+    copies = len(extended.target) - len(rows.target)
+    return f"{len(rows.target):,} rows" + (f" and {copies:,} masked copies" if copies else "")
+
+
 def blocks_with_copies(key: NDArray[Any], copies: Copies) -> NDArray[np.int64]:
     """Return the block of each row, by its `key` [rows], and then of each copy: that of the row it copies."""
     unit = blocks(key)

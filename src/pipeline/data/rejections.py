@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.config import Config
+from pipeline.config.splits import GroupSplit
 from pipeline.data.clean import OFFSET, CleanedFrame, RuleViolation, as_numbers
 from pipeline.data.notation import COMMA_DECIMAL, ISO, format_of, positive_of
 from pipeline.errors import DataError
@@ -24,14 +25,17 @@ NEEDED = "Fill or leave out these rows: data.key, split or timing needs the colu
 class Case(NamedTuple):
     """A column, the values that violate one of its rules, all its values, and whether a row may lack one.
 
-    Rows without the target are left out: it need not be nullable for that.
+    Rows without the target are left out: it need not be nullable for that. A column `is_key` if rows are grouped by its
+    values: it cannot be a number then.
     """
 
     column: Column
+    rule: str
     invalid: "pd.Series[Any]"
     values: "pd.Series[Any]"
     optional: bool
     is_target: bool
+    is_key: bool
 
 
 def refuse_too_many(cleaned: CleanedFrame, raw: pd.DataFrame, config: Config, listed: str) -> None:
@@ -63,7 +67,15 @@ def describe(violation: RuleViolation, raw: pd.DataFrame, config: Config) -> str
     """One line: the column, the fact with its count, examples with their rows, and what to write in the config."""
     name = violation.column
     invalid = violation.values
-    case = Case(config.columns[name], invalid, raw[name], name not in required(config), name == config.target)
+    case = Case(
+        column=config.columns[name],
+        rule=violation.rule,
+        invalid=invalid,
+        values=raw[name],
+        optional=name not in required(config),
+        is_target=name == config.target,
+        is_key=name in grouping(config),
+    )
     fact, remedy = REMEDIES[violation.rule](case)
 
     count = f"{len(invalid):,} rows" if len(invalid) > 1 else "1 row"
@@ -78,6 +90,12 @@ def required(config: Config) -> set[str]:
     times = {timing.time, timing.known or timing.time} if timing else set()
     keys = {getattr(config.split, part, config.target) for part in ("time", "group")}
     return {config.target, *config.data.key, *times, *keys}
+
+
+def grouping(config: Config) -> set[str]:
+    """The columns by whose values rows are grouped."""
+    group = {config.split.group} if isinstance(config.split, GroupSplit) else set()
+    return group.union(*(rule.by for rule in config.contract.rolling.values()))
 
 
 def distinct(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -96,7 +114,7 @@ def as_missing(case: Case, values: "pd.Series[Any]") -> str:
         return f"Write missing: {json.dumps([*case.column.missing, *marks], ensure_ascii=False)}{nullable}"
     if case.is_target:
         return "Mend these rows, or leave them out"
-    return f"Write on_violation: {{type: nullify}}{nullable}"
+    return f"Write on_violation: {{{case.rule}: nullify}}{nullable}"
 
 
 def type_remedy(case: Case) -> tuple[str, str]:
@@ -109,13 +127,19 @@ def type_remedy(case: Case) -> tuple[str, str]:
 def number(case: Case) -> str:
     is_number = np.isfinite(as_numbers(case.invalid))
     marks = case.invalid[~is_number].astype(str)
+    kind = "kind: category" if case.is_key else "kind: number"  # numbers are invalid only where they should be whole
     if marks.empty:
-        return "Write kind: number"
+        return f"Write {kind}"
     if marks.str.fullmatch(COMMA_DECIMAL).all():
-        return 'Write decimal: "," in data'
+        more = f", and {kind}" if case.column.kind == "integer" else ""
+        return f'Write decimal: "," in data{more}'
     if len(marks) > len(case.values) / 2:
         return "Write kind: category, or plain numbers in the file"
-    return as_missing(case, marks) + (", kind: number" if is_number.any() else "")
+
+    remedy = as_missing(case, marks)
+    if not is_number.any():
+        return remedy
+    return f"{remedy}, {kind}" if remedy.startswith("Write") else f"Write {kind}. For the others: {remedy}"
 
 
 def yes_and_no(case: Case) -> str:

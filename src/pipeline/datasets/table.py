@@ -104,29 +104,46 @@ def read_frame(
 
     Gzip and Parquet are seen by their first bytes: a name may lie.
     """
-    import pandas as pd
-
     if content.startswith(PARQUET):
-        frame = pd.read_parquet(io.BytesIO(content))
+        frame = read_parquet(content)
         for header, values in absent.items():
             if header in frame:
                 frame[header] = frame[header].mask(is_one_of(frame[header], values))
-        return frame, list(map(str, frame))
+        return frame, [*frame.columns]
 
     plain = gzip.decompress(content) if content.startswith(GZIP) else content
-    written: dict[str, Any] = {"sep": file.delimiter, "encoding": file.encoding, "skipinitialspace": True}
     refuse_nul(plain, file.encoding)
-    first = pd.read_csv(io.BytesIO(plain), header=None, nrows=1, dtype=str, keep_default_na=False, **written)
-    frame = pd.read_csv(
-        io.BytesIO(plain),
+    return read_csv(
+        plain,
+        file,
         decimal=file.decimal,
         dtype=dict.fromkeys(text, "string"),  # 01 is not 1
         na_values={header: list(values) for header, values in absent.items()},
-        keep_default_na=False,
-        **written,
     )
+
+
+def read_parquet(content: bytes) -> "pd.DataFrame":
+    """The table of a Parquet file. A column without a name gets the one that pandas gives it in a CSV file."""
+    import pandas as pd
+
+    frame = pd.read_parquet(io.BytesIO(content))
+    frame.columns = pd.Index([str(name) or f"Unnamed: {number}" for number, name in enumerate(frame.columns)])
+    return frame
+
+
+def read_csv(plain: bytes, file: DataFile, **options: Any) -> tuple["pd.DataFrame", list[str]]:
+    """The table of a CSV file, and the names in its first line: pandas renames a name that comes again.
+
+    A column without a name has the one that pandas gives it, such as "Unnamed: 0".
+    """
+    import pandas as pd
+
+    written: dict[str, Any] = {"sep": file.delimiter, "encoding": file.encoding, "skipinitialspace": True}
+    written["keep_default_na"] = False
+    first = pd.read_csv(io.BytesIO(plain), header=None, nrows=1, dtype=str, **written)
+    frame = pd.read_csv(io.BytesIO(plain), **written, **options)
     refuse_long_rows(frame)
-    return frame, first.iloc[0].tolist()  # pandas renames a name that comes again
+    return frame, [str(name or made_up) for name, made_up in zip(first.iloc[0], frame, strict=True)]
 
 
 def is_one_of(values: "pd.Series[Any]", marks: Sequence[str]) -> "pd.Series[bool]":

@@ -4,17 +4,16 @@ It knows text and no model. Every decision that a person may see otherwise has a
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel
 
 from pipeline.data.clean import OFFSET
-from pipeline.data.notation import ISO, format_of
-from pipeline.datasets.table import MISSING
-from pipeline.runtime.contract import LONGEST
+from pipeline.data.notation import DATED, ISO, format_of
+from pipeline.datasets.table import MISSING, is_one_of, missing_words
+from pipeline.runtime.contract import FLOAT32_MAX, LONGEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +22,10 @@ EVERYWHERE = ("?", "-", "--")  # stand for a missing value among words too
 UNKNOWN = (*EVERYWHERE, *MISSING, "n/a", ".")  # and these among numbers and dates
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
 MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
-IDENTIFIER = re.compile(r"(^|[_ ])(id|no|nr|number|key|index|uuid|code|customer|user)$|.*[a-z]Id$", re.IGNORECASE)
+OWNERS = ("customer", "user", "patient", "client", "account", "household", "session", "device")  # of several rows
+GROUPS = {"id", "uuid", "guid", *OWNERS, *(f"{owner}id" for owner in OWNERS)}  # last words of names of identifiers
+NUMBERED = {"no", "nr", "number", "key"}  # these too, after another word
+UNNAMED = re.compile(r"Unnamed: [\d.]+")  # what pandas calls a column without a name
 MOSTLY = 0.5  # values that differ, of the rows: text with more says nothing of a new row
 Kind = tuple[dict[str, Any], str, str]  # the keys of a column, a note, and why it is left out
 
@@ -52,12 +54,14 @@ def describe(frame: "pd.DataFrame", target: str) -> list[Guess]:
         values = frame[header]
         name = field_name(header, taken)
         taken.add(name)
-        keys, note, left_out = kind_of(name, values)
+        keys, note, left_out = kind_of(header, values)
         is_key = left_out.startswith("an identifier") and "nullable" not in keys
 
         same = earlier.setdefault(hash(tuple(values)), name)
         if same != name and not left_out:
             left_out = f"the same as {same}"
+        if UNNAMED.fullmatch(header):
+            note = note or "has no name in the file: give it one, and say what it means"
         if name != header:
             keys["source"] = header
         guesses.append(Guess(name, header, keys, note, left_out, is_key))
@@ -75,8 +79,38 @@ def field_name(header: str, taken: Collection[str] = ()) -> str:
     return next(unique for unique in chain([name], numbered) if unique not in taken)
 
 
-def kind_of(name: str, values: "pd.Series[str]") -> Kind:
+def last_word(header: str) -> str:
+    """The last word of a name, in small letters: id of customer_id, customerId and CustomerID, but bid of bid."""
+    last: str = ["", *re.findall(r"[^\W_]+", spaced(header))][-1]
+    return last.lower()
+
+
+def spaced(header: str) -> str:
+    """The name with a blank before each capital that begins a word."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header)
+
+
+def is_identifier(header: str) -> bool:
+    """Whether a column is by its name an identifier, of rows or of what several rows are of."""
+    word = last_word(header)
+    return word in GROUPS or (word in NUMBERED and word != header.lower())
+
+
+def is_missing(values: "pd.Series[str]", keys: Mapping[str, Any]) -> "pd.Series[bool]":
+    """Which values are missing in a column with these keys: blanks, marks, and NA where it has no words."""
+    import pandas as pd
+
+    plain = values.str.strip()
+    marks = [*missing_words(keys["kind"] == "category"), *EVERYWHERE, *map(str, keys.get("missing", []))]
+    absent = plain.isin(marks)
+    if keys["kind"] in ("integer", "number"):
+        absent |= is_one_of(pd.to_numeric(plain, errors="coerce"), marks)  # -999.0 is -999
+    return absent
+
+
+def kind_of(header: str, text: "pd.Series[str]") -> Kind:
     """What a column is by its values, and by its name where they may be numbers of rows."""
+    values = text.str.strip()
     known = values[~values.isin(UNKNOWN)]
     keys: dict[str, Any] = {"kind": "category"}
     if len(known) < len(values):
@@ -86,18 +120,28 @@ def kind_of(name: str, values: "pd.Series[str]") -> Kind:
         return keys, "", "always empty"
     if values.nunique() == 1:
         return keys, "", f"always {known.iloc[0][:40]}"
-    if known.str.contains(OFFSET).all() and known.str.contains(":").all():
+    if has_offsets(known):
         return keys, "", "times with an offset: a column of local times, without one, can be used"
-    if marks := marks_of(values, MISSING):
+    if marks := marks_of(text, MISSING):
         keys["missing"] = marks
     if date_format := format_of(known):
         return date_keys(known, date_format, keys)
 
     if (numbers := as_numbers(known)) is not None:
-        return number_keys(name, numbers, keys)
+        return number_keys(header, numbers, keys)
     if known.str.fullmatch(MONEY).all():
         return keys, "", f"numbers with other signs, such as {known.iloc[0]}: write plain ones to use it"
-    return text_keys(values)
+    if set(known.str.lower()) <= {"true", "false"}:
+        keys["kind"] = "boolean"
+        return keys, "", ""
+    return text_keys(text)
+
+
+def has_offsets(known: "pd.Series[str]") -> bool:
+    """Whether these are dates and times, some of them with an offset."""
+    with_offset = known[known.str.contains(OFFSET)]
+    is_dated = known.str.contains(DATED).all()
+    return bool(is_dated and len(with_offset) and with_offset.str.contains(":").all())
 
 
 def date_keys(known: "pd.Series[str]", date_format: str, keys: dict[str, Any]) -> Kind:
@@ -112,28 +156,34 @@ def date_keys(known: "pd.Series[str]", date_format: str, keys: dict[str, Any]) -
     return keys, note, ""
 
 
-def marks_of(values: "pd.Series[str]", understood: Sequence[str]) -> list[str]:
+def marks_of(text: "pd.Series[str]", understood: Sequence[str]) -> list[str]:
     """The marks for a missing value that stand there, without those that a config has by itself or under data."""
-    return sorted({*UNKNOWN} & {*values} - {*understood, *EVERYWHERE})
+    marks = {value for value in text.unique() if value.strip() in UNKNOWN}
+    return sorted(marks - {*understood, *EVERYWHERE})
 
 
 def as_numbers(known: "pd.Series[str]") -> "pd.Series[float] | None":
-    """The values as numbers; None where one is none, or is a code such as 007."""
+    """The values as numbers, infinite ones too; None where one is none, or is a code such as 007."""
     import pandas as pd
 
     numbers = pd.to_numeric(known, errors="coerce")
     is_code = known.str.match(r"0\d").any()
-    return None if is_code or not np.isfinite(numbers).all() else numbers
+    return None if is_code or numbers.isna().any() else numbers
 
 
-def number_keys(name: str, numbers: "pd.Series[float]", keys: dict[str, Any]) -> Kind:
+def number_keys(header: str, numbers: "pd.Series[float]", keys: dict[str, Any]) -> Kind:
+    beyond = too_large(numbers)
+    if len(beyond):
+        return beyond_keys(numbers, beyond, keys)
     whole = bool((numbers % 1 == 0).all())
     keys["kind"] = "integer" if whole else "number"
 
+    if whole and UNNAMED.fullmatch(header) and (numbers.is_unique or (numbers.diff() == 1).mean() > MOSTLY):
+        return keys, "", "numbers the rows: an index that was written without a name"
     if whole and "nullable" not in keys and numbers.is_unique:
         if numbers.max() - numbers.min() == len(numbers) - 1:
             return keys, "", "counts the rows"
-        if IDENTIFIER.search(name):
+        if is_identifier(header) or last_word(header) in ("index", "code"):
             return keys, "", "an identifier: no two rows share a value"
         if numbers.is_monotonic_increasing or numbers.is_monotonic_decreasing:
             return keys, "", "goes on from row to row, as numbers of rows do"
@@ -148,6 +198,20 @@ def number_keys(name: str, numbers: "pd.Series[float]", keys: dict[str, Any]) ->
     return keys, f"{mark} stands there {times} times, far from all others: taken as missing", ""
 
 
+def too_large(numbers: "pd.Series[float]") -> "pd.Series[float]":
+    """The numbers that a model cannot take: infinite, or too large for a float32."""
+    return numbers[numbers.abs() > FLOAT32_MAX]
+
+
+def beyond_keys(numbers: "pd.Series[float]", beyond: "pd.Series[float]", keys: dict[str, Any]) -> Kind:
+    """Keys of a number with values that are too large for a model: these are missing, if they are few."""
+    fact = f"{len(beyond):,} values are infinite or too large for a float32, such as {beyond.iloc[0]:g}"
+    keys |= {"kind": "number", "nullable": True, "on_violation": {"range": "nullify"}}
+    if len(beyond) > MOSTLY * len(numbers):
+        return keys, "", f"{fact}: write their logarithm, or another unit, to use it"
+    return keys, f"{fact}: taken as missing", ""
+
+
 def sentinel(numbers: "pd.Series[float]") -> int | None:
     """A number such as -999 that stands there several times, farther from the others than they are from one another."""
     for value in (numbers.min(), numbers.max()):
@@ -159,30 +223,30 @@ def sentinel(numbers: "pd.Series[float]") -> int | None:
     return None
 
 
-def text_keys(values: "pd.Series[str]") -> Kind:
+def text_keys(text: "pd.Series[str]") -> Kind:
     """Keys of a category. A dash and a question mark are missing; NA may be a word."""
-    known = values[~values.isin(["", *EVERYWHERE])]
     keys: dict[str, Any] = {"kind": "category"}
-    if len(known) < len(values):
+    absent = is_missing(text, keys)
+    known = text[~absent]
+    if absent.any():
         keys["nullable"] = True
-    if set(known.str.lower()) <= {"true", "false"}:
-        keys["kind"] = "boolean"
-        return keys, "", ""
-
+    if marks := marks_of(text[absent], [""]):
+        keys["missing"] = marks
     if known.str.len().max() > LONGEST:
         return keys, "", f"text: up to {known.str.len().max():,} characters"
     if known.nunique() > MOSTLY * len(known) and known.nunique() > 10:
         kind = "an identifier" if known.is_unique and known.str.fullmatch(r"\S+").all() else "text"
         return keys, "", f"{kind}: {known.nunique():,} different values in {len(known):,} rows"
-    return keys, alike(known), ""
+    names = alike(known)
+    note = f"{names} count as different values: write them alike in the file if they are one"
+    return keys, note if names else "", ""
 
 
 def alike(known: "pd.Series[str]") -> str:
-    """A note where values differ only in capitals or blanks, with the most frequent of them."""
+    """Values that differ only in capitals or blanks, the most frequent of them; empty if there are none."""
     counts = known.value_counts()
     folded = counts.index.str.casefold().str.split().str.join(" ")
     again = folded[folded.duplicated()]
     if again.empty:
         return ""
-    names = " and ".join(map(repr, counts.index[folded == again[0]]))
-    return f"{names} count as different values: write them alike in the file if they are one"
+    return " and ".join(map(repr, counts.index[folded == again[0]]))

@@ -6,22 +6,23 @@ This module knows files and no config: it ends where the meaning of a column beg
 import csv
 import difflib
 import gzip
-import io
 import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.data.clean import whole
-from pipeline.data.notation import COMMA_DECIMAL
-from pipeline.datasets.table import GZIP, PARQUET, as_text, file_content, refuse_long_rows, refuse_nul
+from pipeline.datasets.table import GZIP, PARQUET, as_text, file_content, read_csv, read_parquet, refuse_nul
 from pipeline.errors import DataError
+from pipeline.onboarding.columns import UNKNOWN
+from pipeline.runtime.dataset import DataFile
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 DELIMITERS = ",;\t|"
+COMMA_NUMBER = r"[-+]?\d+(,\d+)?([eE][-+]?\d+)?"
 SAMPLE_LINES = 50  # by which the delimiter is found
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?|\d{4}-\d\d-\d\d.*")  # a value that is no name of a column
 
@@ -57,41 +58,36 @@ def look(path: Path, target: str) -> Table:
 
 
 def from_parquet(path: Path, content: bytes) -> Table:
-    import pandas as pd
-
-    frame = pd.read_parquet(io.BytesIO(content))
-    frame.columns = frame.columns.astype(str)
+    frame = read_parquet(content)
     return Table(path, frame.apply(lambda values: as_text(whole(values))).fillna("").astype(object), {})
 
 
 def from_text(path: Path, content: bytes, target: str) -> Table:
     """The table of a CSV file. Raises DataError for a file without names of columns, or with a name twice."""
-    import pandas as pd
-
     text, encoding = decoded(content)
     refuse_nul(text.encode(), "utf-8")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise DataError(f"{path}: is empty")
     delimiter = delimiter_of(text)
-    names = next(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True))
+    frame, names = read_csv(text.encode(), DataFile(delimiter=delimiter), dtype=str)
     refuse_names(path, names, target)
+    frame = frame.set_axis(names, axis=1).fillna("")
 
-    frame = pd.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True)
-    refuse_long_rows(frame)
-    frame.columns = names
-    frame = frame.apply(lambda values: values.fillna("").str.strip())
-
-    written: dict[str, Any] = {}
-    if delimiter != ",":
-        written["delimiter"] = delimiter
-    if encoding != "utf-8":
-        written["encoding"] = encoding
-    decimals = [name for name, values in frame.items() if values.str.fullmatch(COMMA_DECIMAL).mean() > 0.5]
+    file = DataFile(delimiter=delimiter, encoding=encoding)
+    decimals = [name for name in names if has_comma_decimals(frame[name])]
     if delimiter != "," and decimals:
-        written["decimal"] = ","
-        frame[decimals] = frame[decimals].apply(lambda values: values.str.replace(",", "."))
-    return Table(path, frame, written)
+        file = file.model_copy(update={"decimal": ","})
+        features = [name for name in decimals if name != target]  # classes keep the comma: they are read as text
+        frame[features] = frame[features].apply(lambda values: values.str.replace(",", "."))
+    return Table(path, frame, file.model_dump(exclude_defaults=True, exclude_none=True))
+
+
+def has_comma_decimals(values: "pd.Series[str]") -> bool:
+    """Whether all are numbers, or missing, and one has a comma."""
+    plain = values.str.strip()
+    known = plain[~plain.isin(UNKNOWN)]
+    return bool(known.str.contains(",").any() and known.str.fullmatch(COMMA_NUMBER).all())
 
 
 def decoded(content: bytes) -> tuple[str, str]:

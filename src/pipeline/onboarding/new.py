@@ -12,7 +12,6 @@ from pipeline.onboarding.look import look
 from pipeline.onboarding.outcome import outcome_of
 from pipeline.onboarding.propose import beside_split, split_of
 from pipeline.onboarding.write import Proposal, config_text, features_of
-from pipeline.runtime.contract import Contract
 from pipeline.training import leaks
 
 LEAK = 0.99  # ROC AUC or rank correlation from which on a column is taken for the outcome itself
@@ -36,7 +35,7 @@ def new(name: str, path: Path, target: str, configs: Path, positive: str | None 
         raise ConfigError(f"{configs}: no such folder; run this in the clone's own folder")
 
     table = look(path, target)
-    outcome = outcome_of(target, table.frame[target], positive)
+    outcome = outcome_of(target, table.frame[target], positive, table.written.get("decimal", "."))
     guesses = describe(table.frame, target)
     split = split_of(table, guesses)
     proposal = Proposal(name, target, table, [*beside_split(table, guesses, split)], outcome, split, {})
@@ -81,9 +80,8 @@ def suspicious(proposal: Proposal, folder: Path) -> dict[str, str]:
             f"{proposal.table.path}: every column looks like a leak of {proposal.target}: {reasons}. Bring "
             "columns that are known before it"
         )
-    return {origin_of(name, contract): f"{fact}. {SAY_SO}" for name, fact in facts.items()}
-
-
-def origin_of(name: str, contract: Contract) -> str:
-    """The column of the file that a feature comes from."""
-    return (contract.columns[name].derived_from or [name])[0]
+    questions = {}
+    for name, fact in facts.items():
+        origin = contract.columns[name].derived_from or [name]
+        questions[origin[0]] = f"{fact}. {SAY_SO}"
+    return questions

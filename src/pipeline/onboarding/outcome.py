@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.data.notation import positive_of
 from pipeline.errors import DataError
-from pipeline.onboarding.columns import UNKNOWN, alike, as_numbers, marks_of
+from pipeline.onboarding.columns import UNKNOWN, alike, as_numbers, marks_of, too_large
 from pipeline.runtime.contract import CLASSES
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ class Outcome(NamedTuple):
     notes: list[str]
 
 
-def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> Outcome:
+def outcome_of(target: str, text: "pd.Series[str]", positive: str | None, decimal: str) -> Outcome:
     """The task by the target's values. `positive` names the value that is a yes, where it is not to be found out.
 
     Raises DataError where there is nothing to learn: too few rows, or one value only.
     """
-    known = values[~values.isin(UNKNOWN)]
+    values = text.str.strip()
+    is_known = ~values.isin(UNKNOWN)
+    known = values[is_known]
     notes = []
     if len(known) < len(values):
         notes.append(f"{len(values) - len(known):,} rows without {target} are left out")
@@ -44,15 +46,16 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
     if len(counts) == 1:
         raise DataError(f"{target}: is {known.iloc[0]!r} in every row: there is nothing to learn")
 
-    marks = marks_of(values, [""])
+    marks = marks_of(text, [""])
     missing: dict[str, Any] = {"missing": marks} if marks else {}
-    numbers = as_numbers(known)
+    numbers = as_numbers(known.str.replace(decimal, ".", regex=False))
     if positive is None and numbers is not None and len(counts) > FEW_VALUES:
+        refuse_too_large(target, numbers)
         whole = bool((numbers % 1 == 0).all())
         keys = {"kind": "integer" if whole else "number", **missing}
         return Outcome("regression", f"What is {target}?", keys, notes)
     if positive is None and len(counts) > 2:
-        return several_classes(target, known, notes, missing)
+        return several_classes(target, text[is_known], notes, missing)
 
     spelled = {str(name): str(known[folded == name].mode().iloc[0]) for name in sorted(counts.index)}
     yes = positive_of([*spelled], counts) if positive is None else positive.strip().casefold()
@@ -68,12 +71,23 @@ def outcome_of(target: str, values: "pd.Series[str]", positive: str | None) -> O
 
     title = target.rstrip("?! ")
     question = f"Is {title} true?" if yes in PLAIN_YES else f"Is {title} {spelled[yes].rstrip('?! ')}?"
+    if names := alike(known):
+        notes.append(f"{names} count as one value")
     notes.append(f"yes is {spelled[yes]!r}, {rows:,} of {len(known):,} rows ({rows / len(known):.0%})")
     keys = {"kind": "boolean", **missing}
     if spelled.keys() != {yes, UNDERSTOOD.get(yes)}:
         keys["positive"] = sorted(known[folded == yes].unique())
         keys["negative"] = sorted(known[folded != yes].unique())
     return Outcome("binary", question, keys, notes)
+
+
+def refuse_too_large(target: str, numbers: "pd.Series[float]") -> None:
+    beyond = too_large(numbers)
+    if len(beyond):
+        raise DataError(
+            f"{target}: {len(beyond):,} rows have an outcome that is infinite or too large for a float32, such as "
+            f"{beyond.iloc[0]:g}: leave these rows out, or write its logarithm or another unit"
+        )
 
 
 def several_classes(target: str, known: "pd.Series[str]", notes: list[str], missing: dict[str, Any]) -> Outcome:
@@ -96,6 +110,6 @@ def several_classes(target: str, known: "pd.Series[str]", notes: list[str], miss
         f"{len(names)} classes: {counts.max():,} rows of {counts.idxmax()!r} to {counts.min():,} of {rarest!r}"
     )
     if same := alike(known):
-        notes.append(same)
+        notes.append(f"{same} count as different classes: write them alike in the file if they are one")
     question = f"Which {target.rstrip('?! ')} is it?"
     return Outcome("multiclass", question, {"kind": "category", **missing, "values": {n: n for n in names}}, notes)

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.data.notation import ISO
-from pipeline.onboarding.columns import Guess
+from pipeline.onboarding.columns import GROUPS, Guess, is_identifier, is_missing, last_word
 from pipeline.onboarding.look import Table
 
 HOLDOUT = 0.2  # share of the rows, or of the days
 FEWEST_DAYS = 20  # of a split by time
-GROUP = re.compile(
-    r"(^|_)(id|customer|user|patient|client|account|household|session|device)(_?id)?$|[a-z]Id$", re.IGNORECASE
-)
 LATER = re.compile(r"birth|until|(^|_)(end|due)|expir|close|resolve|deliver|return|update", re.IGNORECASE)
-REPEATED = (0.02, 0.8)  # different values of a column that names groups, as a share of the rows
+MANY = 0.02  # different values of an identifier of what several rows are of, as a share of the rows
+FEW = 10  # of them are never many
+ENOUGH = 100  # more of them are always many
+REPEATED = 0.8  # share of different values from which on a split by group would be one by row
 
 
 class Split(NamedTuple):
@@ -50,17 +50,28 @@ def days_of(table: Table, guess: Guess) -> int:
     is_time = guess.keys["kind"] == "datetime" and not guess.left_out and not LATER.search(guess.name)
     if not is_time or guess.keys.get("nullable"):
         return 0
-    times = pd.to_datetime(table.frame[guess.header], format=guess.keys.get("format", ISO))
+    times = pd.to_datetime(table.frame[guess.header].str.strip(), format=guess.keys.get("format", ISO))
     days: int = (times.max() - times.min()).days
     return days if min(days, times.dt.normalize().nunique()) >= FEWEST_DAYS else 0
 
 
 def names_groups(table: Table, guess: Guess) -> bool:
     """Whether a column identifies something that several rows are of."""
+    is_complete = last_word(guess.header) in GROUPS and not guess.keys.get("nullable")
+    return is_complete and has_many(table, guess) and distinct(table, guess) < REPEATED * len(table.frame)
+
+
+def has_many(table: Table, guess: Guess) -> bool:
+    """Whether a column is an identifier by its name, and has so many values that a new row may well have another."""
+    many = max(FEW, min(ENOUGH, MANY * len(table.frame)))
+    may_be_one = guess.keys["kind"] in ("category", "integer") and is_identifier(guess.header)
+    return may_be_one and distinct(table, guess) > many
+
+
+def distinct(table: Table, guess: Guess) -> int:
+    """The number of different values."""
     values = table.frame[guess.header]
-    share = values.nunique() / len(values)
-    is_complete = guess.keys["kind"] in ("category", "integer") and not guess.keys.get("nullable")
-    return bool(GROUP.search(guess.name)) and is_complete and REPEATED[0] < share < REPEATED[1]
+    return int(values[~is_missing(values, guess.keys)].nunique())
 
 
 def beside_split(table: Table, guesses: list[Guess], split: Split) -> Iterator[Guess]:
@@ -69,9 +80,9 @@ def beside_split(table: Table, guesses: list[Guess], split: Split) -> Iterator[G
         is_date = guess.keys["kind"] == "datetime" and guess.name != split.column
         if guess.left_out:
             yield guess
-        elif names_groups(table, guess):
-            count = table.frame[guess.header].nunique()
-            yield guess._replace(left_out=f"names what several rows are of ({count:,}): a new one would be unknown")
+        elif has_many(table, guess):
+            count = f"{distinct(table, guess):,}"
+            yield guess._replace(left_out=f"names what several rows are of ({count}): a new one would be unknown")
         elif is_date and not guess.note:
             yield guess._replace(note="is this date known before the outcome? Else take it out of the features")
         else:

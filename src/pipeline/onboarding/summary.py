@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipeline.onboarding.columns import EVERYWHERE
+from pipeline.onboarding.columns import is_missing
 from pipeline.onboarding.write import Proposal
 
 LISTED = 6  # columns of one list
@@ -39,8 +39,7 @@ def missing_counts(proposal: Proposal) -> dict[str, int]:
     """The missing values of each column that is not left out, most first: blanks and the marks that stand for one."""
     counts = {}
     for guess in proposal.guesses:
-        marks = ["", *EVERYWHERE, *map(str, guess.keys.get("missing", []))]
-        missing = int(proposal.table.frame[guess.header].isin(marks).sum())
+        missing = int(is_missing(proposal.table.frame[guess.header], guess.keys).sum())
         if missing and not guess.left_out:
             counts[guess.header] = missing
     return dict(sorted(counts.items(), key=lambda count: -count[1]))
@@ -49,6 +48,6 @@ def missing_counts(proposal: Proposal) -> dict[str, int]:
 def listed(title: str, notes: Mapping[str, str]) -> Iterator[str]:
     """A line for each column, and how many there are more."""
     for name, note in list(notes.items())[:LISTED]:
-        yield f"{title}: {name or 'a column without a name'}: {note}"
+        yield f"{title}: {name}: {note}"
     if len(notes) > LISTED:
         yield f"{title}: {len(notes) - LISTED} more, in the config"

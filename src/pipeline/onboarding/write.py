@@ -1,7 +1,6 @@
 """The text of a config for a table, as a person would write it: a line for each column, with reasons."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-from pipeline.onboarding.columns import EVERYWHERE, Guess, field_name
+from pipeline.onboarding.columns import EVERYWHERE, Guess, field_name, is_missing, spaced
 from pipeline.onboarding.look import Table
 from pipeline.onboarding.outcome import Outcome
 from pipeline.onboarding.propose import Split
@@ -82,7 +81,7 @@ def column_lines(proposal: Proposal) -> Iterator[str]:
         used = is_feature(guess, proposal)
         note = proposal.after.get(guess.name) or (f"left out: {guess.left_out}" if guess.left_out else guess.note)
         if not (used or guess.is_key or guess.name in proposal.after or guess.name == proposal.split.column):
-            yield f"  # {guess.header or 'a column without a name'}: {note}"
+            yield f"  # {guess.header}: {note}"
             continue
 
         known = "after" if guess.name in proposal.after else "before"
@@ -108,7 +107,7 @@ def target_line(proposal: Proposal) -> str:
 
 def meaning_of(header: str) -> str:
     """The header as words. A config wants three characters at least."""
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header).replace("_", " ").strip()
+    text = spaced(header).replace("_", " ").strip()
     return text.capitalize() if len(text) >= 3 else f"Column {header}".strip()
 
 
@@ -116,7 +115,7 @@ def example_of(table: Table, guess: Guess) -> Any:
     """The most frequent value of a category, a median of numbers; None for a date."""
     kind = guess.keys["kind"]
     values = table.frame[guess.header]
-    known = values[~values.isin(["", *EVERYWHERE, *map(str, guess.keys.get("missing", []))])]
+    known = values[~is_missing(values, guess.keys)]
     if kind in ("integer", "number"):
         median = float(pd.to_numeric(known, errors="coerce").quantile(0.5, interpolation="lower"))
         return int(median) if kind == "integer" else median

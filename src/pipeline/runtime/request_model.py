@@ -89,9 +89,9 @@ def value_type(column: Column) -> Any:
         "datetime": Annotated[str, AfterValidator(_date_exists if column.is_date else _exists)],
     }
     kind = Literal[tuple(column.values)] if column.values else kinds[column.kind]
-    if column.nullable and column.missing:
-        return Annotated[kind | None, BeforeValidator(partial(without_mark, column.missing))]
-    return kind | None if column.nullable else kind
+    if column.nullable:
+        kind = kind | None
+    return Annotated[kind, BeforeValidator(partial(without_mark, column.missing))] if column.missing else kind
 
 
 def without_mark(marks: Sequence[Any], value: Any) -> Any:

@@ -48,7 +48,7 @@ def evaluate(
     learnt = prepared.train
     if everything:
         learnt = prepared.rows.examples
-        second = refit(config, selection.best, masking.with_copies(learnt, prepared.copies), prepared.holdout, out)
+        second = refit(config, selection.best, learnt, prepared.copies, prepared.holdout, out)
         model = second._replace(export_error=max(model.export_error or 0, second.export_error or 0))
     return evaluate_bundle(config, prepared, selection, holdout, PackagedModel(model, learnt), out, restart=restart)
 
@@ -103,7 +103,7 @@ def fit_and_leave_out(
         refit = (estimators.fit, best.settings, parallel.shareable(train.data), train.target, config.train)
         tasks = leave_out_tasks(config, prepared.rows, prepared.copies, sampled, best)
         fitted, *results = parallel.run(config, parallel.call, [refit, *tasks])
-        say(f"{len(train.target):,} rows")
+        say(masking.sizes(prepared.train, train))
     return fitted, mean_losses(results, list(masking.optional_groups(config)))
 
 

@@ -7,6 +7,8 @@ from sklearn.base import BaseEstimator
 
 from pipeline import console
 from pipeline.config.config import Config
+from pipeline.data import masking
+from pipeline.data.masking import Copies
 from pipeline.evaluation.metrics import spread
 from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session
@@ -34,11 +36,14 @@ class PackagedModel(NamedTuple):
     learnt: Examples
 
 
-def refit(config: Config, best: CandidateResult, train: Examples, holdout: Examples, out: Console) -> ExportedModel:
-    """Fit the chosen candidate on `train`, export it, and compare the export with scikit-learn on `holdout`."""
+def refit(
+    config: Config, best: CandidateResult, rows: Examples, copies: Copies, holdout: Examples, out: Console
+) -> ExportedModel:
+    """Fit the chosen candidate on rows and copies, export it, and compare the export with scikit-learn on `holdout`."""
+    train = masking.with_copies(rows, copies)
     with console.step(out, f"Refit {best.name} on everything") as say:
         fitted = estimators.fit(best.settings, train.data, train.target, config.train, threads=parallel.workers(config))
-        say(f"{len(train.target):,} rows")
+        say(masking.sizes(rows, train))
     return export(config, fitted, train, holdout, out)
 
 

@@ -107,6 +107,13 @@ def test_examples_get_all_copies_or_those_of_the_named_rows(tiny: Path) -> None:
     assert masking.with_copies(rows.examples, nothing) is rows.examples
 
 
+def test_copies_are_not_counted_as_rows(tiny: Path) -> None:
+    rows = rows_of(config_of(tiny)).examples
+    copies = masking.Copies(rows.take(np.array([2, 0])), np.array([2, 0]))
+    assert masking.sizes(rows, masking.with_copies(rows, copies)) == f"{ROWS:,} rows and 2 masked copies"
+    assert masking.sizes(rows, rows) == f"{ROWS:,} rows"
+
+
 def test_a_fold_gets_the_copies_of_its_own_training_rows_alone(tiny: Path) -> None:
     config = config_of(tiny)
     copies = masking.make_copies(config, rows_of(config))

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 
 from pipeline.config.config import Config
+from pipeline.config.splits import GroupSplit
 from pipeline.data.clean import clean
 from pipeline.data.rejections import refuse_too_many
 from pipeline.errors import DataError
+from pipeline.runtime.contract import RollingRule
 
 DAYS = ["2013-01-01", "2013-01-02", "2013-01-03", "2013-01-04"]
 
@@ -70,6 +72,7 @@ def test_every_column_and_rule_has_a_line_the_largest_first(tiny_config: Config)
          "Write minimum: -3, maximum: 11"),
         ("legs", [-9, -9, 0, 1], "Write minimum: -9. Where it stands for a missing value: Write missing: [-9], null"),
         ("size", ["1,5", "2,5", "3", "4"], "such as '1,5' (row 0), '2,5' (row 1). Write decimal: \",\" in data"),
+        ("legs", ["1,5", "2", "0", "1"], "such as '1,5' (row 0). Write decimal: \",\" in data, and kind: number"),
         ("size", ["a", "b", "c", "4"], "Write kind: category, or plain numbers in the file"),
         ("size", ["a", "b", "3", "4"], 'size: no number in 2 rows, such as \'a\' (row 0), \'b\' (row 1). '
          'Write missing: ["a", "b"]'),
@@ -124,6 +127,34 @@ def test_many_different_values_are_not_listed(tiny_config: Config) -> None:
     many["size"] = 1.0
     many["shape"] = [*names, *["round"] * 13]
     assert refusal(many, tiny_config)[1].endswith("Remove values, or add these 11")
+
+
+def test_fractions_of_a_key_of_groups_make_a_category_and_no_number(tiny_config: Config) -> None:
+    split = GroupSplit(by="group", group="legs", holdout=0.2, folds=2)
+    grouped = tiny_config.model_copy(update={"split": split})
+    assert refusal(table(legs=[4, 2.5, 0, 1]), grouped)[1].endswith("Write kind: category")
+    assert refusal(table(legs=["4", "2.5", "?", "1"]), grouped)[1].endswith(
+        "Write kind: category. For the others: Fill or leave out these rows: data.key, split or timing needs the column"
+    )
+
+
+def test_a_key_of_rows_that_lacks_a_number_is_to_be_filled(tiny_config: Config) -> None:
+    keyed = tiny_config.model_copy(update={"data": tiny_config.data.model_copy(update={"key": ["legs"]})})
+    assert refusal(table(legs=["4", "2.5", "?", "1"]), keyed)[1].endswith(
+        "Write kind: number. For the others: Fill or leave out these rows: data.key, split or timing needs the column"
+    )
+
+
+def test_a_key_of_rolling_features_is_not_made_a_number(tiny_config: Config) -> None:
+    rule = RollingRule(by=["legs"], days=7, weight=1, text="{share} of them")
+    rolling = with_keys(tiny_config, "size", rolling=rule)
+    assert refusal(table(legs=[4, 2.5, 0, 1]), rolling)[1].endswith("Write kind: category")
+
+
+def test_many_numbers_that_are_too_large_are_nullified_by_their_own_rule(tiny_config: Config) -> None:
+    many = pd.concat([table()] * 6, ignore_index=True)
+    many["size"] = [*(1e39 + n * 1e37 for n in range(11)), *[1.0] * 13]
+    assert refusal(many, tiny_config)[1].endswith("Write on_violation: {range: nullify}")
 
 
 def test_data_without_rows_or_without_any_outcome_is_an_error(tiny_config: Config) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 from pipeline.config.config import Config, load
 from pipeline.data.read import read
 from pipeline.errors import ConfigError, DataError
-from pipeline.onboarding.new import new
+from pipeline.onboarding.columns import field_name
+from pipeline.onboarding.new import new, suspicious
 from pipeline.onboarding.summary import lines
 from pipeline.onboarding.write import Proposal
 from pipeline.runtime.request_model import request_model
@@ -41,6 +43,11 @@ def customers(count: int = 200, seed: int = 0) -> Rows:
 
 def csv(rows: Rows, delimiter: str = ",") -> str:
     return pd.DataFrame(rows).to_csv(index=False, sep=delimiter)
+
+
+def content_of(rows: Rows, kind: str) -> bytes:
+    frame = pd.DataFrame(rows)
+    return frame.to_parquet() if kind == "parquet" else frame.to_csv(index=False).encode()
 
 
 @pytest.fixture
@@ -182,10 +189,20 @@ def test_dates_without_a_time_of_day_are_dates_in_requests(make: Make) -> None:
         request_model(contract).model_validate({**row, "ordered": "2023-02-29"})
 
 
-def test_values_that_differ_in_capitals_or_blanks_are_pointed_out(make: Make) -> None:
-    created = make(csv({**customers(), "plan": ["pay later", "Pay  Later", "cash", "cash"] * 50}))
-    note = "look at: plan: 'pay later' and 'Pay  Later' count as different values"
+@pytest.mark.parametrize(("one", "other"), [("pay later", "Pay  Later"), ("Yes", "yes "), ("cheque", "cheque ")])
+def test_values_that_differ_in_capitals_or_blanks_are_pointed_out(make: Make, one: str, other: str) -> None:
+    created = make(csv({**customers(), "plan": [one, other, "cash", "cash"] * 50}))
+    note = f"look at: plan: {one!r} and {other!r} count as different values"
     assert any(line.startswith(note) for line in lines(created, Path("churn.yaml")))
+
+
+def test_classes_and_answers_that_differ_in_blanks_are_pointed_out(make: Make, tmp_path: Path) -> None:
+    created = make(csv({**customers(), "left": ["gone", "gone ", "stayed", "paused"] * 50}))
+    assert config_of(created).classes == ("gone", "gone ", "paused", "stayed")
+    assert created.outcome.notes[-1].startswith("'gone' and 'gone ' count as different classes: write them alike")
+    (tmp_path / "configs/churn.yaml").unlink()
+    created = make(csv({**customers(), "left": ["gone", "Gone ", "stayed", "stayed"] * 50}), positive="gone")
+    assert created.outcome.notes == ["'gone' and 'Gone' count as one value", "yes is 'Gone', 100 of 200 rows (50%)"]
 
 
 def test_the_question_about_a_leak_comes_before_any_other_note(make: Make) -> None:
@@ -208,11 +225,150 @@ def test_what_stands_for_missing_in_the_file_does_so_in_a_request(make: Make) ->
     assert row.model_dump()["plan"] is None
 
 
-def test_many_rows_that_break_a_rule_are_left_to_the_training_to_say(make: Make) -> None:
-    notes = ["a", "b"] * 100
-    created = make(csv({**customers(), "spent": [1e39 if n % 10 == 0 else n for n in range(200)], "note": notes}))
-    with pytest.raises(DataError, match="20 of 200 rows were rejected"):
-        read(config_of(created), created.table.path.parent)
+def test_rows_that_break_a_rule_are_left_to_the_training_to_say(make: Make, tmp_path: Path) -> None:
+    created = make(csv(customers()))
+    strict = [guess._replace(keys={**guess.keys, "maximum": 60}) for guess in created.guesses if guess.name == "months"]
+    assert suspicious(created._replace(guesses=strict), tmp_path) == {}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("value", [1e300, -1e39, float("inf")])
+def test_numbers_that_are_too_large_for_a_model_are_missing(make: Make, kind: str, value: float) -> None:
+    months = [value if n % 20 == 0 else float(month) for n, month in enumerate(customers()["months"])]
+    created = make(content_of({**customers(), "months": months}, kind), name=f"t.{kind}")
+    rows = read(config_of(created), created.table.path.parent)
+    assert int(np.isnan(rows.examples.request["months"]).sum()) == 10
+    note = f"months: 10 values are infinite or too large for a float32, such as {value:g}: taken as missing"
+    assert f"look at: {note}" in lines(created, Path("churn.yaml"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_outcome_that_is_too_large_for_a_model_is_refused(make: Make, kind: str) -> None:
+    spent = [1e300, float("inf"), *customers()["spent"][2:]]
+    with pytest.raises(
+        DataError, match=r"^spent: 2 rows have an outcome that is infinite or .*, such as 1e\+300: leave"
+    ):
+        make(content_of({**customers(), "spent": spent}, kind), target="spent", name=f"t.{kind}")
+
+
+def test_a_column_of_numbers_that_are_mostly_too_large_is_left_out(make: Make) -> None:
+    created = make(csv({**customers(), "size": [1e39 + n * 1e37 for n in range(200)]}))
+    assert "size" not in config_of(created).features
+    assert "left out: 200 values are infinite or too large for a float32, such as 1e+39: write their" in text_of(
+        created
+    )
+
+
+@pytest.mark.parametrize("name", ["bid", "paid", "grid", "Raid", "valid", "casino", "monkey"])
+def test_letters_at_the_end_of_a_word_make_no_identifier(make: Make, name: str) -> None:
+    created = make(csv({**customers(), name: [n * 37 % 1009 for n in range(1, 201)], "all": [0, 1] * 100}))
+    assert name in config_of(created).features
+
+
+@pytest.mark.parametrize("name", ["customer_id", "customerId", "ID", "id", "CustomerID", "Order No", "userid"])
+def test_unique_numbers_with_the_name_of_an_identifier_are_a_key(make: Make, name: str) -> None:
+    config = config_of(
+        make(csv({**customers(), name: [n * 37 % 1009 for n in range(1, 201)]}).replace("customer,", "c,"))
+    )
+    assert config.columns[field_name(name)].kind == "integer"
+    assert field_name(name) not in config.features
+
+
+@pytest.mark.parametrize("groups", [120, 190])
+@pytest.mark.parametrize("name", ["client_id", "AccountNo", "user"])
+@pytest.mark.parametrize("missing", [[], [""]])
+def test_an_identifier_that_repeats_is_no_feature_beside_a_time(
+    make: Make, groups: int, name: str, missing: list[object]
+) -> None:
+    numbers = [*missing, *(1000 + n * 37 % groups for n in range(200 - len(missing)))]
+    days = pd.date_range("2024-01-01", periods=200).astype(str).tolist()
+    created = make(csv({**customers(), name: numbers, "ordered": days}))
+    config = config_of(created)
+    assert (config.split.by, field_name(name) in config.features) == ("time", False)
+    assert f"  # {name}: left out: names what several rows are of ({groups}" in text_of(created)
+
+
+def test_few_values_with_the_name_of_an_identifier_are_a_feature(make: Make) -> None:
+    assert "store_no" in config_of(make(csv({**customers(), "store_no": [n * 37 % 9 for n in range(200)]}))).features
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [(["0,5", "1,0", "1,5"], ("0,5", "1,0", "1,5")), (["0,5", "1", "1,5", "2"], ("0,5", "1,5", "1", "2"))],
+)
+def test_classes_with_a_decimal_comma_are_as_the_file_writes_them(
+    make: Make, values: list[str], classes: tuple[str, ...]
+) -> None:
+    left = [values[n * 7 % len(values)] for n in range(200)]
+    config = config_of(make(csv({**customers(), "left": left}, ";").replace(".", ",")))
+    assert (config.classes, config.columns["spent"].kind) == (classes, "number")
+    assert read(config, Path(config.data.path or "").parent).about["rows"]["valid"] == 200
+
+
+def test_the_larger_of_two_numbers_with_a_comma_is_the_yes(make: Make) -> None:
+    created = make(csv({**customers(198), "left": ["2,5", "10,0", "10,0"] * 66}, ";"))
+    assert config_of(created).columns["left"].positive == ["10,0"]
+
+
+def test_a_number_with_a_comma_among_whole_ones_is_a_number(make: Make) -> None:
+    rates = ["0,5" if n % 10 == 0 else str(n % 7) for n in range(200)]
+    config = config_of(make(csv({**customers(), "rate": rates}, ";").replace(".", ",")))
+    assert (config.data.decimal, config.columns["rate"].kind) == (",", "number")
+
+
+@pytest.mark.parametrize("header", ["", "Unnamed: 0"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        list(range(200)),
+        random.Random(0).sample(range(1000), 200),
+        [*range(100), *range(100)],
+    ],
+)
+def test_row_numbers_without_a_name_are_left_out(make: Make, header: str, index: list[int]) -> None:
+    created = make(csv({header: index, **customers()}))
+    assert config_of(created).features == ["plan", "months", "spent"]
+    assert "# Unnamed: 0: left out: numbers the rows: an index that was written without a name" in text_of(created)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_values_without_a_name_get_one_and_are_read_by_it(make: Make, kind: str) -> None:
+    created = make(content_of({"": ["north", "south"] * 100, **customers()}, kind), name=f"t.{kind}")
+    config = config_of(created)
+    assert (config.features[0], config.columns["Unnamed_0"].source) == ("Unnamed_0", "Unnamed: 0")
+    assert read(config, created.table.path.parent).examples.request["Unnamed_0"][0] == "north"
+    assert any(line.startswith("look at: Unnamed: 0: has no name in the file") for line in lines(created, Path("a")))
+
+
+def test_two_columns_without_a_name_are_not_one_name_twice(make: Make) -> None:
+    table = csv({**customers(), "x": ["a", "b"] * 100, "y": [n * 7 % 13 for n in range(200)]})
+    assert config_of(make(table.replace(",x,y", ",,"))).features[-2:] == ["Unnamed_5", "Unnamed_6"]
+
+
+def test_words_for_missing_are_counted_where_no_words_are(make: Make) -> None:
+    months = [("NA", "-999.0", month)[min(n % 20, 2)] for n, month in enumerate(customers()["months"])]
+    flag = [("NA", "True", "False")[n % 3] for n in range(200)]
+    created = make(csv({**customers(), "months": months, "flag": flag, "plan": ["NA", "EU"] * 100}))
+    assert "missing values: flag 67, months 20" in lines(created, Path("a"))
+    assert config_of(created).columns["flag"].kind == "boolean"
+
+
+def test_marks_with_blanks_after_them_are_missing_too(make: Make) -> None:
+    months = ["? " if n % 20 == 0 else month for n, month in enumerate(customers()["months"])]
+    created = make(csv({**customers(), "months": months, "plan": ["? ", "basic", "plus", "plus"] * 50}))
+    request = read(config_of(created), created.table.path.parent).examples.request
+    assert (int(np.isnan(request["months"]).sum()), request["plan"][0]) == (10, "")
+
+
+def test_dates_with_blanks_after_them_are_dates(make: Make) -> None:
+    days = [f"2024-01-{n % 28 + 1:02} " for n in range(200)]
+    created = make(csv({**customers(), "ordered": days}))
+    assert read(config_of(created), created.table.path.parent).about["rows"]["valid"] == 200
+
+
+def test_times_of_which_some_have_an_offset_are_left_out(make: Make) -> None:
+    days = [f"2024-01-{n % 28 + 1:02}T00:00:00{'Z' * (n % 2)}" for n in range(200)]
+    assert "# day: left out: times with an offset" in text_of(make(csv({**customers(), "day": days})))
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,14 @@ def test_a_pattern_has_to_match_the_whole_value(tiny_config: Config, pattern: st
             model.model_validate({**ROW, "colour": wrong})
 
 
+@pytest.mark.parametrize(("name", "mark"), [("colour", "?"), ("legs", -9)])
+def test_a_mark_is_refused_where_no_value_may_be_missing(tiny_config: Config, name: str, mark: object) -> None:
+    column = tiny_config.columns[name].model_copy(update={"missing": [mark], "minimum": None})
+    model = request_model(tiny_config.contract.model_copy(update={"columns": {**tiny_config.columns, name: column}}))
+    with pytest.raises(ValidationError, match=name):
+        model.model_validate({**ROW, name: mark})
+
+
 def test_a_missing_value_of_a_row_becomes_empty_text_nan_or_not_a_time() -> None:
     """Rows become arrays, in which a missing value is empty text, NaN or not-a-time."""
     assert as_array(["a", None], "category").tolist() == ["a", ""]
