@@ -3,16 +3,13 @@
 It knows text and no model. Every decision that a person may see otherwise has a note.
 """
 
-import re
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain, count
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from pydantic import BaseModel
 
 from pipeline.data.clean import OFFSET
 from pipeline.data.notation import DATED, ISO, format_of
 from pipeline.datasets.table import MISSING, is_one_of, missing_words
+from pipeline.onboarding.names import GROUPS, NUMBERED, UNNAMED, field_name, last_word
 from pipeline.runtime.contract import FLOAT32_MAX, LONGEST
 
 if TYPE_CHECKING:
@@ -22,10 +19,6 @@ EVERYWHERE = ("?", "-", "--")  # stand for a missing value among words too
 UNKNOWN = (*EVERYWHERE, *MISSING, "n/a", ".")  # and these among numbers and dates
 SENTINELS = (-1, -9, -99, -999, -9999, 99, 999, 9999, 99999)
 MONEY = r"(?=.*[,$€£%])[$€£]?\s?[-+]?\d{1,3}(,\d{3})*(\.\d+)?\s?[$€£%]?"
-OWNERS = ("customer", "user", "patient", "client", "account", "household", "session", "device")  # of several rows
-GROUPS = {"id", "uuid", "guid", *OWNERS, *(f"{owner}id" for owner in OWNERS)}  # last words of names of identifiers
-NUMBERED = {"no", "nr", "number", "key"}  # these too, after another word
-UNNAMED = re.compile(r"Unnamed: [\d.]+")  # what pandas calls a column without a name
 MOSTLY = 0.5  # values that differ, of the rows: text with more says nothing of a new row
 Kind = tuple[dict[str, Any], str, str]  # the keys of a column, a note, and why it is left out
 
@@ -66,34 +59,6 @@ def describe(frame: "pd.DataFrame", target: str) -> list[Guess]:
             keys["source"] = header
         guesses.append(Guess(name, header, keys, note, left_out, is_key))
     return guesses
-
-
-def field_name(header: str, taken: Collection[str] = ()) -> str:
-    """The header as a name that a field can have: letters, digits and underscores, none of pydantic's own."""
-    name = re.sub(r"[^a-zA-Z0-9]+", "_", header).strip("_") or "column"
-    if not name[0].isalpha():
-        name = f"column_{name}"
-    if hasattr(BaseModel, name) or name == "Config":
-        name = f"{name}_value"
-    numbered = (f"{name}_{number}" for number in count(2))
-    return next(unique for unique in chain([name], numbered) if unique not in taken)
-
-
-def last_word(header: str) -> str:
-    """The last word of a name, in small letters: id of customer_id, customerId and CustomerID, but bid of bid."""
-    last: str = ["", *re.findall(r"[^\W_]+", spaced(header))][-1]
-    return last.lower()
-
-
-def spaced(header: str) -> str:
-    """The name with a blank before each capital that begins a word."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", header)
-
-
-def is_identifier(header: str) -> bool:
-    """Whether a column is by its name an identifier, of rows or of what several rows are of."""
-    word = last_word(header)
-    return word in GROUPS or (word in NUMBERED and word != header.lower())
 
 
 def is_missing(values: "pd.Series[str]", keys: Mapping[str, Any]) -> "pd.Series[bool]":
@@ -183,7 +148,7 @@ def number_keys(header: str, numbers: "pd.Series[float]", keys: dict[str, Any]) 
     if whole and "nullable" not in keys and numbers.is_unique:
         if numbers.max() - numbers.min() == len(numbers) - 1:
             return keys, "", "counts the rows"
-        if is_identifier(header) or last_word(header) in ("index", "code"):
+        if last_word(header) in {*GROUPS, *NUMBERED, "index", "code"}:
             return keys, "", "an identifier: no two rows share a value"
         if numbers.is_monotonic_increasing or numbers.is_monotonic_decreasing:
             return keys, "", "goes on from row to row, as numbers of rows do"

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.data.notation import ISO
-from pipeline.onboarding.columns import GROUPS, Guess, is_identifier, is_missing, last_word
+from pipeline.onboarding.columns import Guess, is_missing
 from pipeline.onboarding.look import Table
+from pipeline.onboarding.names import GROUPS, is_identifier, last_word
 
 HOLDOUT = 0.2  # share of the rows, or of the days
 FEWEST_DAYS = 20  # of a split by time

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-from pipeline.onboarding.columns import EVERYWHERE, Guess, field_name, is_missing, spaced
+from pipeline.onboarding.columns import EVERYWHERE, Guess, is_missing
 from pipeline.onboarding.look import Table
+from pipeline.onboarding.names import field_name, spaced
 from pipeline.onboarding.outcome import Outcome
 from pipeline.onboarding.propose import Split
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.config.config import Config, load
 from pipeline.data.read import read
 from pipeline.errors import ConfigError, DataError
-from pipeline.onboarding.columns import field_name
+from pipeline.onboarding.names import field_name
 from pipeline.onboarding.new import new, suspicious
 from pipeline.onboarding.summary import lines
 from pipeline.onboarding.write import Proposal
@@ -265,7 +265,9 @@ def test_letters_at_the_end_of_a_word_make_no_identifier(make: Make, name: str) 
     assert name in config_of(created).features
 
 
-@pytest.mark.parametrize("name", ["customer_id", "customerId", "ID", "id", "CustomerID", "Order No", "userid"])
+@pytest.mark.parametrize(
+    "name", ["customer_id", "customerId", "ID", "id", "CustomerID", "Order No", "userid", "no", "Key"]
+)
 def test_unique_numbers_with_the_name_of_an_identifier_are_a_key(make: Make, name: str) -> None:
     config = config_of(
         make(csv({**customers(), name: [n * 37 % 1009 for n in range(1, 201)]}).replace("customer,", "c,"))
