@@ -119,7 +119,8 @@ class ServingApp:
             if not isinstance(error, RequestError | TimeoutError):
                 self.log.failed(error, request_id=call_id, route=route_name)
             if not status:  # no part of a response has been sent
-                refused = reported(error, self.settings.timeout_seconds).with_traceback(None)  # its frames hold the body
+                # Without its traceback, whose frames hold the body.
+                refused = reported(error, self.settings.timeout_seconds).with_traceback(None)
                 await error_response(now.model, refused, call_id, scope, path)(scope, receive, send_with_id)
 
         self._record(call_id, route_name, status, began)
