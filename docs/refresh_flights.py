@@ -107,9 +107,8 @@ def figures(run: dict[str, Any]) -> str:
         ("calibration error: predicted against observed share", f"{metrics['ece']['value']:.3f}", "–"),
         ("cost per flight: 3 for a late flight without a warning, 1 for a false alarm", *costs),
     ]
-    head = (
-        f"Champion `{run['bundle']}` ({record['candidate']}) on {record['holdout']}, {record['holdout_rows']:,} flights:"
-    )
+    rows_of_holdout = f"{record['holdout']}, {record['holdout_rows']:,} flights"
+    head = f"Champion `{run['bundle']}` ({record['candidate']}) on {rows_of_holdout}:"
     table = [f"| {name} | {model} | {constant} |" for name, model, constant in rows]
     columns = ["| metric, with its 95 % interval | model | constant prediction |", "|---|---|---|"]
     return "\n".join([head, "", *columns, *table])

@@ -29,7 +29,7 @@ from pipeline.runtime.contract import Contract
 from pipeline.runtime.dataset import find, module_hash
 from pipeline.runtime.predictor import DECIDING, Session
 from pipeline.runtime.rolling_features import RollingState
-from pipeline.training.fold_results import CandidateResult
+from pipeline.training.fold_results import CandidateResult, held_out_rows
 from pipeline.training.refit import PackagedModel
 
 GOLDEN = 64  # rows whose predictions are checked when the bundle is loaded
@@ -97,9 +97,7 @@ def monitoring_reference(
     The other rows are the validation rows of each fold, with the predictions of the chosen candidate `best`, and the
     holdout with its `predictions` [holdout rows].
     """
-    folds = [fold for fold in parts.folds if fold.name in best.predictions]
-    held_out = np.concatenate([*(fold.valid for fold in folds), parts.holdout])
-    answer = np.concatenate([*(best.predictions[fold.name] for fold in folds), predictions])
+    held_out, answer = held_out_rows(parts, best, predictions)
     held_out_predictions = reference.HeldOutPredictions(rows.key[held_out], rows.examples.target[held_out], answer)
 
     learnt = packaged.learnt

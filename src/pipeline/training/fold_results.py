@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.candidates.kind import Kind
 from pipeline.config.config import Config
-from pipeline.data.split import Fold
+from pipeline.data.split import Fold, Split
 from pipeline.evaluation.metrics import metrics
 from pipeline.runtime.arrays import Tensors
 from pipeline.training import estimators, parallel
@@ -50,6 +50,17 @@ class CandidateResult(NamedTuple):
     def only_on(self, names: Sequence[str]) -> "CandidateResult":
         """Leave out the folds that are not named."""
         return self._replace(folds={name: self.folds[name] for name in names})
+
+
+def held_out_rows(parts: Split, result: CandidateResult, predictions: Array) -> tuple[Array, Array]:
+    """Return the rows that no model was trained on, those of the folds and then the holdout, and their predictions.
+
+    `predictions` are those of the holdout. A model that was trained elsewhere has no folds.
+    """
+    folds = [fold for fold in parts.folds if fold.name in result.predictions]
+    rows = [*(fold.valid for fold in folds), parts.holdout]
+    by_part = [*(result.predictions[fold.name] for fold in folds), predictions]
+    return np.concatenate(rows), np.concatenate(by_part)
 
 
 def evaluate_candidates(

@@ -93,7 +93,7 @@ def test_the_page_of_a_number_has_errors_in_place_of_labels(toy: Toy) -> None:
     page = (outcome.bundle / "report.html").read_text()
     assert sections(page) == EVERY
     assert is_whole(page)
-    assert {"Errors", "Calibration", "Search"} <= set(titles(page))
+    assert {"Errors", "Calibration"} <= set(titles(page))
     assert page.count("<figcaption>") == page.count("<figure")
     assert not {"ROC curve", "Confusion matrix", "Cost by threshold"} & set(titles(page))
 

@@ -11,7 +11,7 @@ from pipeline.evaluation.curves import curve, tenths
 from pipeline.evaluation.metrics import constant_prediction, metrics
 from pipeline.runtime.arrays import Examples
 from pipeline.runtime.predictor import Session, top_probability
-from pipeline.training.fold_results import CandidateResult
+from pipeline.training.fold_results import CandidateResult, held_out_rows
 from pipeline.training.phases import HoldoutEvaluation, Prepared
 from pipeline.training.report_page.values import (
     DRAWN,
@@ -39,13 +39,11 @@ def holdout_values(
     """
     rows, _, parts, train, holdout, _ = prepared
     predictions = evaluation.predictions
-    folds = [fold for fold in parts.folds if fold.name in best.predictions]  # a model trained elsewhere has none
-    held_out = np.concatenate([*(fold.valid for fold in folds), parts.holdout])
-    of_folds = [best.predictions[fold.name] for fold in folds]
+    held_out, answer = held_out_rows(parts, best, predictions)
     unit = blocks(rows.key[held_out])
     months = months_of(rows.key[held_out])
 
-    predicted, observed = calibrated(config, rows.examples.target[held_out], np.concatenate([*of_folds, predictions]))
+    predicted, observed = calibrated(config, rows.examples.target[held_out], answer)
     start = len(held_out) - len(predictions)
     tenth = tenths(predicted[start:])
     by_tenth = {str(number): start + np.flatnonzero(tenth == number) for number in np.unique(tenth)}

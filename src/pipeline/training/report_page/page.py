@@ -30,19 +30,11 @@ def page(
         rows = rows._replace(examples=rows.examples.take(before), key=rows.key[before])
     best = selection.best
     groups = values.outcome_groups(config, rows.examples.target)
-    content: dict[str, Any] = {
-        "config": config,
-        "record": record,
-        "selection": selection,
-        "holdout": None,
-        "digest": None,
-    }
-    if evaluation:
-        content["holdout"] = holdout_values(config, prepared, best, evaluation.holdout)
-        content["digest"] = bundle_store.digest(evaluation.files["bundle.json"])
 
     text = environment().get_template(PAGE).render(
-        **content,
+        config=config,
+        record=record,
+        selection=selection,
         outcomes={name: int(group.sum()) for name, group in groups.items()},
         rows_by_month=values.rows_by_month(record["data"]["profile"]),
         outcome_by_month=values.outcome_by_month(config, rows),
@@ -51,6 +43,8 @@ def page(
         candidates=values.candidates(config, prepared, selection) if selection.trials else None,
         baseline=search.baseline(prepared.rows.examples.target, prepared.parts.folds, config.scoring),
         fits=fit_for_page(config, prepared, best) if selection.trials else None,
+        holdout=holdout_values(config, prepared, best, evaluation.holdout) if evaluation else None,
+        digest=bundle_store.digest(evaluation.files["bundle.json"]) if evaluation else None,
     )  # fmt: skip
     return text.encode()
 
