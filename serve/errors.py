@@ -203,6 +203,11 @@ def validation_failed(errors: Sequence[FieldError], place: str = "") -> RequestE
     return invalid.refusal(place)
 
 
+def invalid_field(field: str, message: str) -> RequestError:
+    """The error (422) for a request with one invalid field, or one that is about the whole of it."""
+    return validation_failed([FieldError(field=field, message=message)])
+
+
 def search_ended(checked: int, total: int, noun: str = "rows") -> str:
     """The place for `validation_failed`: how many were checked of how many; empty where all were."""
     return f" in the first {checked:,} of {total:,} {noun}" if checked < total else ""

@@ -17,6 +17,7 @@ from serve.errors import (
     InvalidFields,
     RequestError,
     field_errors,
+    invalid_field,
     invalid_json,
     search_ended,
     validation_failed,
@@ -73,7 +74,7 @@ class RowValidator:
         except ValueError as error:
             return RequestError(400, f"The body is not JSON: {error}")
         if not isinstance(beginning, dict):
-            return validation_failed([FieldError(field="body", message="Should be an object")])
+            return invalid_field("body", "Should be an object")
 
         unknown = [name for name in beginning if name not in self._names]
         errors = [FieldError(field="body", message=f"Has far more than the {self._limits.columns} fields of a row")]
@@ -109,7 +110,7 @@ class RowValidator:
         (422). Raises TimeoutError after the deadline.
         """
         if not sent:
-            raise validation_failed([FieldError(field=at, message="Should have at least one row")])
+            raise invalid_field(at, "Should have at least one row")
         self._limits.check_rows(len(sent))
 
         valid: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ from pipeline.runtime.arrays import Columns, to_columns
 from pipeline.runtime.rolling_features import Table
 from pipeline.runtime.shapley import ROWS, Between, explain, no_deadline
 from serve import schemas
-from serve.errors import FieldError, RequestError, validation_failed
+from serve.errors import RequestError, invalid_field
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
@@ -120,7 +120,7 @@ def class_of_query(model: LoadedModel, call: Call) -> str | None:
     if not asked or asked[-1] in model.contract.classes:
         return asked[-1] if asked else None
     known = ", ".join(model.contract.classes) or "none, the task has no classes"
-    raise validation_failed([FieldError(field="class", message=f"There is no such class. Known: {known}")])
+    raise invalid_field("class", f"There is no such class. Known: {known}")
 
 
 def rolling_feature_text(model: LoadedModel, field: str, row: Mapping[str, Any], sent: Columns) -> dict[str, str]:

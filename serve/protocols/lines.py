@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from pipeline.runtime.contract import Contract
-from serve.errors import LISTED, FieldError, RequestError, validation_failed
+from serve.errors import LISTED, FieldError, RequestError, invalid_field, validation_failed
 from serve.limits import LINE_SEPARATORS, Limits
 from serve.messages import Call
 from serve.protocols.bodies import read_json, rows_by_position
@@ -97,7 +97,7 @@ def check_header(names: list[str], contract: Contract) -> None:
     if not any(name in known for name in names):
         shown = ",".join(names[:LISTED])[:SHOWN]
         text = f"Should be the names of the columns, such as {', '.join(list(known)[:3])}; the first line is {shown!r}"
-        raise validation_failed([FieldError(field="header", message=f"The header line is missing. {text}")])
+        raise invalid_field("header", f"The header line is missing. {text}")
 
     twice = [name for name in dict.fromkeys(names) if name in known and names.count(name) > 1]
     if twice:
