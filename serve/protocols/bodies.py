@@ -1,7 +1,7 @@
 """JSON bodies to rows, and predictions to response bodies, for every protocol that sends rows.
 
 Rows come under `instances`, `inputs`, `dataframe_records` or `dataframe_split`. This module does not validate rows:
-`LoadedModel` does that for all protocols alike.
+`RowValidator` does that for all protocols alike.
 """
 
 from collections.abc import Callable, Iterator

@@ -32,7 +32,7 @@ def router(model: LoadedModel) -> APIRouter:
     """The routes, documented with the explanation of the first golden row and its standard errors."""
     routes = APIRouter()
     golden_row = model.predictor.golden.rows[0]
-    example = explain_row(model, model.row(json.dumps(golden_row).encode()), model.example)
+    example = explain_row(model, model.validator.row(json.dumps(golden_row).encode()), model.example)
     _, _, response_model = schemas.OF_TASK[model.task]
 
     @routes.post(
@@ -88,7 +88,7 @@ def about(example: Mapping[str, Any]) -> str:
 def explain_one(model: LoadedModel, call: Call) -> Response:
     """The explanation of one row, sent as to /predict. Raises RequestError for a row that breaks the contract."""
     only_json(call)
-    row = model.row(call.body)
+    row = model.validator.row(call.body)
     prediction = model.predict_unlogged(row, call)
     explanation = explain_row(model, row, prediction, call.check_deadline, class_of_query(model, call))
     if names := model.contract.no_and_yes:
@@ -108,7 +108,7 @@ def explain_many(model: LoadedModel, call: Call) -> Response:
 
     explained = class_of_query(model, call)
     explanations = []
-    for row in model.rows(sent, at, call):
+    for row in model.validator.rows(sent, at, call):
         prediction = model.predict_unlogged(row, call)
         explanations.append(explain_row(model, row, prediction, call.check_deadline, explained))
     return JSONResponse({"explanations": explanations, "metadata": {**model.metadata, "request_id": call.id}})

@@ -1,6 +1,6 @@
 """CSV and JSON Lines to rows: bodies that have one row on a line. They are read line by line.
 
-This module does not validate rows: `LoadedModel` does that for all protocols alike.
+This module does not validate rows: `RowValidator` does that for all protocols alike.
 """
 
 import codecs

@@ -1,6 +1,6 @@
 """The routes of the Open Inference Protocol, version 2: one tensor per request column, one tensor per output.
 
-Tensors come and go as JSON or with the binary tensor data extension. `LoadedModel` validates the rows.
+Tensors come and go as JSON or with the binary tensor data extension. `RowValidator` validates the rows.
 """
 
 import json
@@ -86,7 +86,7 @@ def infer(model: LoadedModel, call: Call) -> Response:
         raise invalid_field("inputs", "Tensors should have the same number of rows")
 
     sent = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    predictions = model.predict_and_log(model.rows(sent, "inputs", call), call)
+    predictions = model.predict_and_log(model.validator.rows(sent, "inputs", call), call)
 
     outputs = read_outputs(head, list(predictions))
     own_id = head.get("id")
