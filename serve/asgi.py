@@ -26,7 +26,9 @@ from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # a browser takes a response for what its content type says
+VARY = (b"vary", b"accept")  # on what depends on that header, as each error does: a cache must not mix it up
 PROBES = frozenset({"live", "ready"})  # names of routes
+NEGOTIATED = frozenset({"/", "/model", "/model/card", "/model/data-card"})  # of those with a page for a browser
 
 
 class ActiveModel(NamedTuple):
@@ -102,6 +104,8 @@ class ServingApp:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] += [(b"x-request-id", call_id.encode()), NO_SNIFFING]
+                if status >= 400 or route_name in NEGOTIATED:
+                    message["headers"].append(VARY)
             await send(message)
 
         try:
@@ -119,10 +123,13 @@ class ServingApp:
             if not isinstance(error, RequestError | TimeoutError):
                 self.log.failed(error, request_id=call_id, route=route_name)
             if not status:  # no part of a response has been sent
-                refused = reported(error, self.settings.timeout_seconds).with_traceback(None)  # its frames hold the body
+                refused = reported(error, self.settings.timeout_seconds)
+                refused.__traceback__ = None  # its frames hold the body
                 await error_response(now.model, refused, call_id, scope, path)(scope, receive, send_with_id)
 
-        self._record(call_id, route_name, status, began)
+        seconds = time.perf_counter() - began
+        self.metrics.record_request(route_name, status, seconds)
+        self.log.request(call_id, route_name, status, seconds)
 
     def _below_root(self, path: str) -> str:
         """The path without ROOT_PATH. Some proxies remove this prefix themselves, others pass it on."""
@@ -130,11 +137,6 @@ class ServingApp:
         if root and (path == root or path.startswith(f"{root}/")):
             return path[len(root) :] or "/"
         return path
-
-    def _record(self, call_id: str, route: str, status: int, began: float) -> None:
-        seconds = time.perf_counter() - began
-        self.metrics.record_request(route, status, seconds)
-        self.log.request(call_id, route, status, seconds)
 
     def _admit(self, route: Route, method: str, headers: Headers) -> None:
         """Raises RequestError for a request of another site's page (403, 421), without a valid API key (401), and at

@@ -36,7 +36,6 @@ HEADERS = {
     "content-security-policy": POLICY,
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
-    "vary": "accept",
 }
 ORIGIN = {  # entries of the record, with their labels
     "created": "created",
