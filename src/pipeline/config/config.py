@@ -4,7 +4,7 @@ This is the only module that parses settings. It does not know any dataset or tr
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from itertools import chain
@@ -211,12 +211,8 @@ class Config(Contract):
     @classmethod
     def gates_can_be_asked(cls, gates: Gates, info: ValidationInfo) -> Gates:
         columns: dict[str, Column] = info.data.get("columns") or {}
-        task: Any = info.data.get("task")
-        for part, named in (("holdout", gates.holdout), ("slices.metrics", gates.slices.metrics)):
-            known = known_metrics(task, columns.get(info.data.get("target", "")))
-            unknown = [name for name in named if known and name not in known]
-            if unknown:
-                raise ValueError(f"{part}: {unknown[0]} is no metric of a {task} task. Known: {', '.join(known)}")
+        refuse_unknown_metrics("holdout", gates.holdout, info)
+        refuse_unknown_metrics("slices.metrics", gates.slices.metrics, info)
 
         features: list[str] = info.data.get("features") or []
         if not columns or not features:
@@ -233,19 +229,13 @@ class Config(Contract):
     @field_validator("retrain")
     @classmethod
     def retraining_has_time(cls, retrain: Retrain | None, info: ValidationInfo) -> Retrain | None:
-        task: Any = info.data.get("task")
         if retrain is None:
             return None
 
         split = info.data.get("split")
         if split and not isinstance(split, TimeSplit):
             raise ValueError("is for a split by time")
-
-        columns: dict[str, Column] = info.data.get("columns") or {}
-        known = known_metrics(task, columns.get(info.data.get("target", "")))
-        for name in retrain.holdout:
-            if known and name not in known:
-                raise ValueError(f"holdout: {name} is no metric of a {task} task. Known: {', '.join(known)}")
+        refuse_unknown_metrics("holdout", retrain.holdout, info)
         return retrain
 
     @field_validator("search")
@@ -300,10 +290,17 @@ class Config(Contract):
         return Contract.model_construct(**parts)
 
 
-def known_metrics(task: Any, target: Column | None) -> tuple[str, ...]:
-    """The names of the metrics that gates may limit; empty where the task is invalid, which is reported elsewhere."""
+def refuse_unknown_metrics(part: str, names: Iterable[str], info: ValidationInfo) -> None:
+    """Raises ValueError for a name of no metric of the task. A task that is invalid has its own fault."""
+    task = info.data.get("task")
+    if task not in REPORTED:
+        return
+    target: Column | None = (info.data.get("columns") or {}).get(info.data.get("target", ""))
     classes = tuple(target.values or ()) if target and task == "multiclass" else ()
-    return reported(Scoring(task, None, classes)) if task in REPORTED else ()
+    known = reported(Scoring(task, None, classes))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{part}: {name} is no metric of a {task} task. Known: {', '.join(known)}")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
