@@ -35,7 +35,6 @@ class Move(NamedTuple):
 
 
 def home(config: Config) -> Path:
-    """The folder of a config's bundles."""
     return Path(config.paths.models) / config.name
 
 
@@ -112,7 +111,6 @@ def previous(config: Config) -> str:
 
 
 def describe_move(move: Move) -> str:
-    """One move as a line of text."""
     return (
         f"{move.when}  {move.kind:<8}  {move.before or 'nothing'} -> {move.after or 'nothing'}  {move.who}: {move.why}"
     )
