@@ -60,7 +60,6 @@ class ServingApp:
         metrics.rolling_features_age.set_function(lambda: self.now.model.rolling_age_days() * rolling_features.DAY)
 
     def serve(self, model: LoadedModel, table: Table, routes: Any) -> None:
-        """Serve this model from now on."""
         self.now = ActiveModel(model, table, routes)
         self.metrics.set_model(model.name, model.version)
 

@@ -4,15 +4,14 @@ Rows come under `instances`, `inputs`, `dataframe_records` or `dataframe_split`.
 `RowValidator` does that for all protocols alike.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Response
 from pydantic_core import from_json, to_json
 
 from pipeline.runtime.contract import Contract
-from serve.errors import LISTED, FieldError, RequestError, invalid_field, search_ended, validation_failed
+from serve.errors import RequestError, invalid_field, misfits
 from serve.limits import Limits
 from serve.messages import Call
 
@@ -107,21 +106,11 @@ def split_records(value: Any, at: str, contract: Contract, limits: Limits) -> li
 def rows_by_position(rows: list[Any], names: list[str], at: str, limits: Limits) -> list[dict[str, Any]]:
     """Rows as objects. Raises RequestError for too many rows, and for rows that are no list of one value per name."""
     limits.check_rows(len(rows))
-    misfits = list(islice(rows_of_other_length(rows, len(names)), LISTED))
-    if misfits:
-        shown = ", ".join(names[:NAMED])
-        text = f"Should be a list of {len(names):,} values: {shown}"
-        errors = [FieldError(field=f"{at}.{n}", message=text[:300]) for n in misfits]
-        checked = misfits[-1] + 1 if len(misfits) == LISTED else len(rows)
-        raise validation_failed(errors, search_ended(checked, len(rows)))
+    text = f"Should be a list of {len(names):,} values: {', '.join(names[:NAMED])}"
+    others = (n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names))
+    if error := misfits(others, at, text[:300], len(rows)):
+        raise error
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def rows_of_other_length(rows: list[Any], length: int) -> Iterator[int]:
-    """The numbers of the rows that are not a list of this length."""
-    for number, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != length:
-            yield number
 
 
 def rows_of_columns(columns: dict[str, Any], at: str, limits: Limits) -> list[dict[str, Any]]:

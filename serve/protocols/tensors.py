@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serve.errors import LISTED, FieldError, RequestError, invalid_field, search_ended, validation_failed
+from serve.errors import RequestError, invalid_field, misfits
 from serve.limits import Limits
 
 NUMBERS = {
@@ -85,19 +85,10 @@ def values_from_json(tensor: dict[str, Any], count: int, where: str) -> list[Any
         raise invalid_field(where, f"the shape has {count} values, but there are {len(data)}")
 
     kind = tensor["datatype"]
-    misfits = list(islice(values_of_other_type(data, kind), LISTED))
-    if misfits:
-        errors = [FieldError(field=f"{where}.{n}", message=f"Should be of {kind}") for n in misfits]
-        checked = misfits[-1] + 1 if len(misfits) == LISTED else len(data)
-        raise validation_failed(errors, search_ended(checked, len(data), "values"))
+    others = (n for n, value in enumerate(data) if value is not None and not is_of_type(value, kind))
+    if error := misfits(others, where, f"Should be of {kind}", len(data), "values"):
+        raise error
     return data
-
-
-def values_of_other_type(data: list[Any], kind: str) -> Iterator[int]:
-    """The numbers of the values that do not fit the tensor datatype. null fits every one."""
-    for number, value in enumerate(data):
-        if value is not None and not is_of_type(value, kind):
-            yield number
 
 
 def unwrap(value: Any) -> Any:
