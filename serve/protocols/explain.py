@@ -77,11 +77,10 @@ def about(example: Mapping[str, Any]) -> str:
     how = "every coalition of fields" if example["exact"] else "two orders of the fields, one the reverse of the other,"
     return (
         "Shapley values: how much each field moved the prediction away from `base`, the mean prediction for "
-        f"{ROWS} rows of the "
-        f"training. They add up to the prediction minus `base`. Computed from {how} for each of those rows. "
-        "`standard_error` is "
-        f"that of each contribution; in this example it is {sum(errors) / len(errors):.2g} on average and "
-        f"{max(errors):.2g} at most. It describes the model, and says nothing about causes."
+        f"{ROWS} rows of the training. They add up to the prediction minus `base`. Computed from {how} for each of "
+        "those rows. `standard_error` is that of each contribution; in this example it is "
+        f"{sum(errors) / len(errors):.2g} on average and {max(errors):.2g} at most. "
+        "It describes the model, and says nothing about causes."
     )
 
 
