@@ -71,22 +71,17 @@ class ServingApp:
 
     async def _lifespan(self, receive: Receive, send: Any) -> None:
         """While the server runs, cancel the requests that exceed the time limit, and run the watches."""
-        running: list[asyncio.Task[None]] = []
-        while True:
-            message = await receive()
+        await receive()  # lifespan.startup
+        to_thread.current_default_thread_limiter().total_tokens = sum(THREADS.values())
+        running = [asyncio.create_task(watch()) for watch in [self._end_overdue, *self.watches]]
+        await send({"type": "lifespan.startup.complete"})
 
-            if message["type"] == "lifespan.startup":
-                to_thread.current_default_thread_limiter().total_tokens = sum(THREADS.values())
-                running = [asyncio.create_task(watch()) for watch in [self._end_overdue, *self.watches]]
-            if message["type"] == "lifespan.shutdown":
-                for task in running:
-                    task.cancel()
-                if self.at_end:
-                    await asyncio.to_thread(self.at_end)
-
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+        await receive()  # lifespan.shutdown
+        for task in running:
+            task.cancel()
+        if self.at_end:
+            await asyncio.to_thread(self.at_end)
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Any, receive: Receive, send: Any) -> None:
         now = self.now  # one model for the whole request, even if another one replaces it meanwhile
