@@ -208,14 +208,13 @@ def invalid_field(field: str, message: str) -> RequestError:
     return validation_failed([FieldError(field=field, message=message)])
 
 
-def misfits(numbers: Iterator[int], at: str, message: str, total: int, noun: str = "rows") -> RequestError | None:
-    """The error (422) for the first LISTED of these parts of `at`, of `total`; None without any."""
+def refuse_misfits(numbers: Iterator[int], at: str, message: str, total: int, noun: str = "rows") -> None:
+    """Raises RequestError (422) with the first LISTED of these parts of `at`, which has `total` of them."""
     listed = list(islice(numbers, LISTED))
-    if not listed:
-        return None
-    errors = [FieldError(field=f"{at}.{number}", message=message) for number in listed]
-    checked = listed[-1] + 1 if len(listed) == LISTED else total
-    return validation_failed(errors, search_ended(checked, total, noun))
+    if listed:
+        errors = [FieldError(field=f"{at}.{number}", message=message) for number in listed]
+        checked = listed[-1] + 1 if len(listed) == LISTED else total
+        raise validation_failed(errors, search_ended(checked, total, noun))
 
 
 def search_ended(checked: int, total: int, noun: str = "rows") -> str:

@@ -11,7 +11,7 @@ from fastapi import Response
 from pydantic_core import from_json, to_json
 
 from pipeline.runtime.contract import Contract
-from serve.errors import RequestError, invalid_field, misfits
+from serve.errors import RequestError, invalid_field, refuse_misfits
 from serve.limits import Limits
 from serve.messages import Call
 
@@ -107,9 +107,8 @@ def rows_by_position(rows: list[Any], names: list[str], at: str, limits: Limits)
     """Rows as objects. Raises RequestError for too many rows, and for rows that are no list of one value per name."""
     limits.check_rows(len(rows))
     text = f"Should be a list of {len(names):,} values: {', '.join(names[:NAMED])}"
-    others = (n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names))
-    if error := misfits(others, at, text[:300], len(rows)):
-        raise error
+    misfits = (n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names))
+    refuse_misfits(misfits, at, text[:300], len(rows))
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

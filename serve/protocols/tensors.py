@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serve.errors import RequestError, invalid_field, misfits
+from serve.errors import RequestError, invalid_field, refuse_misfits
 from serve.limits import Limits
 
 NUMBERS = {
@@ -85,9 +85,8 @@ def values_from_json(tensor: dict[str, Any], count: int, where: str) -> list[Any
         raise invalid_field(where, f"the shape has {count} values, but there are {len(data)}")
 
     kind = tensor["datatype"]
-    others = (n for n, value in enumerate(data) if value is not None and not is_of_type(value, kind))
-    if error := misfits(others, where, f"Should be of {kind}", len(data), "values"):
-        raise error
+    misfits = (n for n, value in enumerate(data) if value is not None and not is_of_type(value, kind))
+    refuse_misfits(misfits, where, f"Should be of {kind}", len(data), "values")
     return data
 
 
