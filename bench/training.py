@@ -135,7 +135,7 @@ def registration(work: Path) -> str:
     """The time to register the champion in an existing store of its own: log, version, tags and alias."""
     from pipeline.config.config import load
     from pipeline.evaluation.bootstrap import Interval
-    from pipeline.registry import mlflow_store
+    from pipeline.registry import mlflow_store, mlflow_versions
     from pipeline.training import run_record
     from pipeline.training.evidence import GateResult
     from pipeline.training.search import CandidateResult
@@ -151,8 +151,8 @@ def registration(work: Path) -> str:
 
     began = time.perf_counter()
     with mlflow_store.run("bench"):
-        mlflow_store.register(config.contract, bundle, tags)
-    mlflow_store.sync_champion_alias(config.contract, bundle, f"sqlite:///{work}/registration.db")
+        mlflow_versions.register(config.contract, bundle, tags)
+    mlflow_versions.sync_champion_alias(config.contract, bundle, f"sqlite:///{work}/registration.db")
     return f"{time.perf_counter() - began:.1f} s"
 
 

@@ -28,7 +28,8 @@ def create_app(settings: Settings) -> ServingApp:
     Raises BundleError where there is no bundle, where its verification fails, or where the settings ask for a
     signature that it does not have. Raises ConfigError for a root path that is also a path of the server.
     """
-    predictor = load_model(settings, settings.model_dir)
+    load = partial(load_predictor, key=settings.model_public_key)
+    predictor = load(settings.model_dir)
     log = EventLog()
     metrics = Metrics(histogram_bounds(predictor))
     rolling_path = settings.state_file(settings.rolling_state_file, rolling_features.FILE)
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> ServingApp:
     is_store = (settings.model_dir / bundle_store.POINTER).exists()
     if is_store and settings.reload_seconds:
         watch = partial(watch_champion, settings.model_dir, settings.reload_seconds, predictor.version)
-        app.watches.append(partial(watch, partial(load_model, settings), activate, metrics, log))
+        app.watches.append(partial(watch, load, activate, metrics, log))
     if settings.reload_seconds and rolling_path:
         app.watches.append(partial(watch_file, rolling_path, settings.reload_seconds, refresh_rolling_features))
     return app
@@ -70,11 +71,6 @@ def report_ignored_state(settings: Settings, rolling: Path | None, monitor: Path
     if ignored:
         reason = "MODEL_PUBLIC_KEY is set and state is not signed: STATE_DIR may name a folder that is trusted"
         log.write("state ignored", files=ignored, beside=str(settings.model_dir), reason=reason)
-
-
-def load_model(settings: Settings, place: Path) -> Predictor:
-    """The verified predictor of a bundle, or of a store's champion. Raises BundleError where it cannot be verified."""
-    return load_predictor(place, settings.model_public_key)
 
 
 def refuse_own_paths(root: str, paths: Iterable[str]) -> None:

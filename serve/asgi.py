@@ -26,7 +26,9 @@ from serve.telemetry.event_log import EventLog
 from serve.telemetry.metrics import Metrics
 
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # a browser takes a response for what its content type says
+VARY = (b"vary", b"accept")  # on what depends on that header, as each error does: a cache must not mix it up
 PROBES = frozenset({"live", "ready"})  # names of routes
+NEGOTIATED = frozenset({"/", "/model", "/model/card", "/model/data-card"})  # of those with a page for a browser
 
 
 class ActiveModel(NamedTuple):
@@ -58,7 +60,6 @@ class ServingApp:
         metrics.rolling_features_age.set_function(lambda: self.now.model.rolling_age_days() * rolling_features.DAY)
 
     def serve(self, model: LoadedModel, table: Table, routes: Any) -> None:
-        """Serve this model from now on."""
         self.now = ActiveModel(model, table, routes)
         self.metrics.set_model(model.name, model.version)
 
@@ -70,22 +71,17 @@ class ServingApp:
 
     async def _lifespan(self, receive: Receive, send: Any) -> None:
         """While the server runs, cancel the requests that exceed the time limit, and run the watches."""
-        running: list[asyncio.Task[None]] = []
-        while True:
-            message = await receive()
+        await receive()  # lifespan.startup
+        to_thread.current_default_thread_limiter().total_tokens = sum(THREADS.values())
+        running = [asyncio.create_task(watch()) for watch in [self._end_overdue, *self.watches]]
+        await send({"type": "lifespan.startup.complete"})
 
-            if message["type"] == "lifespan.startup":
-                to_thread.current_default_thread_limiter().total_tokens = sum(THREADS.values())
-                running = [asyncio.create_task(watch()) for watch in [self._end_overdue, *self.watches]]
-            if message["type"] == "lifespan.shutdown":
-                for task in running:
-                    task.cancel()
-                if self.at_end:
-                    await asyncio.to_thread(self.at_end)
-
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+        await receive()  # lifespan.shutdown
+        for task in running:
+            task.cancel()
+        if self.at_end:
+            await asyncio.to_thread(self.at_end)
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Any, receive: Receive, send: Any) -> None:
         now = self.now  # one model for the whole request, even if another one replaces it meanwhile
@@ -102,6 +98,8 @@ class ServingApp:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] += [(b"x-request-id", call_id.encode()), NO_SNIFFING]
+                if status >= 400 or route_name in NEGOTIATED:
+                    message["headers"].append(VARY)
             await send(message)
 
         try:
@@ -123,7 +121,9 @@ class ServingApp:
                 refused = reported(error, self.settings.timeout_seconds).with_traceback(None)
                 await error_response(now.model, refused, call_id, scope, path)(scope, receive, send_with_id)
 
-        self._record(call_id, route_name, status, began)
+        seconds = time.perf_counter() - began
+        self.metrics.record_request(route_name, status, seconds)
+        self.log.request(call_id, route_name, status, seconds)
 
     def _below_root(self, path: str) -> str:
         """The path without ROOT_PATH. Some proxies remove this prefix themselves, others pass it on."""
@@ -131,11 +131,6 @@ class ServingApp:
         if root and (path == root or path.startswith(f"{root}/")):
             return path[len(root) :] or "/"
         return path
-
-    def _record(self, call_id: str, route: str, status: int, began: float) -> None:
-        seconds = time.perf_counter() - began
-        self.metrics.record_request(route, status, seconds)
-        self.log.request(call_id, route, status, seconds)
 
     def _admit(self, route: Route, method: str, headers: Headers) -> None:
         """Raises RequestError for a request of another site's page (403, 421), without a valid API key (401), and at

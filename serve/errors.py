@@ -6,8 +6,9 @@ An error lists every invalid field of the request at once, and reveals nothing a
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi import Response
@@ -114,7 +115,6 @@ def reported(error: Exception, timeout_seconds: float) -> RequestError:
 
 
 def problem(error: RequestError, request_id: str, path: str) -> Response:
-    """The JSON response for an error."""
     media_type = "application/json" if path.startswith(PLAIN) else "application/problem+json"
     body = error.problem(request_id).model_dump_json()
     return Response(body, error.status, dict(error.headers), media_type)
@@ -201,6 +201,20 @@ def validation_failed(errors: Sequence[FieldError], place: str = "") -> RequestE
     invalid = InvalidFields()
     invalid.add(errors)
     return invalid.refusal(place)
+
+
+def invalid_field(field: str, message: str) -> RequestError:
+    """The error (422) for a request with one invalid field, or one that is about the whole of it."""
+    return validation_failed([FieldError(field=field, message=message)])
+
+
+def refuse_misfits(numbers: Iterator[int], at: str, message: str, total: int, noun: str = "rows") -> None:
+    """Raises RequestError (422) with the first LISTED of these parts of `at`, which has `total` of them."""
+    listed = list(islice(numbers, LISTED))
+    if listed:
+        errors = [FieldError(field=f"{at}.{number}", message=message) for number in listed]
+        checked = listed[-1] + 1 if len(listed) == LISTED else total
+        raise validation_failed(errors, search_ended(checked, total, noun))
 
 
 def search_ended(checked: int, total: int, noun: str = "rows") -> str:

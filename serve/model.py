@@ -1,11 +1,11 @@
-"""A verified bundle while it is served: it validates rows against the contract, predicts, counts and logs.
+"""A verified bundle while it is served: it predicts validated rows, counts and logs.
 
 It knows nothing about routes or protocols.
 """
 
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -47,10 +47,9 @@ class LoadedModel:
         self.task = self.contract.task
         self.scoring = predictor.scoring
         self.limits = Limits.of(self.contract, max_rows, max_body_bytes)
-        self.max_rows = max_rows
         self.root_path = root_path
         self.last_columns: Columns = {}  # the rows of the last prediction
-        self._validator = RowValidator(predictor.row_model, self.limits)
+        self.validator = RowValidator(predictor.row_model, self.limits)
         self._metrics = metrics
         self._writer = writer
         self._source = LogSource.of(self.contract, self.version)
@@ -69,22 +68,6 @@ class LoadedModel:
         first = predictor.golden.predictions[:1]
         self.example = self.first_prediction(first)  # the prediction for the first golden row
         self.named_example = self.first_prediction(first, in_words=True)
-
-    def row(self, body: bytes) -> dict[str, Any]:
-        """The one row of a JSON body. Raises RequestError with its invalid fields."""
-        return self._validator.row(body)
-
-    def rows_of_body(self, body: bytes, keys: Collection[str], call: Call) -> list[dict[str, Any]] | None:
-        """The validated rows of a body with nothing but a list of them; None for a body that needs a closer look."""
-        return self._validator.rows_of_body(body, keys, call)
-
-    def rows(self, sent: Sequence[Any], at: str, call: Call) -> list[dict[str, Any]]:
-        """The validated rows of a request that has them under `at`.
-
-        Raises RequestError for no rows (422), for more than `max_rows` (413), and with the first invalid fields (422).
-        Raises TimeoutError after the deadline.
-        """
-        return self._validator.rows(sent, at, call)
 
     def predict(self, rows: Sequence[Mapping[str, Any]], call: Call) -> NDArray[np.float64]:
         """The prediction for each validated row, of shape (rows,) or (rows, classes). Counts the rows in the metrics.

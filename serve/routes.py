@@ -160,7 +160,6 @@ def health_routes(model: LoadedModel, settings: Settings, state: State) -> APIRo
 
 
 def info_routes(model: LoadedModel, state: State) -> APIRouter:
-    """The routes that describe the server and its model, and the metrics."""
     routes = APIRouter(tags=["The server"], responses=KEY_ASKED)
 
     @routes.get("/", name="/", summary="Alive; a browser gets the page", response_class=JSONResponse)

@@ -17,6 +17,7 @@ from serve.errors import (
     InvalidFields,
     RequestError,
     field_errors,
+    invalid_field,
     invalid_json,
     search_ended,
     validation_failed,
@@ -43,17 +44,14 @@ class RowValidator:
         if len(body) > SMALL:
             self._check_size(body)
         try:
-            row: dict[str, Any] = vars(self._one.validate_json(body))
+            valid: dict[str, Any] = vars(self._one.validate_json(body))
+            return valid
         except ValidationError as error:
             if not_json := invalid_json(error):
                 raise not_json from None
-            row = self._row_with_nan(from_json(body))
-        return row
 
-    def _row_with_nan(self, sent: Any) -> dict[str, Any]:
-        """The row, validated a second time with NaN as a missing value. Raises RequestError with its invalid fields."""
         invalid = InvalidFields()
-        row = self._validated_or_listed(sent, "", invalid)
+        row = self._validated_or_listed(from_json(body), "", invalid)
         if row is None:
             raise invalid.refusal()
         return row
@@ -73,7 +71,7 @@ class RowValidator:
         except ValueError as error:
             return RequestError(400, f"The body is not JSON: {error}")
         if not isinstance(beginning, dict):
-            return validation_failed([FieldError(field="body", message="Should be an object")])
+            return invalid_field("body", "Should be an object")
 
         unknown = [name for name in beginning if name not in self._names]
         errors = [FieldError(field="body", message=f"Has far more than the {self._limits.columns} fields of a row")]
@@ -109,7 +107,7 @@ class RowValidator:
         (422). Raises TimeoutError after the deadline.
         """
         if not sent:
-            raise validation_failed([FieldError(field=at, message="Should have at least one row")])
+            raise invalid_field(at, "Should have at least one row")
         self._limits.check_rows(len(sent))
 
         valid: list[dict[str, Any]] = []
@@ -161,7 +159,7 @@ class RowValidator:
         except ValidationError as error:
             unlisted = len(sent) - len(row) if isinstance(sent, dict) else 0
             invalid.add(field_errors(error, at), unlisted)
-        return None
+            return None
 
     def _cut(self, row: Any) -> Any:
         """A row with at most LISTED unknown fields, the first ones. Whatever is not an object stays as it is."""

@@ -10,21 +10,9 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serve.connections import refusals
 from serve.connections.open_connections import OpenConnections
-from serve.connections.refusals import (
-    MAX_HEADER_BYTES,
-    MAX_HEADERS,
-    MAX_PIPELINED,
-    RefusedError,
-    headers_late,
-    headers_too_large,
-    no_room,
-    parser_error,
-    response_bytes,
-    too_many_headers,
-    too_many_pipelined,
-    unknown_method,
-)
+from serve.connections.refusals import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PIPELINED, RefusedError
 from serve.messages import request_id
 
 PIECE = MAX_HEADER_BYTES // 2  # bytes that are parsed at a time, so that limits are checked in between
@@ -89,11 +77,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._connections.proceed(self)
 
         try:
-            if len(data) <= PIECE:
-                self._feed(data)
-            else:
-                for start in range(0, len(data), PIECE):
-                    self._feed(data[start : start + PIECE])
+            for start in range(0, len(data), PIECE):
+                self._feed(data[start : start + PIECE])
         except RefusedError as error:
             self._refuse(error)
             return
@@ -111,11 +96,11 @@ class HttpProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as stop:  # the parser skips the body of such a request
                 piece = self._headers_without_upgrade() + piece[stop.args[0] :]
             except httptools.HttpParserError as error:
-                raise parser_error(error, piece) from None
+                raise refusals.parser_error(error, piece) from None
 
         self._pending += self._size
         if self._pending > MAX_HEADER_BYTES:
-            raise headers_too_large()
+            raise refusals.headers_too_large()
 
     def _headers_without_upgrade(self) -> bytes:
         """The request line and headers of the last request without `Upgrade`, which a server may ignore (RFC 9110).
@@ -124,7 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            raise unknown_method("CONNECT")
+            raise refusals.unknown_method("CONNECT")
 
         lines = [b"%b %b HTTP/%b" % (method, self.url, self.scope["http_version"].encode())]
         lines += [name + b": " + value for name, value in self.scope["headers"] if name != b"upgrade"]
@@ -141,13 +126,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self._connections.proceed(self) and header_bytes(self.url, self.headers) > MAX_HEADER_BYTES:
-            raise headers_too_large()  # in one piece they cannot be
+            raise refusals.headers_too_large()  # in one piece they cannot be
         if self.flow.write_paused:
             self._connections.wait(self)  # for the client to read the responses before this one
         if len(self.headers) > MAX_HEADERS:
-            raise too_many_headers(len(self.headers))
+            raise refusals.too_many_headers(len(self.headers))
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise too_many_pipelined()
+            raise refusals.too_many_pipelined()
 
         super().on_headers_complete()
         self.headers = TRAILERS
@@ -217,7 +202,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif self.flow.write_paused:
             self._wait_for_reader()
         elif self._phase == HEAD:
-            self._refuse(headers_late(seconds))
+            self._refuse(refusals.headers_late(seconds))
         else:
             self._drop("body_late" if self._phase == BODY else "no_request")
 
@@ -237,24 +222,23 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._phase == BODY or self.is_idle:
             self._drop("connections")
         else:
-            self._final_response = self._response(no_room(limit))
+            self._final_response = self._response(refusals.no_room(limit))
             self.transport.write(self._final_response)
             self.transport.close()
 
     def _drop(self, reason: str) -> None:
-        self._connections.record_refusal(reason, client=self._client_host())
+        self._record(reason)
         self.transport.abort()
 
     def _response(self, error: RefusedError) -> bytes:
         """The response for an error, as bytes. The error is counted and logged."""
         call_id = request_id({})
-        self._connections.record_refusal(
-            error.reason, request_id=call_id, status=error.status, client=self._client_host()
-        )
-        return response_bytes(error, call_id, self.server_state.default_headers)
+        self._record(error.reason, request_id=call_id, status=error.status)
+        return refusals.response_bytes(error, call_id, self.server_state.default_headers)
 
-    def _client_host(self) -> str:
-        return self.client[0] if self.client else ""
+    def _record(self, reason: str, **facts: object) -> None:
+        client = self.client[0] if self.client else ""
+        self._connections.record_refusal(reason, **facts, client=client)
 
 
 def header_bytes(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

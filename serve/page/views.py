@@ -36,7 +36,6 @@ HEADERS = {
     "content-security-policy": POLICY,
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
-    "vary": "accept",
 }
 ORIGIN = {  # entries of the record, with their labels
     "created": "created",
@@ -107,7 +106,7 @@ def answer_page(model: LoadedModel, call: Call) -> Response:
     example = form_values.get("_example", "")
     body = json.dumps(form.to_row(model.predictor, form_values)).encode()
     try:
-        row = model.row(body)
+        row = model.validator.row(body)
     except RequestError as refused:
         errors = {error.field: error.message for error in refused.errors}
         return render_form(model, form_values, errors=errors, example=example, status=422)

@@ -1,18 +1,17 @@
 """JSON bodies to rows, and predictions to response bodies, for every protocol that sends rows.
 
 Rows come under `instances`, `inputs`, `dataframe_records` or `dataframe_split`. This module does not validate rows:
-`LoadedModel` does that for all protocols alike.
+`RowValidator` does that for all protocols alike.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Response
 from pydantic_core import from_json, to_json
 
 from pipeline.runtime.contract import Contract
-from serve.errors import LISTED, FieldError, RequestError, search_ended, validation_failed
+from serve.errors import RequestError, invalid_field, refuse_misfits
 from serve.limits import Limits
 from serve.messages import Call
 
@@ -59,7 +58,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise RequestError(400, f"The body is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise validation_failed([FieldError(field="body", message="Should be an object")])
+        raise invalid_field("body", "Should be an object")
     return content
 
 
@@ -70,9 +69,7 @@ def read_json(call: Call, contract: Contract, limits: Limits) -> tuple[list[Any]
     present = [key for key in KEYS if key in body]
     if len(present) != 1:
         listed = ", ".join(present) or "none of them"
-        raise validation_failed(
-            [FieldError(field="body", message=f"Should have one of {', '.join(KEYS)}; found {listed}")]
-        )
+        raise invalid_field("body", f"Should have one of {', '.join(KEYS)}; found {listed}")
 
     (key,) = present
     return FORMS[key](body[key], key, contract, limits), key
@@ -86,7 +83,7 @@ def as_records(value: Any, at: str, contract: Contract, limits: Limits) -> list[
     if isinstance(value, dict):
         return rows_of_columns(value, at, limits)
     if not isinstance(value, list):
-        raise validation_failed([FieldError(field=at, message="Should be a list of rows, or an object of columns")])
+        raise invalid_field(at, "Should be a list of rows, or an object of columns")
     if value and isinstance(value[0], list):
         return rows_by_position(value, list(contract.request), at, limits)
     return value
@@ -98,32 +95,21 @@ def split_records(value: Any, at: str, contract: Contract, limits: Limits) -> li
     Without names the order is that of the contract. Raises RequestError, with the field `at`, for any other value.
     """
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
-        raise validation_failed([FieldError(field=at, message="Should be an object with columns and data")])
+        raise invalid_field(at, "Should be an object with columns and data")
 
     columns = value.get("columns", list(contract.request))
     if not isinstance(columns, list) or len(set(map(str, columns))) != len(columns):
-        raise validation_failed([FieldError(field=f"{at}.columns", message="Should be a list of different names")])
+        raise invalid_field(f"{at}.columns", "Should be a list of different names")
     return rows_by_position(value["data"], list(map(str, columns)), at, limits)
 
 
 def rows_by_position(rows: list[Any], names: list[str], at: str, limits: Limits) -> list[dict[str, Any]]:
     """Rows as objects. Raises RequestError for too many rows, and for rows that are no list of one value per name."""
     limits.check_rows(len(rows))
-    misfits = list(islice(rows_of_other_length(rows, len(names)), LISTED))
-    if misfits:
-        shown = ", ".join(names[:NAMED])
-        text = f"Should be a list of {len(names):,} values: {shown}"
-        errors = [FieldError(field=f"{at}.{n}", message=text[:300]) for n in misfits]
-        checked = misfits[-1] + 1 if len(misfits) == LISTED else len(rows)
-        raise validation_failed(errors, search_ended(checked, len(rows)))
+    text = f"Should be a list of {len(names):,} values: {', '.join(names[:NAMED])}"
+    misfits = (n for n, row in enumerate(rows) if not isinstance(row, list) or len(row) != len(names))
+    refuse_misfits(misfits, at, text[:300], len(rows))
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def rows_of_other_length(rows: list[Any], length: int) -> Iterator[int]:
-    """The numbers of the rows that are not a list of this length."""
-    for number, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != length:
-            yield number
 
 
 def rows_of_columns(columns: dict[str, Any], at: str, limits: Limits) -> list[dict[str, Any]]:
@@ -131,7 +117,7 @@ def rows_of_columns(columns: dict[str, Any], at: str, limits: Limits) -> list[di
     lists = all(isinstance(values, list) for values in columns.values())
     lengths = set(map(len, columns.values())) if lists else set()
     if len(lengths) != 1:
-        raise validation_failed([FieldError(field=at, message="Columns should be lists of the same length")])
+        raise invalid_field(at, "Columns should be lists of the same length")
 
     limits.check_rows(*lengths)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

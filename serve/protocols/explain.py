@@ -15,7 +15,7 @@ from pipeline.runtime.arrays import Columns, to_columns
 from pipeline.runtime.rolling_features import Table
 from pipeline.runtime.shapley import ROWS, Between, explain, no_deadline
 from serve import schemas
-from serve.errors import FieldError, RequestError, validation_failed
+from serve.errors import RequestError, invalid_field
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
 from serve.openapi import documented_responses, examples_body, schema_ref
@@ -32,7 +32,7 @@ def router(model: LoadedModel) -> APIRouter:
     """The routes, documented with the explanation of the first golden row and its standard errors."""
     routes = APIRouter()
     golden_row = model.predictor.golden.rows[0]
-    example = explain_row(model, model.row(json.dumps(golden_row).encode()), model.example)
+    example = explain_row(model, model.validator.row(json.dumps(golden_row).encode()), model.example)
     _, _, response_model = schemas.OF_TASK[model.task]
 
     @routes.post(
@@ -77,18 +77,17 @@ def about(example: Mapping[str, Any]) -> str:
     how = "every coalition of fields" if example["exact"] else "two orders of the fields, one the reverse of the other,"
     return (
         "Shapley values: how much each field moved the prediction away from `base`, the mean prediction for "
-        f"{ROWS} rows of the "
-        f"training. They add up to the prediction minus `base`. Computed from {how} for each of those rows. "
-        "`standard_error` is "
-        f"that of each contribution; in this example it is {sum(errors) / len(errors):.2g} on average and "
-        f"{max(errors):.2g} at most. It describes the model, and says nothing about causes."
+        f"{ROWS} rows of the training. They add up to the prediction minus `base`. Computed from {how} for each of "
+        "those rows. `standard_error` is that of each contribution; in this example it is "
+        f"{sum(errors) / len(errors):.2g} on average and {max(errors):.2g} at most. "
+        "It describes the model, and says nothing about causes."
     )
 
 
 def explain_one(model: LoadedModel, call: Call) -> Response:
     """The explanation of one row, sent as to /predict. Raises RequestError for a row that breaks the contract."""
     only_json(call)
-    row = model.row(call.body)
+    row = model.validator.row(call.body)
     prediction = model.predict_unlogged(row, call)
     explanation = explain_row(model, row, prediction, call.check_deadline, class_of_query(model, call))
     if names := model.contract.no_and_yes:
@@ -108,7 +107,7 @@ def explain_many(model: LoadedModel, call: Call) -> Response:
 
     explained = class_of_query(model, call)
     explanations = []
-    for row in model.rows(sent, at, call):
+    for row in model.validator.rows(sent, at, call):
         prediction = model.predict_unlogged(row, call)
         explanations.append(explain_row(model, row, prediction, call.check_deadline, explained))
     return JSONResponse({"explanations": explanations, "metadata": {**model.metadata, "request_id": call.id}})
@@ -120,7 +119,7 @@ def class_of_query(model: LoadedModel, call: Call) -> str | None:
     if not asked or asked[-1] in model.contract.classes:
         return asked[-1] if asked else None
     known = ", ".join(model.contract.classes) or "none, the task has no classes"
-    raise validation_failed([FieldError(field="class", message=f"There is no such class. Known: {known}")])
+    raise invalid_field("class", f"There is no such class. Known: {known}")
 
 
 def rolling_feature_text(model: LoadedModel, field: str, row: Mapping[str, Any], sent: Columns) -> dict[str, str]:

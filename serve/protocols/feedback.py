@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from pipeline.errors import ConfigError
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.request_model import integral, value_type
-from serve.errors import FieldError, RequestError, fault_text, search_ended, validation_failed
+from serve.errors import FieldError, RequestError, fault_text, invalid_field, search_ended, validation_failed
 from serve.limits import Limits, is_light
 from serve.messages import Call, CallParameter
 from serve.model import LoadedModel
@@ -171,7 +171,7 @@ def read_labels(schema: Labels, limits: Limits, call: Call, names: Sequence[str]
     many = content if isinstance(content, list) else [content]
     if not many or len(many) > limits.rows:
         text = f"Should be 1 to {limits.rows:,} labels (MAX_ROWS); found {len(many):,}"
-        raise validation_failed([FieldError(field="body", message=text)])
+        raise invalid_field("body", text)
 
     numbers: dict[Any, int] = {name: number for number, name in enumerate(names)}
     labels: list[tuple[str, int, float]] = []

@@ -86,10 +86,10 @@ def invoke(model: LoadedModel, call: Call) -> Response:
     Raises RequestError for a content type that is not read, and for rows that break the contract.
     """
     reader = find_reader(media_type(call.headers.get(b"content-type", b"")))
-    rows = model.rows_of_body(call.body, RECORDS, call) if reader is read_json else None
+    rows = model.validator.rows_of_body(call.body, RECORDS, call) if reader is read_json else None
     if rows is None:
         sent, at = reader(call, model.contract, model.limits)
-        rows = model.rows(sent, at, call)
+        rows = model.validator.rows(sent, at, call)
     predictions = model.predict_and_log(rows, call)
 
     accepted = preferred(call.headers.get(b"accept", b""), ANSWERED)

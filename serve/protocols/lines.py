@@ -1,6 +1,6 @@
 """CSV and JSON Lines to rows: bodies that have one row on a line. They are read line by line.
 
-This module does not validate rows: `LoadedModel` does that for all protocols alike.
+This module does not validate rows: `RowValidator` does that for all protocols alike.
 """
 
 import codecs
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from pipeline.runtime.contract import Contract
-from serve.errors import LISTED, FieldError, RequestError, validation_failed
+from serve.errors import LISTED, FieldError, RequestError, invalid_field, validation_failed
 from serve.limits import LINE_SEPARATORS, Limits
 from serve.messages import Call
 from serve.protocols.bodies import read_json, rows_by_position
@@ -72,7 +72,8 @@ def read_csv(call: Call, contract: Contract, limits: Limits) -> tuple[list[Any],
             return [], "rows"
 
         check_header(names, contract)
-        kinds = [column_kind(name, contract) for name in names]
+        kind_of: dict[str, str] = {name: column.kind for name, column in contract.request.items()}
+        kinds = [kind_of.get(name, "category") for name in names]  # of an unknown name: validation rejects it
         rows = [typed_cells(row, kinds) for row in islice(filled, limits.rows)]
         if next(filled, None) is not None:
             raise limits.too_many_rows()
@@ -97,18 +98,12 @@ def check_header(names: list[str], contract: Contract) -> None:
     if not any(name in known for name in names):
         shown = ",".join(names[:LISTED])[:SHOWN]
         text = f"Should be the names of the columns, such as {', '.join(list(known)[:3])}; the first line is {shown!r}"
-        raise validation_failed([FieldError(field="header", message=f"The header line is missing. {text}")])
+        raise invalid_field("header", f"The header line is missing. {text}")
 
     twice = [name for name in dict.fromkeys(names) if name in known and names.count(name) > 1]
     if twice:
         text = "This column stands in the header twice"
         raise validation_failed([FieldError(field=f"header.{name}", message=text) for name in twice])
-
-
-def column_kind(name: str, contract: Contract) -> str:
-    """The kind of a request column. The text of an unknown column stays text; validation rejects it by name."""
-    column = contract.request.get(name)
-    return "category" if column is None else column.kind
 
 
 def typed_cells(row: list[str], kinds: list[str]) -> list[Any]:

@@ -62,17 +62,17 @@ def predict(model: LoadedModel, call: Call) -> Response:
             return invoke(model, call)
 
     only_json(call)
-    (prediction,) = json_objects(model.in_words(model.predict_and_log([model.row(call.body)], call)))
+    (prediction,) = json_objects(model.in_words(model.predict_and_log([model.validator.row(call.body)], call)))
     return JSONBytesResponse(prediction[:-1].encode() + model.tail + call.id.encode() + b'"}')
 
 
 def batch(model: LoadedModel, call: Call) -> Response:
     """The predictions for the rows under `rows`, in their order. Raises RequestError with the invalid fields."""
     only_json(call)
-    rows = model.rows_of_body(call.body, ("rows",), call)
+    rows = model.validator.rows_of_body(call.body, ("rows",), call)
     if rows is None:
         model.limits.check_values(call.body, call)
-        rows = model.rows(sent_rows(call), "rows", call)
+        rows = model.validator.rows(sent_rows(call), "rows", call)
 
     predictions = model.in_words(model.predict_and_log(rows, call))
     listed = ",".join(json_objects(predictions)).encode()

@@ -1,6 +1,6 @@
 """The routes of the Open Inference Protocol, version 2: one tensor per request column, one tensor per output.
 
-Tensors come and go as JSON or with the binary tensor data extension. `LoadedModel` validates the rows.
+Tensors come and go as JSON or with the binary tensor data extension. `RowValidator` validates the rows.
 """
 
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from serve.errors import FieldError, RequestError, validation_failed
+from serve.errors import FieldError, RequestError, invalid_field, validation_failed
 from serve.limits import Limits
 from serve.messages import VERSION, Call, CallParameter
 from serve.model import LoadedModel
@@ -83,10 +83,10 @@ def infer(model: LoadedModel, call: Call) -> Response:
     columns = dict(read_inputs(head, binary, limits))
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
-        raise validation_failed([FieldError(field="inputs", message="Tensors should have the same number of rows")])
+        raise invalid_field("inputs", "Tensors should have the same number of rows")
 
     sent = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    predictions = model.predict_and_log(model.rows(sent, "inputs", call), call)
+    predictions = model.predict_and_log(model.validator.rows(sent, "inputs", call), call)
 
     outputs = read_outputs(head, list(predictions))
     own_id = head.get("id")
@@ -109,7 +109,7 @@ def split_body(call: Call, limits: Limits) -> tuple[dict[str, Any], memoryview]:
 
     head = call.body if length == len(call.body) else call.body[:length]
     if text := limits.too_many_values(head, call):
-        raise validation_failed([FieldError(field="inputs", message=text)])
+        raise invalid_field("inputs", text)
     limits.check_text(call.body)
     return json_object(head), memoryview(call.body)[length:]
 
@@ -124,11 +124,10 @@ def read_outputs(head: dict[str, Any], known: list[str]) -> list[tuple[str, bool
     if not requested:
         return [(name, default) for name in known]
     if not isinstance(requested, list) or len(requested) > MOST_OUTPUTS:
-        text = f"Should be a list of outputs, {MOST_OUTPUTS} at most"
-        raise validation_failed([FieldError(field="outputs", message=text)])
+        raise invalid_field("outputs", f"Should be a list of outputs, {MOST_OUTPUTS} at most")
 
     if any(not isinstance(output, dict) for output in requested):
-        raise validation_failed([FieldError(field="outputs", message="Should be a list of outputs")])
+        raise invalid_field("outputs", "Should be a list of outputs")
     unknown = [str(output.get("name")) for output in requested if output.get("name") not in known]
     if unknown:
         text = f"There is no such output. Known: {', '.join(known)}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serve.errors import LISTED, FieldError, RequestError, search_ended, validation_failed
+from serve.errors import RequestError, invalid_field, refuse_misfits
 from serve.limits import Limits
 
 NUMBERS = {
@@ -24,21 +24,21 @@ def read_inputs(head: dict[str, Any], binary: memoryview, limits: Limits) -> Ite
     """The name and the values of each tensor. Raises RequestError at the first tensor that does not fit its header."""
     inputs = head.get("inputs")
     if not isinstance(inputs, list) or not inputs:
-        raise validation_failed([FieldError(field="inputs", message="Should have at least one tensor")])
+        raise invalid_field("inputs", "Should have at least one tensor")
     if len(inputs) > limits.fields:
         text = f"Should have one tensor for each of {limits.columns} columns at most; found {len(inputs):,}"
-        raise validation_failed([FieldError(field="inputs", message=text)])
+        raise invalid_field("inputs", text)
 
     offset = 0  # of the next tensor in the binary data
     names = set()
     for number, tensor in enumerate(inputs):
         where = f"inputs.{number}"
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-            raise validation_failed([FieldError(field=where, message="Should be a tensor with a name")])
+            raise invalid_field(where, "Should be a tensor with a name")
         name = tensor["name"]
         where = f"inputs.{name}"[:100]
         if name in names:
-            raise validation_failed([FieldError(field=where, message="This tensor is in the request twice")])
+            raise invalid_field(where, "This tensor is in the request twice")
         names.add(name)
 
         count = element_count(tensor, where)
@@ -48,7 +48,7 @@ def read_inputs(head: dict[str, Any], binary: memoryview, limits: Limits) -> Ite
             yield name, values_from_json(tensor, count, where)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary) - offset:
-            raise validation_failed([FieldError(field=where, message="binary_data_size is more than the body holds")])
+            raise invalid_field(where, "binary_data_size is more than the body holds")
         yield name, values_from_bytes(tensor, binary[offset : offset + size], count, where)
         offset += size
 
@@ -65,13 +65,11 @@ def element_count(tensor: dict[str, Any], where: str) -> int:
         or any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in sizes)
         or sizes[1:] not in ([], [1])
     ):
-        raise validation_failed([FieldError(field=where, message="shape should be [rows] or [rows, 1]")])
+        raise invalid_field(where, "shape should be [rows] or [rows, 1]")
 
     kind = tensor.get("datatype")
     if not isinstance(kind, str) or (kind != "BYTES" and kind not in NUMBERS):
-        raise validation_failed(
-            [FieldError(field=where, message=f"datatype should be one of BYTES, {', '.join(NUMBERS)}")]
-        )
+        raise invalid_field(where, f"datatype should be one of BYTES, {', '.join(NUMBERS)}")
 
     return math.prod(sizes)
 
@@ -80,28 +78,16 @@ def values_from_json(tensor: dict[str, Any], count: int, where: str) -> list[Any
     """The `count` values of `data`. Raises RequestError for another count, and with every value of another type."""
     data = tensor.get("data")
     if not isinstance(data, list):
-        raise validation_failed([FieldError(field=where, message="Should have data, or binary_data_size")])
+        raise invalid_field(where, "Should have data, or binary_data_size")
     if len(tensor["shape"]) > 1:  # [rows, 1] may come as a list of lists of one
         data = [unwrap(value) for value in data]
     if len(data) != count:
-        raise validation_failed(
-            [FieldError(field=where, message=f"the shape has {count} values, but there are {len(data)}")]
-        )
+        raise invalid_field(where, f"the shape has {count} values, but there are {len(data)}")
 
     kind = tensor["datatype"]
-    misfits = list(islice(values_of_other_type(data, kind), LISTED))
-    if misfits:
-        errors = [FieldError(field=f"{where}.{n}", message=f"Should be of {kind}") for n in misfits]
-        checked = misfits[-1] + 1 if len(misfits) == LISTED else len(data)
-        raise validation_failed(errors, search_ended(checked, len(data), "values"))
+    misfits = (n for n, value in enumerate(data) if value is not None and not is_of_type(value, kind))
+    refuse_misfits(misfits, where, f"Should be of {kind}", len(data), "values")
     return data
-
-
-def values_of_other_type(data: list[Any], kind: str) -> Iterator[int]:
-    """The numbers of the values that do not fit the tensor datatype. null fits every one."""
-    for number, value in enumerate(data):
-        if value is not None and not is_of_type(value, kind):
-            yield number
 
 
 def unwrap(value: Any) -> Any:
@@ -126,18 +112,14 @@ def values_from_bytes(tensor: dict[str, Any], raw: memoryview, count: int, where
     if kind != "BYTES":
         dtype = np.dtype(NUMBERS[kind])
         if len(raw) != count * dtype.itemsize:
-            raise validation_failed(
-                [FieldError(field=where, message=f"{len(raw)} bytes cannot hold {count} values of {kind}")]
-            )
+            raise invalid_field(where, f"{len(raw)} bytes cannot hold {count} values of {kind}")
         numbers: list[Any] = np.frombuffer(raw, dtype).tolist()
         return numbers
 
     values = list(islice(byte_strings(raw, where), count + 1))
     if len(values) != count:
         others = "more" if len(values) > count else len(values)
-        raise validation_failed(
-            [FieldError(field=where, message=f"the shape has {count} values, but there are {others}")]
-        )
+        raise invalid_field(where, f"the shape has {count} values, but there are {others}")
     return values
 
 
@@ -157,7 +139,7 @@ def byte_strings(raw: memoryview, where: str) -> Iterator[str]:
             yield str(raw[start:end], "utf-8")
             offset = end
     except (struct.error, ValueError) as error:
-        raise validation_failed([FieldError(field=where, message=f"Should be a BYTES tensor: {error}")]) from None
+        raise invalid_field(where, f"Should be a BYTES tensor: {error}") from None
 
 
 def parameter_of(part: dict[str, Any], name: str) -> Any:

@@ -35,7 +35,6 @@ class LogSource(NamedTuple):
 
     @classmethod
     def of(cls, contract: "Contract", version: str) -> "LogSource":
-        """The source of the predictions of a bundle."""
         timing = contract.timing
         return cls(contract.name, version, timing.time if timing else "", sorted(contract.private))
 

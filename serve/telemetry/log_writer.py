@@ -131,7 +131,7 @@ class LogWriter:
                     continue
                 unknown = self._process.store_labels(first.labels)
                 self._finish(1, 0, len(first.labels))
-                self._metrics.record_labels(len(first.labels))
+                self._metrics.labels.inc(len(first.labels))
                 first.unknown.set_result(unknown)
 
             if self._broken:

@@ -85,7 +85,7 @@ class Metrics:
         self.log_dropped = Counter("log_dropped_rows", "Predictions that the log's queue had no room for", **options)
         self.log_failures = Counter("log_failures", "Times that the log could not be written to", **options)
         self.log_waiting = Gauge("log_waiting_rows", "Predictions that wait to be written", **options)
-        self._labels = Counter("labels_received", "Labels received", **options)
+        self.labels = Counter("labels_received", "Labels received", **options)
 
         self._monitored = Gauge("monitor", "Result of the latest monitor run for this model", ["figure"], **options)
         self._monitor_time = Gauge("monitor_looked_timestamp_seconds", "Time of the latest monitor run", **options)
@@ -127,9 +127,6 @@ class Metrics:
         for column, count in missing.items():
             if column not in looked_up:
                 self._missing_counter(column).inc(count)
-
-    def record_labels(self, count: int) -> None:
-        self._labels.inc(count)
 
     def record_monitor(self, figures: Mapping[str, float], last_run: float) -> None:
         """Replace the monitor's metrics by `figures`, which are empty where it has not run for this model.

@@ -54,6 +54,7 @@ StateDir = Annotated[
 ]
 Why = Annotated[str | None, typer.Option(help="The reason, for the history. Default: it asks.", envvar="WHY")]
 DEFAULT = Path("configs/flights.yaml")
+NO_OVERRIDES: list[str] = []
 
 
 def load_config(path: Path, overrides: list[str]) -> "Config":
@@ -80,11 +81,7 @@ def load_config(path: Path, overrides: list[str]) -> "Config":
 
 
 @app.command()
-def train(
-    path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
-    restart: Restart = None,
-) -> None:
+def train(path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES, restart: Restart = None) -> None:
     """Clean the data, compare the candidates, package the best as the champion."""
     config = load_config(path, overrides)
     from rich.console import Console
@@ -100,7 +97,7 @@ def train(
 @app.command()
 def bundle(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    overrides: Overrides = NO_OVERRIDES,
     onnx: Annotated[str, typer.Option(help="The model.", envvar="ONNX")] = "",
     restart: Restart = None,
 ) -> None:
@@ -118,7 +115,7 @@ def bundle(
 
 
 @app.command()
-def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None) -> None:  # noqa: B006 -- reason: as above
+def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES, as_of: AsOf = None) -> None:
     """Train on newer data, compare with the champion on days new to both, then train on those days too."""
     config = load_config(path, overrides)
     from rich.console import Console
@@ -188,7 +185,7 @@ def new(
 @app.command()
 def score(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    overrides: Overrides = NO_OVERRIDES,
     source: Annotated[str, typer.Option("--in", help="A file, a folder or a glob.", envvar="IN")] = "",
     target: Annotated[str, typer.Option("--out", help="The file, or the folder, of the results.", envvar="OUT")] = "",
     bundle: Annotated[
@@ -214,7 +211,7 @@ def score(
 @app.command()
 def refresh(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    overrides: Overrides = NO_OVERRIDES,
     as_of: AsOf = None,
     log_url: LogUrl = None,
     state_dir: StateDir = None,
@@ -234,7 +231,7 @@ def refresh(
 @app.command()
 def monitor(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: as above
+    overrides: Overrides = NO_OVERRIDES,
     as_of: AsOf = None,
     log_url: LogUrl = None,
     state_dir: StateDir = None,
@@ -261,7 +258,9 @@ def monitor(
 
 
 @app.command()
-def skew(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = None, log_url: LogUrl = None) -> None:  # noqa: B006 -- reason: as above
+def skew(
+    path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES, as_of: AsOf = None, log_url: LogUrl = None
+) -> None:
     """Compare logged inputs with the same rows in data that came later. Ends with 6: a column is not what it was."""
     config = load_config(path, overrides)
     from rich.console import Console
@@ -279,7 +278,7 @@ def skew(path: ConfigPath = DEFAULT, overrides: Overrides = [], as_of: AsOf = No
 @app.command()
 def replay(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    overrides: Overrides = NO_OVERRIDES,
     until: Annotated[
         str | None, typer.Option(help="Play on to the end of this month, or this day.", envvar="UNTIL")
     ] = None,
@@ -299,7 +298,7 @@ def replay(
 @log_app.command()
 def prune(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    overrides: Overrides = NO_OVERRIDES,
     log_url: LogUrl = None,
     days: Annotated[
         int | None, typer.Option(min=0, max=100_000, help="Keep the predictions of this many days.")
@@ -330,7 +329,9 @@ def log_location(log_url: str | None, config: "Config") -> str:
 
 
 @app.command()
-def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Version = None, why: Why = None) -> None:  # noqa: B006 -- reason: as above
+def promote(
+    path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES, version: Version = None, why: Why = None
+) -> None:
     """Make another bundle the champion, if its gates let it out."""
     from pipeline.registry import promotion
 
@@ -346,7 +347,7 @@ def promote(path: ConfigPath = DEFAULT, overrides: Overrides = [], version: Vers
 
 
 @app.command()
-def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = [], why: Why = None) -> None:  # noqa: B006 -- reason: as above
+def rollback(path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES, why: Why = None) -> None:
     """Make the champion before the present one the champion again."""
     from pipeline.registry import promotion
 
@@ -365,7 +366,7 @@ def promotion_message(config: "Config", digest: str, before: str | None) -> str:
 
 
 @app.command()
-def history(path: ConfigPath = DEFAULT, overrides: Overrides = []) -> None:  # noqa: B006 -- reason: as above
+def history(path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES) -> None:
     """List every change of the champion with its reason; the newest comes last."""
     from pipeline.registry import promotion
 
@@ -401,7 +402,7 @@ def required_reason(why: str | None) -> str:
 @app.command()
 def config(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    overrides: Overrides = NO_OVERRIDES,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a config instead.")] = False,
 ) -> None:
     """Check a config and print it as it will be used, with every default."""
@@ -414,7 +415,7 @@ def config(
 @app.command()
 def mlflow(
     path: ConfigPath = DEFAULT,
-    overrides: Overrides = [],  # noqa: B006 -- reason: typer reads the default
+    overrides: Overrides = NO_OVERRIDES,
     port: Annotated[int, typer.Option(help="The port of the local MLflow server.")] = 5000,
 ) -> None:
     """Show the recorded runs in MLflow, started here unless MLFLOW_TRACKING_URI names a server."""

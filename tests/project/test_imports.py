@@ -43,7 +43,11 @@ HEAVY = {
     "joblib", "optuna",
 }  # fmt: skip
 ONLY = {  # a library is the business of these
-    "mlflow": {"pipeline/registry/mlflow_model.py", "pipeline/registry/mlflow_store.py"},
+    "mlflow": {
+        "pipeline/registry/mlflow_model.py",
+        "pipeline/registry/mlflow_store.py",
+        "pipeline/registry/mlflow_versions.py",
+    },
     "skl2onnx": {"pipeline/training/export/onnx.py"},
     "onnxruntime": {"pipeline/runtime/predictor.py"},
     "pandera": {"pipeline/data/clean.py"},

@@ -12,7 +12,8 @@ from pipeline.candidates.linear import Linear
 from pipeline.candidates.perceptron import Perceptron
 from pipeline.candidates.tree import Tree
 from pipeline.config.candidates import Candidates, Search
-from pipeline.config.config import Config, Train, load
+from pipeline.config.config import Config, load
+from pipeline.config.training import Train
 from pipeline.data.split import Fold
 from pipeline.runtime.arrays import Tensors
 

@@ -57,7 +57,6 @@ def faults(search: Search, candidates: Candidates) -> list[str]:
 
 
 def _range_faults(settings: Kind, key: str, tried: Range) -> list[str]:
-    """List the faults in the range of one setting."""
     configured = getattr(settings, key, None)
     if not isinstance(configured, int | float):
         return [f"is no setting that can be searched. Known:  {', '.join(type(settings).model_fields)}"]

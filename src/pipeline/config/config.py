@@ -4,114 +4,25 @@ This is the only module that parses settings. It does not know any dataset or tr
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from pipeline.config import yaml_reader
 from pipeline.config.candidates import Candidates, Search, faults
 from pipeline.config.card import Card
 from pipeline.config.explain import explain
-from pipeline.config.gates import Bounds, Gates
+from pipeline.config.gates import Gates
 from pipeline.config.monitoring import Monitor, Replay, Retrain
 from pipeline.config.splits import GroupSplit, Plan, TimeSplit
+from pipeline.config.training import Costs, Data, Masking, Paths, Train
 from pipeline.errors import ConfigError
 from pipeline.evaluation.metrics import DECISIVE, REPORTED, reported
-from pipeline.runtime.contract import Column, Contract, Frozen, Scoring, sent_columns
-from pipeline.runtime.dataset import DataFile
-
-
-class Data(DataFile):
-    """The rows to train on: their file, sample, end and key."""
-
-    licence: str | None = Field(None, description="SPDX identifier of the data's licence, such as CC0-1.0.")
-    sample: float = Field(1.0, gt=0, le=1, description="Share of the days, groups or rows to train on.")
-    until: date | None = Field(None, description="Rows from this day on are left out; for a split by time.")
-    key: list[str] = Field([], description="Columns that identify a row. Default: all columns that are known before.")
-    max_same_key: float = Field(
-        0, ge=0, lt=1, description="Share of rows with the key of another row above which training stops."
-    )
-    max_rejected: float = Field(0.001, ge=0, lt=1, description="Share of rejected rows above which training stops.")
-
-
-class Train(Frozen):
-    """Settings of a training that are independent of the kind of model."""
-
-    seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything that is random.")
-    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto",
-        description="Processes that fit folds side by side, one thread each; auto is one for each core. The result "
-        "does not depend on it.",
-    )
-    backend: Literal["loky", "dask"] = Field(
-        "loky", description="Where the fits run: loky is the cores of this machine, dask the workers of a cluster."
-    )
-    scheduler: str | None = Field(
-        None,
-        description="Address of the cluster's scheduler, such as tcp://10.0.0.5:8786. Default: DASK_SCHEDULER_ADDRESS.",
-    )
-    rare: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
-        "auto",
-        description="A category value with fewer training rows counts as unknown; auto is 1 % of the rows, at least 2 "
-        "and at most 50.",
-    )
-    resamples: int = Field(500, ge=20, description="Bootstrap resamples behind each interval.")
-    clip: Bounds | None = Field(
-        None, description="A regression is trained on outcomes clipped to this range; it is scored on all outcomes."
-    )
-
-
-ENOUGH_COPIES = 500  # of rows without any optional column
-
-
-class Masking(Frozen):
-    """Which columns callers leave out together, and how many masked copies of training rows teach the model that."""
-
-    groups: dict[str, list[str]] = Field({}, description="Optional columns that callers leave out together, by name.")
-    all: Literal["auto"] | Annotated[float, Field(ge=0, le=0.5)] = Field(
-        "auto",
-        description="Share of training rows copied without any optional column; auto is 10 %, and more of few rows: up "
-        "to 500 copies or half of them.",
-    )
-    per_group: float = Field(0.05, ge=0, le=0.1, description="Share of training rows copied for each group.")
-
-    @model_validator(mode="after")
-    def copies_no_row_twice(self) -> Self:
-        shares = self.share_of_all(rows=1) + self.per_group * len(self.groups)
-        if shares > 1:
-            count = len(self.groups)
-            raise ValueError(f"all and per_group, for {count} groups, add up to {shares:g} of the rows; 1 is the most")
-        return self
-
-    def share_of_all(self, rows: int) -> float:
-        """The share of so many rows that is copied without any optional column."""
-        return min(0.5, max(0.1, ENOUGH_COPIES / rows)) if self.all == "auto" else self.all
-
-
-class Costs(Frozen):
-    """The costs of a miss and of a false alarm. They decide the threshold: false_alarm / (false_alarm + miss)."""
-
-    miss: float = Field(gt=0, description="Cost of a positive row without a warning.")
-    false_alarm: float = Field(gt=0, description="Cost of a warning for a negative row.")
-
-    @property
-    def threshold(self) -> float:
-        return self.false_alarm / (self.false_alarm + self.miss)
-
-
-class Paths(Frozen):
-    """Where bundles, reports and MLflow runs are stored."""
-
-    models: str = Field("models", description="Folder of the bundles.")
-    reports: str = Field("reports", description="Folder of the reports.")
-    tracking: str = Field(
-        "sqlite:///mlflow.db", description="MLflow's store; the command line takes MLFLOW_TRACKING_URI for it."
-    )
+from pipeline.runtime.contract import Column, Contract, Scoring, sent_columns
 
 
 class Config(Contract):
@@ -211,12 +122,8 @@ class Config(Contract):
     @classmethod
     def gates_can_be_asked(cls, gates: Gates, info: ValidationInfo) -> Gates:
         columns: dict[str, Column] = info.data.get("columns") or {}
-        task: Any = info.data.get("task")
-        for part, named in (("holdout", gates.holdout), ("slices.metrics", gates.slices.metrics)):
-            known = known_metrics(task, columns.get(info.data.get("target", "")))
-            unknown = [name for name in named if known and name not in known]
-            if unknown:
-                raise ValueError(f"{part}: {unknown[0]} is no metric of a {task} task. Known: {', '.join(known)}")
+        refuse_unknown_metrics("holdout", gates.holdout, info)
+        refuse_unknown_metrics("slices.metrics", gates.slices.metrics, info)
 
         features: list[str] = info.data.get("features") or []
         if not columns or not features:
@@ -233,19 +140,13 @@ class Config(Contract):
     @field_validator("retrain")
     @classmethod
     def retraining_has_time(cls, retrain: Retrain | None, info: ValidationInfo) -> Retrain | None:
-        task: Any = info.data.get("task")
         if retrain is None:
             return None
 
         split = info.data.get("split")
         if split and not isinstance(split, TimeSplit):
             raise ValueError("is for a split by time")
-
-        columns: dict[str, Column] = info.data.get("columns") or {}
-        known = known_metrics(task, columns.get(info.data.get("target", "")))
-        for name in retrain.holdout:
-            if known and name not in known:
-                raise ValueError(f"holdout: {name} is no metric of a {task} task. Known: {', '.join(known)}")
+        refuse_unknown_metrics("holdout", retrain.holdout, info)
         return retrain
 
     @field_validator("search")
@@ -300,10 +201,17 @@ class Config(Contract):
         return Contract.model_construct(**parts)
 
 
-def known_metrics(task: Any, target: Column | None) -> tuple[str, ...]:
-    """The names of the metrics that gates may limit; empty where the task is invalid, which is reported elsewhere."""
+def refuse_unknown_metrics(part: str, names: Iterable[str], info: ValidationInfo) -> None:
+    """Raises ValueError for a name of no metric of the task. A task that is invalid has its own fault."""
+    task = info.data.get("task")
+    if task not in REPORTED:
+        return
+    target: Column | None = (info.data.get("columns") or {}).get(info.data.get("target", ""))
     classes = tuple(target.values or ()) if target and task == "multiclass" else ()
-    return reported(Scoring(task, None, classes)) if task in REPORTED else ()
+    known = reported(Scoring(task, None, classes))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{part}: {name} is no metric of a {task} task. Known: {', '.join(known)}")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

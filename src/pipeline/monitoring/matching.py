@@ -14,13 +14,9 @@ from pipeline.config.config import Config
 from pipeline.config.splits import TimeSplit
 from pipeline.data.keys import refuse_same_keys, rows_of_same_key
 from pipeline.errors import ConfigError, DataError
-from pipeline.monitoring.monitor import logged_columns
 from pipeline.runtime import prediction_log
 from pipeline.runtime.arrays import Columns
-from pipeline.runtime.contract import Contract
 from pipeline.runtime.prediction_log import LoggedRequests
-
-CHUNK_ROWS = 10_000  # logged rows that are parsed at a time: as Python objects they need many times their room
 
 
 def require_key(config: Config) -> None:
@@ -50,17 +46,6 @@ def read_log(model: str, url: str, as_of: date | None) -> LoggedRequests:
         before = f" before {as_of}" if as_of else ""
         raise DataError(f"the log has no predictions of {model}{before}: there is nothing to compare")
     return requests
-
-
-def parse_inputs(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
-    """The request columns of logged rows. Raises DataError where a value is not of its column's kind."""
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in contract.request}
-    for first in range(0, len(inputs), CHUNK_ROWS):
-        chunk = logged_columns(inputs[first : first + CHUNK_ROWS], contract)
-        for name, values in chunk.items():
-            parts[name].append(values)
-
-    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def shared_keys(columns: Columns, config: Config) -> NDArray[np.bool_]:

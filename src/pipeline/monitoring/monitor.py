@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.monitoring import Monitor
-from pipeline.errors import BundleError, DataError
+from pipeline.errors import BundleError
 from pipeline.evaluation.bootstrap import Bootstrap, Interval
-from pipeline.monitoring import drift, performance
+from pipeline.monitoring import drift, logged_inputs, performance
 from pipeline.monitoring.drift import ColumnFault, Drift
 from pipeline.monitoring.performance import Window
 from pipeline.monitoring.reference import comparable, expected_figures
 from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
-from pipeline.runtime.arrays import as_array
-from pipeline.runtime.contract import Column, Contract
+from pipeline.runtime.contract import Contract
 from pipeline.runtime.dataset import find
 from pipeline.runtime.predictor import Predictor
 
@@ -192,7 +191,7 @@ def incoming_drift(
     if len(requests.at) < rule.min_rows:
         return [], []
     day = np.array(requests.at, dtype="datetime64[D]").astype(np.int64)
-    columns = logged_columns(requests.inputs, champion.contract)
+    columns = logged_inputs.parse(requests.inputs, champion.contract.request)
     derived = find(champion.contract.dataset).derive(columns)
 
     drifts = []
@@ -212,25 +211,6 @@ def incoming_drift(
     faults += drift.column_faults("the answer", predictions, day, reference["predictions"], rule)
 
     return sorted([prediction_drift, *drifts], key=lambda column: column.ratio or 0.0, reverse=True), faults
-
-
-def logged_columns(inputs: list[str], contract: Contract) -> dict[str, NDArray[Any]]:
-    """The request columns, from the JSON that the log holds for each row. Raises DataError as `parse_columns` does."""
-    return parse_columns(inputs, contract.request)
-
-
-def parse_columns(inputs: list[str], columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
-    """These columns of logged rows. Raises DataError where a row is no JSON object or a value is not of its kind."""
-    rows = prediction_log.parse_inputs(inputs)
-    parsed = {}
-    for name, column in columns.items():
-        values = [row.get(name) for row in rows]
-        try:
-            parsed[name] = as_array(values, column.kind)
-        except (TypeError, ValueError, OverflowError) as error:
-            reason = f"prediction log: {error}. A column had another kind when this was logged"
-            raise DataError(f"{reason}: {prediction_log.REPAIR}") from None
-    return parsed
 
 
 def stale_share(requests: prediction_log.LoggedRequests, contract: Contract) -> float:

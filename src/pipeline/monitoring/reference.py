@@ -111,9 +111,5 @@ def expected_figures(reference: Mapping[str, Any]) -> dict[str, Interval]:
     """The metrics in the content of `reference.json`; its null stands for NaN."""
     expected = {}
     for name, ends in reference["outcomes"]["figures"].items():
-        expected[name] = Interval(*map(_number, ends.values()))
+        expected[name] = Interval(*np.array([*ends.values()], dtype=np.float64).tolist())
     return expected
-
-
-def _number(end: float | None) -> float:
-    return float("nan") if end is None else end

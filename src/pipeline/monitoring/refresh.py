@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, DataError
-from pipeline.monitoring.monitor import parse_columns
+from pipeline.monitoring import logged_inputs
 from pipeline.runtime import bundle_store, prediction_log, predictor, rolling_features
 from pipeline.runtime.contract import Contract
 from pipeline.runtime.rolling_features import date_of
@@ -75,4 +75,4 @@ def logged_request_columns(inputs: list[str], contract: Contract) -> dict[str, N
     needed = {rolling_features.required_timing(contract).time}
     for rule in contract.rolling.values():
         needed.update(rule.by)
-    return parse_columns(inputs, {name: contract.columns[name] for name in needed})
+    return logged_inputs.parse(inputs, {name: contract.columns[name] for name in needed})

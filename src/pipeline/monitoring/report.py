@@ -126,7 +126,6 @@ def template() -> Template:
 
 
 def as_data_url(picture: Picture) -> str:
-    """The PNG of a picture as a data URL."""
     file = io.BytesIO()
     plotting.save(file, [picture])
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

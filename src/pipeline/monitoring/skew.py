@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.config.config import Config
 from pipeline.data.read import read_and_clean
 from pipeline.errors import DataError
-from pipeline.monitoring import matching
+from pipeline.monitoring import logged_inputs, matching
 from pipeline.monitoring.drift import empty
 from pipeline.monitoring.monitor import FAULT, QUIET
 from pipeline.registry import run_folder
@@ -119,7 +119,7 @@ def compare(columns: Columns, requests: LoggedRequests, config: Config) -> SkewR
 
     Raises DataError if the key does not identify the rows of the data, or if no logged row is among them.
     """
-    logged = matching.parse_inputs(requests.inputs, config.contract)
+    logged = logged_inputs.parse(requests.inputs, config.request)
     shared = matching.shared_keys(columns, config)
     position = matching.positions(columns, logged, np.flatnonzero(~shared), config.data.key)
     rows = np.flatnonzero(position >= 0)
@@ -192,7 +192,6 @@ def compare_tables(days: list[str | None], live: Columns, later: Columns, contra
 
 
 def as_content(result: SkewResult) -> dict[str, Any]:
-    """The content of `skew.json`."""
     content = result._asdict()
     content["columns"] = [{**column._asdict(), "share": column.share} for column in result.columns]
     content["skewed"] = [column.column for column in result.skewed]

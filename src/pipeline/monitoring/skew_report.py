@@ -10,7 +10,6 @@ WIDE = 130  # characters in a line of the table, on any screen
 
 
 def show(result: SkewResult, file: str, out: Console) -> None:
-    """Print the result, and the path of its file."""
     days = result.first if result.first == result.last else f"{result.first} to {result.last}"
     text = f"{result.rows:,} of {result.logged:,} logged rows, {days}, are in the data."
     if result.ambiguous:

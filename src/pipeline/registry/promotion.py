@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from pipeline.config.config import Config
 from pipeline.errors import BundleError, ConfigError, RefusedError
-from pipeline.registry import mlflow_store, run_folder
+from pipeline.registry import mlflow_store, mlflow_versions, run_folder
 from pipeline.runtime import bundle_store, predictor, regular_file
 
 LEDGER = "history.jsonl"
@@ -35,7 +35,6 @@ class Move(NamedTuple):
 
 
 def home(config: Config) -> Path:
-    """The folder of a config's bundles."""
     return Path(config.paths.models) / config.name
 
 
@@ -73,7 +72,7 @@ def promote(
         bundle_store.point(models, digest)
         move = _write(models, Move(_now(), _who(), kind, present, digest, why))
 
-    mlflow_store.sync_champion_alias(config.contract, models / digest, config.paths.tracking)
+    mlflow_versions.sync_champion_alias(config.contract, models / digest, config.paths.tracking)
     return move
 
 
@@ -84,7 +83,7 @@ def champion(config: Config) -> str | None:
 
 def challenger(config: Config) -> str:
     """The digest of the challenger, the newest registered model. Raises ConfigError where MLflow knows none."""
-    version = mlflow_store.version_with_alias(config.name, mlflow_store.CHALLENGER)
+    version = mlflow_versions.version_with_alias(config.name, mlflow_versions.CHALLENGER)
     if version is None:
         raise ConfigError(f"MLflow knows no challenger of {config.name}. Name a bundle: --version DIGEST")
     return version[1]
@@ -112,7 +111,6 @@ def previous(config: Config) -> str:
 
 
 def describe_move(move: Move) -> str:
-    """One move as a line of text."""
     return (
         f"{move.when}  {move.kind:<8}  {move.before or 'nothing'} -> {move.after or 'nothing'}  {move.who}: {move.why}"
     )
@@ -172,9 +170,9 @@ def reconcile(config: Config) -> list[str]:
             messages.append(f"unfinished files of an interrupted command were removed from {models} ({count})")
 
     bundle = models / present if present else None
-    change = mlflow_store.sync_champion_alias(config.contract, bundle, config.paths.tracking)
+    change = mlflow_versions.sync_champion_alias(config.contract, bundle, config.paths.tracking)
     if change:
-        messages.append(f"MLflow's alias {mlflow_store.CHAMPION} was {change}")
+        messages.append(f"MLflow's alias {mlflow_versions.CHAMPION} was {change}")
 
     return messages + clean_up_killed_runs(config)
 

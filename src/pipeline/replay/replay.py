@@ -168,7 +168,7 @@ class Loop:
                 return Event(str(day), "refused", "the same model again"), len(answered)
             managed.wait("champion loaded", version=trained.bundle.name)
 
-        gates = record(trained.bundle)["gates"]
+        gates = json.loads((trained.bundle / "record.json").read_bytes())["gates"]
         gate = next(gate for gate in gates if gate["gate"].endswith("against the champion"))
         return Event(str(day), "promoted", f"{trained.bundle.name}: {gate['gate']} {gate['value']}"), len(answered)
 
@@ -217,7 +217,8 @@ def play(
             say(f"{number + 1} of {total} days, {len(days.request):,} rows; until {day}: {how}")
 
     rows_played = PlayedRows(days.day, days.outcome, managed, frozen)
-    return ReplayResult(rows_played, events, count_statuses(servers), meanwhile, Path(config.paths.reports))
+    statuses = servers[0].answered + servers[1].answered
+    return ReplayResult(rows_played, events, statuses, meanwhile, Path(config.paths.reports))
 
 
 def send_labels(server: ServerProcess, labels: list[dict[str, Any]]) -> None:
@@ -228,14 +229,6 @@ def send_labels(server: ServerProcess, labels: list[dict[str, Any]]) -> None:
 def is_degraded(result: monitor.MonitorResult) -> bool:
     """Whether the last window is degraded, be it an alarm or not."""
     return bool(result.windows) and bool(result.windows[-1].degraded)
-
-
-def count_statuses(servers: list[ServerProcess]) -> dict[int, int]:
-    statuses: dict[int, int] = {}
-    for server in servers:
-        for status, count in server.answered.items():
-            statuses[status] = statuses.get(status, 0) + count
-    return statuses
 
 
 def recent_figures(config: Config, days: Schedule, now: np.datetime64, managed: Array, frozen: Array) -> str:
@@ -253,8 +246,3 @@ def recent_figures(config: Config, days: Schedule, now: np.datetime64, managed: 
 
 def print_event(event: Event, out: Console) -> None:
     out.print(f"{event.day}  {event.kind:<10}  {event.why}", soft_wrap=True, highlight=False, markup=False)
-
-
-def record(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
-    return content

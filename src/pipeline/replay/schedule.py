@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.candidates import Search
-from pipeline.config.config import Config, Paths
+from pipeline.config.config import Config
 from pipeline.config.splits import TimeSplit
+from pipeline.config.training import Paths
 from pipeline.data.split import offset
 from pipeline.errors import ConfigError
 from pipeline.runtime import arrays, rolling_features

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ class ServerProcess:
     def __init__(self, models: Path, log: Path, **settings: str) -> None:
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment |= {"MODEL_DIR": str(models), "PORT": "0", "RELOAD_SECONDS": "0.02", **settings}
-        self.answered: dict[int, int] = {}
+        self.answered = Counter[int]()
         self._log = log
         self._events = queue.Queue[dict[str, Any]]()
 
@@ -109,7 +110,7 @@ class ServerProcess:
         finally:
             connection.close()
 
-        self.answered[response.status] = self.answered.get(response.status, 0) + 1
+        self.answered[response.status] += 1
         if response.status not in (200, 202):
             raise PipelineError(f"{path} of {self.address}: {response.status}: {text[:500].decode(errors='replace')}")
         result: dict[str, Any] = json.loads(text)

@@ -282,32 +282,9 @@ class Contract(Frozen):
             if columns[name].kind == "datetime":
                 raise ValueError(f"{name} is a date and time: derive a category or a number from it")
 
-        return features
-
-    @field_validator("features")
-    @classmethod
-    def features_can_be_looked_up(cls, features: list[str], info: ValidationInfo) -> list[str]:
-        columns: dict[str, Column] = info.data.get("columns") or {}
-        if not columns:
-            return features
-
-        sent = sent_columns(features, columns)
-        timing: Timing | None = info.data.get("timing")
         for name in features:
             if rule := columns[name].rolling:
-                if timing is None or timing.time not in sent:
-                    raise ValueError(
-                        f"{name} is a rolling feature: timing.time has to name a column that a caller sends"
-                    )
-                if lost := [by for by in rule.by if by not in sent or columns[by].kind not in ("category", "integer")]:
-                    raise ValueError(
-                        f"{name}: rolling.by names {lost[0]}, which is no category or integer that a caller sends"
-                    )
-                if hidden := [by for by in [*rule.by, timing.time] if columns[by].private]:
-                    raise ValueError(
-                        f"{name}: rolling.by names {hidden[0]}, which is private: the log does not have it"
-                    )
-
+                check_lookup(name, rule, info.data.get("timing"), columns, sent_columns(features, columns))
         return features
 
     @field_validator("target")
@@ -403,6 +380,18 @@ def sent_columns(features: Iterable[str], columns: Mapping[str, Column]) -> set[
     for name in features:
         sent.update(columns[name].derived_from or [name])
     return sent
+
+
+def check_lookup(
+    name: str, rule: RollingRule, timing: Timing | None, columns: Mapping[str, Column], sent: set[str]
+) -> None:
+    """Raises ValueError for a rolling feature whose key or time a caller does not send, or the log does not have."""
+    if timing is None or timing.time not in sent:
+        raise ValueError(f"{name} is a rolling feature: timing.time has to name a column that a caller sends")
+    if lost := [by for by in rule.by if by not in sent or columns[by].kind not in ("category", "integer")]:
+        raise ValueError(f"{name}: rolling.by names {lost[0]}, which is no category or integer that a caller sends")
+    if hidden := [by for by in [*rule.by, timing.time] if columns[by].private]:
+        raise ValueError(f"{name}: rolling.by names {hidden[0]}, which is private: the log does not have it")
 
 
 def undeclared(name: str, columns: Iterable[str]) -> str:

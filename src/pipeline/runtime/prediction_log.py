@@ -26,7 +26,6 @@ UPGRADES = {  # statements from a version to the next
     1: ("ALTER TABLE predictions ADD COLUMN memory VARCHAR(10)",),
     2: ("ALTER TABLE predictions ADD COLUMN probabilities TEXT",),
 }
-REPAIR = "remove the old rows with `python -m pipeline log prune`, or name another log with LOG_URL"
 CHUNK_ROWS = 500  # request ids in one query
 
 tables = sql.MetaData()
@@ -181,29 +180,20 @@ def read_labelled(
     engine: Engine,
     model: str,
     *,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: datetime = datetime.min,
+    until: datetime = datetime.max,
     version: str | None = None,
     inputs: bool = False,
 ) -> LabelledPredictions:
     """Read a model's labelled predictions, restricted to rows with `since <= at < until` and to one model version."""
-    both = predictions.join(labels, SAME_PREDICTION)
-    columns = [predictions.c.at, predictions.c.answer, labels.c.label, predictions.c.time, labels.c.received]
-    columns += [predictions.c.request_id, predictions.c.row, predictions.c.probabilities]
+    columns = [labels.c.label, predictions.c.time, labels.c.received]
     if inputs:
         columns.append(predictions.c.inputs)
-
-    query = sql.select(*columns).select_from(both).where(predictions.c.model == model).order_by(predictions.c.id)
-    if since is not None:
-        query = query.where(predictions.c.at >= since)
-    if until is not None:
-        query = query.where(predictions.c.at < until)
+    query = sql.select(*columns).select_from(predictions.join(labels, SAME_PREDICTION))
     if version is not None:
         query = query.where(predictions.c.version == version)
 
-    with engine.connect() as connection:
-        latest = {(row.request_id, row.row): row for row in connection.execute(query)}  # a repeated id: the last counts
-    rows = sorted(latest.values(), key=lambda row: row.at)
+    rows = sorted(_read(engine, query, model, since, until), key=lambda row: row.at)
     stored_inputs = [row.inputs for row in rows] if inputs else []
     return LabelledPredictions(
         at=[row.at for row in rows],
@@ -216,15 +206,10 @@ def read_labelled(
 
 def read_requests(engine: Engine, model: str, since: datetime, until: datetime) -> LoggedRequests:
     """Read all predictions of a model with `since <= at < until`, labelled or not."""
-    columns = [predictions.c.at, predictions.c.answer, predictions.c.inputs, predictions.c.memory, labels.c.label]
-    columns += [predictions.c.request_id, predictions.c.row, predictions.c.probabilities]
-    both = predictions.outerjoin(labels, SAME_PREDICTION)
-    span = (predictions.c.model == model, predictions.c.at >= since, predictions.c.at < until)
-    query = sql.select(*columns).select_from(both).where(*span).order_by(predictions.c.id)
+    columns = [predictions.c.inputs, predictions.c.memory, labels.c.label]
+    query = sql.select(*columns).select_from(predictions.outerjoin(labels, SAME_PREDICTION))
 
-    with engine.connect() as connection:
-        latest = {(row.request_id, row.row): row for row in connection.execute(query)}  # a repeated id: the last counts
-    rows = list(latest.values())
+    rows = _read(engine, query, model, since, until)
     return LoggedRequests(
         at=[row.at for row in rows],
         prediction=[_prediction(row) for row in rows],
@@ -234,23 +219,20 @@ def read_requests(engine: Engine, model: str, since: datetime, until: datetime) 
     )
 
 
+def _read(engine: Engine, query: sql.Select[Any], model: str, since: datetime, until: datetime) -> list[Any]:
+    """The rows of a query for a model and a span, with their predictions, in the order in which these were made."""
+    columns = [predictions.c.request_id, predictions.c.row, predictions.c.at]
+    query = query.add_columns(*columns, predictions.c.answer, predictions.c.probabilities)
+    query = query.where(predictions.c.model == model, predictions.c.at >= since, predictions.c.at < until)
+
+    with engine.connect() as connection:
+        rows = connection.execute(query.order_by(predictions.c.id))
+        return list({(row.request_id, row.row): row for row in rows}.values())  # a repeated id: the last counts
+
+
 def _prediction(row: Any) -> Any:
     """The logged prediction: the list of the classes' probabilities, or the one number."""
     return json.loads(row.probabilities) if row.probabilities else row.answer
-
-
-def parse_inputs(inputs: Iterable[str]) -> list[dict[str, Any]]:
-    """The inputs of logged rows as objects. Raises DataError where one is none."""
-    rows = []
-    for number, text in enumerate(inputs):
-        try:
-            row = json.loads(text)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise DataError(f"prediction log: the inputs of row {number:,} are no JSON: {error}. {REPAIR}") from None
-        if not isinstance(row, dict):
-            raise DataError(f"prediction log: the inputs of row {number:,} are no object: {text[:40]!r}. {REPAIR}")
-        rows.append(row)
-    return rows
 
 
 def newest_time(engine: Engine, model: str, *, known: bool = False) -> datetime | None:

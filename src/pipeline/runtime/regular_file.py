@@ -24,18 +24,14 @@ def read(path: Path, max_bytes: int | None = None, *, follow_link: bool = True) 
     Raises ValueError where it is no regular file or is larger, and, without `follow_link`, where it is a symbolic
     link. Raises OSError where it cannot be opened or read.
     """
-    kind = irregular_kind(path.stat() if follow_link else path.lstat())
-    if kind:
-        raise ValueError(f"is {kind}, not a regular file")
+    refuse_irregular(path.stat() if follow_link else path.lstat())
 
     # The path may be another file by now: a link is not followed, and a pipe is not waited for.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     if not follow_link:
         flags |= os.O_NOFOLLOW
     with open(os.open(path, flags), "rb") as file:
-        kind = irregular_kind(os.fstat(file.fileno()))
-        if kind:
-            raise ValueError(f"is {kind}, not a regular file")
+        refuse_irregular(os.fstat(file.fileno()))
         content = file.read() if max_bytes is None else file.read(max_bytes + 1)
 
     if max_bytes is not None and len(content) > max_bytes:
@@ -43,11 +39,11 @@ def read(path: Path, max_bytes: int | None = None, *, follow_link: bool = True) 
     return content
 
 
-def irregular_kind(status: os.stat_result) -> str | None:
-    """A word for what is no regular file; None for a regular file."""
-    if stat.S_ISREG(status.st_mode):
-        return None
-    return IRREGULAR.get(stat.S_IFMT(status.st_mode), "something else")
+def refuse_irregular(status: os.stat_result) -> None:
+    """Raises ValueError, which says what it is, for whatever is no regular file."""
+    if not stat.S_ISREG(status.st_mode):
+        kind = IRREGULAR.get(stat.S_IFMT(status.st_mode), "something else")
+        raise ValueError(f"is {kind}, not a regular file")
 
 
 def modified_at(file: Path) -> tuple[int, int] | None:

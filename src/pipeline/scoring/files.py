@@ -40,7 +40,7 @@ def format_of(path: Path) -> Format:
     if name.endswith(".parquet"):
         return Format(read_parquet, pa.RecordBatch.to_pandas, write_parquet, join_parquet)
     if name.endswith(".csv"):
-        return Format(read_csv, as_it_is, write_csv, join_lines)
+        return Format(read_csv, pd.DataFrame, write_csv, join_lines)
     if name.endswith(LINES):
         return Format(read_lines, frame_of_lines, write_lines, join_lines, typed=True)
     raise ConfigError(f"{path}: its name should end with .csv, .parquet, .jsonl or .ndjson")
@@ -90,10 +90,6 @@ def read_csv(path: Path, file: DataFile, rows: int) -> Iterator[pd.DataFrame]:
             chunk.columns = pd.Index(names)  # pandas renames a name that comes again
             chunk.attrs["sep"] = file.delimiter
             yield chunk
-
-
-def as_it_is(chunk: pd.DataFrame) -> pd.DataFrame:
-    return chunk
 
 
 def write_csv(path: Path, chunk: pd.DataFrame, rows: Mask, added: Added, first: bool) -> None:

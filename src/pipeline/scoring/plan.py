@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pipeline.config.config import Config
 from pipeline.errors import ConfigError
-from pipeline.registry import mlflow_store, promotion
+from pipeline.registry import mlflow_store, mlflow_versions, promotion
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import json_bytes
 
@@ -28,7 +28,7 @@ def bundle_folder(config: Config, bundle: str | None) -> Path:
         return bundle_store.resolve(home)
     if bundle.startswith("models:/"):
         mlflow_store.connect(config.name, config.paths.tracking)
-        return mlflow_store.bundle_of(bundle)
+        return mlflow_versions.bundle_of(bundle)
     if not (home / bundle / "bundle.json").exists():
         raise ConfigError(f"{home}: has no bundle {bundle}")
     return home / bundle

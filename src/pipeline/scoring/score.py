@@ -85,17 +85,13 @@ def score_file(
         with (parts / "rejected").open("wb") as file:
             for part in sorted(parts.glob("*.rejected")):
                 file.write(part.read_bytes())
-        (parts / "rejected").replace(rejected_file(result))
+        (parts / "rejected").replace(result.with_name(f"{result.name}.rejected.jsonl"))
 
     joined.replace(result)
     total = Scored(sum(count.rows for count in counted), rejected)
     bundle_store.replace(done, json_bytes(total._asdict()))
     shutil.rmtree(parts)
     return total
-
-
-def rejected_file(result: Path) -> Path:
-    return result.with_name(f"{result.name}.rejected.jsonl")
 
 
 def unfinished(

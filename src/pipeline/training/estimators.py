@@ -22,7 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from pipeline.candidates.kind import Kind
-from pipeline.config.config import Train
+from pipeline.config.training import Train
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import as_answers
 

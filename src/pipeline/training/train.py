@@ -19,7 +19,7 @@ from pipeline.data import masking
 from pipeline.data.read import read
 from pipeline.data.split import split
 from pipeline.errors import RefusedError
-from pipeline.registry import mlflow_store, promotion
+from pipeline.registry import mlflow_store, mlflow_versions, promotion
 from pipeline.registry.run_folder import make_folders, working_folder
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Examples, json_bytes
@@ -198,7 +198,7 @@ def record_and_register(
 
     tags = run_record.version_tags(selection.best, holdout.figures, evaluation.gate_results, record)
     description = descriptions.training(config, selection.best, holdout.figures, record)
-    return folder, mlflow_store.register(config.contract, folder, tags, description)
+    return folder, mlflow_versions.register(config.contract, folder, tags, description)
 
 
 def make_champion(config: Config, evaluation: Evaluation, digest: str, run_id: str) -> bool:

@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from pipeline.config.config import Config, Masking, load
+from pipeline.config.config import Config, load
+from pipeline.config.training import Masking
 from pipeline.data import masking
 from pipeline.data.read import TrainingRows
 from pipeline.data.split import Fold

@@ -4,9 +4,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.config.config import Config, Data
+from pipeline.config.config import Config
 from pipeline.config.durations import Duration
 from pipeline.config.splits import GroupSplit, RowSplit, TimeSplit
+from pipeline.config.training import Data
 from pipeline.data.keys import row_keys, split_keys
 from pipeline.data.split import begin, by_hash, sample, split
 from pipeline.errors import DataError

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config.config import Config, load
 from pipeline.errors import ConfigError, DataError
-from pipeline.monitoring import matching, skew
+from pipeline.monitoring import logged_inputs, skew
 from pipeline.monitoring.skew import ColumnSkew, SkewResult, TableSkew
 from pipeline.runtime import prediction_log
 from tests.support.command import Command
@@ -222,7 +222,7 @@ def test_a_log_of_another_kind_of_column_is_refused(comparison: Comparison) -> N
 
 
 def test_a_log_is_parsed_in_parts(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matching, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(logged_inputs, "CHUNK_ROWS", 2)
     live = rows({}, {"size": 2}, {"size": None}, {"colour": "blue"}, {})
     comparison.log(live)
     result = comparison.run(live)

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from pipeline.errors import ConfigError, RefusedError
-from pipeline.registry import mlflow_store
+from pipeline.registry import mlflow_store, mlflow_versions
 from pipeline.runtime import predictor
 from pipeline.runtime.contract import Contract
 from tests.support.parcels import Parcels
@@ -162,7 +162,7 @@ def test_a_regressions_version_answers_with_a_value() -> None:
             },
         }
     )  # fmt: skip
-    asked = mlflow_store.signature(contract)
+    asked = mlflow_versions.signature(contract)
     assert [(column.name, column.required) for column in asked.inputs] == [("size", False)]
     assert [column.name for column in asked.outputs] == ["value"]
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from pipeline.__main__ import app
 from pipeline.config.config import Config
 from pipeline.errors import BundleError, ConfigError, RefusedError
-from pipeline.registry import mlflow_store, promotion
+from pipeline.registry import mlflow_store, mlflow_versions, promotion
 from pipeline.registry.promotion import LEDGER, champion, history, previous, promote, reconcile
 from pipeline.runtime import bundle_store
 from tests.support.toy import WEAK, Toy, in_folder, statuses, trained_twice
@@ -37,7 +37,7 @@ class Two:
         self.first, self.second = (str(move.after) for move in history(self.config))
 
     def alias(self, name: str = "champion") -> str:
-        found = mlflow_store.version_with_alias("tiny", name)
+        found = mlflow_versions.version_with_alias("tiny", name)
         return found[1] if found else ""
 
 

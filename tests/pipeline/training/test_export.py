@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from pipeline.candidates.boosting import Boosting
 from pipeline.candidates.kind import Kind
-from pipeline.config.config import Train
+from pipeline.config.training import Train
 from pipeline.errors import RefusedError
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import Session

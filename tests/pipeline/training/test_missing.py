@@ -7,7 +7,7 @@ from pipeline.candidates.boosting import Boosting
 from pipeline.candidates.kind import Kind
 from pipeline.candidates.linear import Linear
 from pipeline.candidates.tree import Tree
-from pipeline.config.config import Train
+from pipeline.config.training import Train
 from pipeline.runtime.arrays import Tensors
 from pipeline.training import estimators
 from pipeline.training.missing import mean_losses, with_constants

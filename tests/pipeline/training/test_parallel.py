@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.config import Config, Train
+from pipeline.config.config import Config
+from pipeline.config.training import Train
 from pipeline.runtime.arrays import Tensors
 from pipeline.training import parallel
 from pipeline.training.estimators import fit, predict

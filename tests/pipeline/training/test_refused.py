@@ -13,7 +13,7 @@ from rich.console import Console
 from pipeline.candidates.linear import Linear
 from pipeline.config.config import load
 from pipeline.errors import RefusedError
-from pipeline.registry import mlflow_store, promotion
+from pipeline.registry import mlflow_versions, promotion
 from pipeline.runtime import bundle_store
 from pipeline.runtime.arrays import Tensors
 from pipeline.training import estimators
@@ -94,5 +94,5 @@ def test_an_export_that_answers_otherwise_is_refused(toy: Toy, monkeypatch: pyte
     monkeypatch.setattr(onnx, "to_onnx", exported)
     with pytest.raises(RefusedError, match="export error against scikit-learn: "):
         toy.train()
-    assert mlflow_store.version_with_alias("tiny", "challenger") is not None
-    assert mlflow_store.version_with_alias("tiny", "champion") is None
+    assert mlflow_versions.version_with_alias("tiny", "challenger") is not None
+    assert mlflow_versions.version_with_alias("tiny", "champion") is None

@@ -8,7 +8,8 @@ from pipeline.candidates.kind import Range, Trials
 from pipeline.candidates.linear import Linear
 from pipeline.candidates.tree import Tree
 from pipeline.config.candidates import Candidates, Search, faults
-from pipeline.config.config import Config, Train
+from pipeline.config.config import Config
+from pipeline.config.training import Train
 from pipeline.data.split import Fold
 from pipeline.errors import DataError
 from pipeline.runtime.contract import Scoring

@@ -81,8 +81,30 @@ def test_a_client_that_does_not_prefer_html_gets_the_json_to_the_byte(
         b'paths","errors":[],"request_id":"same","error":"There is no path /nowhere; /docs lists the paths",'
         b'"error_code":"NOT_FOUND","message":"There is no path /nowhere; /docs lists the paths"}'
     )
-    names = ["content-length", "content-type", "x-request-id", "x-content-type-options"]
+    names = ["content-length", "content-type", "x-request-id", "x-content-type-options", "vary"]
     assert [name for name in answer.headers if name not in ("date", "server")] == names
+
+
+@pytest.mark.parametrize(("status", "method", "path", "request_"), ERRORS)
+def test_a_cache_is_told_that_an_error_depends_on_accept(
+    server: httpx2.Client, status: int, method: str, path: str, request_: dict[str, Any]
+) -> None:
+    for response in both(server, method, path, **request_):
+        assert response.status_code == status
+        assert response.headers.get_list("vary") == ["accept"]
+
+
+@pytest.mark.parametrize("path", ["/", "/model", "/model/card", "/model/data-card"])
+def test_a_cache_is_told_that_a_page_with_json_depends_on_accept(server: httpx2.Client, path: str) -> None:
+    plain, page = both(server, "GET", path)
+    assert plain.headers["content-type"] != page.headers["content-type"]
+    assert plain.headers.get_list("vary") == page.headers.get_list("vary") == ["accept"]
+
+
+def test_a_file_that_is_the_same_for_everybody_is_cached_once(server: httpx2.Client) -> None:
+    plain, page = both(server, "GET", "/web/style.css")
+    assert plain.status_code == page.status_code == 200
+    assert "vary" not in {*plain.headers, *page.headers}
 
 
 @pytest.mark.parametrize(

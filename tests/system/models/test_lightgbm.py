@@ -17,7 +17,7 @@ SEARCHED = "search={kinds: {lightgbm: {trials: 2, space: {num_leaves: {low: 7, h
 EXACT = """
 import numpy as np
 from pipeline.candidates.kind import KINDS
-from pipeline.config.config import Train
+from pipeline.config.training import Train
 from pipeline.runtime.arrays import Tensors
 from pipeline.runtime.predictor import Session
 from pipeline.training.estimators import fit

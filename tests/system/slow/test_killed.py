@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.registry import mlflow_store, promotion
+from pipeline.registry import mlflow_store, mlflow_versions, promotion
 from pipeline.runtime import bundle_store, predictor
 from tests.support.toy import FEW, Toy, in_folder, statuses, trained_twice
 
@@ -122,7 +122,7 @@ def left(toy: Toy) -> set[str]:
     mlflow_store.connect("tiny", seen.paths.tracking)
     champion, alias, moves = (
         promotion.champion(config),
-        mlflow_store.version_with_alias("tiny", "champion"),
+        mlflow_versions.version_with_alias("tiny", "champion"),
         promotion.history(config),
     )
     found = {
