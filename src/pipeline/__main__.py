@@ -80,15 +80,20 @@ def load_config(path: Path, overrides: list[str]) -> "Config":
     return config
 
 
+def terminal() -> "Console":
+    """The console that a command prints with. The other commands do not import rich."""
+    from rich.console import Console
+
+    return Console()
+
+
 @app.command()
 def train(path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES, restart: Restart = None) -> None:
     """Clean the data, compare the candidates, package the best as the champion."""
     config = load_config(path, overrides)
-    from rich.console import Console
-
     from pipeline.training.train import run
 
-    out = Console()
+    out = terminal()
     reason = (restart or "").strip() or None
     outcome = run(config, out, restart=reason)
     print_next_steps(outcome, config, path, out)
@@ -105,11 +110,9 @@ def bundle(
     if not onnx:
         raise ConfigError("name the model: make bundle ONNX=model.onnx")
     config = load_config(path, overrides)
-    from rich.console import Console
-
     from pipeline.training.own_model import run
 
-    out = Console()
+    out = terminal()
     reason = (restart or "").strip() or None
     print_next_steps(run(config, Path(onnx), out, restart=reason), config, path, out)
 
@@ -118,11 +121,9 @@ def bundle(
 def retrain(path: ConfigPath = DEFAULT, overrides: Overrides = NO_OVERRIDES, as_of: AsOf = None) -> None:
     """Train on newer data, compare with the champion on days new to both, then train on those days too."""
     config = load_config(path, overrides)
-    from rich.console import Console
-
     from pipeline.training.retrain import run
 
-    out = Console()
+    out = terminal()
     day = as_of.date() if as_of else None
     outcome = run(config, day, out)
     print_next_steps(outcome, config, path, out)
@@ -198,11 +199,9 @@ def score(
     if not (source and target):
         raise ConfigError("name both places: make score IN=rows.parquet OUT=predictions.parquet")
     config = load_config(path, overrides)
-    from rich.console import Console
-
     from pipeline.scoring import score as scoring
 
-    out = Console()
+    out = terminal()
     scored = scoring.run(config, source, Path(target), bundle or None, out, explain=explain)
     out.print(scoring.summary(scored, target), highlight=False, soft_wrap=True)
     sys.exit(scoring.REJECTED if scored.rejected else 0)
@@ -238,8 +237,6 @@ def monitor(
 ) -> None:
     """Compare predictions with their labels. Ends with 5: train again, or with 6: the data are broken."""
     config = load_config(path, overrides)
-    from rich.console import Console
-
     from pipeline.monitoring import monitor as watching
     from pipeline.monitoring import report
     from pipeline.registry import promotion
@@ -249,7 +246,7 @@ def monitor(
     result = watching.check_champion(models, log_location(log_url, config), config.monitor, day)
 
     try:
-        report.publish(config, state_dir or models, result, Console())
+        report.publish(config, state_dir or models, result, terminal())
     except PipelineError as error:
         if result.code == watching.QUIET:
             raise
@@ -263,15 +260,13 @@ def skew(
 ) -> None:
     """Compare logged inputs with the same rows in data that came later. Ends with 6: a column is not what it was."""
     config = load_config(path, overrides)
-    from rich.console import Console
-
     from pipeline.monitoring import skew as comparison
     from pipeline.monitoring import skew_report
 
     day = as_of.date() if as_of else None
     result = comparison.run(config, log_location(log_url, config), day)
     file = Path(config.paths.reports) / f"{config.name}.skew" / comparison.FILE
-    skew_report.show(result, str(file), Console())
+    skew_report.show(result, str(file), terminal())
     sys.exit(result.code)
 
 
@@ -285,12 +280,10 @@ def replay(
 ) -> None:
     """Play months of the data through two running servers, day by day: log, refresh, monitor, train, promote."""
     config = load_config(path, overrides)
-    from rich.console import Console
-
     from pipeline.replay import replay as playing
     from pipeline.replay import report
 
-    out = Console()
+    out = terminal()
     result = playing.run(config, until, out)
     report.publish(config, result, out)
 

@@ -137,7 +137,7 @@ def test_every_kind_exports_the_probabilities_of_all_classes(settings: Kind, tmp
 
 def test_the_registered_model_has_a_column_for_each_class(penguins: Penguins) -> None:
     from pipeline.registry.mlflow_model import Bundle
-    from pipeline.registry.mlflow_store import signature
+    from pipeline.registry.mlflow_versions import signature
 
     model = Bundle()
     model.load_context(SimpleNamespace(artifacts={"bundle": str(penguins.bundle)}))
