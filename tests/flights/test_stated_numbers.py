@@ -96,7 +96,7 @@ def test_the_tables_of_a_whole_training_are_those_of_the_run() -> None:
         ),
         ("docs/scale.md", f"| {mean(LOSS):.4f} | {mean(LOSS):.4f} |"),
         ("docs/scale.md", f"| `{RUN['bundle']}` | `{RUN['bundle']}` |"),
-        ("docs/scale.md", f"| {RECORD['rows']['valid']:,}: the flights |"),
+        ("docs/scale.md", f"A scoring of the flights, {RECORD['rows']['valid']:,} rows,"),
         ("docs/ci.md", f"the leaderboard and all {len(RECORD['gates'])} gates"),
         ("configs/flights.yaml", f"{RECORD['rows']['same_key']} of {RECORD['rows']['valid']:,}"),
     ],

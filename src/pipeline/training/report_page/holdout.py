@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.config import Config, Costs
+from pipeline.config.config import Config
+from pipeline.config.training import Costs
 from pipeline.evaluation.bootstrap import blocks
 from pipeline.evaluation.curves import curve, tenths
 from pipeline.evaluation.metrics import constant_prediction, metrics
