@@ -12,7 +12,7 @@ import pytest
 from tests.support import ROOT
 from tests.system.runner import actions
 from tests.system.runner.expressions import evaluate, filled
-from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, legs, read, run, starts
+from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, is_here, legs, read, run, starts
 
 PINNED = "0" * 40
 CONTEXTS = {
@@ -97,6 +97,36 @@ def test_legs_that_this_machine_cannot_play_stop_no_other() -> None:
     assert run({"jobs": jobs}, Event("push"), "abc", lambda leg: "failure") == {"a": "failure"}
 
 
+def test_jobs_that_are_not_played_end_as_it_is_said() -> None:
+    jobs: dict[str, Any] = {
+        "mac": {"steps": [], "permissions": {}},
+        "issue": {"needs": "mac", "if": "needs.mac.result == 'failure' && always()", "steps": [], "permissions": {}},
+    }
+    workflow = {"jobs": jobs}
+    results = run(workflow, Event("push"), "abc", lambda leg: "success", {"issue"}, {"mac": "failure"})
+    assert results == {"mac": "failure", "issue": "success"}
+    assert run(workflow, Event("push"), "abc", lambda leg: "success", {"issue"})["issue"] == "skipped"
+
+
+@pytest.mark.parametrize(("ready", "result"), [("true", "success"), ("false", "skipped")])
+def test_a_job_has_the_outputs_of_those_that_it_needs(ready: str, result: str) -> None:
+    jobs: dict[str, Any] = {
+        "site": {"outputs": {"ready": "${{ steps.pages.outputs.ready }}"}, "steps": [], "permissions": {}},
+        "publish": {"needs": "site", "if": "needs.site.outputs.ready == 'true'", "steps": [], "permissions": {}},
+    }
+
+    def play(leg: Leg) -> str:
+        leg.steps["pages"] = {"outputs": {"ready": ready}}
+        return "success"
+
+    assert run({"jobs": jobs}, Event("push"), "abc", play)["publish"] == result
+
+
+def test_only_jobs_of_the_emulated_system_are_played() -> None:
+    jobs = read(ROOT / ".github/workflows/weekly.yml")["jobs"]
+    assert [name for name, job in jobs.items() if not is_here(job)] == ["macos", "arm64"]
+
+
 def leg(**permissions: str) -> Leg:
     contexts = {"github": Event("push").github("abc")}
     (found,) = legs("job", {"permissions": permissions, "steps": []}, contexts)
@@ -110,15 +140,16 @@ def leg(**permissions: str) -> Leg:
         (f"somebody/else@{PINNED}", {}, "is not played"),
         (f"actions/checkout@{PINNED}", {"persist-credential": "false"}, "no input persist-credential"),
         (f"actions/checkout@{PINNED}", {}, "the token would stay"),
-        (f"github/codeql-action/init@{PINNED}", {}, "is not played"),
+        (f"github/codeql-action/init@{PINNED}", {"languages": "go"}, "needs security-events: write"),
+        (f"actions/deploy-pages@{PINNED}", {}, "needs pages: write"),
         (f"actions/upload-artifact@{PINNED}", {"name": "a", "path": "b"}, "would go unnoticed"),
-        (f"docker/login-action@{PINNED}", {"registry": "ghcr.io"}, "needs packages: write"),
+        (f"docker/login-action@{PINNED}", {"registry": "ghcr.io"}, "needs packages: read"),
         (f"actions/attest-sbom@{PINNED}", {}, "needs id-token: write"),
     ],
 )
 def test_an_action_refuses_what_it_does_not_know_or_may_not(uses: str, given: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        actions.play(None, leg(packages="read", contents="read"), uses, given)  # type: ignore[arg-type]  # no action gets as far as its machine
+        actions.play(None, leg(contents="read"), uses, given)  # type: ignore[arg-type]  # no action gets as far as its machine
 
 
 def test_the_token_of_a_pull_request_from_a_fork_only_reads() -> None:

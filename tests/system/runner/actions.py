@@ -9,6 +9,10 @@ from tests.system.runner.workflow import Leg
 Given = Mapping[str, str]
 Action = Callable[[Machine, Leg, Given], int]
 REGISTRY = "http://ghcr.io"
+ONLY_READS = """#!/bin/sh
+if [ "$1" = push ]; then echo "denied: permission_denied: write_package" >&2; exit 1; fi
+exec /usr/bin/docker "$@"
+"""
 DIGEST = "@sha256:[0-9a-f]{64}"  # of a base image, which only the image's own registry has
 BY_NAME = f"""
   sed --in-place --regexp-extended 's/{DIGEST}//' Dockerfile compose.yaml
@@ -70,25 +74,82 @@ def setup_python(machine: Machine, leg: Leg, given: Given) -> int:
 
 
 def upload_artifact(machine: Machine, leg: Leg, given: Given) -> int:
-    """A file, or what is in a folder. A name is given once in a run."""
+    """A file, or what is in a folder, but nothing hidden. A name is given once in a run."""
     name, path = given["name"], given["path"]
     place = f"/mnt/artifacts/{name}"
     if given.get("if-no-files-found") != "error":
         raise ValueError(f"{leg.title}: nothing to upload would go unnoticed")
     files = f"{path.rstrip('/')}/." if path.endswith("/") else path
-    script = f"test ! -e {place} && test -e {files} && mkdir -p {place} && cp -a {files} {place}/"
+    script = f"""
+      if [ -z "$(find {path.rstrip("/")} -type f ! -name '.*' -print -quit 2>/dev/null)" ]; then
+        echo "Error: No files were found with the provided path: {path}"; exit 1
+      fi
+      if [ -e {place} ]; then echo "Error: an artifact with this name already exists: {name}"; exit 1; fi
+      mkdir -p {place} && cp -a {files} {place}/ && find {place} -mindepth 1 -name '.*' -prune -exec rm -r {{}} +
+    """
     return machine.bash(script, folder=WORKSPACE)
 
 
 def download_artifact(machine: Machine, leg: Leg, given: Given) -> int:
-    script = f"mkdir -p {given['path']} && cp -a /mnt/artifacts/{given['name']}/. {given['path']}"
+    place = f"/mnt/artifacts/{given['name']}"
+    script = f"""
+      if [ ! -e {place} ]; then echo "Error: Artifact not found for name: {given["name"]}"; exit 1; fi
+      mkdir -p {given["path"]} && cp -a {place}/. {given["path"]}
+    """
     return machine.bash(script, folder=WORKSPACE)
 
 
+def upload_pages_artifact(machine: Machine, leg: Leg, given: Given) -> int:
+    """A site for deploy-pages: a page at its root, and neither links nor files that Pages may not read."""
+    path = given["path"]
+    script = f"""
+      if [ ! -s {path}/index.html ]; then echo "Error: {path} has no index.html"; exit 1; fi
+      bad=$(find {path} -type l -o ! -perm -0004 -o -links +1 -type f)
+      if [ -n "$bad" ]; then echo "Error: links, or not to be read by all: $bad"; exit 1; fi
+      mkdir -p /mnt/artifacts/github-pages && cp -a {path}/. /mnt/artifacts/github-pages/
+    """
+    return machine.bash(script, folder=WORKSPACE)
+
+
+def deploy_pages(machine: Machine, leg: Leg, given: Given) -> int:
+    """Publishes the site that a job of this run has uploaded, and gives its address."""
+    needs(leg, "pages", "write")
+    needs(leg, "id-token", "write")
+    if leg.spec.get("environment", {}).get("name") != "github-pages":
+        raise ValueError(f"{leg.title}: Pages are deployed to the environment github-pages alone")
+    script = """
+      if [ ! -e /mnt/artifacts/github-pages ]; then echo "Error: No artifacts named github-pages were found"; exit 1; fi
+      find /mnt/pages -mindepth 1 -delete && cp -r /mnt/artifacts/github-pages/. /mnt/pages/
+    """
+    owner, _, name = leg.contexts["github"]["repository"].partition("/")
+    machine.outputs["page_url"] = f"https://{owner}.github.io/{name}/"
+    return machine.bash(script)
+
+
+def begin_codeql(machine: Machine, leg: Leg, given: Given) -> int:
+    needs(leg, "security-events", "write")
+    if unknown := set(given["languages"].split(",")) - {"actions", "python"}:
+        raise ValueError(f"{leg.title}: CodeQL reads no {', '.join(unknown)}")
+    return machine.bash(f"touch /tmp/codeql-{given['languages']}")
+
+
+def analyze(machine: Machine, leg: Leg, given: Given) -> int:
+    """Not an analysis, whose program and queries are on the network. It has to be begun, and may be shown."""
+    needs(leg, "security-events", "write")
+    machine.note("not played: the queries of CodeQL, which are on the network\n")
+    return machine.bash("ls /tmp/codeql-* >/dev/null")
+
+
 def login(machine: Machine, leg: Leg, given: Given) -> int:
-    needs(leg, "packages", "write")
+    """A token that may only read packages logs in too, and is refused by the registry at the first push."""
+    if leg.permissions.get("packages") not in ("read", "write"):
+        raise ValueError(f"{leg.title}: needs packages: read")
     if given["password"] != leg.contexts["github"]["token"]:
         return 1
+    if leg.permissions["packages"] == "read":
+        machine.bash(
+            f"cat >/usr/local/bin/docker <<'END' && chmod +x /usr/local/bin/docker\n{ONLY_READS}END", user="root"
+        )
     words = f"--username {given['username']} --password-stdin {given['registry']}"
     return machine.bash(f"docker login {words} <<<{shlex.quote(given['password'])}")
 
@@ -130,6 +191,10 @@ ACTIONS: dict[str, tuple[set[str], Action]] = {
     "actions/setup-python": ({"python-version", "cache", "cache-dependency-path"}, setup_python),
     "actions/upload-artifact": ({"name", "path", "if-no-files-found", "retention-days"}, upload_artifact),
     "actions/download-artifact": ({"name", "path"}, download_artifact),
+    "actions/upload-pages-artifact": ({"path"}, upload_pages_artifact),
+    "actions/deploy-pages": (set(), deploy_pages),
+    "github/codeql-action/init": ({"languages"}, begin_codeql),
+    "github/codeql-action/analyze": (set(), analyze),
     "docker/login-action": ({"registry", "username", "password"}, login),
     "actions/attest-build-provenance": ({"subject-name", "subject-digest", "push-to-registry"}, attest),
     "actions/attest-sbom": ({"subject-name", "subject-digest", "sbom-path", "push-to-registry"}, attest),

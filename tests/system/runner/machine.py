@@ -48,6 +48,7 @@ class Machine:
         self.name, self.log, self.pythons = name, log, pythons
         self.path: list[str] = []
         self.environment: dict[str, str] = {}
+        self.outputs: dict[str, str] = {}  # of the action that was played last
         mounted = [f"{home}:/opt/python/{version}:ro" for version, home in pythons.items()]
         volumes = [word for volume in [f"{shared}:/mnt", "/var/lib/docker", *mounted] for word in ("--volume", volume)]
         docker("run", "--detach", *MAY_RUN_CONTAINERS, *OURS, "--name", name, *volumes, IMAGE)

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +17,17 @@ from tests.support import ROOT
 from tests.system.runner import actions
 from tests.system.runner.expressions import as_text
 from tests.system.runner.machine import IMAGE, NETWORK, OURS, Machine, build_image, docker, pythons_here
-from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, read, run, starts
+from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, is_here, read, run, starts
 
+SET_UP = ("actions/checkout", "actions/setup-python")  # of a job's machine
 LEAST = 3  # seconds of a step that the table of minutes has
 LAST = 20  # lines of a failed leg that a test shows
 ELSEWHERE = {
     "make audit": ("the database of known vulnerabilities is on the network", "true"),
+    "make lock UPGRADE=1": (
+        "what is newest is on the network",
+        "sed --in-place '0,/^\\([a-z0-9-]*\\)==[0-9.]*/s//\\1==99.0/' requirements/dev.txt",
+    ),
     ".ci/sign-keyless": (
         "who signs without a key shows a token of GitHub to sigstore.dev",
         'store=models/$(.ci/model) && touch "$store/$(cat "$store/champion").sig"',
@@ -57,17 +62,20 @@ class GitHub:
         scenario: list[dict[str, Any]],
         only: set[str] | None = None,
         models: Path | None = None,
+        others: Mapping[str, str] = {},
     ) -> dict[str, str]:
         """Play the workflow for an event: the result of each job. `gh` answers what the scenario has.
 
-        Jobs that `only` does not name count as successful; then `models` are what the job `train` has made.
+        Jobs that `only` does not name end as `others` has it, or successfully; then `models` are what the job `train`
+        has made.
         """
         workflow = read(path)
         assert starts(workflow, event), f"{path.name} does not start on {event.name} of {event.ref}"
         (self.folder / "gh/scenario.json").write_text(json.dumps(scenario))
         (self.folder / "gh/calls").write_text("")
         (self.folder / "gh/refused").write_text("")
-        for name in ("calls", "refused"):
+        (self.folder / "gh/body").write_text("")
+        for name in ("calls", "refused", "body"):
             (self.folder / "gh" / name).chmod(0o666)
         for name in ("artifacts", "logs"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -77,7 +85,7 @@ class GitHub:
             shutil.copytree(models, self.folder / "artifacts/models")
         self.seconds.clear()
         self.failed.clear()
-        return run(workflow, event, sha, self.play_leg, only)
+        return run(workflow, event, sha, self.play_leg, only, others)
 
     def minutes(self) -> str:
         """A table of what was played last: the minutes of each step of each leg."""
@@ -100,6 +108,10 @@ class GitHub:
     def calls(self) -> list[str]:
         return (self.folder / "gh/calls").read_text().splitlines()
 
+    def body(self) -> str:
+        """The text of the issue or pull request that `gh` was given last."""
+        return (self.folder / "gh/body").read_text(encoding="utf-8")
+
     def log(self, leg: str) -> str:
         return (self.folder / "logs" / f"{leg}.log").read_text(encoding="utf-8")
 
@@ -110,11 +122,16 @@ class GitHub:
 
     def play_leg(self, leg: Leg) -> str:
         title = leg.title.replace(" ", "-")
+        if not is_here(leg.spec):
+            self.not_played.append(leg.title)
+            return NOT_PLAYED
         machine = Machine(f"runner-{title}", self.folder, self.folder / "logs" / f"{title}.log", pythons_here())
         try:
             for step in leg.spec["steps"]:
                 if leg.wants(step):
                     self.play_step(machine, leg, step)
+            if url := leg.spec.get("environment", {}).get("url"):
+                machine.note(f"\n[{leg.title}] its environment is at {leg.text(url)}\n")
         except actions.NotHereError as missing:
             machine.note(f"{leg.title}: not played, as {missing} is not on this machine\n")
             self.not_played.append(leg.title)
@@ -137,7 +154,9 @@ class GitHub:
             code, outputs = machine.step(command, environment_of(leg, step))
         else:
             given = {name: leg.text(as_text(value)) for name, value in step.get("with", {}).items()}
+            machine.outputs.clear()
             code = actions.play(machine, leg, step["uses"], given)
+            outputs = dict(machine.outputs)
         leg.failed |= code != 0
         leg.steps[step.get("id", "")] = {"outputs": outputs}
         self.seconds[leg.title, command] = time.monotonic() - began
@@ -167,7 +186,7 @@ def environment_of(leg: Leg, step: dict[str, Any]) -> dict[str, str]:
 @contextmanager
 def hosted(folder: Path) -> Iterator[GitHub]:
     """Machines on a network with a registry that has the base images; an end leaves nothing behind."""
-    for name in ("github", "artifacts", "logs", "gh", "cache/pip"):
+    for name in ("github", "artifacts", "logs", "gh", "pages", "cache/pip"):
         (folder / name).mkdir(parents=True)
         (folder / name).chmod(0o777)
     folder.chmod(0o755)
@@ -190,6 +209,36 @@ def hosted(folder: Path) -> Iterator[GitHub]:
 def clone(folder: Path) -> None:
     """Clone what is committed here."""
     subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+
+
+def cut(
+    folder: Path, workflow: str, name: str, steps: Mapping[str, str], before: str = "", leg: str | None = None
+) -> None:
+    """Leave of a job the set-up of its machine and some steps: by command or action, with a shorter command or as they are.
+
+    `before` is run before them. A step of them that fails stops no other. Of a matrix the legs are left that have the
+    word `leg`.
+    """
+    path = folder / ".github/workflows" / workflow
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    job = content["jobs"][name]
+    named = [(step.get("run") or step["uses"].partition("@")[0], step) for step in job["steps"]]
+    if missing := set(steps) - {title for title, _ in named}:
+        raise ValueError(f"{workflow}, {name}: there is no step {', '.join(missing)}")
+
+    left = [step for title, step in named if title in SET_UP]
+    if before:
+        left.append({"run": before})
+    for title, step in named:
+        if title in steps:
+            shorter = {"run": steps[title]} if steps[title] else {}
+            left.append({"if": "success() || failure()", **step, **shorter})
+    job["steps"] = left
+
+    if leg:
+        matrix = job["strategy"]["matrix"]
+        job["strategy"]["matrix"] = {axis: [value for value in matrix[axis] if leg in value.split()] for axis in matrix}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def commit(folder: Path) -> None:

@@ -29,6 +29,7 @@ JOB_KEYS = {
 }
 STEP_KEYS = {"name", "id", "if", "run", "uses", "with", "env"}
 NOT_PLAYED = "not played"  # a leg that needs what this machine does not have; it does not stop the others
+HERE = "ubuntu-24.04"  # the only machine that is emulated
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ class Leg:
             "toJSON": json.dumps,
         }
 
+    @property
+    def outputs(self) -> dict[str, str]:
+        """What the job hands on to those that need it."""
+        return {name: self.text(value) for name, value in self.spec.get("outputs", {}).items()}
+
     def text(self, value: Any) -> str:
         return filled(str(value), {**self.contexts, "steps": self.steps}, self.functions())
 
@@ -130,10 +136,19 @@ def starts(workflow: Mapping[str, Any], event: Event) -> bool:
 
 
 def run(
-    workflow: Mapping[str, Any], event: Event, sha: str, play: Play, only: set[str] | None = None
+    workflow: Mapping[str, Any],
+    event: Event,
+    sha: str,
+    play: Play,
+    only: set[str] | None = None,
+    others: Mapping[str, str] = {},
 ) -> dict[str, str]:
-    """Play a workflow's jobs and return the result of each; those that `only` does not name count as successful."""
+    """Play a workflow's jobs and return the result of each.
+
+    Those that `only` does not name have the result that `others` gives, or count as successful.
+    """
     results: dict[str, str] = {}
+    outputs: dict[str, dict[str, str]] = {}
     waiting = dict(workflow["jobs"])
     while waiting:
         ready = [name for name, job in waiting.items() if set(needs_of(job)) <= set(results)]
@@ -141,7 +156,7 @@ def run(
             raise ValueError(f"these jobs wait for each other: {', '.join(waiting)}")
         name = ready[0]
         job = waiting.pop(name)
-        needed = {need: {"result": results[need]} for need in needs_of(job)}
+        needed = {need: {"result": results[need], "outputs": outputs.get(need, {})} for need in needs_of(job)}
         contexts = {
             "github": event.github(sha),
             "needs": needed,
@@ -151,9 +166,11 @@ def run(
         if not decided(job.get("if"), contexts, of_needs([results[need] for need in needs_of(job)])):
             results[name] = "skipped"
         elif only is not None and name not in only:
-            results[name] = "success"
+            results[name] = others.get(name, "success")
         else:
-            results[name] = together([play(leg) for leg in legs(name, job, contexts)])
+            played = list(legs(name, job, contexts))
+            results[name] = together([play(leg) for leg in played])
+            outputs[name] = played[-1].outputs
     return results
 
 
@@ -177,6 +194,11 @@ def decided(condition: Any, contexts: Mapping[str, Any], functions: Functions) -
     text = "success()" if condition is None else str(condition).removeprefix("${{").removesuffix("}}")
     asks = any(f"{status}()" in text for status in ("success", "failure", "always", "cancelled"))
     return evaluate(text if asks else f"success() && ({text})", contexts, functions)
+
+
+def is_here(job: Mapping[str, Any]) -> bool:
+    """Whether a job runs on the machine that is emulated: not on another system or processor."""
+    return bool(job["runs-on"] == HERE)
 
 
 def legs(name: str, job: Mapping[str, Any], contexts: dict[str, Any]) -> Iterator[Leg]:
