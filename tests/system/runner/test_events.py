@@ -118,6 +118,14 @@ def test_a_private_fork_publishes_what_it_tested(smoke: Smoke, published: str) -
     assert {published, "latest"} <= smoke.github.published(REPOSITORY)
 
 
+def test_the_published_image_is_scanned_every_week(smoke: Smoke, published: str) -> None:
+    """By a job that may only read packages."""
+    event = Event("schedule", repository=REPOSITORY)
+    results = smoke.play("weekly.yml", event, [], {"advisories"})
+    assert results["advisories"] == "success"
+    assert "anchore/scan-action" in smoke.github.log("advisories")
+
+
 def test_a_tag_releases_what_ci_made_of_its_commit(smoke: Smoke, mains: dict[str, Any], published: str) -> None:
     """The image is the published one, and its attestation names ci.yml on main."""
     verified = (
