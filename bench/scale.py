@@ -27,7 +27,7 @@ CONFIG = "configs/flights.yaml"
 TIMES = (1, 10, 100)  # the flights, for a scoring
 SHARES = (0.1, 0.3, 1.0)  # of the days, for a training
 SEARCHES = (1, 3, 10)  # times the trials of each kind
-SEARCHED = 0.3  # share of the days of these
+SEARCHED = 0.1  # share of the days of these
 WORKERS = (1, 2)
 ADDRESS = "tcp://127.0.0.1:8797"
 LENIENT = ["gates.holdout={}", "gates.slices={}", "gates.min_gain=0"]  # few days are too few for the limits of the year
