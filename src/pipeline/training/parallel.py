@@ -11,11 +11,13 @@ import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from pipeline.config.config import Config
+from pipeline.data.split import Fold
 from pipeline.errors import ConfigError
 from pipeline.runtime.arrays import Tensors
 
 WIDEST = 32  # characters up to which text gets one width
 PATIENCE = 10  # seconds for a scheduler to answer
+MOST_SENT = 16  # sets of rows that a cluster keeps
 
 
 def run(config: Config, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -37,26 +39,14 @@ def run(config: Config, function: Callable[..., Any], tasks: Iterable[tuple[Any,
 
 
 def on_cluster(address: str, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-    """Run the tasks on a Dask cluster, which gets an array that several tasks have in common once.
-
-    joblib's own backend for Dask scatters such arrays. What is scattered is lost with the worker that holds it, and the
-    result of a task is not: the scheduler has it made again. So here each array is the result of a task.
-    """
-    client = connect(address)
-    sent: dict[int, tuple[Any, Any]] = {}  # by identity: the array itself, so that no other one gets its identity
+    """Run the tasks on a Dask cluster."""
+    cluster = connect(address)
     pending: deque[Any] = deque()
-    ahead = len(tasks) if isinstance(tasks, Sequence) else 2 * sum(client.nthreads().values())
-
-    def placed(argument: Any) -> Any:
-        if not isinstance(argument, Tensors | np.ndarray):
-            return argument
-        if id(argument) not in sent:
-            sent[id(argument)] = argument, client.submit(itself, argument, pure=False)
-        return sent[id(argument)][1]
+    ahead = len(tasks) if isinstance(tasks, Sequence) else 2 * sum(cluster.client.nthreads().values())
 
     try:
         for arguments in tasks:
-            pending.append(client.submit(function, *map(placed, arguments), pure=False))
+            pending.append(cluster.client.submit(function, *map(cluster.placed, arguments), pure=False))
             if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:
@@ -68,13 +58,38 @@ def on_cluster(address: str, function: Callable[..., Any], tasks: Iterable[tuple
         raise ConfigError(f"train.scheduler: the cluster at {address} did not end its work: {fault}") from None
 
 
+class Cluster:
+    """A Dask cluster, and the rows that it has got.
+
+    joblib's own backend for Dask scatters rows. What is scattered is lost with the worker that holds it, and the result
+    of a task is not: the scheduler has it made again. So here rows are the results of tasks.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._sent: dict[int, tuple[Any, Any]] = {}  # by identity: the rows too, so that no others get their identity
+
+    def placed(self, argument: Any) -> Any:
+        """The rows of an argument as they are on the cluster, which gets them once; anything else as it is."""
+        if isinstance(argument, dict):
+            return {name: self.placed(value) for name, value in argument.items()}
+        if not isinstance(argument, Tensors | Fold | np.ndarray):
+            return argument
+
+        if id(argument) not in self._sent:
+            self._sent[id(argument)] = argument, self.client.submit(itself, argument, pure=False)
+            if len(self._sent) > MOST_SENT:
+                del self._sent[next(iter(self._sent))]
+        return self._sent[id(argument)][1]
+
+
 def itself(value: Any) -> Any:
     return value
 
 
 @lru_cache(maxsize=1)
-def connect(address: str) -> Any:
-    """A client of the scheduler at an address. Raises ConfigError where none answers, or where it has no worker."""
+def connect(address: str) -> Cluster:
+    """The cluster of the scheduler at an address. Raises ConfigError where none answers, or where it has no worker."""
     try:
         from distributed import Client
     except ImportError:
@@ -89,7 +104,7 @@ def connect(address: str) -> Any:
     except (OSError, ValueError) as error:  # also TimeoutError
         fault = "it has no worker; start one with `dask worker`" if "worker" in str(error) else "no scheduler answers"
         raise ConfigError(f"train.scheduler: {address}: {fault}") from None
-    return client
+    return Cluster(client)
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
