@@ -20,7 +20,7 @@ FILES = (
     r"tests/system/runner/test_events\.py",
     r"bench/.*",
     r"requirements/(peers|tables)\.txt",
-    r"docs/(benchmarks\.md|own-data\.md|(model|data)-card\.md|champion\.json|refresh_flights\.py|replay\.png|(page|report)-.*\.png)",
+    r"docs/(benchmarks\.md|own-data\.md|(model|data)-card\.md|champion\.json|refresh_flights\.py|replay\.png|(page|report|scale)-.*\.png)",
 )
 LINES = {
     ".ci/challenge.py": [r'"flights": date\(2013, 5, 1\)'],

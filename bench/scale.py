@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
 from training import timed
 
 from pipeline import plotting
@@ -184,7 +185,12 @@ def draw(axes: Axes, costs: Costs, title: str, label: str, sizes: dict[float, fl
         seconds = [costs[size, workers].seconds for size in sizes]
         plural = "worker" if workers == 1 else "workers"
         axes.loglog(list(sizes.values()), seconds, marker="o", color=color, label=f"{workers} {plural}")
-    axes.set(title=title, xlabel=label, ylabel="seconds, whole process")
+    axes.set_xticks(list(sizes.values()), [f"{size:,.12g}" for size in sizes.values()])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(title=f"{title}, on logarithmic axes", xlabel=label, ylabel="seconds, whole process")
     axes.legend(frameon=False, fontsize=8)
 
 
