@@ -205,7 +205,7 @@ packages: #+ Debian packages that tests/system drives: a browser, PostgreSQL, Pr
 
 # <flights>
 .PHONY: bench bench-serve
-bench: .venv/.dev #+ measure everything that docs/benchmarks.md states, and write it there [SUITE=leaks: docs/leaks.md, SUITE=own: docs/own-data.md, SUITE=scale: docs/scale.md]
+bench: .venv/.dev $(if $(filter scale,$(SUITE)),.venv/.dask) #+ measure everything that docs/benchmarks.md states, and write it there [SUITE=leaks: docs/leaks.md, SUITE=own: docs/own-data.md, SUITE=scale: docs/scale.md]
 	$(BIN)/python bench/$(BENCH_$(SUITE)).py
 
 bench-serve: .venv/.dev .venv-peers/.peers #+ this server and its peers, in turns, with wrk (apt install wrk)
@@ -215,7 +215,7 @@ bench-serve: .venv/.dev .venv-peers/.peers #+ this server and its peers, in turn
 	@$(PYTHON) requirements/install.py peers
 # </flights>
 
-readme: .venv/.dev .venv/.serve #+ run the three commands and put what they print, and the picture, into README.md
+readme: .venv/.dev .venv/.serve #+ run the three commands and put what they print, and the replay's picture, into README and docs
 	$(BIN)/python docs/refresh.py
 
 screenshots: .venv/.serve .venv-clients/.clients #+ pictures of the page from the real server, for README

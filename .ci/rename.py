@@ -186,7 +186,7 @@ def head(request: Request) -> list[tuple[str, str, str]]:
         ("README.md", r"\A# MLOps reference: .*\n\n(.+\n)+", f"# {title}\n\n{sentence}\n"),
         ("pyproject.toml", r'^description = ".*"$', f"description = {description}"),
         # The notice of the first authors stays: the licence asks every copy to keep it.
-        ("LICENSE", r"^(?=Copyright \(c\) )", f"Copyright (c) {datetime.now(UTC).year} {request.owner}\n"),
+        ("LICENSE", r"(?<=\AMIT License\n\n)", f"Copyright (c) {datetime.now(UTC).year} {request.owner}\n"),
     ]
 
 

@@ -105,7 +105,7 @@ def card(contract: dict[str, Any], metrics: dict[str, Any], record: dict[str, An
     performance = [metric(record, name, interval) for name, interval in metrics.items()]
     declared = record.get("card", {})
     uses = [contract["question"], declared.get("intended_use")]
-    limits = ["It was judged on rows like those of its training.", "What it gives as reasons are no causes."]
+    limits = ["It was evaluated on rows like those of its training.", "What it gives as reasons are no causes."]
     titles = {"conditional_on": "Conditional on", "not_for": "Not for", "limits": "Limits"}
     limits += [f"{title}: {declared[name]}" for name, title in titles.items() if name in declared]
     return {

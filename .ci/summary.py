@@ -62,7 +62,8 @@ def summary(digest: str, record: dict[str, Any], manifest: dict[str, Any]) -> st
         shown = f"**{name}**" if name == record["candidate"] else name
         lines.append(f"| {shown} | {means[name]:.4f} |")
 
-    lines += ["", f"Holdout: {record['holdout']}, {record['holdout_rows']:,} rows, opened once.", ""]
+    rows = record["holdout_rows"] if "holdout_rows" in record else record["judged_on"]  # the name in older bundles
+    lines += ["", f"Holdout: {record['holdout']}, {rows:,} rows, opened once.", ""]
     if record.get("restart"):
         lines += [f"**A restart**, without a comparison with the champion: {record['restart']}", ""]
     for warning in record.get("warnings", []):

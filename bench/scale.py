@@ -1,7 +1,7 @@
 """`make bench SUITE=scale`: scorings and trainings by rows and workers, and a Dask cluster beside the own cores.
 
-It writes the tables and the pictures of docs/scale.md. It takes about twenty minutes and needs a quiet machine.
-`python bench/scale.py searches` measures one part alone.
+It writes the tables and the pictures of docs/scale.md. It takes about twenty minutes, and needs a quiet machine
+and the champion of `make train`. `python bench/scale.py searches` measures one part alone.
 """
 
 import subprocess

@@ -51,9 +51,8 @@ DOCUMENTS = {  # below /model/: the file of the bundle, and its title
     "card": ("MODEL_CARD.md", "Model card"),
     "data-card": ("DATA_CARD.md", "Data card"),
 }
-REPORT_POLICY = (  # it is one file, with its styles and pictures in it; no script runs, and nothing is loaded
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+REPORT_POLICY = (  # it is one file with its styles in it; no script runs, and nothing is loaded
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HTML = "text/html"
 DEEPEST = 20  # folders of a path whose error is a page: each of its links climbs them all
@@ -158,18 +157,15 @@ def render_form(
 def model_page(model: LoadedModel, facts: Mapping[str, Any]) -> Response:
     """The model's facts as a page: its origin, metrics, gates, slices and columns, with links to its documents."""
     record = facts["record"]
-    page = (
-        templates()
-        .get_template("model.html")
-        .render(
-            **shared_context(model),
-            record=record,
-            about={label: record[name] for name, label in ORIGIN.items() if name in record},
-            metrics=facts["metrics"],
-            documents={path: title for path, (name, title) in DOCUMENTS.items() if name in model.predictor.documents},
-            asked={name: column for name, column in model.contract.request.items() if not column.private},
-            target=model.contract.columns[model.contract.target],
-        )
+    template = templates().get_template("model.html")
+    page = template.render(
+        **shared_context(model),
+        record=record,
+        about={label: record[name] for name, label in ORIGIN.items() if name in record},
+        metrics=facts["metrics"],
+        documents={path: title for path, (name, title) in DOCUMENTS.items() if name in model.predictor.documents},
+        asked={name: column for name, column in model.contract.request.items() if not column.private},
+        target=model.contract.columns[model.contract.target],
     )
     return html_response(page)
 

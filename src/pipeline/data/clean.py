@@ -37,7 +37,7 @@ class CleanedFrame(NamedTuple):
 
 
 def with_outcome(raw: pd.DataFrame, target: str) -> pd.DataFrame:
-    """The rows whose outcome is there: a model can neither learn from the others nor be judged by them."""
+    """The rows whose outcome is there: a model can neither be trained nor be evaluated on the others."""
     if target not in raw:
         return raw
     outcome = raw[target]

@@ -108,8 +108,9 @@ def with_copies(examples: Examples, copies: Copies, rows: NDArray[np.int64] | No
 
 def sizes(rows: Examples, extended: Examples) -> str:
     """How many rows there are, and how many copies were added to them."""
+    text = f"{len(rows.target):,} rows"
     copies = len(extended.target) - len(rows.target)
-    return f"{len(rows.target):,} rows" + (f" and {copies:,} masked copies" if copies else "")
+    return f"{text} and {copies:,} masked copies" if copies else text
 
 
 def blocks_with_copies(key: NDArray[Any], copies: Copies) -> NDArray[np.int64]:

@@ -40,7 +40,7 @@ def split(key: NDArray[Any], plan: Plan) -> Split:
     parts = by_time(key, plan) if isinstance(plan, TimeSplit) else by_hash(key, plan)
     for fold in parts.folds:
         if not len(fold.train) or not len(fold.valid):
-            lacking = "judge" if len(fold.train) else "train"
+            lacking = "evaluate" if len(fold.train) else "train"
             remedy = "Use fewer or shorter folds, or more rows"
             raise DataError(f"split: fold {fold.name} has no rows to {lacking} on. {remedy}")
 

@@ -34,7 +34,7 @@ def split_of(table: Table, guesses: list[Guess]) -> Split:
         if days := days_of(table, guess):
             length = f"{round(days * HOLDOUT)} days"
             keys = {"by": "time", "time": guess.name, "holdout": length, "folds": 3, "fold_length": length}
-            note = f"by time ({guess.name}): the model is judged on rows that are newer than those it learned from"
+            note = f"by time ({guess.name}): the model is evaluated on rows that are newer than those it was trained on"
             return Split(keys, guess.name, note)
 
     for guess in guesses:

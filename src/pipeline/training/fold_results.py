@@ -23,7 +23,7 @@ class CandidateResult(NamedTuple):
     """A candidate with its metrics and its predictions [validation rows] by fold.
 
     `error` is the message of a fit that failed, and None if every fit succeeded. `stopped` tells that later folds were
-    left out, because this candidate was worse than another beyond three standard errors.
+    left out, because this candidate, or the best one of its kind, was worse than another beyond three standard errors.
     """
 
     name: str

@@ -17,7 +17,7 @@ from pipeline.runtime.arrays import Tensors
 
 WIDEST = 32  # characters up to which text gets one width
 PATIENCE = 10  # seconds for a scheduler to answer
-MOST_SENT = 16  # sets of rows that a cluster keeps
+MOST_SENT = 16  # sets of rows that a cluster keeps: more than the tasks of one fold have
 
 
 def run(config: Config, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -70,17 +70,17 @@ class Cluster:
         self._sent: dict[int, tuple[Any, Any]] = {}  # by identity: the rows too, so that no others get their identity
 
     def placed(self, argument: Any) -> Any:
-        """The rows of an argument as they are on the cluster, which gets them once; anything else as it is."""
+        """The rows of an argument as they are on the cluster, which gets the same rows once; anything else as it is."""
         if isinstance(argument, dict):
             return {name: self.placed(value) for name, value in argument.items()}
         if not isinstance(argument, Tensors | Fold | np.ndarray):
             return argument
 
-        if id(argument) not in self._sent:
-            self._sent[id(argument)] = argument, self.client.submit(itself, argument, pure=False)
-            if len(self._sent) > MOST_SENT:
-                del self._sent[next(iter(self._sent))]
-        return self._sent[id(argument)][1]
+        entry = self._sent.pop(id(argument), None) or (argument, self.client.submit(itself, argument, pure=False))
+        self._sent[id(argument)] = entry  # the last one used is the last one to go
+        if len(self._sent) > MOST_SENT:
+            del self._sent[next(iter(self._sent))]
+        return entry[1]
 
 
 def itself(value: Any) -> Any:

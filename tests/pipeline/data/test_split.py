@@ -79,7 +79,7 @@ def test_the_holdout_before_a_day_begins_its_own_length_earlier() -> None:
 
 def test_a_window_without_rows_is_refused() -> None:
     holed = YEAR[(np.datetime64("2013-07-01") > YEAR) | (np.datetime64("2013-09-01") < YEAR)]
-    with pytest.raises(DataError, match="fold 01 Jul 2013 to 31 Aug 2013 has no rows to judge on"):
+    with pytest.raises(DataError, match="fold 01 Jul 2013 to 31 Aug 2013 has no rows to evaluate on"):
         split(holed, plan())
 
 

@@ -99,6 +99,12 @@ def test_the_paired_interval_is_that_of_the_difference_over_blocks() -> None:
     assert found["roc_auc"].low <= found["roc_auc"].value <= found["roc_auc"].high
 
 
+def test_a_named_metric_has_the_interval_that_it_has_among_others() -> None:
+    plan = Bootstrap(Scoring("binary", 0.25), 20, 0)
+    arguments = (OUTCOME, PROBABILITY, np.full(len(OUTCOME), 0.3), np.arange(500) // 10, plan, 0.9)
+    assert paired(*arguments, ["log_loss"]) == {"log_loss": paired(*arguments)["log_loss"]}
+
+
 def test_the_level_of_a_paired_interval_says_how_much_it_leaves_out() -> None:
     """At 0.9 a twentieth of the resamples lies below it, and a twentieth above."""
     errors = np.arange(50.0) ** 2

@@ -120,6 +120,7 @@ def test_a_bundle_of_an_older_version_is_loaded_and_served(parcels: Parcels, tmp
     """It has pictures, which are no addresses any more, and its record has other names."""
     files = {path.name: path.read_bytes() for path in parcels.bundle.iterdir() if path.name != "SHA256SUMS"}
     record = files["record.json"].replace(b'"train_rows"', b'"judged_fit"').replace(b'"holdout_rows"', b'"judged_on"')
+    assert b'"judged_on"' in record
     older = bundle_store.write(tmp_path, {**files, "record.json": record, "roc.png": b"\x89PNG"})
 
     with serving(older) as client:

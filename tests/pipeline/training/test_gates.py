@@ -68,7 +68,7 @@ def test_a_model_that_is_off_by_a_tenth_is_refused_for_its_calibration(tiny_conf
     )
 
 
-def test_a_slice_without_skill_is_refused_and_a_small_one_is_not_judged(tiny_config: Config) -> None:
+def test_a_slice_without_skill_is_refused_and_a_small_one_is_not_evaluated(tiny_config: Config) -> None:
     given = evidence()
     said = given.predictions.copy()
     red = given.holdout.request["colour"] == "red"

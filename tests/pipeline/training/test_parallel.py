@@ -60,3 +60,27 @@ def test_a_model_is_the_same_whatever_the_form_of_its_text(settings: object) -> 
 def test_results_come_in_the_order_of_the_tasks(config: Config) -> None:
     two = config.model_copy(update={"train": Train(rare=1, workers=2)})
     assert list(parallel.run(two, os.path.join, [("a", str(n)) for n in range(9)])) == [f"a/{n}" for n in range(9)]
+
+
+class Sending:
+    """Takes the place of Dask's client, and keeps what is sent to the cluster."""
+
+    def __init__(self) -> None:
+        self.sent: list[object] = []
+
+    def submit(self, _: object, argument: object, **options: object) -> int:
+        self.sent.append(argument)
+        return len(self.sent)
+
+
+def test_a_cluster_gets_the_same_rows_once() -> None:
+    """Also where other rows come between; the rows of a dictionary too, and nothing that is no rows."""
+    client = Sending()
+    cluster = parallel.Cluster(client)
+    rows = np.zeros(3)
+    for _ in range(parallel.MOST_SENT):
+        assert cluster.placed(rows) == 1
+        cluster.placed({"without weather": np.zeros(2)})
+    assert cluster.placed("linear") == "linear"
+    assert sum(argument is rows for argument in client.sent) == 1
+    assert len(client.sent) == 1 + parallel.MOST_SENT

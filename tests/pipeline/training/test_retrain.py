@@ -1,4 +1,4 @@
-"""Training again: judged by days that neither model knows, and then taught them too."""
+"""Training again: evaluated on days that neither model knows, and then taught them too."""
 
 import json
 from datetime import date
@@ -42,10 +42,10 @@ def test_the_newest_days_judge_and_then_the_model_learns_from_them_too(toy: Toy)
     assert (found["train_rows"], found["holdout_rows"], found["trained_on"]) == (2500, 500, 3000)
     assert found["until"] == "2013-01-07"
     learnt, elsewhere = predictor.load(promotion.home(toy.config())), f"paths.models={toy.folder}/elsewhere"
-    only_judged = toy.train("data.until=2013-01-07", "split.holdout=1 day", "split.folds=1", elsewhere)
-    assert only_judged.bundle is not None
-    assert learnt.manifest.metrics == predictor.load(only_judged.bundle).manifest.metrics
-    assert learnt.version != only_judged.bundle.name
+    only_evaluated = toy.train("data.until=2013-01-07", "split.holdout=1 day", "split.folds=1", elsewhere)
+    assert only_evaluated.bundle is not None
+    assert learnt.manifest.metrics == predictor.load(only_evaluated.bundle).manifest.metrics
+    assert learnt.version != only_evaluated.bundle.name
 
 
 def test_what_happens_from_that_day_on_changes_nothing(toy: Toy) -> None:

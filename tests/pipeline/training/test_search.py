@@ -97,13 +97,13 @@ def test_a_trial_lost_to_an_error_is_noted_and_the_others_go_on(
         return honest(settings, *given)
 
     monkeypatch.setattr(estimators, "fit", fit)
-    judged = run_trials(config, data, target, sampled(config), quiet)
-    assert {s.error for s in judged if s.name == "linear"} == {"MemoryError: too large"}
-    assert [each.name for each in best_of_each(judged, "log_loss")] == ["boosting"]
+    results = run_trials(config, data, target, sampled(config), quiet)
+    assert {s.error for s in results if s.name == "linear"} == {"MemoryError: too large"}
+    assert [each.name for each in best_of_each(results, "log_loss")] == ["boosting"]
     with pytest.raises(DataError, match="every trial failed, the first of linear with: MemoryError: too large"):
-        best_of_each([s for s in judged if s.name == "linear"], config.loss)
+        best_of_each([s for s in results if s.name == "linear"], config.loss)
     with pytest.raises(DataError, match="every candidate failed, linear with: MemoryError: too large"):
-        choose([s for s in judged if s.name == "linear"], "log_loss")
+        choose([s for s in results if s.name == "linear"], "log_loss")
 
 
 def test_a_sample_that_leaves_a_fold_without_rows_is_refused(config: Config) -> None:
@@ -197,21 +197,21 @@ def results_off_by(by: float, noise: float) -> tuple[CandidateResult, CandidateR
     return predicting("good", **good), predicting("bad", **bad)
 
 
-@pytest.mark.parametrize(("noise", "sure"), [(0.05, True), (0.3, False)])
-def test_worse_by_chance_is_not_clearly_worse(config: Config, noise: float, sure: bool) -> None:
+@pytest.mark.parametrize(("noise", "is_worse"), [(0.05, True), (0.3, False)])
+def test_worse_by_chance_is_not_clearly_worse(config: Config, noise: float, is_worse: bool) -> None:
     """Ten rows of a block are one observation: what they share counts once."""
     _, target = examples()
     rows = SampledFolds(FOLDS, UNIT)
     good, bad = results_off_by(0.3, noise)
     assert bad.mean("log_loss") > good.mean("log_loss")
-    assert is_clearly_worse(bad, good, target, rows, config) is sure
+    assert is_clearly_worse(bad, good, target, rows, config) is is_worse
     assert not is_clearly_worse(good, bad, target, rows, config)
     assert not is_clearly_worse(good, good, target, rows, config)
     every_row = SampledFolds(FOLDS, ROWS)  # as if no row depended on another
     assert is_clearly_worse(bad, good, target, every_row, config)
 
 
-def test_of_one_block_nothing_is_sure(config: Config) -> None:
+def test_of_one_block_nothing_is_clearly_worse(config: Config) -> None:
     _, target = examples()
     good, bad = results_off_by(0.3, 0.0)
     assert not is_clearly_worse(bad, good, target, SampledFolds(FOLDS, np.zeros(400, dtype=int)), config)
@@ -253,7 +253,7 @@ def test_a_trial_ends_after_a_fold_on_which_it_is_clearly_worse(
 def test_of_a_kind_that_is_clearly_worse_only_the_best_trial_goes_on(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So the kind is judged by all folds, and no time is spent on its settings."""
+    """So the kind is evaluated on all folds, and no time is spent on its settings."""
     data, target = examples()
     monkeypatch.setattr(
         search, "is_clearly_worse", lambda result, best, *_: (result.name, best.name) == ("boosting", "linear")

@@ -224,8 +224,14 @@ def test_a_number_of_an_example_that_is_none_does_no_harm(server: httpx2.Client,
     assert asked(server, **REQUIRED, _example=example).status_code == 200
 
 
-def test_no_file_but_the_pictures_can_be_had_from_the_bundle(server: httpx2.Client) -> None:
-    for path in ("/model/bundle.json", "/model/../bundle.json", "/web/ask.html", "/web/../__init__.py"):
+def test_no_file_but_the_documents_can_be_had_from_the_bundle(server: httpx2.Client) -> None:
+    for path in (
+        "/model/bundle.json",
+        "/model/roc.png",
+        "/model/../bundle.json",
+        "/web/ask.html",
+        "/web/../__init__.py",
+    ):
         assert server.get(path).status_code == 404
 
 

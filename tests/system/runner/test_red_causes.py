@@ -274,5 +274,5 @@ def test_the_docs_have_the_causes_that_are_put_back_here() -> None:
 def test_as_it_is_it_is_not(played: Callable[[str, bool], Ended], name: str) -> None:
     """Without its causes: what is red above is red because of them."""
     ended = played(name, False)
-    assert ended.result in ("success", "skipped")
+    assert ended.result == ("skipped" if name == "comment" else "success")  # a fork's pull request gets no comment
     assert not [cause for cause in CAUSES.values() if cause.part == name and cause.reason in ended.log]

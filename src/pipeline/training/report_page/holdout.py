@@ -58,6 +58,7 @@ def holdout_values(
     for part in dependences:
         for points in part["points"].values():
             means += [mean for _, mean in points]
+    of_task = errors if config.task == "regression" else labels
     return {
         "results": evaluation,
         "importance": ranked,
@@ -66,7 +67,7 @@ def holdout_values(
         "months": calibration(predicted, observed, unit, months),
         "dependence": dependences,
         "means": means,
-        **(errors if config.task == "regression" else labels)(config, holdout.target, predictions),
+        **of_task(config, holdout.target, predictions),
     }
 
 
