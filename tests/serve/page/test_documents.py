@@ -84,8 +84,7 @@ def test_the_report_shows_its_styles_and_no_script_can_run(changed: httpx2.Clien
     rules = dict(rule.strip().split(" ", 1) for rule in answer.headers["content-security-policy"].split(";"))
     assert rules["default-src"] == "'none'"
     assert rules["style-src"] == "'unsafe-inline'"
-    assert rules["img-src"] == "data:"
-    assert not [rule for rule in rules if rule.startswith("script-src")]
+    assert not [rule for rule in rules if rule.startswith(("script-src", "img-src"))]
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
