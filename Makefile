@@ -215,7 +215,7 @@ bench-serve: .venv/.dev .venv-peers/.peers #+ this server and its peers, in turn
 	@$(PYTHON) requirements/install.py peers
 # </flights>
 
-readme: .venv/.dev .venv/.serve #+ run the three commands and put what they print, and the replay's picture, into README and docs
+readme: .venv/.dev .venv/.serve #+ train, serve and put what that prints, and the replay's picture, into README and docs
 	$(BIN)/python docs/refresh.py
 
 screenshots: .venv/.serve .venv-clients/.clients #+ pictures of the page from the real server, for README

@@ -16,7 +16,7 @@ EXCERPT = ("Read and clean", "Search on", "all rows, mean", "Evaluate the gates"
 
 
 def main() -> None:
-    """Train, serve, ask, and rewrite the marked parts of README."""
+    """Train, serve, ask, and rewrite the marked parts of README and docs."""
     # <flights>
     import refresh_flights
 
@@ -37,7 +37,6 @@ def main() -> None:
     # </flights>
     write(configuration.PAGE, "keys", configuration.tables())
     summarise()
-    write(README, "test", test())  # last: the tests read these pages too
     print("written: the marked parts of README.md and docs/")
 
 
@@ -86,16 +85,6 @@ def serve() -> str:
         process.wait()
 
     return console("make serve", "".join(lines)) + "\n\nPasted, that line answers\n\n" + block("json", response)
-
-
-def test() -> str:
-    """The last line of the output of `make test`."""
-    ended = subprocess.run(
-        ["make", "--no-print-directory", "test"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if ended.returncode != 0:
-        sys.exit(f"make test failed:\n{ended.stdout}{ended.stderr}")
-    return console("make test", "…\n" + ended.stdout.strip().splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def test_readme_is_one_page_and_its_tree_exists() -> None:
 @pytest.mark.parametrize(
     ("name", "marked"),
     [
-        ("README.md", ["train", "serve", "test", "figures"]),
+        ("README.md", ["train", "serve", "figures"]),
         ("docs/commands.md", ["train"]),
         ("docs/loop.md", ["replay", "skew", "worth"]),
     ],

@@ -170,7 +170,9 @@ def too_large(numbers: "pd.Series[float]") -> "pd.Series[float]":
 
 def beyond_keys(numbers: "pd.Series[float]", beyond: "pd.Series[float]", keys: dict[str, Any]) -> Kind:
     """Keys of a number with values that are too large for a model: these are missing, if they are few."""
-    fact = f"{len(beyond):,} values are infinite or too large for a float32, such as {beyond.iloc[0]:g}"
+    fact = (
+        f"infinite or too large for a float32 in {len(beyond):,} of {len(numbers):,} rows, such as {beyond.iloc[0]:g}"
+    )
     keys |= {"kind": "number", "nullable": True, "on_violation": {"range": "nullify"}}
     if len(beyond) > MOSTLY * len(numbers):
         return keys, "", f"{fact}: write their logarithm, or another unit, to use it"

@@ -44,8 +44,9 @@ def cards(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
     options: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
     loader = FileSystemLoader(Path(__file__).parent)
-    # Autoescape is for HTML. In this Markdown `plain` escapes every value.
-    templates = Environment(loader=loader, undefined=StrictUndefined, finalize=plain, **options)  # noqa: S701
+    templates = Environment(  # noqa: S701 -- reason: autoescape is for HTML; in this Markdown `plain` escapes every value
+        loader=loader, undefined=StrictUndefined, finalize=plain, **options
+    )
     return {name: templates.get_template(file).render(facts).encode() for name, file in TEMPLATES.items()}
 
 

@@ -238,7 +238,7 @@ def test_numbers_that_are_too_large_for_a_model_are_missing(make: Make, kind: st
     created = make(content_of({**customers(), "months": months}, kind), name=f"t.{kind}")
     rows = read(config_of(created), created.table.path.parent)
     assert int(np.isnan(rows.examples.request["months"]).sum()) == 10
-    note = f"months: 10 values are infinite or too large for a float32, such as {value:g}: taken as missing"
+    note = f"months: infinite or too large for a float32 in 10 of 200 rows, such as {value:g}: taken as missing"
     assert f"look at: {note}" in lines(created, Path("churn.yaml"))
 
 
@@ -254,7 +254,7 @@ def test_an_outcome_that_is_too_large_for_a_model_is_refused(make: Make, kind: s
 def test_a_column_of_numbers_that_are_mostly_too_large_is_left_out(make: Make) -> None:
     created = make(csv({**customers(), "size": [1e39 + n * 1e37 for n in range(200)]}))
     assert "size" not in config_of(created).features
-    assert "left out: 200 values are infinite or too large for a float32, such as 1e+39: write their" in text_of(
+    assert "left out: infinite or too large for a float32 in 200 of 200 rows, such as 1e+39: write their" in text_of(
         created
     )
 

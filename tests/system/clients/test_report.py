@@ -11,11 +11,11 @@ from test_browser import browser as browser
 
 
 @pytest.fixture
-def report(browser: Browser, parcels: Path, viewport: Any, scheme: str) -> Iterator[Page]:
+def report(browser: Browser, parcels: Path, viewport: Any, scheme: Any) -> Iterator[Page]:
     """The page of a trained bundle, opened as a file. It may load nothing else."""
     loaded: list[str] = []
     file = (parcels / (parcels / "champion").read_text().strip() / "report.html").as_uri()
-    context = browser.new_context(viewport=viewport, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=viewport, color_scheme=scheme)
     page = context.new_page()
     page.on("request", lambda request: loaded.append(request.url))
     page.on("console", lambda message: loaded.append(message.text))
@@ -28,7 +28,7 @@ def report(browser: Browser, parcels: Path, viewport: Any, scheme: str) -> Itera
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-def test_the_report_is_readable_everywhere(report: Page, viewport: Any, scheme: str) -> None:
+def test_the_report_is_readable_everywhere(report: Page, viewport: Any, scheme: Any) -> None:
     """Axe finds nothing, the page is no wider than the screen, and wide tables scroll in their own box."""
     clean(report)
     assert report.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
