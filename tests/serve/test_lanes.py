@@ -13,8 +13,8 @@ from serve.lanes import THREADS, Lanes, lane_of
 from tests.support.parcels import REQUIRED, Parcels
 from tests.support.server import serving, wait_for
 
-MANY = {"rows": [REQUIRED] * 8_000}
-EXPLAINED = {"instances": [REQUIRED] * 100}
+MANY = {"rows": [REQUIRED] * 2_000}
+EXPLAINED = {"instances": [REQUIRED] * 10}
 LABEL = {"request_id": "a", "label": 1}
 
 
