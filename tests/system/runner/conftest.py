@@ -1,4 +1,4 @@
-"""One GitHub for all tests, with machines that are made anew for every job."""
+"""One GitHub for each process of the tests, with machines that are made anew for every job."""
 
 from collections.abc import Iterator
 

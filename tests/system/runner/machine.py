@@ -1,14 +1,17 @@
 """A hosted runner as a container: Debian 13, a plain user who may use sudo, and a Docker engine without an image."""
 
+import fcntl
+import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
 IMAGE = "hosted-runner"
-NETWORK = "emulated-runner"
+NETWORK = "emulated-runner" + os.environ.get("PYTEST_XDIST_WORKER", "")  # each process of the tests has its own
 OURS = ["--network", NETWORK, "--label", NETWORK]  # of containers that a test may remove
 USER = "runner"
 WORKSPACE = f"/home/{USER}/project"
@@ -38,20 +41,24 @@ def docker(*words: str, check: bool = True) -> str:
 
 
 def build_image() -> None:
-    subprocess.run(["docker", "build", "--quiet", "--network", "host", "--tag", IMAGE, HERE], check=True)
+    """Build the image of all machines; two processes of the tests would build it twice."""
+    with (Path(tempfile.gettempdir()) / f"{IMAGE}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["docker", "build", "--quiet", "--network", "host", "--tag", IMAGE, HERE], check=True)
 
 
 class Machine:
     """A runner for one leg of a job. Its folder /mnt is shared with the other jobs: artifacts, caches, repositories."""
 
-    def __init__(self, name: str, shared: Path, log: Path, pythons: Mapping[str, str]) -> None:
-        self.name, self.log, self.pythons = name, log, pythons
+    def __init__(self, title: str, shared: Path, log: Path, pythons: Mapping[str, str]) -> None:
+        self.title, self.log, self.pythons = title, log, pythons
+        self.name = f"{NETWORK}-{log.stem}"
         self.path: list[str] = []
         self.environment: dict[str, str] = {}
         self.outputs: dict[str, str] = {}  # of the action that was played last
         mounted = [f"{home}:/opt/python/{version}:ro" for version, home in pythons.items()]
         volumes = [word for volume in [f"{shared}:/mnt", "/var/lib/docker", *mounted] for word in ("--volume", volume)]
-        docker("run", "--detach", *MAY_RUN_CONTAINERS, *OURS, "--name", name, *volumes, IMAGE)
+        docker("run", "--detach", *MAY_RUN_CONTAINERS, *OURS, "--name", self.name, *volumes, IMAGE)
         self.bash("until docker info >/dev/null 2>&1; do sleep 0.2; done", user="root")
 
     def remove(self) -> None:
@@ -86,8 +93,8 @@ class Machine:
     def note(self, text: str) -> None:
         with self.log.open("a", encoding="utf-8") as log:
             log.write(text)
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        sys.stderr.write("".join(f"{self.title} | {line}" for line in text.splitlines(keepends=True)))
+        sys.stderr.flush()
 
 
 def pairs(lines: str) -> dict[str, str]:

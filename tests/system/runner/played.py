@@ -1,6 +1,7 @@
 """A workflow, played on machines of this machine: what each step prints, how long it takes, and how each job ends."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -40,6 +41,7 @@ class GitHub:
     """One repository: its commits, the artifacts and registry that its runs share, and what `gh` answers."""
 
     folder: Path
+    machines: int = int(os.environ.get("MACHINES", "2"))  # that run side by side; 1 to measure minutes
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     not_played: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -85,7 +87,7 @@ class GitHub:
             shutil.copytree(models, self.folder / "artifacts/models")
         self.seconds.clear()
         self.failed.clear()
-        return run(workflow, event, sha, self.play_leg, only, others)
+        return run(workflow, event, sha, self.play_leg, only, others, self.machines)
 
     def minutes(self) -> str:
         """A table of what was played last: the minutes of each step of each leg."""
@@ -98,7 +100,7 @@ class GitHub:
 
     def published(self, repository: str) -> set[str]:
         """The tags of a repository's image in the registry."""
-        listed = docker("exec", "runner-ghcr.io", "curl", "--silent", "--user", "octocat:a-token",
+        listed = docker("exec", f"{NETWORK}-ghcr.io", "curl", "--silent", "--user", "octocat:a-token",
                         f"http://localhost/v2/{repository}/tags/list")  # fmt: skip
         return set(json.loads(listed).get("tags", []))
 
@@ -125,7 +127,7 @@ class GitHub:
         if not is_here(leg.spec):
             self.not_played.append(leg.title)
             return NOT_PLAYED
-        machine = Machine(f"runner-{title}", self.folder, self.folder / "logs" / f"{title}.log", pythons_here())
+        machine = Machine(leg.title, self.folder, self.folder / "logs" / f"{title}.log", pythons_here())
         try:
             for step in leg.spec["steps"]:
                 if leg.wants(step):
@@ -198,7 +200,7 @@ def hosted(folder: Path) -> Iterator[GitHub]:
         registry(
             "ghcr.io", *(f"--env=REGISTRY_AUTH_HTPASSWD_{name}" for name in ("REALM=here", "PATH=/etc/registry/users"))
         )
-        address = docker("port", "runner-registry", "5000").split()[0]
+        address = docker("port", f"{NETWORK}-registry", "5000").split()[0]
         for image in bases():
             offer(image, address)
         yield GitHub(folder)
@@ -269,7 +271,7 @@ def offer(image: str, address: str) -> None:
 
 
 def registry(name: str, *options: str) -> None:
-    docker("run", "--detach", *OURS, "--network-alias", name, "--name", f"runner-{name}", *options,
+    docker("run", "--detach", *OURS, "--network-alias", name, "--name", f"{NETWORK}-{name}", *options,
            IMAGE, "docker-registry", "serve", "/etc/registry/registry.yml")  # fmt: skip
 
 

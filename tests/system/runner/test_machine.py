@@ -10,7 +10,7 @@ from tests.system.runner.played import GitHub
 
 @pytest.fixture(scope="module")
 def machine(github: GitHub) -> Iterator[Machine]:
-    made = Machine("runner-machine", github.folder, github.folder / "logs/machine.log", {})
+    made = Machine("a machine", github.folder, github.folder / "logs/machine.log", {})
     yield made
     made.remove()
 

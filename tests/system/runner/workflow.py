@@ -5,6 +5,7 @@ It reads the file itself, so that what is played is what is written there. What 
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -108,6 +109,7 @@ class Leg:
 
 
 Play = Callable[[Leg], str]  # runs the steps of a leg and returns its result
+Played = tuple[str, dict[str, str]]  # the result of a leg, and its outputs
 
 
 def read(path: Path) -> dict[Any, Any]:
@@ -142,36 +144,58 @@ def run(
     play: Play,
     only: set[str] | None = None,
     others: Mapping[str, str] = {},
+    machines: int = 1,
 ) -> dict[str, str]:
-    """Play a workflow's jobs and return the result of each.
+    """Play a workflow's jobs and return the result of each. Legs run side by side on as many machines as there are.
 
-    Those that `only` does not name have the result that `others` gives, or count as successful.
+    Jobs that `only` does not name have the result that `others` gives, or count as successful.
     """
     results: dict[str, str] = {}
     outputs: dict[str, dict[str, str]] = {}
     waiting = dict(workflow["jobs"])
-    while waiting:
-        ready = [name for name, job in waiting.items() if set(needs_of(job)) <= set(results)]
-        if not ready:
-            raise ValueError(f"these jobs wait for each other: {', '.join(waiting)}")
-        name = ready[0]
-        job = waiting.pop(name)
-        needed = {need: {"result": results[need], "outputs": outputs.get(need, {})} for need in needs_of(job)}
-        contexts = {
-            "github": event.github(sha),
-            "needs": needed,
-            "env": workflow.get("env", {}),
-            "inputs": event.inputs,
-        }
-        if not decided(job.get("if"), contexts, of_needs([results[need] for need in needs_of(job)])):
-            results[name] = "skipped"
-        elif only is not None and name not in only:
-            results[name] = others.get(name, "success")
-        else:
-            played = list(legs(name, job, contexts))
-            results[name] = together([play(leg) for leg in played])
-            outputs[name] = played[-1].outputs
+    playing: dict[str, list[Future[Played]]] = {}
+    with ThreadPoolExecutor(machines) as pool:
+        while waiting or playing:
+            for name in [name for name, job in waiting.items() if set(needs_of(job)) <= set(results)]:
+                job = waiting.pop(name)
+                contexts = contexts_of(workflow, job, event, sha, results, outputs)
+                if not decided(job.get("if"), contexts, of_needs([results[need] for need in needs_of(job)])):
+                    results[name] = "skipped"
+                elif only is not None and name not in only:
+                    results[name] = others.get(name, "success")
+                else:
+                    playing[name] = [pool.submit(played, play, leg) for leg in legs(name, job, contexts)]
+
+            if waiting and not playing and not any(set(needs_of(job)) <= set(results) for job in waiting.values()):
+                raise ValueError(f"these jobs wait for each other: {', '.join(waiting)}")
+            wait([leg for started in playing.values() for leg in started], return_when=FIRST_COMPLETED)
+            for name in [name for name, started in playing.items() if all(leg.done() for leg in started)]:
+                ended = [leg.result() for leg in playing.pop(name)]
+                results[name] = together([result for result, _ in ended])
+                outputs[name] = ended[-1][1]
     return results
+
+
+def played(play: Play, leg: Leg) -> Played:
+    result = play(leg)
+    return result, leg.outputs
+
+
+def contexts_of(
+    workflow: Mapping[str, Any],
+    job: Mapping[str, Any],
+    event: Event,
+    sha: str,
+    results: Mapping[str, str],
+    outputs: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """What the expressions of a job may name."""
+    return {
+        "github": event.github(sha),
+        "needs": {need: {"result": results[need], "outputs": outputs.get(need, {})} for need in needs_of(job)},
+        "env": workflow.get("env", {}),
+        "inputs": event.inputs,
+    }
 
 
 def needs_of(job: Mapping[str, Any]) -> list[str]:
