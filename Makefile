@@ -232,6 +232,7 @@ lock: .venv/.lint #+ resolve the dependencies of pyproject.toml again, into requ
 	# <flights>
 	$(COMPILE) --no-deps --group pyproject.toml:tables -o requirements/tables.txt
 	# </flights>
+	$(COMPILE) --group pyproject.toml:uv -c requirements/dev.txt -o requirements/uv.txt
 	$(COMPILE) --group pyproject.toml:build -c requirements/dev.txt -o requirements/build.txt
 
 clean: #+ remove the environments, caches and reports; models and the record of runs stay

@@ -14,6 +14,7 @@ from tests.support import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ONLY_THERE = {
+    ".ci/uv",
     ".ci/mains-champion",
     ".ci/chosen-champion",
     ".ci/comment",
@@ -123,10 +124,7 @@ def test_rights_are_the_least_and_nothing_runs_for_ever(path: Any) -> None:
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False, name
         if step.get("uses", "").startswith("actions/setup-python@"):
-            assert (
-                path.name in ("release.yml", "lock.yml")
-                or step["with"]["cache-dependency-path"] == "requirements/*.txt"
-            ), name
+            assert set(step["with"]) == {"python-version"}, f"{name}: a cache could bring what no lock names"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

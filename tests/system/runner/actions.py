@@ -61,10 +61,6 @@ def checkout(machine: Machine, leg: Leg, given: Given) -> int:
 def setup_python(machine: Machine, leg: Leg, given: Given) -> int:
     """The Python of this name on the path: Debian's, or one that this machine has beside it."""
     version = given["python-version"]
-    if given.get("cache", "pip") != "pip":
-        raise ValueError(f"{leg.title}: a cache of {given['cache']}")
-    if "cache" in given:
-        machine.environment["PIP_CACHE_DIR"] = "/mnt/cache/pip"
     if version in machine.pythons:
         machine.path.insert(0, f"/opt/python/{version}/bin")
         machine.bash(f"echo /opt/python/{version}/lib >/etc/ld.so.conf.d/python.conf && ldconfig", user="root")
@@ -188,7 +184,7 @@ def needs(leg: Leg, right: str, level: str) -> None:
 
 ACTIONS: dict[str, tuple[set[str], Action]] = {
     "actions/checkout": ({"persist-credentials", "fetch-depth"}, checkout),
-    "actions/setup-python": ({"python-version", "cache", "cache-dependency-path"}, setup_python),
+    "actions/setup-python": ({"python-version"}, setup_python),
     "actions/upload-artifact": ({"name", "path", "if-no-files-found", "retention-days"}, upload_artifact),
     "actions/download-artifact": ({"name", "path"}, download_artifact),
     "actions/upload-pages-artifact": ({"path"}, upload_pages_artifact),

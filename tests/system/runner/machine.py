@@ -48,7 +48,7 @@ def build_image() -> None:
 
 
 class Machine:
-    """A runner for one leg of a job. Its folder /mnt is shared with the other jobs: artifacts, caches, repositories."""
+    """A runner for one leg of a job. Its folder /mnt is shared with the other jobs: artifacts and repositories."""
 
     def __init__(self, title: str, shared: Path, log: Path, pythons: Mapping[str, str]) -> None:
         self.title, self.log, self.pythons = title, log, pythons

@@ -20,7 +20,7 @@ from tests.system.runner.expressions import as_text
 from tests.system.runner.machine import IMAGE, NETWORK, OURS, Machine, build_image, docker, pythons_here
 from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, is_here, read, run, starts
 
-SET_UP = ("actions/checkout", "actions/setup-python")  # of a job's machine
+SET_UP = ("actions/checkout", "actions/setup-python", ".ci/uv")  # of a job's machine
 LEAST = 3  # seconds of a step that the table of minutes has
 LAST = 20  # lines of a failed leg that a test shows
 ELSEWHERE = {
@@ -188,7 +188,7 @@ def environment_of(leg: Leg, step: dict[str, Any]) -> dict[str, str]:
 @contextmanager
 def hosted(folder: Path) -> Iterator[GitHub]:
     """Machines on a network with a registry that has the base images; an end leaves nothing behind."""
-    for name in ("github", "artifacts", "logs", "gh", "pages", "cache/pip"):
+    for name in ("github", "artifacts", "logs", "gh", "pages"):
         (folder / name).mkdir(parents=True)
         (folder / name).chmod(0o777)
     folder.chmod(0o755)
