@@ -76,7 +76,7 @@ PARTS = {
         "ci.yml",
         "slow",
         {
-            "make packages": "",
+            "make packages": "LEG=models make packages",
             ".ci/suites": both("make test SUITE=models ONLY=lightgbm", "make test SUITE=setup ONLY=oldest_pip"),
         },
         before="sudo ln -s /bin/true /usr/local/bin/chromium && sudo ln -s /bin/true /usr/local/bin/prometheus"
