@@ -1,6 +1,6 @@
 """`make bench SUITE=scale`: scorings and trainings by rows and workers, and a Dask cluster beside the own cores.
 
-It writes the tables and the pictures of docs/scale.md. It takes about twenty minutes, and needs a quiet machine
+It writes the tables and the pictures of docs/scale.md. It takes about half an hour, and needs a quiet machine
 and the champion of `make train`. `python bench/scale.py searches` measures one part alone.
 """
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import left_out
 import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.axes import Axes
@@ -76,7 +77,16 @@ def measure_searches(folder: Path) -> None:
     write("searches", search_table(on_two_sides(folder)))
 
 
-PARTS = {"scorings": measure_scorings, "trainings": measure_trainings, "searches": measure_searches}
+def measure_left_out(folder: Path) -> None:
+    write("left out", left_out.measure(folder))
+
+
+PARTS = {
+    "scorings": measure_scorings,
+    "trainings": measure_trainings,
+    "searches": measure_searches,
+    "left_out": measure_left_out,
+}
 
 
 def flights(path: Path) -> int:

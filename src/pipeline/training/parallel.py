@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
+from threadpoolctl import threadpool_limits
 
 from pipeline.config.config import Config
 from pipeline.data.split import Fold
@@ -46,7 +47,8 @@ def on_cluster(address: str, function: Callable[..., Any], tasks: Iterable[tuple
 
     try:
         for arguments in tasks:
-            pending.append(cluster.client.submit(function, *map(cluster.placed, arguments), pure=False))
+            placed = map(cluster.placed, arguments)
+            pending.append(cluster.client.submit(with_one_thread, function, *placed, pure=False))
             if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:
@@ -105,6 +107,12 @@ def connect(address: str) -> Cluster:
         fault = "it has no worker; start one with `dask worker`" if "worker" in str(error) else "no scheduler answers"
         raise ConfigError(f"train.scheduler: {address}: {fault}") from None
     return Cluster(client)
+
+
+def with_one_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function on a worker of a cluster. The processes of joblib have one thread each by themselves."""
+    with threadpool_limits(1):
+        return function(*arguments)
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:

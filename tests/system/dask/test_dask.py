@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
+from pipeline.config.training import Train
+from pipeline.training.parallel import run
 from tests.support import ROOT
 from tests.support.command import pipeline
 from tests.support.parcels import CONFIG, Parcels, settings
+from tests.support.threads import threads
 
 ON_DASK = "train.backend=dask"
 
@@ -110,6 +113,13 @@ def test_a_scoring_writes_the_same_there(parcels: Parcels, cluster: Cluster, tmp
         ended = pipeline(*words, *more, DASK_SCHEDULER_ADDRESS=cluster.address)
         assert ended.returncode == 6, ended.stderr  # one temperature is broken
     assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
+
+
+def test_a_task_has_one_thread_there_as_it_has_here(parcels: Parcels, cluster: Cluster) -> None:
+    """Two workers on two cores with two threads each took twice as long for the predictions of boosting."""
+    for backend in ({"workers": 2}, {"backend": "dask", "scheduler": cluster.address}):
+        config = parcels.config.model_copy(update={"train": Train(rare=1, **backend)})
+        assert list(run(config, threads, [(), ()])) == [{1}, {1}]
 
 
 @pytest.mark.parametrize(
