@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import ROOT
-from tests.system.runner import actions
+from tests.system.runner import actions, workflow
 from tests.system.runner.expressions import evaluate, filled
 from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, is_here, legs, read, run, starts
 
@@ -95,6 +97,28 @@ def test_legs_that_this_machine_cannot_play_stop_no_other() -> None:
     results = {"3.13": "success", "3.14": NOT_PLAYED}
     assert run({"jobs": jobs}, Event("push"), "abc", lambda leg: results[leg.matrix["python"]]) == {"a": "success"}
     assert run({"jobs": jobs}, Event("push"), "abc", lambda leg: "failure") == {"a": "failure"}
+
+
+def test_legs_run_side_by_side_and_what_waits_for_them_uses_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait ends with a leg. One that looked at legs that have ended already would turn round and round."""
+    waits: list[int] = []
+
+    def counted(legs: list[Any], **options: Any) -> Any:
+        waits.append(len(legs))
+        return wait(legs, **options)
+
+    both = threading.Barrier(2)
+
+    def play(leg: Leg) -> str:
+        both.wait(timeout=20)
+        if leg.matrix["python"] == "3.14":
+            threading.Event().wait(0.2)
+        return "success"
+
+    monkeypatch.setattr(workflow, "wait", counted)
+    jobs = {"a": {"strategy": {"matrix": {"python": ["3.13", "3.14"]}}, "steps": [], "permissions": {}}}
+    assert run({"jobs": jobs}, Event("push"), "abc", play, machines=2) == {"a": "success"}
+    assert len(waits) <= 2
 
 
 def test_jobs_that_are_not_played_end_as_it_is_said() -> None:

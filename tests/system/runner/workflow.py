@@ -168,7 +168,8 @@ def run(
 
             if waiting and not playing and not any(set(needs_of(job)) <= set(results) for job in waiting.values()):
                 raise ValueError(f"these jobs wait for each other: {', '.join(waiting)}")
-            wait([leg for started in playing.values() for leg in started], return_when=FIRST_COMPLETED)
+            unfinished = [leg for started in playing.values() for leg in started if not leg.done()]
+            wait(unfinished, return_when=FIRST_COMPLETED)
             for name in [name for name, started in playing.items() if all(leg.done() for leg in started)]:
                 ended = [leg.result() for leg in playing.pop(name)]
                 results[name] = together([result for result, _ in ended])
