@@ -92,12 +92,20 @@ def violation_counts(cleaned: CleanedFrame, contract: Contract) -> list[dict[str
 def profile(frame: pd.DataFrame, contract: Contract, time: str | None) -> dict[str, Any]:
     """Count the rows, the missing values of each declared column, and the rows of each month of the column `time`."""
     names = [name for name, column in contract.columns.items() if column.brought]
-    missing = {name: int((frame[name].isna() | frame[name].isin([""])).sum()) for name in names}
+    missing = {name: int(is_missing(frame[name]).sum()) for name in names}
     months = {}
     if time:
         month = as_kind(frame[time], contract.columns[time]).dropna().to_numpy().astype("datetime64[M]")
-        months = dict(zip(*(part.tolist() for part in np.unique(month.astype(str), return_counts=True)), strict=True))
+        distinct, rows = np.unique(month, return_counts=True)
+        months = dict(zip(distinct.astype(str).tolist(), rows.tolist(), strict=True))
     return {"rows": len(frame), "missing": missing, "months": months}
+
+
+def is_missing(values: "pd.Series[Any]") -> "pd.Series[bool]":
+    """Whether a value is missing; empty text is."""
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_datetime64_dtype(values):
+        return values.isna()
+    return values.isna() | values.isin([""])
 
 
 def as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
