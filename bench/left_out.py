@@ -66,7 +66,7 @@ def losses(config: Config) -> tuple[dict[str, float], dict[str, float]]:
     return first, second
 
 
-HEAD = ["| table | rows | the lowest loss of a kind that went on | of one that was left out |", "|---|---|---|---|"]
+HEAD = ["| table | rows | lowest loss of the kinds that went on | of those that were left out |", "|---|---|---|---|"]
 
 
 def line(found: LeftOut) -> str:
@@ -77,7 +77,7 @@ def lowest(losses: dict[str, float]) -> str:
     if not losses:
         return "none was left out"
     name = min(losses, key=lambda kind: losses[kind])
-    return f"{losses[name]:.5g}, {name} of {len(losses)}"
+    return f"{losses[name]:.5g}, {name} (of {len(losses)})"
 
 
 def summary(tables: list[LeftOut]) -> str:
