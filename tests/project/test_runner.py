@@ -14,6 +14,7 @@ import pytest
 from tests.support import ROOT
 from tests.system.runner import actions, workflow
 from tests.system.runner.expressions import evaluate, filled
+from tests.system.runner.test_red_causes import CAUSES
 from tests.system.runner.workflow import NOT_PLAYED, Event, Leg, is_here, legs, read, run, starts
 
 PINNED = "0" * 40
@@ -144,6 +145,13 @@ def test_a_job_has_the_outputs_of_those_that_it_needs(ready: str, result: str) -
         return "success"
 
     assert run({"jobs": jobs}, Event("push"), "abc", play)["publish"] == result
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_what_a_cause_changes_is_there(name: str) -> None:
+    """The emulated runner would say so only after half an hour."""
+    for path, old, _ in CAUSES[name].changes:
+        assert old in (ROOT / path).read_text(encoding="utf-8"), path
 
 
 def test_only_jobs_of_the_emulated_system_are_played() -> None:

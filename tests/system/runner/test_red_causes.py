@@ -179,7 +179,7 @@ CAUSES = {
     ),
     "a library is missing that a bare Debian does not have": Cause(
         "slow",
-        [(".ci/packages", "compgen -G '/usr/lib/*/libgomp.so.1' >/dev/null || wanted+=(libgomp1)\n", "")],
+        [(".ci/packages", "compgen -G '/usr/lib/*/libgomp.so.1' >/dev/null || needs libgomp1 models\n", "")],
         "libgomp.so.1: cannot open shared object file",
     ),
     "the oldest pip of one Python is used on another": Cause(
