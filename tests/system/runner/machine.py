@@ -42,7 +42,7 @@ def docker(*words: str, check: bool = True) -> str:
 
 def build_image() -> None:
     """Build the image of all machines; two processes of the tests would build it twice."""
-    with (Path(tempfile.gettempdir()) / f"{IMAGE}.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / f"{IMAGE}-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         subprocess.run(["docker", "build", "--quiet", "--network", "host", "--tag", IMAGE, HERE], check=True)
 
